@@ -1,0 +1,44 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_CONFIG_CONFIG_H_
+#define HEAPSYNC_HEAP_ADAPTER_CONFIG_CONFIG_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "heap_adapter/model/destination.h"
+
+namespace heapsync {
+
+// The destinations that a server knows. Names are unique; `default_destination`
+// is one of them, or empty when a caller must always name one.
+struct DestinationConfig {
+  std::vector<Destination> destinations;
+  std::string default_destination;
+};
+
+// Reads the JSON form (comments allowed):
+//
+//   {"destinations": [{"name": "prod", "app_id": "1234567890", "region": "us",
+//                      "limit_share": 0.5, "flatten_nested": false,
+//                      "denied_identities": ["nobody"], "limits":
+//                      {"events_per_minute": 15000,
+//                      "events_per_identity_per_minute": 1000,
+//                                 "user_requests_per_identity_per_30s": 30},
+//                      "batch": {"max_items": 1000, "max_bytes": 1048576,
+//                      "max_wait": "500ms"}}],
+//    "default_destination": "prod"}
+//
+// `denied_identities` adds to the built-in list, `allowed_identities` takes
+// from it. With one destination the default may be left out.
+//
+// Errors: kInvalidArgument whose message has one line per fault, each with its
+// place ("destinations[1].region: …" or line and column of a syntax error); all
+// faults at once, unknown and repeated keys included. App IDs never appear in
+// it.
+absl::StatusOr<DestinationConfig> ParseDestinationConfig(
+    absl::string_view json);
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_CONFIG_CONFIG_H_

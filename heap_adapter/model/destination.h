@@ -1,0 +1,79 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_MODEL_DESTINATION_H_
+#define HEAPSYNC_HEAP_ADAPTER_MODEL_DESTINATION_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/string_view.h"
+#include "heap_adapter/model/app_id.h"
+
+namespace heapsync {
+
+// Heap's data centers. An App ID exists in one of them; sent to the other, its
+// data is lost without an error.
+enum class Region { kUs, kEu };
+
+// "us" or "eu".
+absl::string_view Name(Region region);
+
+// The hosts that Heap names in its server-side API reference:
+// "https://heapanalytics.com", "https://c.eu.heap-api.com".
+absl::string_view HeapUrl(Region region);
+
+// How items are checked and written for one destination.
+struct EncodingRules {
+  // Nested objects become "a.b" keys instead of a violation. Off: Heap has no
+  // nested values, and a name that is made up should be somebody's choice.
+  bool flatten_nested = false;
+
+  // Identities that are refused, compared in ASCII lowercase. Heap's reference
+  // warns of such placeholders: everybody sent under one becomes one person,
+  // and nothing takes that back.
+  absl::flat_hash_set<std::string> denied_identities =
+      DefaultDeniedIdentities();
+
+  static absl::flat_hash_set<std::string> DefaultDeniedIdentities();
+};
+
+// What Heap allows one App ID. Every limit holds in any window of the given
+// length, wherever it starts. Zero: no limit. Source: Heap's reference for Bulk
+// Track and Add User Properties.
+struct HeapLimits {
+  uint32_t events_per_minute = 15'000;
+  uint32_t events_per_identity_per_minute = 1'000;
+  uint32_t user_requests_per_identity_per_30s = 30;
+};
+
+// How items are gathered into one request.
+struct BatchRules {
+  // Heap takes at most 1,000 items in one request.
+  uint32_t max_items = 1'000;
+
+  // Bytes of the request body; Heap documents no limit. Larger: fewer requests,
+  // but more memory and more to repeat on a failure.
+  uint32_t max_bytes = 1 << 20;
+
+  // How long the first item waits for company. Larger: fuller batches, later
+  // delivery.
+  std::chrono::milliseconds max_wait{500};
+};
+
+// One Heap environment.
+struct Destination {
+  std::string name;  // 1 to 64 of [a-z0-9_-], starting with a letter or digit
+  AppId app_id;
+  Region region = Region::kUs;
+  EncodingRules encoding;
+  HeapLimits limits;
+  // The part of `limits` that is ours, in (0, 1]: less than one where other
+  // senders use the same App ID.
+  double limit_share = 1.0;
+  BatchRules batch;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_MODEL_DESTINATION_H_

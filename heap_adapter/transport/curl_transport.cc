@@ -1,0 +1,245 @@
+#include "heap_adapter/transport/curl_transport.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "absl/strings/string_view.h"
+#include "heap_adapter/transport/curl_failure.h"
+
+namespace heapsync {
+namespace {
+
+struct EasyDeleter {
+  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+};
+
+// Lack of memory, or an option that this libcurl does not know: neither can be
+// handled further up.
+template <typename Code>
+void CheckOk(Code code) {
+  if (static_cast<int>(code) != 0) std::abort();
+}
+
+// libcurl reads its arguments as varargs and takes whatever type it is given,
+// so numbers have to become long here.
+template <typename Value>
+void Set(CURL* easy, CURLoption option, Value value) {
+  if constexpr (std::is_integral_v<Value>) {
+    CheckOk(curl_easy_setopt(easy, option, static_cast<long>(value)));
+  } else {
+    CheckOk(curl_easy_setopt(easy, option, value));
+  }
+}
+
+CURLM* NewMulti(const CurlTransportOptions& options) {
+  static const CURLcode initialized = curl_global_init(CURL_GLOBAL_DEFAULT);
+  CheckOk(initialized);
+  CURLM* multi = curl_multi_init();
+  if (multi == nullptr) std::abort();
+  CheckOk(
+      curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+                        static_cast<long>(options.max_connections_per_host)));
+  CheckOk(curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+                            static_cast<long>(options.max_connections)));
+  return multi;
+}
+
+curl_slist* NewHeaders() {
+  curl_slist* headers = nullptr;
+  // The empty Expect keeps libcurl from asking for leave before a large body,
+  // which costs a round trip.
+  for (const char* line : {"Content-Type: application/json", "Expect:"}) {
+    headers = curl_slist_append(headers, line);
+    if (headers == nullptr) std::abort();
+  }
+  return headers;
+}
+
+}  // namespace
+
+// A request under way, or the idle easy handle of a former one.
+struct CurlTransport::Transfer {
+  std::unique_ptr<CURL, EasyDeleter> easy{curl_easy_init()};
+  size_t place = 0;  // index in `under_way_`
+  HeapRequest request{};
+  RequestStage stage = RequestStage::kNotSent;
+  std::string answer_body;
+  size_t answer_bytes = 0;
+  size_t longest_answer = 0;
+  char message[CURL_ERROR_SIZE] = {};
+
+  static size_t OnBody(const char* bytes, size_t, size_t count, void* self) {
+    auto& transfer = *static_cast<Transfer*>(self);
+    transfer.answer_bytes += count;
+    if (transfer.answer_bytes > transfer.longest_answer) return 0;
+    const size_t room = kMaxAnswerBytes - transfer.answer_body.size();
+    transfer.answer_body.append(bytes, std::min(count, room));
+    return count;
+  }
+
+  // Called each time the request is about to be sent.
+  static int OnSend(void* self, char*, char*, int, int) {
+    auto& transfer = *static_cast<Transfer*>(self);
+    if (transfer.stage == RequestStage::kSent) return CURL_PREREQFUNC_ABORT;
+    transfer.stage = RequestStage::kSent;
+    return CURL_PREREQFUNC_OK;
+  }
+
+  void Configure(const CurlTransportOptions& options, curl_slist* headers) {
+    CURL* handle = easy.get();
+    longest_answer = options.longest_answer;
+    Set(handle, CURLOPT_PRIVATE, this);
+    Set(handle, CURLOPT_ERRORBUFFER, &message[0]);
+    Set(handle, CURLOPT_WRITEFUNCTION, &OnBody);
+    Set(handle, CURLOPT_WRITEDATA, this);
+    Set(handle, CURLOPT_PREREQFUNCTION, &OnSend);
+    Set(handle, CURLOPT_PREREQDATA, this);
+
+    Set(handle, CURLOPT_POST, 1);
+    Set(handle, CURLOPT_HTTPHEADER, headers);
+    Set(handle, CURLOPT_USERAGENT, options.user_agent.c_str());
+    Set(handle, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
+    Set(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+    Set(handle, CURLOPT_FOLLOWLOCATION, 0);
+    // An empty text, unlike none, keeps libcurl from reading the environment.
+    Set(handle, CURLOPT_PROXY, options.proxy.c_str());
+    Set(handle, CURLOPT_NOPROXY, "");
+
+    Set(handle, CURLOPT_SSL_VERIFYPEER, 1);
+    Set(handle, CURLOPT_SSL_VERIFYHOST, 2);
+    if (!options.ca_file.empty()) {
+      Set(handle, CURLOPT_CAINFO, options.ca_file.c_str());
+      Set(handle, CURLOPT_CAPATH, nullptr);
+    }
+
+    Set(handle, CURLOPT_TCP_NODELAY, 1);
+    Set(handle, CURLOPT_NOSIGNAL, 1);
+    // Without this, ending a request joins the thread of its name look-up, and
+    // a name server that hangs would stop every other request.
+    Set(handle, CURLOPT_QUICK_EXIT, 1);
+    Set(handle, CURLOPT_CONNECTTIMEOUT_MS, options.connect_timeout.count());
+    Set(handle, CURLOPT_TIMEOUT_MS, options.request_timeout.count());
+    Set(handle, CURLOPT_LOW_SPEED_LIMIT, 1);
+    Set(handle, CURLOPT_LOW_SPEED_TIME, options.stall_timeout.count());
+  }
+
+  void Prepare(HeapRequest next) {
+    request = std::move(next);
+    stage = RequestStage::kNotSent;
+    answer_body.clear();
+    answer_bytes = 0;
+    message[0] = '\0';
+    Set(easy.get(), CURLOPT_URL, request.url.c_str());
+    CheckOk(curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDSIZE_LARGE,
+                             static_cast<curl_off_t>(request.body.size())));
+    Set(easy.get(), CURLOPT_POSTFIELDS, request.body.c_str());
+  }
+
+  HeapAnswer Answer(CURLcode code) {
+    if (code != CURLE_OK) {
+      return {request.id, FailureOf(code, stage, message)};
+    }
+    long status = 0;
+    CheckOk(curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status));
+    return {request.id, HttpAnswer{.status = static_cast<int>(status),
+                                   .retry_after = Header("Retry-After"),
+                                   .body = std::move(answer_body)}};
+  }
+
+  std::optional<std::string> Header(const char* name) {
+    constexpr int kLastAnswer = -1;
+    curl_header* header = nullptr;
+    if (curl_easy_header(easy.get(), name, 0, CURLH_HEADER, kLastAnswer,
+                         &header) != CURLHE_OK) {
+      return std::nullopt;
+    }
+    return header->value;
+  }
+};
+
+CurlTransport::CurlTransport(CurlTransportOptions options)
+    : options_(std::move(options)),
+      multi_(NewMulti(options_)),
+      headers_(NewHeaders()) {}
+
+CurlTransport::~CurlTransport() {
+  for (const auto& transfer : under_way_) {
+    curl_multi_remove_handle(multi_.get(), transfer->easy.get());
+  }
+}
+
+std::unique_ptr<CurlTransport::Transfer> CurlTransport::TakeTransfer() {
+  if (!idle_.empty()) {
+    std::unique_ptr<Transfer> transfer = std::move(idle_.back());
+    idle_.pop_back();
+    return transfer;
+  }
+  auto transfer = std::make_unique<Transfer>();
+  if (transfer->easy == nullptr) std::abort();
+  transfer->Configure(options_, headers_.get());
+  return transfer;
+}
+
+void CurlTransport::Send(HeapRequest request) {
+  std::unique_ptr<Transfer> transfer = TakeTransfer();
+  transfer->Prepare(std::move(request));
+  CheckOk(curl_multi_add_handle(multi_.get(), transfer->easy.get()));
+  transfer->place = under_way_.size();
+  under_way_.push_back(std::move(transfer));
+}
+
+void CurlTransport::CollectFinished() {
+  // An idle handle keeps its buffers (about 80 KiB), so not all are kept.
+  constexpr size_t kMaxIdle = 64;
+  int left = 0;
+  while (const CURLMsg* done = curl_multi_info_read(multi_.get(), &left)) {
+    if (done->msg != CURLMSG_DONE) continue;
+    // Removing the handle invalidates `done`.
+    const CURLcode code = done->data.result;
+    char* self = nullptr;
+    CheckOk(curl_easy_getinfo(done->easy_handle, CURLINFO_PRIVATE, &self));
+    const size_t place = reinterpret_cast<Transfer*>(self)->place;
+
+    std::swap(under_way_[place], under_way_.back());
+    under_way_[place]->place = place;
+    std::unique_ptr<Transfer> transfer = std::move(under_way_.back());
+    under_way_.pop_back();
+
+    answers_.push_back(transfer->Answer(code));
+    CheckOk(curl_multi_remove_handle(multi_.get(), transfer->easy.get()));
+    // Moved out, not assigned over: an idle transfer must not keep a megabyte.
+    { const HeapRequest released = std::move(transfer->request); }
+    if (idle_.size() < kMaxIdle) idle_.push_back(std::move(transfer));
+  }
+}
+
+std::vector<HeapAnswer> CurlTransport::Wait(Duration timeout) {
+  const auto start = std::chrono::steady_clock::now();
+  while (true) {
+    int running = 0;
+    CheckOk(curl_multi_perform(multi_.get(), &running));
+    CollectFinished();
+    const bool woken = woken_.exchange(false);
+    // Compared as elapsed time, since start + timeout may overflow.
+    const auto elapsed = std::chrono::duration_cast<Duration>(
+        std::chrono::steady_clock::now() - start);
+    if (woken || !answers_.empty() || elapsed >= timeout) break;
+
+    const auto rest = std::min<std::chrono::milliseconds>(
+        std::chrono::ceil<std::chrono::milliseconds>(timeout - elapsed),
+        std::chrono::hours(1));
+    CheckOk(curl_multi_poll(multi_.get(), nullptr, 0,
+                            static_cast<int>(rest.count()), nullptr));
+  }
+  return std::exchange(answers_, {});
+}
+
+void CurlTransport::Wake() {
+  woken_.store(true);
+  CheckOk(curl_multi_wakeup(multi_.get()));
+}
+
+}  // namespace heapsync

@@ -1,0 +1,28 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_TRANSPORT_RETRY_AFTER_H_
+#define HEAPSYNC_HEAP_ADAPTER_TRANSPORT_RETRY_AFTER_H_
+
+#include <optional>
+
+#include "absl/strings/string_view.h"
+#include "heap_adapter/clock/clock.h"
+
+namespace heapsync {
+
+// Reads the value of a Retry-After header (RFC 9110, 10.2.3): either a number
+// of seconds ("120") or a date in one of the three forms of RFC 9110, 5.6.7:
+//
+//   Sun, 06 Nov 1994 08:49:37 GMT     IMF-fixdate
+//   Sunday, 06-Nov-94 08:49:37 GMT    RFC 850; a year that would lie more than
+//                                     50 years ahead is taken a century earlier
+//   Sun Nov  6 08:49:37 1994          asctime
+//
+// Returns the wait from `now`, cut to [0, longest], so a date that has passed
+// is a wait of zero. Anything else (signs, fractions, units, impossible dates)
+// is no wait at all: none. Whether the day of the week fits the date is not
+// checked. Pure.
+std::optional<Duration> ParseRetryAfter(absl::string_view text, WallTime now,
+                                        Duration longest);
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_TRANSPORT_RETRY_AFTER_H_

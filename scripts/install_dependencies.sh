@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Installs the Debian 12 packages that Heap Sync needs. Does nothing, quickly, where all of them are there already.
+#
+#   scripts/install_dependencies.sh [GROUP …]     without a group: --build
+#
+#   --runtime     what the installed programs link to; the image's final stage
+#   --build       compiler, libraries and headers; enough for scripts/demo.sh
+#   --test        what the tests run besides our own programs
+#   --tools       Go and npm, for scripts/install_test_tools.sh, where the machine has none that will do
+#   --lint        clang-format, clang-tidy, and clang for the fuzz preset
+#   --container   what builds and runs the image without a Docker engine
+#   --all         everything above
+#
+# Works as root and, through sudo, as anybody else; needs bash and apt only.
+set -euo pipefail
+
+readonly GO_MINIMUM_MINOR=19 # Go 1.19: Debian 12's own, and enough for the pinned grpcurl.
+
+runtime_packages=(
+  ca-certificates libgrpc++1.51 libprotobuf32 libabsl20220623 libcurl4 libssl3 librocksdb7.8
+  libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0 libspdlog1.10 libxxhash0 zlib1g libzstd1)
+build_packages=(
+  cmake ninja-build g++ ccache pkg-config git ca-certificates
+  libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libabsl-dev
+  libgoogle-common-protos-java libcurl4-openssl-dev libssl-dev nlohmann-json3-dev librocksdb-dev
+  prometheus-cpp-dev libcivetweb-dev libcli11-dev libspdlog-dev libboost-dev
+  libxxhash-dev zlib1g-dev libzstd-dev libgtest-dev libgmock-dev libbenchmark-dev)
+test_packages=(lld python3 python3-grpcio python3-protobuf curl jq gzip zstd openssl)
+lint_packages=(clang-format clang-tidy clang-14 libclang-rt-14-dev shellcheck)
+container_packages=(buildah podman runc debootstrap)
+
+usage() { sed -n '2,/^set -euo/{/^set -euo/d;s/^# \{0,1\}//;p}' "$0"; }
+
+# The machine's Go is good enough when it is 1.19 or later.
+has_go() {
+  local version
+  version="$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null)" || return 1
+  [[ "${version}" =~ ^go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= GO_MINIMUM_MINOR))
+}
+
+tool_packages() {
+  has_go || echo golang-go
+  command -v npm >/dev/null || echo npm
+}
+
+is_installed() {
+  [[ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" == installed ]]
+}
+
+wanted=()
+add_group() {
+  case "$1" in
+    --runtime) wanted+=("${runtime_packages[@]}") ;;
+    --build) wanted+=("${build_packages[@]}") ;;
+    --test) wanted+=("${test_packages[@]}") ;;
+    --tools) mapfile -t -O "${#wanted[@]}" wanted < <(tool_packages) ;;
+    --lint) wanted+=("${lint_packages[@]}") ;;
+    --container) wanted+=("${container_packages[@]}") ;;
+    --all) for group in --runtime --build --test --tools --lint --container; do add_group "${group}"; done ;;
+    --help | -h) usage && exit 0 ;;
+    *) echo "install_dependencies: unknown group $1" >&2 && usage >&2 && exit 2 ;;
+  esac
+}
+
+if (($# == 0)); then
+  set -- --build
+fi
+for group in "$@"; do
+  add_group "${group}"
+done
+
+missing=()
+for package in "${wanted[@]}"; do
+  is_installed "${package}" || missing+=("${package}")
+done
+if ((${#missing[@]} == 0)); then
+  echo "Packages: all ${#wanted[@]} installed."
+  exit 0
+fi
+
+if ! command -v apt-get >/dev/null; then
+  echo "install_dependencies: this machine has no apt-get; Heap Sync is built for Debian 12. Missing: ${missing[*]}" >&2
+  exit 1
+fi
+as_root=()
+if ((EUID != 0)); then
+  if ! command -v sudo >/dev/null; then
+    echo "install_dependencies: run as root, or install sudo. Missing: ${missing[*]}" >&2
+    exit 1
+  fi
+  as_root=(sudo --preserve-env=DEBIAN_FRONTEND)
+fi
+
+echo "Packages: installing ${#missing[@]} of ${#wanted[@]}: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt_get=("${as_root[@]}" apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 -o Acquire::Retries=3)
+"${apt_get[@]}" update
+"${apt_get[@]}" install --no-install-recommends "${missing[@]}"

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Puts the tools that Debian does not package into build/tools/bin: grpcurl (a Go module) and buf (an npm package), and with
+# --ghz also the load generator ghz. Each version is pinned, and one that is there already is left alone.
+#
+# A tool that cannot be had is reported as SKIPPED, and the tests that need it are skipped too; with CI=true that is a failure.
+set -euo pipefail
+
+# The newest grpcurl that Debian 12's Go 1.19 can build.
+readonly GRPCURL=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.1
+readonly GHZ=github.com/bojand/ghz/cmd/ghz@v0.93.0
+readonly BUF_VERSION=1.75.0
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+tools="${HEAPSYNC_TOOLS_DIR:-${root}/build/tools}"
+bin="${tools}/bin"
+mkdir -p "${bin}"
+skipped=0
+
+skip() {
+  echo "SKIPPED: $1" >&2
+  skipped=1
+}
+
+# go_tool NAME MODULE@VERSION: a stamp beside the program says which version it is.
+go_tool() {
+  local name="$1" module="$2" stamp="${tools}/$1.version"
+  if [[ -x "${bin}/${name}" && "$(cat "${stamp}" 2>/dev/null)" == "${module}" ]]; then
+    echo "Tools: ${name} is there (${module##*@})."
+    return
+  fi
+  if ! command -v go >/dev/null; then
+    skip "${name}: there is no Go (scripts/install_dependencies.sh --tools)"
+    return
+  fi
+  echo "Tools: building ${name} ${module##*@} with $(GOTOOLCHAIN=local go env GOVERSION) …"
+  if GOTOOLCHAIN=local GOFLAGS=-mod=mod GOWORK=off CGO_ENABLED=0 GOBIN="${bin}" go install "${module}"; then
+    echo "${module}" >"${stamp}"
+  else
+    skip "${name}: go install ${module} failed"
+  fi
+}
+
+buf_tool() {
+  local arch package
+  case "$(uname -m)" in
+    x86_64) arch=x64 ;;
+    aarch64) arch=aarch64 ;;
+    *) skip "buf: no package for $(uname -m)" && return ;;
+  esac
+  package="@bufbuild/buf-linux-${arch}"
+  if [[ "$("${bin}/buf" --version 2>/dev/null)" == "${BUF_VERSION}" ]]; then
+    echo "Tools: buf is there (${BUF_VERSION})."
+    return
+  fi
+  if ! command -v npm >/dev/null; then
+    skip "buf: there is no npm (scripts/install_dependencies.sh --tools)"
+    return
+  fi
+  echo "Tools: installing buf ${BUF_VERSION} …"
+  if npm install --silent --no-save --no-audit --no-fund --prefix "${tools}/npm" "${package}@${BUF_VERSION}" >&2; then
+    ln -sf "../npm/node_modules/${package}/bin/buf" "${bin}/buf"
+  else
+    skip "buf: npm install ${package}@${BUF_VERSION} failed"
+  fi
+}
+
+go_tool grpcurl "${GRPCURL}"
+buf_tool
+if [[ "${1:-}" == --ghz ]]; then
+  go_tool ghz "${GHZ}"
+fi
+
+if ((skipped)) && [[ "${CI:-}" == true ]]; then
+  echo "install_test_tools: a tool is missing, and CI must run every test" >&2
+  exit 1
+fi

@@ -9,33 +9,13 @@
 
 #include "absl/strings/string_view.h"
 #include "heap_adapter/clock/clock.h"
+#include "heap_adapter/encoding/findings.h"
+#include "heap_adapter/encoding/timestamp_text.h"
 #include "heap_adapter/model/destination.h"
+#include "heap_adapter/model/object_type.h"
 #include "heapsync/v1/items.pb.h"
 
 namespace heapsync {
-
-// One thing wrong, or doubtful, about an item.
-struct Finding {
-  std::string field;   // "events[17].properties.plan"
-  std::string reason;  // UPPER_SNAKE, stable: "VALUE_TOO_LONG"
-  std::string
-      description;  // the rule and what was found, never the value itself
-};
-
-// What was found in one item. An item with violations is not part of the chunk.
-struct Findings {
-  std::vector<Finding> violations;
-  std::vector<Finding> warnings;
-  bool ok() const { return violations.empty(); }
-};
-
-// Where an item stands in its request: "event", or "events[17]". The text is
-// only made when there is something to report.
-struct ItemPath {
-  absl::string_view field;
-  std::optional<uint64_t> index;
-  std::string ToString() const;
-};
 
 // Items of one lane in the form in which Heap gets them.
 struct EncodedChunk {
@@ -57,16 +37,23 @@ uint64_t HashUserId(absl::string_view user_id);
 
 // Checks items against the rules of Heap's API and writes the valid ones
 // straight into the text of a chunk, without a document tree in between. Every
-// fault of an item is found, not only the first. An item either is added whole
-// or leaves the chunk as it was.
+// fault of an item is found, not only the first (reasons.h names them). An item
+// either is added whole or leaves the chunk as it was.
+//
+// Lengths are counted in UTF-16 units everywhere. Heap's reference says
+// "characters"; of the ways to count them this is the one that refuses most,
+// and one item too long for Heap would fail its whole batch.
 //
 // One thread at a time. `rules` must outlive the encoder.
 class ChunkEncoder {
  public:
   // `accepted_at` becomes the timestamp of the events that carry none.
+  // REQUIRES: it lies in the years 1 to 9999, and `rules.denied_identities` are
+  // in ASCII lowercase.
   ChunkEncoder(const EncodingRules& rules, WallTime accepted_at);
 
-  // `derived_key` is the idempotency key for an event that brings none.
+  // `derived_key` is the idempotency key for an event that brings none; it is
+  // not checked against the rules for keys.
   Findings Add(const v1::TrackEvent& event, const ItemPath& path,
                absl::string_view derived_key);
   Findings Add(const v1::UserProperties& user, const ItemPath& path);
@@ -80,7 +67,21 @@ class ChunkEncoder {
   EncodedChunk Take();
 
  private:
+  struct Limits;
+
+  void AppendField(absl::string_view field, absl::string_view value,
+                   Limits limits, FindingLog& log);
+  void AppendIdentity(absl::string_view identity, FindingLog& log);
+  void AppendUserId(absl::string_view user_id, FindingLog& log);
+  bool IsDenied(absl::string_view identity) const;
+  void AppendPropertyField(const google::protobuf::Struct& properties,
+                           std::optional<absl::string_view> email,
+                           ObjectType type, FindingLog& log);
+  Findings Finish(size_t start, uint64_t identity_hash, FindingLog& log);
+
   const EncodingRules& rules_;
+  size_t longest_denied_ = 0;
+  TimestampText accepted_at_text_;
   EncodedChunk chunk_;
 };
 

@@ -1,0 +1,250 @@
+#include "heap_adapter/encoding/chunk_encoder.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "heap_adapter/encoding/json_text.h"
+#include "heap_adapter/encoding/property_writer.h"
+#include "heap_adapter/encoding/reasons.h"
+#include "xxhash.h"
+
+namespace heapsync {
+namespace {
+
+// Sets user ids apart from identities. Stored on disk: never change it.
+constexpr XXH64_hash_t kUserIdSeed = 0x68656170757369ul;
+
+constexpr uint64_t kMaxUserId = (uint64_t{1} << 53) - 1;
+
+void Append(absl::string_view text, std::string& json) {
+  json.append(text.data(), text.size());
+}
+
+bool IsUserId(absl::string_view text) {
+  uint64_t number;
+  return std::all_of(text.begin(), text.end(), absl::ascii_isdigit) &&
+         (text == "0" || text[0] != '0') && absl::SimpleAtoi(text, &number) &&
+         number <= kMaxUserId;
+}
+
+}  // namespace
+
+// UTF-16 units, both inclusive.
+struct ChunkEncoder::Limits {
+  size_t min;
+  size_t max;
+};
+
+uint64_t HashIdentity(absl::string_view identity) {
+  return XXH3_64bits(identity.data(), identity.size());
+}
+
+uint64_t HashUserId(absl::string_view user_id) {
+  return XXH3_64bits_withSeed(user_id.data(), user_id.size(), kUserIdSeed);
+}
+
+ChunkEncoder::ChunkEncoder(const EncodingRules& rules, WallTime accepted_at)
+    : rules_(rules),
+      accepted_at_text_(TimestampText::FromWallTime(accepted_at)) {
+  for (const std::string& denied : rules_.denied_identities) {
+    longest_denied_ = std::max(longest_denied_, denied.size());
+  }
+  chunk_.accepted_at = accepted_at;
+}
+
+Findings ChunkEncoder::Add(const v1::TrackEvent& event, const ItemPath& path,
+                           absl::string_view derived_key) {
+  std::string& json = chunk_.text;
+  const size_t start = json.size();
+  FindingLog log(path);
+  uint64_t hash = 0;
+
+  json += '{';
+  if (event.user_id().empty()) {
+    AppendIdentity(event.identity(), log);
+    hash = HashIdentity(event.identity());
+  } else {
+    if (!event.identity().empty()) {
+      log.AddViolation("user_id", reason::kIdentityAndUserId,
+                       "identity and user_id are both set; Heap takes one");
+      AppendIdentity(event.identity(), log);
+    }
+    AppendUserId(event.user_id(), log);
+    hash = HashUserId(event.user_id());
+  }
+
+  json += ",\"event\":\"";
+  AppendField("event", event.event(), {.min = 1, .max = 1'024}, log);
+
+  json += "\",\"timestamp\":\"";
+  if (!event.has_timestamp()) {
+    Append(accepted_at_text_.view(), json);
+  } else if (const auto text = TimestampText::FromUnix(
+                 event.timestamp().seconds(), event.timestamp().nanos())) {
+    Append(text->view(), json);
+  } else {
+    log.AddViolation("timestamp", reason::kTimestampOutOfRange,
+                     "a timestamp lies in the years 1 to 9999, with 0 to "
+                     "999999999 nanoseconds");
+  }
+  json += '"';
+
+  AppendPropertyField(event.properties(), std::nullopt, ObjectType::kTrackEvent,
+                      log);
+
+  if (!event.session_id().empty()) {
+    json += ",\"session_id\":\"";
+    AppendField("session_id", event.session_id(), {.min = 1, .max = 1'023},
+                log);
+    json += '"';
+  }
+
+  json += ",\"idempotency_key\":\"";
+  if (event.idempotency_key().empty()) {
+    AppendJsonText(derived_key, json);
+  } else {
+    AppendField("idempotency_key", event.idempotency_key(),
+                {.min = 8, .max = 255}, log);
+  }
+  json += "\"}";
+  return Finish(start, hash, log);
+}
+
+Findings ChunkEncoder::Add(const v1::UserProperties& user,
+                           const ItemPath& path) {
+  std::string& json = chunk_.text;
+  const size_t start = json.size();
+  FindingLog log(path);
+
+  json += '{';
+  AppendIdentity(user.identity(), log);
+  std::optional<absl::string_view> email;
+  if (!user.email().empty()) {
+    // Checked here, under its own path; written among the properties.
+    const size_t before = json.size();
+    AppendField("email", user.email(), {.min = 1, .max = kMaxPropertyUnits},
+                log);
+    json.resize(before);
+    email = user.email();
+  }
+  AppendPropertyField(user.properties(), email, ObjectType::kUserProperties,
+                      log);
+  json += '}';
+  return Finish(start, HashIdentity(user.identity()), log);
+}
+
+Findings ChunkEncoder::Add(const v1::AccountProperties& account,
+                           const ItemPath& path) {
+  std::string& json = chunk_.text;
+  const size_t start = json.size();
+  FindingLog log(path);
+
+  json += "{\"account_id\":\"";
+  AppendField("account_id", account.account_id(), {.min = 1, .max = 255}, log);
+  json += '"';
+  AppendPropertyField(account.properties(), std::nullopt,
+                      ObjectType::kAccountProperties, log);
+  json += '}';
+  return Finish(start, HashIdentity(account.account_id()), log);
+}
+
+EncodedChunk ChunkEncoder::Take() {
+  EncodedChunk taken = std::move(chunk_);
+  chunk_ =
+      EncodedChunk{.accepted_at = taken.accepted_at, .items = {}, .text = {}};
+  return taken;
+}
+
+void ChunkEncoder::AppendField(absl::string_view field, absl::string_view value,
+                               Limits limits, FindingLog& log) {
+  if (value.empty()) {
+    log.AddViolation(field, reason::kRequired,
+                     absl::StrCat(field, " is required"));
+    return;
+  }
+  const std::optional<size_t> units =
+      value.size() > limits.max * kMaxUtf8BytesPerUnit
+          ? CountUtf16Units(value)
+          : AppendJsonText(value, chunk_.text);
+  if (!units.has_value()) {
+    log.AddViolation(field, reason::kInvalidUtf8,
+                     absl::StrCat(field, " is not valid UTF-8"));
+  } else if (*units < limits.min || *units > limits.max) {
+    log.AddViolation(
+        field,
+        *units < limits.min ? reason::kValueTooShort : reason::kValueTooLong,
+        absl::StrCat(field, " has ", *units, " characters; ", limits.min,
+                     " to ", limits.max, " are allowed"));
+  }
+}
+
+void ChunkEncoder::AppendIdentity(absl::string_view identity, FindingLog& log) {
+  chunk_.text += "\"identity\":\"";
+  AppendField("identity", identity, {.min = 1, .max = 255}, log);
+  chunk_.text += '"';
+  if (IsDenied(identity)) {
+    log.AddViolation("identity", reason::kIdentityDenied,
+                     "the identity is blank or a placeholder; Heap would merge "
+                     "everybody sent under it into one person for good");
+  }
+}
+
+void ChunkEncoder::AppendUserId(absl::string_view user_id, FindingLog& log) {
+  if (!IsUserId(user_id)) {
+    log.AddViolation("user_id", reason::kUserIdInvalid,
+                     "user_id is a decimal number from 0 to 9007199254740991 "
+                     "without sign or leading zeros");
+    return;
+  }
+  chunk_.text += "\"user_id\":\"";
+  Append(user_id, chunk_.text);
+  chunk_.text += '"';
+}
+
+bool ChunkEncoder::IsDenied(absl::string_view identity) const {
+  if (identity.empty()) return false;
+  if (absl::ascii_isspace(static_cast<unsigned char>(identity[0])) &&
+      absl::StripLeadingAsciiWhitespace(identity).empty()) {
+    return true;
+  }
+  return identity.size() <= longest_denied_ &&
+         rules_.denied_identities.contains(absl::AsciiStrToLower(identity));
+}
+
+void ChunkEncoder::AppendPropertyField(
+    const google::protobuf::Struct& properties,
+    std::optional<absl::string_view> email, ObjectType type, FindingLog& log) {
+  constexpr absl::string_view kKey = ",\"properties\":";
+  if (properties.fields().empty() && !email.has_value()) return;
+  std::string& json = chunk_.text;
+  const size_t before = json.size();
+  Append(kKey, json);
+  AppendProperties(properties, email,
+                   {.type = type, .flatten_nested = rules_.flatten_nested}, log,
+                   json);
+  const bool all_left_out = json.size() == before + kKey.size() + 2;
+  if (all_left_out) json.resize(before);
+}
+
+Findings ChunkEncoder::Finish(size_t start, uint64_t identity_hash,
+                              FindingLog& log) {
+  const size_t size = chunk_.text.size() - start;
+  if (size > kMaxItemBytes) {
+    log.AddViolation("", reason::kItemTooLarge,
+                     absl::StrCat("the item's JSON is larger than ",
+                                  kMaxItemBytes, " bytes"));
+  }
+  if (log.has_violations()) {
+    chunk_.text.resize(start);
+  } else {
+    chunk_.items.push_back(
+        {.size = static_cast<uint32_t>(size), .identity_hash = identity_hash});
+  }
+  return log.Take();
+}
+
+}  // namespace heapsync

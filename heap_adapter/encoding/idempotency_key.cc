@@ -1,0 +1,85 @@
+#include "heap_adapter/encoding/idempotency_key.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+
+#include "absl/random/random.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_replace.h"
+
+namespace heapsync {
+namespace {
+
+// Fetched once: OpenSSL 3 looks an algorithm up by name and under a lock, which
+// takes longer than the hash itself. Lives as long as the process.
+const EVP_MD* Sha1() {
+  static const EVP_MD* const sha1 = EVP_MD_fetch(nullptr, "SHA1", nullptr);
+  if (sha1 == nullptr) std::abort();
+  return sha1;
+}
+
+EVP_MD_CTX* AsContext(void* digest) { return static_cast<EVP_MD_CTX*>(digest); }
+
+}  // namespace
+
+IdempotencyKey IdempotencyKey::Random() {
+  thread_local absl::BitGen generator;
+  std::array<uint8_t, 16> bytes;
+  const std::array<uint64_t, 2> random = {absl::Uniform<uint64_t>(generator),
+                                          absl::Uniform<uint64_t>(generator)};
+  std::memcpy(bytes.data(), random.data(), bytes.size());
+  return IdempotencyKey(bytes, 4);
+}
+
+IdempotencyKey::IdempotencyKey(std::array<uint8_t, 16> bytes, uint8_t version) {
+  constexpr char kHex[] = "0123456789abcdef";
+  bytes[6] = static_cast<uint8_t>((bytes[6] & 0x0f) | (version << 4));
+  bytes[8] = static_cast<uint8_t>((bytes[8] & 0x3f) | 0x80);
+  char* at = text_.data();
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) *at++ = '-';
+    *at++ = kHex[bytes[i] >> 4];
+    *at++ = kHex[bytes[i] & 0xf];
+  }
+}
+
+void DerivedKeys::FreeDigest::operator()(void* context) const {
+  EVP_MD_CTX_free(AsContext(context));
+}
+
+DerivedKeys::DerivedKeys(absl::string_view request_id)
+    : digest_(EVP_MD_CTX_new()),
+      name_(absl::HexStringToBytes(
+          absl::StrReplaceAll(kIdempotencyNamespace, {{"-", ""}}))) {
+  if (digest_ == nullptr ||
+      EVP_DigestInit_ex2(AsContext(digest_.get()), Sha1(), nullptr) != 1) {
+    std::abort();
+  }
+  name_.append(request_id.data(), request_id.size());
+  name_ += '/';
+}
+
+IdempotencyKey DerivedKeys::At(uint64_t index) {
+  std::array<char, std::numeric_limits<uint64_t>::digits10 + 1> digits;
+  const char* const digits_end =
+      std::to_chars(digits.data(), digits.data() + digits.size(), index).ptr;
+  std::array<uint8_t, EVP_MAX_MD_SIZE> hash;
+  EVP_MD_CTX* const context = AsContext(digest_.get());
+  if (EVP_DigestInit_ex2(context, nullptr, nullptr) != 1 ||
+      EVP_DigestUpdate(context, name_.data(), name_.size()) != 1 ||
+      EVP_DigestUpdate(context, digits.data(),
+                       static_cast<size_t>(digits_end - digits.data())) != 1 ||
+      EVP_DigestFinal_ex(context, hash.data(), nullptr) != 1) {
+    std::abort();
+  }
+  std::array<uint8_t, 16> bytes;
+  std::copy_n(hash.begin(), bytes.size(), bytes.begin());
+  return IdempotencyKey(bytes, 5);
+}
+
+}  // namespace heapsync

@@ -1,0 +1,347 @@
+#include "heap_adapter/encoding/property_writer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "heap_adapter/encoding/json_text.h"
+#include "heap_adapter/encoding/reasons.h"
+
+namespace heapsync {
+namespace {
+
+using google::protobuf::ListValue;
+using google::protobuf::Struct;
+using google::protobuf::Value;
+
+constexpr absl::string_view kListSeparator = "||";
+constexpr size_t kMaxPropertyBytes = kMaxPropertyUnits * kMaxUtf8BytesPerUnit;
+
+std::string LengthFault(absl::string_view what, size_t units) {
+  return absl::StrCat(what, " has ", units, " characters; at most ",
+                      kMaxPropertyUnits, " are allowed");
+}
+
+class PropertyWriter {
+ public:
+  PropertyWriter(PropertyRules rules, FindingLog& log, std::string& json)
+      : rules_(rules), log_(log), json_(json), start_(json.size()) {}
+
+  void Write(const Struct& properties, std::optional<absl::string_view> email) {
+    Collect(properties, "", 1);
+    if (email.has_value()) AddEmail(*email);
+    if (too_many_) {
+      log_.AddViolation(
+          "properties", reason::kTooManyProperties,
+          absl::StrCat("there are more than ", kMaxProperties, " properties"));
+      return;
+    }
+    std::sort(entries_.begin(), entries_.end(),
+              [](const Entry& a, const Entry& b) { return a.key < b.key; });
+    json_ += '{';
+    for (size_t i = 0; i < entries_.size(); ++i) {
+      const Entry& entry = entries_[i];
+      if (i > 0) {
+        json_ += ',';
+        if (entry.key == entries_[i - 1].key) {
+          Refuse(entry.key, reason::kKeyCollision,
+                 "two properties have this key once nested objects are "
+                 "flattened");
+        }
+      }
+      json_ += '"';
+      WriteKey(entry.key);
+      if (entry.value == nullptr) {
+        json_ += "\":\"";
+        AppendJsonText(entry.email, json_);
+        json_ += '"';
+      } else {
+        WriteValue(entry.key, *entry.value);
+      }
+    }
+    json_ += '}';
+  }
+
+ private:
+  struct Entry {
+    absl::string_view key;
+    const Value* value;  // null: `email` is the value
+    absl::string_view email;
+  };
+
+  // Gathers what will be sent: nulls are left out, nested objects replaced by
+  // what is in them. `prefix` is "" or ends with a dot.
+  void Collect(const Struct& object, absl::string_view prefix, int depth) {
+    for (const auto& [name, value] : object.fields()) {
+      if (entries_.size() > kMaxProperties) break;
+      if (value.kind_case() == Value::kNullValue) continue;
+      if (prefix.empty()) {
+        CollectOne(name, value, depth);
+        continue;
+      }
+      if (name.empty()) {
+        Refuse(prefix, reason::kKeyEmpty, "a key in a nested object is empty");
+        continue;
+      }
+      if (prefix.size() + name.size() > kMaxPropertyBytes) {
+        Refuse(prefix, reason::kKeyTooLong,
+               absl::StrCat("a flattened key has more than ", kMaxPropertyUnits,
+                            " characters"));
+        continue;
+      }
+      CollectOne(flattened_keys_.emplace_back(absl::StrCat(prefix, name)),
+                 value, depth);
+    }
+    too_many_ = entries_.size() > kMaxProperties;
+  }
+
+  void CollectOne(absl::string_view key, const Value& value, int depth) {
+    if (!rules_.flatten_nested || value.kind_case() != Value::kStructValue) {
+      entries_.push_back({.key = key, .value = &value, .email = {}});
+    } else if (depth == kMaxNesting) {
+      Refuse(key, reason::kNestedTooDeep,
+             absl::StrCat("objects are nested deeper than ", kMaxNesting,
+                          " levels"));
+    } else {
+      Collect(value.struct_value(), absl::StrCat(key, "."), depth + 1);
+    }
+  }
+
+  void AddEmail(absl::string_view email) {
+    const auto same_key =
+        std::find_if(entries_.begin(), entries_.end(),
+                     [](const Entry& entry) { return entry.key == "email"; });
+    if (same_key == entries_.end()) {
+      entries_.push_back({.key = "email", .value = nullptr, .email = email});
+    } else if (same_key->value->kind_case() != Value::kStringValue ||
+               same_key->value->string_value() != email) {
+      log_.AddViolation("email", reason::kEmailConflict,
+                        "email and properties.email are both set and differ");
+    }
+  }
+
+  void WriteKey(absl::string_view key) {
+    if (key.empty()) {
+      Refuse(key, reason::kKeyEmpty, "a property's key is empty");
+      return;
+    }
+    if (rules_.type == ObjectType::kUserProperties) CheckUserKey(key);
+    const std::optional<size_t> units = AppendBounded(key);
+    if (!units.has_value()) {
+      Refuse(key, reason::kInvalidUtf8, "the key is not valid UTF-8");
+    } else if (*units > kMaxPropertyUnits) {
+      Refuse(key, reason::kKeyTooLong, LengthFault("the key", *units));
+    }
+  }
+
+  void CheckUserKey(absl::string_view key) {
+    if (absl::EqualsIgnoreCase(key, "id")) {
+      Refuse(key, reason::kKeyReserved,
+             "Heap reserves the user property id, in any casing");
+    } else if (absl::EqualsIgnoreCase(key, "email") && key != "email") {
+      log_.AddWarning(PathOf(key), reason::kEmailCasing,
+                      "only the lowercase key email fills Heap's built-in "
+                      "Email; this makes a custom property");
+    }
+  }
+
+  // Continues after the key and before its closing quote.
+  void WriteValue(absl::string_view key, const Value& value) {
+    switch (value.kind_case()) {
+      case Value::kStringValue: {
+        json_ += "\":\"";
+        const std::optional<size_t> units = AppendBounded(value.string_value());
+        json_ += '"';
+        CheckText(key, units);
+        return;
+      }
+      case Value::kNumberValue:
+        json_ += "\":";
+        WriteNumber(key, std::nullopt, value.number_value());
+        return;
+      case Value::kBoolValue:
+        json_ += value.bool_value() ? "\":\"true\"" : "\":\"false\"";
+        return;
+      case Value::kListValue:
+        json_ += "\":";
+        WriteList(key, value.list_value());
+        return;
+      case Value::kStructValue:
+        Refuse(key, reason::kNestedObject,
+               "Heap takes text and numbers, no nested objects");
+        return;
+      case Value::kNullValue:  // left out by Collect
+      case Value::KIND_NOT_SET:
+        Refuse(key, reason::kValueUnset,
+               "the value has no kind; use a null to leave a property out");
+        return;
+    }
+  }
+
+  // One text of all elements. Beyond the longest value nothing is written any
+  // more, but the remaining elements are still checked.
+  void WriteList(absl::string_view key, const ListValue& list) {
+    const size_t before = json_.size();
+    size_t units = 0;
+    bool first = true;
+    bool sound = true;
+    json_ += '"';
+    for (int i = 0; i < list.values_size(); ++i) {
+      const Value& element = list.values(i);
+      if (element.kind_case() == Value::kNullValue) continue;
+      if (!first) {
+        json_ += kListSeparator.data();
+        units += kListSeparator.size();
+      }
+      first = false;
+      const size_t at = json_.size();
+      const std::optional<size_t> added = WriteElement(key, i, element);
+      if (added.has_value()) {
+        units += *added;
+      } else {
+        sound = false;
+      }
+      if (units > kMaxPropertyUnits) json_.resize(at);
+    }
+    json_ += '"';
+    if (!sound || units <= kMaxPropertyUnits) return;
+    if (rules_.type != ObjectType::kTrackEvent) {
+      Refuse(key, reason::kValueTooLong,
+             LengthFault("the list joined by \"||\"", units));
+      return;
+    }
+    json_.resize(before);
+    WriteNativeList(list);
+    log_.AddWarning(
+        PathOf(key), reason::kListCut,
+        absl::StrCat(LengthFault("the list joined by \"||\"", units),
+                     " and Heap will cut it"));
+  }
+
+  // As JSON, for Heap to join. REQUIRES: every element was found in order.
+  void WriteNativeList(const ListValue& list) {
+    json_ += '[';
+    bool first = true;
+    for (const Value& element : list.values()) {
+      if (element.kind_case() == Value::kNullValue) continue;
+      if (json_.size() - start_ > kMaxItemBytes) break;  // refused as too large
+      if (!first) json_ += ',';
+      first = false;
+      if (element.kind_case() == Value::kNumberValue) {
+        AppendJsonNumber(element.number_value(), json_);
+      } else {
+        json_ += '"';
+        WriteElement("", 0, element);
+        json_ += '"';
+      }
+    }
+    json_ += ']';
+  }
+
+  // Appends one element's text, and returns its UTF-16 units, or nothing if it
+  // was refused.
+  std::optional<size_t> WriteElement(absl::string_view key, int index,
+                                     const Value& element) {
+    switch (element.kind_case()) {
+      case Value::kStringValue: {
+        const std::optional<size_t> units =
+            AppendBounded(element.string_value());
+        if (!CheckText(key, units, index)) return std::nullopt;
+        return units;
+      }
+      case Value::kNumberValue: {
+        const size_t before = json_.size();
+        if (!WriteNumber(key, index, element.number_value())) {
+          return std::nullopt;
+        }
+        return json_.size() - before;
+      }
+      case Value::kBoolValue: {
+        const absl::string_view text = element.bool_value() ? "true" : "false";
+        json_.append(text.data(), text.size());
+        return text.size();
+      }
+      case Value::kListValue:
+        Refuse(key, reason::kNestedList, "a list cannot hold lists", index);
+        return std::nullopt;
+      case Value::kStructValue:
+        Refuse(key, reason::kNestedObject, "a list cannot hold objects", index);
+        return std::nullopt;
+      case Value::kNullValue:  // left out by the caller
+      case Value::KIND_NOT_SET:
+        Refuse(key, reason::kValueUnset, "the list's element has no kind",
+               index);
+        return std::nullopt;
+    }
+    return std::nullopt;
+  }
+
+  bool WriteNumber(absl::string_view key, std::optional<int> index,
+                   double number) {
+    if (!std::isfinite(number)) {
+      Refuse(key, reason::kNumberNotFinite, "NaN and infinity are no values",
+             index);
+      return false;
+    }
+    if (std::abs(number) > kMaxWholeNumber) {
+      Refuse(key, reason::kNumberTooLarge,
+             "beyond 2^53 whole numbers lose digits; send it as a string",
+             index);
+      return false;
+    }
+    AppendJsonNumber(number, json_);
+    return true;
+  }
+
+  // Appends text that may be too long; what is so by its bytes alone is only
+  // measured.
+  std::optional<size_t> AppendBounded(absl::string_view text) {
+    return text.size() > kMaxPropertyBytes ? CountUtf16Units(text)
+                                           : AppendJsonText(text, json_);
+  }
+
+  bool CheckText(absl::string_view key, std::optional<size_t> units,
+                 std::optional<int> index = std::nullopt) {
+    if (units.has_value() && *units <= kMaxPropertyUnits) return true;
+    if (units.has_value()) {
+      Refuse(key, reason::kValueTooLong, LengthFault("the value", *units),
+             index);
+    } else {
+      Refuse(key, reason::kInvalidUtf8, "the value is not valid UTF-8", index);
+    }
+    return false;
+  }
+
+  static std::string PathOf(absl::string_view key) {
+    return absl::StrCat("properties.", PrintableKey(key));
+  }
+
+  void Refuse(absl::string_view key, absl::string_view reason,
+              absl::string_view description,
+              std::optional<int> index = std::nullopt) {
+    std::string path = PathOf(key);
+    if (index.has_value()) absl::StrAppend(&path, "[", *index, "]");
+    log_.AddViolation(path, reason, description);
+  }
+
+  const PropertyRules rules_;
+  FindingLog& log_;
+  std::string& json_;
+  const size_t start_;
+  bool too_many_ = false;
+  absl::InlinedVector<Entry, 16> entries_;
+  std::deque<std::string> flattened_keys_;
+};
+
+}  // namespace
+
+void AppendProperties(const Struct& properties,
+                      std::optional<absl::string_view> email,
+                      PropertyRules rules, FindingLog& log, std::string& json) {
+  PropertyWriter(rules, log, json).Write(properties, email);
+}
+
+}  // namespace heapsync

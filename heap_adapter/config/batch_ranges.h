@@ -1,0 +1,23 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_CONFIG_BATCH_RANGES_H_
+#define HEAPSYNC_HEAP_ADAPTER_CONFIG_BATCH_RANGES_H_
+
+#include <chrono>
+#include <cstdint>
+
+namespace heapsync {
+
+struct NumberRange {
+  uint32_t least;
+  uint32_t most;
+};
+
+// What the file and the flags accept for BatchRules. Heap's reference allows at
+// most 1,000 items in a request; the other bounds catch slips of the pen.
+inline constexpr NumberRange kBatchItemsRange{1, 1'000};
+inline constexpr NumberRange kBatchBytesRange{1 << 10, 16 << 20};
+inline constexpr std::chrono::milliseconds kLongestBatchWait =
+    std::chrono::hours(1);
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_CONFIG_BATCH_RANGES_H_

@@ -1,0 +1,29 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_CONFIG_URL_H_
+#define HEAPSYNC_HEAP_ADAPTER_CONFIG_URL_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace heapsync {
+
+// Where plain `http` may go. It carries App IDs and identities unencrypted.
+enum class PlaintextPolicy {
+  kLoopbackOnly,  // 127.0.0.0/8, [::1] and localhost
+  kAnywhere,
+};
+
+// Checks a URL that stands for one of Heap's hosts: `https://` or, as far as
+// `plaintext` allows, `http://`, a host name or address, and perhaps a port.
+// A path beyond "/", a query, a fragment and a user name are refused, since
+// Heap's paths are appended.
+//
+// Returns it with scheme and host in lowercase and without the slash at the
+// end. Errors: kInvalidArgument, which does not repeat the URL.
+absl::StatusOr<std::string> CheckHeapUrl(absl::string_view url,
+                                         PlaintextPolicy plaintext);
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_CONFIG_URL_H_

@@ -1,0 +1,18 @@
+#include "heap_adapter/scheduling/backoff.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace heapsync {
+
+Duration FullJitter(int failures, const BackoffRules& rules, double random01) {
+  // In floating point, so that a power beyond any number of microseconds is
+  // infinite and the cap applies.
+  const double longest =
+      std::min(static_cast<double>(rules.initial.count()) *
+                   std::pow(rules.factor, std::max(failures, 1) - 1),
+               static_cast<double>(rules.cap.count()));
+  return Duration(static_cast<Duration::rep>(longest * random01));
+}
+
+}  // namespace heapsync

@@ -1,0 +1,175 @@
+#include "server/flags.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/commandlineflag.h"
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/reflection.h"
+#include "absl/flags/usage.h"
+#include "absl/flags/usage_config.h"
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+// All are texts, so that a value that does not fit is listed beside the other
+// faults instead of ending the process by itself.
+using Text = std::optional<std::string>;
+
+ABSL_FLAG(
+    Text, app_id, std::nullopt,
+    "Heap App ID of the one destination; better given in HEAPSYNC_APP_ID, "
+    "since every user of the machine can see command lines. Several "
+    "destinations: --config");
+ABSL_FLAG(
+    Text, region, std::nullopt,
+    "Heap data center of --app_id: us or eu (default us). Heap loses what "
+    "is sent to the wrong one without an error");
+ABSL_FLAG(Text, config, std::nullopt, "JSON file with the destinations");
+ABSL_FLAG(Text, listen, std::nullopt,
+          "Address of gRPC (default 127.0.0.1:50051)");
+ABSL_FLAG(Text, http_listen, std::nullopt,
+          "Address of metrics and status page (default 127.0.0.1:9464)");
+ABSL_FLAG(Text, data_dir, std::nullopt,
+          "Folder of the spool (default /var/lib/heapsync)");
+ABSL_FLAG(Text, heap_us_url, std::nullopt,
+          "Heap in the US (default https://heapanalytics.com)");
+ABSL_FLAG(Text, heap_eu_url, std::nullopt,
+          "Heap in the EU (default https://c.eu.heap-api.com)");
+ABSL_FLAG(bool, allow_plaintext_heap, false,
+          "Let the two URLs be plain http to other machines. It shows App IDs "
+          "and identities to the network");
+ABSL_FLAG(Text, max_batch_items, std::nullopt,
+          "Items in one request to Heap, 1 to 1000, for every destination "
+          "(default 1000)");
+ABSL_FLAG(Text, max_batch_bytes, std::nullopt,
+          "Bytes of one request to Heap, for every destination (default "
+          "1048576). More: fewer requests, more memory, more to repeat");
+ABSL_FLAG(
+    Text, max_batch_wait, std::nullopt,
+    "How long the first item of a batch waits for more, for every "
+    "destination (default 500ms). Longer: fuller batches, later delivery");
+ABSL_FLAG(Text, max_age, std::nullopt,
+          "Age at which an undelivered item is dead-lettered (default 168h)");
+ABSL_FLAG(
+    Text, drain_timeout, std::nullopt,
+    "How long a stop waits for requests that are under way (default 10s). "
+    "What is not finished is sent again after the next start");
+ABSL_FLAG(Text, max_message_bytes, std::nullopt,
+          "Longest gRPC message in bytes (default 4194304)");
+ABSL_FLAG(Text, log_level, std::nullopt,
+          "debug, info, warning or error (default info)");
+
+namespace heapsync {
+namespace {
+
+constexpr char kAllowPlaintext[] = "allow_plaintext_heap";
+
+// By C streams: those of C++ throw on a folder and do not tell why a file
+// cannot be opened.
+absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
+  struct Closer {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  std::string text;
+  const std::unique_ptr<std::FILE, Closer> file(std::fopen(path.c_str(), "rb"));
+  if (file != nullptr) {
+    std::array<char, 65'536> block;
+    while (const size_t count =
+               std::fread(block.data(), 1, block.size(), file.get())) {
+      text.append(block.data(), count);
+    }
+    if (std::ferror(file.get()) == 0) return text;
+  }
+  return absl::NotFoundError(
+      absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
+}
+
+void SetUsage() {
+  absl::SetProgramUsageMessage(
+      "Delivers events, user properties and account properties to Heap.\n"
+      "Every flag can be given as an environment variable, too: --data_dir as "
+      "HEAPSYNC_DATA_DIR.");
+  absl::FlagsUsageConfig usage;
+  const auto ours = [](absl::string_view file) {
+    return absl::EndsWith(file, "server/flags.cc");
+  };
+  usage.contains_help_flags = ours;
+  usage.contains_helpshort_flags = ours;
+  usage.normalize_filename = [ours](absl::string_view file) {
+    return std::string(ours(file) ? "heapsync-server" : file);
+  };
+  usage.version_string = [] {
+    return "heapsync-server " HEAPSYNC_VERSION "\n";
+  };
+  absl::SetFlagsUsageConfig(usage);
+}
+
+bool ReadAllowPlaintext(const Surroundings& surroundings) {
+  bool allow = false;
+  const std::optional<std::string> value =
+      surroundings.variable(EnvironmentVariable(kAllowPlaintext));
+  return value.has_value() && absl::SimpleAtob(*value, &allow) && allow;
+}
+
+FlagValues GivenFlags() {
+  FlagValues given;
+  for (const char* name : kSettings) {
+    const absl::CommandLineFlag* flag = absl::FindCommandLineFlag(name);
+    if (flag == nullptr) std::abort();
+    if (!flag->IsOfType<Text>()) continue;
+    const auto value = flag->TryGet<Text>();
+    if (value.has_value() && value->has_value()) given.emplace(name, **value);
+  }
+  return given;
+}
+
+}  // namespace
+
+Surroundings ProcessSurroundings() {
+  return {
+      .variable = [](const std::string& name) -> std::optional<std::string> {
+        const char* value = std::getenv(name.c_str());
+        if (value == nullptr) return std::nullopt;
+        return value;
+      },
+      .file = ReadTextFile};
+}
+
+absl::StatusOr<ServerConfig> LoadServerConfig(
+    int argc, char** argv, const Surroundings& surroundings) {
+  SetUsage();
+  // A flag of type bool can stand without a value, but does not tell whether it
+  // stood there at all. So it starts as the environment has it, and counts as
+  // given when it ends up different.
+  const bool allow_by_default = ReadAllowPlaintext(surroundings);
+  absl::SetFlag(&FLAGS_allow_plaintext_heap, allow_by_default);
+  const std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);
+
+  FlagValues flags = GivenFlags();
+  const bool allow = absl::GetFlag(FLAGS_allow_plaintext_heap);
+  if (allow != allow_by_default) {
+    flags.emplace(kAllowPlaintext, allow ? "true" : "false");
+  }
+  absl::StatusOr<ServerConfig> config = BuildServerConfig(flags, surroundings);
+  if (arguments.size() <= 1) return config;
+  // Not quoted: it may be an App ID.
+  constexpr char kFault[] =
+      "command line: every setting is a --flag; arguments without one are not "
+      "taken";
+  return absl::InvalidArgumentError(
+      config.ok() ? kFault
+                  : absl::StrCat(kFault, "\n", config.status().message()));
+}
+
+}  // namespace heapsync

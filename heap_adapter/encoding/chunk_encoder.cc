@@ -56,6 +56,11 @@ ChunkEncoder::ChunkEncoder(const EncodingRules& rules, WallTime accepted_at)
   chunk_.accepted_at = accepted_at;
 }
 
+void ChunkEncoder::Reserve(size_t items, size_t bytes) {
+  chunk_.items.reserve(chunk_.items.size() + items);
+  chunk_.text.reserve(chunk_.text.size() + bytes);
+}
+
 Findings ChunkEncoder::Add(const v1::TrackEvent& event, const ItemPath& path,
                            absl::string_view derived_key) {
   std::string& json = chunk_.text;

@@ -25,6 +25,8 @@ struct EncodedChunk {
   };
 
   WallTime accepted_at;
+  // How often a person sent these items again from the dead letters.
+  uint32_t replays = 0;
   std::vector<Item> items;
   std::string text;  // JSON objects, one after the other with nothing between
 };
@@ -51,6 +53,9 @@ class ChunkEncoder {
   // REQUIRES: it lies in the years 1 to 9999, and `rules.denied_identities` are
   // in ASCII lowercase.
   ChunkEncoder(const EncodingRules& rules, WallTime accepted_at);
+
+  // Makes room for items and bytes still to come; saves copying. A hint.
+  void Reserve(size_t items, size_t bytes);
 
   // `derived_key` is the idempotency key for an event that brings none; it is
   // not checked against the rules for keys.

@@ -1,5 +1,6 @@
 #include "heap_adapter/encoding/json_text.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -25,14 +26,41 @@ bool AllPlain(uint64_t eight) {
   return ((eight | below_space | quote | backslash) & EveryByte(0x80)) == 0;
 }
 
+uint64_t Load8(const char* from) {
+  uint64_t eight;
+  std::memcpy(&eight, from, sizeof(eight));
+  return eight;
+}
+
+uint32_t Load4(const char* from) {
+  uint32_t four;
+  std::memcpy(&four, from, sizeof(four));
+  return four;
+}
+
+// Whether nothing in `raw` needs an escape or a closer look. Reads overlap
+// instead of falling back to single bytes: most keys and values are short.
+bool IsAllPlain(absl::string_view raw) {
+  const char* const data = raw.data();
+  const size_t size = raw.size();
+  if (size >= 8) {
+    for (size_t at = 0; at + 8 < size; at += 8) {
+      if (!AllPlain(Load8(data + at))) return false;
+    }
+    return AllPlain(Load8(data + size - 8));
+  }
+  if (size >= 4) {
+    return AllPlain(Load4(data) | uint64_t{Load4(data + size - 4)} << 32);
+  }
+  return std::all_of(raw.begin(), raw.end(), [](char c) {
+    return IsPlain(static_cast<unsigned char>(c));
+  });
+}
+
 // Index of the first byte at or after `from` that is not plain ASCII.
 size_t EndOfPlain(absl::string_view raw, size_t from) {
   size_t at = from;
-  for (; at + 8 <= raw.size(); at += 8) {
-    uint64_t eight;
-    std::memcpy(&eight, raw.data() + at, sizeof(eight));
-    if (!AllPlain(eight)) break;
-  }
+  while (at + 8 <= raw.size() && AllPlain(Load8(raw.data() + at))) at += 8;
   while (at < raw.size() && IsPlain(static_cast<unsigned char>(raw[at]))) ++at;
   return at;
 }
@@ -66,10 +94,9 @@ void AppendEscape(unsigned char c, std::string& json) {
   }
 }
 
-// What follows the first character that is not plain ASCII.
-std::optional<size_t> AppendFrom(absl::string_view raw, size_t at,
-                                 std::string& json) {
-  size_t units = at;
+std::optional<size_t> AppendMixed(absl::string_view raw, std::string& json) {
+  size_t units = 0;
+  size_t at = 0;
   while (at < raw.size()) {
     const auto c = static_cast<unsigned char>(raw[at]);
     if (c < 0x80 && !IsPlain(c)) {
@@ -106,10 +133,9 @@ std::optional<size_t> AppendFrom(absl::string_view raw, size_t at,
 }  // namespace
 
 std::optional<size_t> AppendJsonText(absl::string_view raw, std::string& json) {
-  const size_t plain_end = EndOfPlain(raw, 0);
-  json.append(raw.data(), plain_end);
-  if (plain_end == raw.size()) return plain_end;
-  return AppendFrom(raw, plain_end, json);
+  if (!IsAllPlain(raw)) return AppendMixed(raw, json);
+  json.append(raw.data(), raw.size());
+  return raw.size();
 }
 
 std::optional<size_t> CountUtf16Units(absl::string_view raw) {

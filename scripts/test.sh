@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Everything from a bare Debian 12 machine to the tests' summary: installs what is missing, builds, runs all tests.
+#
+#   scripts/test.sh [--quick] [--preset NAME]… [-- CTEST ARGUMENT…]
+#
+#   --quick         the dev preset, without the tests that build the image
+#   --preset NAME   these instead of asan and tsan; repeatable
+#
+# asan is the dev preset plus AddressSanitizer and UndefinedBehaviorSanitizer, so that unit tests and the programs in the
+# end-to-end tests are both watched; tsan is all that does not link gRPC. The image's test builds what release builds.
+# CI=true makes a test that cannot run here, for want of a tool, a failure.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+quick=0
+presets=()
+while (($# > 0)); do
+  case "$1" in
+    --quick) quick=1 ;;
+    --preset) presets+=("$2") && shift ;;
+    --) shift && break ;;
+    *) sed -n '2,/^set -euo/{/^set -euo/d;s/^# \{0,1\}//;p}' "$0" && exit 2 ;;
+  esac
+  shift
+done
+ctest_arguments=("$@")
+
+started="${SECONDS}"
+say() { printf '\n== %s (%d s so far)\n' "$1" "$((SECONDS - started))"; }
+
+packages=(--build --lint --test --tools)
+if ((quick)); then
+  ((${#presets[@]})) || presets=(dev)
+  ctest_arguments+=(--label-exclude docker)
+else
+  ((${#presets[@]})) || presets=(asan tsan)
+  packages+=(--container)
+fi
+
+say "Packages"
+scripts/install_dependencies.sh "${packages[@]}"
+say "Tools"
+scripts/install_test_tools.sh
+
+# One folder whose tests are those of all presets, so that there is one run and one summary.
+together="build/tests"
+mkdir -p "${together}"
+: >"${together}/CTestTestfile.cmake"
+for preset in "${presets[@]}"; do
+  say "Building ${preset}"
+  cmake --preset "${preset}"
+  cmake --build --preset "${preset}"
+  echo "subdirs(\"${PWD}/build/${preset}\")" >>"${together}/CTestTestfile.cmake"
+done
+
+say "Testing ${presets[*]}"
+exec ctest --test-dir "${together}" --output-on-failure --no-label-summary --parallel "$(nproc)" "${ctest_arguments[@]}"

@@ -54,6 +54,8 @@ cmake --preset "${preset}" >/dev/null
 # Generated headers must be there before a source that includes them can be read.
 cmake --build --preset "${preset}" --target help | sed -n 's/^\(heapsync_[a-z0-9_]*_proto\): .*/\1/p' |
   xargs --no-run-if-empty cmake --build --preset "${preset}" --target
-step clang-tidy bash -c 'printf "%s\0" "${@:2}" | xargs -0 -n 1 -P "$(nproc)" clang-tidy -p "$1" --quiet' \
-  bash "build/${preset}" "${sources[@]}"
+tidy() {
+  printf '%s\0' "${sources[@]}" | xargs -0 -n 1 -P "$(nproc)" clang-tidy -p "build/${preset}" --quiet
+}
+step clang-tidy tidy
 exit "${failed}"

@@ -84,15 +84,20 @@ def email(rng: random.Random, number: int) -> str:
 
 
 def timestamp(rng: random.Random, at: datetime) -> str:
-    """RFC 3339 in the shapes that warehouses print."""
-    shape = rng.randrange(10)
-    if shape < 6:
-        return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-    if shape < 8:
-        return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{rng.randrange(1000):03d}Z"
-    if shape == 8:
-        return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{rng.randrange(10**6):06d}+00:00"
-    return (at + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%S+02:00")
+    """RFC 3339, and what warehouses print instead."""
+    local = at + timedelta(hours=2)
+    return rng.choice((
+        at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{rng.randrange(1000):03d}Z",
+        at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{rng.randrange(10**6):06d}+00:00",
+        local.strftime("%Y-%m-%dT%H:%M:%S+02:00"),
+        local.strftime("%Y-%m-%d %H:%M:%S+02"),
+        at.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        at.strftime("%Y-%m-%d %H:%M:%S.") + f"{rng.randrange(1000):03d}",
+        str(int(at.timestamp() * 1000)),
+    ))
 
 
 def amount(rng: random.Random) -> str:
@@ -131,6 +136,10 @@ class CsvFile:
         line = ",".join(cell(text, quote_always) for text in cells) + self._rng.choice(self._line_ends)
         self._bytes += line.encode()
 
+    @staticmethod
+    def line(cells: list[str]) -> bytes:
+        return ",".join(cell(text, False) for text in cells).encode()
+
     def add_raw(self, line: bytes) -> None:
         self._bytes += line
 
@@ -160,8 +169,11 @@ def events(rng: random.Random) -> tuple[bytes, Expectation]:
         "IDENTITY_DENIED": 23,
         "IDENTITY_TOO_LONG": 7,
         "VALUE_TOO_LONG": 19,
-        "BAD_TIMESTAMP": 27,
-        "BAD_UTF8": 4,
+        "INVALID_TIMESTAMP": 27,
+        "INVALID_UTF8": 4,
+        "WRONG_CELL_COUNT": 6,
+        "STRAY_QUOTE": 3,
+        "UNCLOSED_QUOTE": 3,
     }
     repeats: list[list[str]] = []
     for number, fault in enumerate(spread(rng, EVENTS, faults)):
@@ -194,13 +206,22 @@ def events(rng: random.Random) -> tuple[bytes, Expectation]:
             row[1], fault = "x" * 244 + "@example.com", "VALUE_TOO_LONG"
         elif fault == "VALUE_TOO_LONG":
             row[9] = too_long_value(rng)
-        elif fault == "BAD_TIMESTAMP":
+        elif fault == "INVALID_TIMESTAMP":
             row[3] = rng.choice(("yesterday", "2024-02-30T10:00:00Z", "2024-13-05T10:00:00Z", "0000-00-00 00:00:00", "#VALUE!", "n/a",
                                  "2024-01-15T25:61:00Z"))
-        elif fault == "BAD_UTF8":
+        elif fault == "INVALID_UTF8":
             row[9] = "Latin-1: "
-        if fault == "BAD_UTF8":
-            out.add_raw(",".join(cell(text, False) for text in row).encode() + b"Gr\xfc\xdfe\n")
+        if fault == "INVALID_UTF8":
+            out.add_raw(out.line(row) + b"Gr\xfc\xdfe\n")
+        elif fault == "STRAY_QUOTE":
+            out.add_raw(out.line(row[:9]) + b',27" monitor\n')
+            fault = "BAD_QUOTING"
+        elif fault == "UNCLOSED_QUOTE":
+            # It seems to end at the opening quote of some later row, which makes it a bad one as well.
+            out.add_raw(out.line(row[:9]) + b',"to be continued\n')
+            fault = "BAD_QUOTING"
+        elif fault == "WRONG_CELL_COUNT":
+            out.add(row + ["left over"] if rng.randrange(2) else row[:6])
         else:
             out.add(row)
         if fault:
@@ -223,7 +244,7 @@ def users(rng: random.Random) -> tuple[bytes, Expectation]:
     columns = ["identity", "email", "name", "city", "postcode", "plan", "lifetime_value", "signed_up_on", "newsletter", "Notes (internal)"]
     out = CsvFile(rng, columns, ("\r\n", "\r\n", "\n"))
     people = [email(rng, 10_000 + number) for number in range(2_150)]
-    faults = {"REQUIRED": 21, "IDENTITY_DENIED": 17, "VALUE_TOO_LONG": 12, "BAD_UTF8": 3}
+    faults = {"REQUIRED": 21, "IDENTITY_DENIED": 17, "VALUE_TOO_LONG": 12, "INVALID_UTF8": 3}
     for number, fault in enumerate(spread(rng, USERS, faults)):
         identity = people[number] if number < len(people) else rng.choice(people)
         row = [
@@ -246,9 +267,9 @@ def users(rng: random.Random) -> tuple[bytes, Expectation]:
             row[0] = rng.choice(PLACEHOLDERS)
         elif fault == "VALUE_TOO_LONG":
             row[9] = too_long_value(rng)
-        if fault == "BAD_UTF8":
+        if fault == "INVALID_UTF8":
             row[9] = "Latin-1: "
-            out.add_raw(",".join(cell(text, False) for text in row).encode() + b"Stra\xdfe\r\n")
+            out.add_raw(out.line(row) + b"Stra\xdfe\r\n")
         else:
             out.add(row)
         if fault:
@@ -261,7 +282,7 @@ def users(rng: random.Random) -> tuple[bytes, Expectation]:
 
 def accounts(rng: random.Random) -> tuple[bytes, Expectation]:
     expectation = Expectation("account")
-    faults = {"REQUIRED": 9, "NESTED_OBJECT": 13, "NESTED_LIST": 4, "VALUE_TOO_LONG": 8, "BAD_JSON": 6}
+    faults = {"REQUIRED": 9, "NESTED_OBJECT": 13, "NESTED_LIST": 4, "VALUE_TOO_LONG": 8, "INVALID_JSON": 6}
     lines: list[str] = []
     for number, fault in enumerate(spread(rng, ACCOUNTS, faults)):
         account_id = f"acme-{number:04d}" if rng.randrange(20) else f"Größe & Söhne {number} GmbH"
@@ -288,7 +309,7 @@ def accounts(rng: random.Random) -> tuple[bytes, Expectation]:
         elif fault == "VALUE_TOO_LONG":
             item["properties"] = properties | {"note": too_long_value(rng)}
         text = json.dumps(item, ensure_ascii=rng.randrange(5) == 0, separators=rng.choice(((",", ":"), (", ", ": "))))
-        if fault == "BAD_JSON":
+        if fault == "INVALID_JSON":
             text = rng.choice((text[: len(text) // 2], text.replace('"account_id"', "account_id"), "42"))
         lines.append(text + rng.choice(("\n", "\n", "\n", "\r\n")))
         if rng.randrange(150) == 0:

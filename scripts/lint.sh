@@ -54,6 +54,7 @@ cmake --preset "${preset}" >/dev/null
 # Generated headers must be there before a source that includes them can be read.
 cmake --build --preset "${preset}" --target help | sed -n 's/^\(heapsync_[a-z0-9_]*_proto\): .*/\1/p' |
   xargs --no-run-if-empty cmake --build --preset "${preset}" --target
+# shellcheck disable=SC2317  # Called by step.
 tidy() {
   printf '%s\0' "${sources[@]}" | xargs -0 -n 1 -P "$(nproc)" clang-tidy -p "build/${preset}" --quiet
 }

@@ -71,7 +71,7 @@ class PropertyWriter {
       WriteKey(entry.key);
       if (entry.value == nullptr) {
         json_ += "\":\"";
-        AppendJsonText(email_, json_);
+        AppendBounded(email_);
         json_ += '"';
       } else {
         WriteValue(entry.key, *entry.value);

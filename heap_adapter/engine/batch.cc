@@ -1,0 +1,86 @@
+#include "heap_adapter/engine/batch.h"
+
+#include "heap_adapter/encoding/merge_properties.h"
+
+namespace heapsync {
+
+void BatchPlan::Add(const BatchItem& item) {
+  if (item.aside) {
+    aside.emplace_back(item.identity_hash, item.seq);
+  } else {
+    main.Add(item.seq);
+  }
+  for (const Seq seq : item.merged) main.Add(seq);
+}
+
+BatchPlan Batch::PlanOf(size_t begin, size_t end) const {
+  BatchPlan plan{.id = id, .tries = tries, .main = {}, .aside = {}};
+  for (size_t i = begin; i < end; ++i) plan.Add(items[i]);
+  return plan;
+}
+
+SeqSet Batch::Seqs() const {
+  SeqSet seqs;
+  for (const BatchItem& item : items) {
+    seqs.Add(item.seq);
+    for (const Seq seq : item.merged) seqs.Add(seq);
+  }
+  return seqs;
+}
+
+BatchBuilder::BatchBuilder(const AppId& app_id, ObjectType type,
+                           uint32_t max_items, size_t max_bytes)
+    : merges_(type != ObjectType::kTrackEvent),
+      max_items_(max_items),
+      max_bytes_(max_bytes),
+      body_(app_id, type) {}
+
+BatchBuilder::Added BatchBuilder::Add(const StoredItem& item, bool aside) {
+  if (merges_) {
+    const auto it = by_identity_.find(item.identity_hash);
+    if (it != by_identity_.end()) return Merge(it->second, item);
+  }
+  const size_t bytes =
+      merges_ ? body_.size() + text_bytes_ + items_.size() : body_.size();
+  if (full() ||
+      (!items_.empty() && bytes + 1 + item.text.size() > max_bytes_)) {
+    return Added::kFull;
+  }
+  if (merges_) {
+    by_identity_.emplace(item.identity_hash, items_.size());
+    texts_.emplace_back(item.text);
+    text_bytes_ += item.text.size();
+  } else {
+    body_.AppendItem(item.text);
+  }
+  items_.push_back({.seq = item.seq,
+                    .identity_hash = item.identity_hash,
+                    .accepted_at = item.accepted_at,
+                    .replays = item.replays,
+                    .bytes = static_cast<uint32_t>(item.text.size()),
+                    .aside = aside,
+                    .merged = {}});
+  return Added::kYes;
+}
+
+BatchBuilder::Added BatchBuilder::Merge(size_t index, const StoredItem& item) {
+  absl::StatusOr<std::string> merged =
+      MergeProperties(texts_[index], item.text);
+  if (!merged.ok()) return Added::kConflict;
+  text_bytes_ += merged->size() - texts_[index].size();
+  texts_[index] = *std::move(merged);
+  items_[index].merged.push_back(item.seq);
+  items_[index].bytes += static_cast<uint32_t>(item.text.size());
+  return Added::kYes;
+}
+
+std::optional<Batch> BatchBuilder::Finish() && {
+  if (items_.empty()) return std::nullopt;
+  if (merges_) {
+    body_.Reserve(texts_.size(), text_bytes_);
+    for (const std::string& text : texts_) body_.AppendItem(text);
+  }
+  return Batch{.items = std::move(items_), .body = std::move(body_).Finish()};
+}
+
+}  // namespace heapsync

@@ -1,0 +1,146 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_ENGINE_COMMITTER_H_
+#define HEAPSYNC_HEAP_ADAPTER_ENGINE_COMMITTER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "heap_adapter/encoding/chunk_encoder.h"
+#include "heap_adapter/engine/settlement.h"
+#include "heap_adapter/spool/block.h"
+#include "heap_adapter/spool/spool.h"
+#include "heap_adapter/sync/mutex.h"
+
+namespace heapsync {
+
+// Items that have become durable.
+struct Appended {
+  LaneId lane = 0;
+  SeqRange items;
+  uint64_t text_bytes = 0;
+  WallTime accepted_at;
+  SettledCallback on_settled;  // may be empty
+};
+
+// The outcome of a change that the dispatcher asked for.
+struct Applied {
+  uint64_t token = 0;
+};
+
+// Writes to the spool, alone. Everything that waits when it begins becomes one
+// write with one sync, however many callers it answers (group commit).
+//
+// After a failed write nothing is written any more: the write may have reached
+// the disk or not, and no later sync could tell. Every caller then gets the
+// error.
+class Committer {
+ public:
+  struct Options {
+    // Bytes and chunks that may wait for the disk. Beyond them Append refuses.
+    // Larger: rides out slower disks, at the price of memory.
+    size_t max_pending_bytes = 64 << 20;
+    size_t max_pending_chunks = 1 << 16;
+    // Items are gathered into one block up to this many and this size.
+    uint32_t max_block_items = 1'000;
+    size_t max_block_bytes = 1 << 20;
+  };
+  // What a commit leads to, for the dispatcher; called from the committing
+  // thread.
+  struct Notices {
+    std::vector<Appended> appended;
+    std::vector<Applied> applied;
+  };
+  using NoticeSink = std::function<void(Notices)>;
+  // Called once, from the committing thread, with the sequences that the
+  // chunk's items got. Must not block.
+  using AppendDone = absl::AnyInvocable<void(absl::StatusOr<SeqRange>)>;
+  // Adds what must be stored together with the chunk, once its sequences are
+  // known. Called from the committing thread.
+  using AppendAlong = absl::AnyInvocable<void(SeqRange, SpoolChange&)>;
+
+  // `spool` must outlive this. `lanes` are the lanes that chunks may go to.
+  Committer(Spool& spool, const Options& options,
+            const std::vector<StoredLane>& lanes, NoticeSink sink);
+
+  // Queues a chunk of at least one item. `done` is called unless this returns
+  // an error: kResourceExhausted if too much waits already, kUnavailable after
+  // StopAccepting(), kDataLoss after a failed write. Any thread.
+  absl::Status Append(LaneId lane, EncodedChunk chunk, AppendDone done,
+                      SettledCallback on_settled = nullptr,
+                      AppendAlong along = nullptr);
+
+  // Queues a change. Changes are applied in the order of these calls; the sink
+  // hears of `token` once it is. After a failed write it never does. Any
+  // thread.
+  void Apply(SpoolChange change, uint64_t token);
+
+  // Refuses chunks from now on; those queued are still written. Any thread.
+  void StopAccepting();
+
+  // Commits everything that waits, at once. False if nothing waited.
+  bool CommitPending();
+
+  // Commits whatever comes until Stop(), then what waits still.
+  void Run();
+  void Stop();
+
+  // False once a write failed. Any thread.
+  bool healthy() const { return healthy_.load(std::memory_order_acquire); }
+
+  // Counters since the start. Any thread.
+  uint64_t commits() const { return commits_.load(std::memory_order_relaxed); }
+  uint64_t syncs() const { return syncs_.load(std::memory_order_relaxed); }
+
+ private:
+  struct PendingAppend {
+    LaneId lane;
+    EncodedChunk chunk;
+    AppendDone done;
+    SettledCallback on_settled;
+    AppendAlong along;
+  };
+  struct PendingChange {
+    SpoolChange change;
+    uint64_t token;
+  };
+  struct Pending {
+    std::vector<PendingAppend> appends;
+    std::vector<PendingChange> changes;
+    size_t bytes = 0;
+    bool empty() const { return appends.empty() && changes.empty(); }
+  };
+  // The end of a lane. Owned by the committing thread.
+  struct Tail {
+    Seq next = 0;
+    uint64_t lane_bytes = 0;
+    BlockBuilder block;
+  };
+
+  bool Commit(Pending pending);
+  SeqRange Place(const PendingAppend& append, SpoolChange& change,
+                 std::vector<LaneId>& open_blocks);
+  void CloseBlock(LaneId lane, SpoolChange& change);
+
+  Spool& spool_;
+  const Options options_;
+  const NoticeSink sink_;
+  absl::flat_hash_map<LaneId, Tail> tails_;
+  std::atomic<bool> healthy_{true};
+  std::atomic<uint64_t> commits_{0};
+  std::atomic<uint64_t> syncs_{0};
+
+  Mutex mutex_;
+  CondVar wake_;
+  Pending pending_ ABSL_GUARDED_BY(mutex_);
+  bool accepting_ ABSL_GUARDED_BY(mutex_) = true;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_ENGINE_COMMITTER_H_

@@ -1,0 +1,604 @@
+#include "heap_adapter/engine/dispatcher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace heapsync {
+namespace {
+
+constexpr Duration kLongestSleep = std::chrono::seconds(60);
+constexpr Duration kStorageRetry = std::chrono::seconds(1);
+// A user ledger holds an entry for each user of each request in its window; its
+// memory stays bounded by letting a lane wait beyond this.
+constexpr size_t kMostLedgerEntries = 1 << 20;
+// Each throttled answer halves the rate; each delivered batch gives back this.
+constexpr double kLowestFactor = 1.0 / 64;
+constexpr double kRecovery = 0.01;
+// Attempts forgotten in one go.
+constexpr int kPruneStep = 8;
+
+uint32_t Share(uint32_t limit, double share) {
+  if (limit == 0) return 0;
+  return std::max<uint32_t>(
+      1, static_cast<uint32_t>(static_cast<double>(limit) * share));
+}
+
+// The request certainly never reached Heap.
+bool NeverSent(const HeapAnswer& answer) {
+  const auto* failure = std::get_if<TransportFailure>(&answer.result);
+  if (failure == nullptr) return false;
+  switch (failure->kind) {
+    case TransportFailure::Kind::kDns:
+    case TransportFailure::Kind::kConnect:
+    case TransportFailure::Kind::kTls:
+    case TransportFailure::Kind::kTlsVerification:
+      return true;
+    default:
+      return false;
+  }
+}
+
+uint32_t StatusOf(const HeapAnswer& answer) {
+  const auto* http = std::get_if<HttpAnswer>(&answer.result);
+  return http == nullptr ? 0 : static_cast<uint32_t>(http->status);
+}
+
+}  // namespace
+
+Dispatcher::Target::Target(const Destination& destination_in,
+                           int most_under_way)
+    : destination(destination_in),
+      events({.window = std::chrono::seconds(60),
+              .total = Share(destination.limits.events_per_minute,
+                             destination.limit_share),
+              .per_identity =
+                  Share(destination.limits.events_per_identity_per_minute,
+                        destination.limit_share)}),
+      users({.window = std::chrono::seconds(30),
+             .per_identity =
+                 Share(destination.limits.user_requests_per_identity_per_30s,
+                       destination.limit_share)}),
+      concurrency(most_under_way) {}
+
+Dispatcher::Dispatcher(Spool& spool, Committer& committer, Transport& transport,
+                       const DeliveryRules& rules,
+                       const std::vector<Destination>& destinations,
+                       std::function<double()> random01, EventSink events)
+    : spool_(spool),
+      committer_(committer),
+      transport_(transport),
+      rules_(rules),
+      random01_(std::move(random01)),
+      events_(std::move(events)) {
+  for (const Destination& destination : destinations) {
+    target_by_name_.emplace(destination.name, targets_.size());
+    targets_.push_back(std::make_unique<Target>(
+        destination, rules_.most_under_way_per_destination));
+  }
+}
+
+UsageLedger* Dispatcher::LedgerOf(Target& target, ObjectType type) {
+  switch (type) {
+    case ObjectType::kTrackEvent:
+      return &target.events;
+    case ObjectType::kUserProperties:
+      return &target.users;
+    case ObjectType::kAccountProperties:
+      return nullptr;
+  }
+  return nullptr;
+}
+
+absl::Status Dispatcher::Recover(const std::vector<StoredLane>& lanes,
+                                 Now now) {
+  for (const StoredLane& stored : lanes) {
+    const auto target = target_by_name_.find(stored.key.destination);
+    if (target == target_by_name_.end()) continue;
+    auto aside = spool_.AsideIdentities(stored.id);
+    if (!aside.ok()) return aside.status();
+    lanes_.emplace(stored.id, std::make_unique<LaneState>(
+                                  spool_, stored, *aside, target->second));
+    targets_[target->second]->lanes.push_back(stored.id);
+    Enqueue(stored.id);
+  }
+  for (const auto& target : targets_) {
+    auto paused = spool_.IsPaused(target->destination.name);
+    if (!paused.ok()) return paused.status();
+    target->paused = *paused;
+  }
+  return RecoverUsage(now);
+}
+
+absl::Status Dispatcher::RecoverUsage(Now now) {
+  absl::StatusOr<AttemptId> last = spool_.LastAttempt();
+  if (!last.ok()) return last.status();
+  last_attempt_ = *last;
+  absl::Status status =
+      spool_.VisitAttempts(0, [this](AttemptId id, const AttemptRecord&) {
+        if (attempts_kept_++ == 0) oldest_kept_ = id;
+        return true;
+      });
+  if (!status.ok()) return status;
+
+  struct Used {
+    AttemptId id;
+    UsageRecord record;
+    MonotonicTime ended;
+  };
+  std::vector<Used> used;
+  status = spool_.VisitUsage([&](AttemptId id, const UsageRecord& record) {
+    used.push_back({.id = id, .record = record, .ended = now.monotonic});
+  });
+  if (!status.ok()) return status;
+  for (Used& each : used) {
+    auto attempt = spool_.FindAttempt(each.id);
+    if (!attempt.ok()) return attempt.status();
+    // Without a record of its end it was under way when the process ended.
+    if (!attempt->has_value()) continue;
+    const Duration ago = now.wall - (*attempt)->ended_at;
+    each.ended = now.monotonic - std::max(ago, Duration::zero());
+  }
+  std::sort(used.begin(), used.end(),
+            [](const Used& a, const Used& b) { return a.ended < b.ended; });
+  for (Used& each : used) {
+    usage_records_.emplace_back(each.ended + std::chrono::seconds(60), each.id);
+    const auto it = lanes_.find(each.record.lane);
+    if (it == lanes_.end()) continue;
+    LaneState& state = *it->second;
+    UsageLedger* ledger = LedgerOf(TargetOf(state), state.lane.key().type);
+    if (ledger == nullptr) continue;
+    ledger->Begin(each.id, std::move(each.record.identities));
+    ledger->End(each.id, each.ended);
+  }
+  return absl::OkStatus();
+}
+
+void Dispatcher::Enqueue(LaneId lane) {
+  LaneState& state = StateOf(lane);
+  if (state.queued) return;
+  state.queued = true;
+  ready_.push_back(lane);
+}
+
+void Dispatcher::EnqueueLanesOf(Target& target) {
+  for (const LaneId lane : target.lanes) Enqueue(lane);
+}
+
+void Dispatcher::WakeAt(LaneId lane, MonotonicTime time) {
+  LaneState& state = StateOf(lane);
+  if (state.wake_at.has_value()) {
+    if (*state.wake_at <= time) return;
+    wakes_.erase({*state.wake_at, lane});
+  }
+  state.wake_at = time;
+  wakes_.emplace(time, lane);
+}
+
+void Dispatcher::OnNotices(Committer::Notices notices, Now now) {
+  for (Appended& appended : notices.appended) {
+    const LaneId lane = appended.lane;
+    StateOf(lane).lane.OnAppended(std::move(appended), now.monotonic);
+    Enqueue(lane);
+  }
+  for (const Applied& applied : notices.applied) {
+    const auto it = once_applied_.find(applied.token);
+    OnceApplied then = std::move(it->second);
+    once_applied_.erase(it);
+    if (then.send.has_value()) transport_.Send(*std::move(then.send));
+    if (then.awaiting_lane.has_value()) {
+      StateOf(*then.awaiting_lane).awaiting = false;
+      Enqueue(*then.awaiting_lane);
+    }
+    for (auto& [callback, settlement] : then.finished) callback(settlement);
+  }
+}
+
+Duration Dispatcher::Step(Now now) {
+  while (!wakes_.empty() && wakes_.begin()->first <= now.monotonic) {
+    const LaneId lane = wakes_.begin()->second;
+    wakes_.erase(wakes_.begin());
+    StateOf(lane).wake_at.reset();
+    Enqueue(lane);
+  }
+  // A lane that starts something goes to the end of the line.
+  while (!ready_.empty() &&
+         under_way_.size() < static_cast<size_t>(rules_.most_under_way)) {
+    const LaneId lane = ready_.front();
+    ready_.pop_front();
+    StateOf(lane).queued = false;
+    TryStart(lane, now);
+  }
+  if (wakes_.empty()) return kLongestSleep;
+  return std::clamp<Duration>(wakes_.begin()->first - now.monotonic,
+                              Duration(1), kLongestSleep);
+}
+
+std::optional<MonotonicTime> Dispatcher::BlockedUntil(LaneState& state,
+                                                      Now now) {
+  // Never: whatever ends the blockade also enqueues the lane.
+  constexpr MonotonicTime kNever = MonotonicTime::max();
+  Target& target = TargetOf(state);
+  if (target.paused || state.awaiting) return kNever;
+  if (target.held_until > now.monotonic) return target.held_until;
+  if (state.not_before > now.monotonic) return state.not_before;
+  if (target.setup_failures > 0 && target.under_way > 0) return kNever;
+  if (state.failures > 0 && (target.probing || state.under_way > 0)) {
+    return kNever;
+  }
+  if (target.under_way >= target.concurrency.limit()) return kNever;
+  return std::nullopt;
+}
+
+void Dispatcher::TryStart(LaneId id, Now now) {
+  LaneState& state = StateOf(id);
+  Target& target = TargetOf(state);
+  Lane& lane = state.lane;
+  UsageLedger* ledger = LedgerOf(target, lane.key().type);
+  if (ledger != nullptr) {
+    for (const uint64_t hash : ledger->Advance(now.monotonic)) {
+      lane.OnFreed(hash);
+    }
+    const auto release = ledger->NextRelease();
+    if (lane.aside_items() > 0 && release.has_value()) WakeAt(id, *release);
+  }
+  const std::optional<MonotonicTime> ready =
+      lane.ReadyAt(target.destination.batch);
+  if (!ready.has_value()) return;
+  if (*ready > now.monotonic) return WakeAt(id, *ready);
+  if (const auto until = BlockedUntil(state, now); until.has_value()) {
+    if (*until != MonotonicTime::max()) WakeAt(id, *until);
+    return;
+  }
+  const Region region = target.destination.region;
+  if (RegionUse(region) >= rules_.most_under_way_per_region) {
+    state.queued = true;
+    waiting_for_region_[region == Region::kEu].push_back(id);
+    return;
+  }
+  const bool counts_items = lane.key().type == ObjectType::kTrackEvent;
+  if (ledger != nullptr && ((counts_items && ledger->TotalAllowance() == 0) ||
+                            ledger->entries() > kMostLedgerEntries)) {
+    // Nothing has ended yet: the end of what is under way enqueues the lane.
+    if (const auto release = ledger->NextRelease(); release.has_value()) {
+      WakeAt(id, *release);
+    }
+    return;
+  }
+  absl::StatusOr<Lane::Pull> pull =
+      lane.Next({.now = now,
+                 .destination = target.destination,
+                 .ledger = ledger,
+                 .counts_items = counts_items,
+                 .max_age = rules_.max_age});
+  if (!pull.ok()) {
+    target.last_error = std::string(pull.status().message());
+    target.last_error_at = now.wall;
+    state.not_before = now.monotonic + kStorageRetry;
+    return WakeAt(id, state.not_before);
+  }
+  Start(id, *std::move(pull), now);
+}
+
+void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
+  LaneState& state = StateOf(id);
+  Target& target = TargetOf(state);
+  UsageLedger* ledger = LedgerOf(target, state.lane.key().type);
+  OnceApplied then;
+  then.finished = state.lane.waiters().TakeFinished();
+  if (pull.set_aside) {
+    state.awaiting = true;
+    then.awaiting_lane = id;
+  }
+  if (pull.batch.has_value()) {
+    Batch& batch = *pull.batch;
+    last_attempt_ = std::max<AttemptId>(
+        last_attempt_ + 1,
+        static_cast<AttemptId>(now.wall.time_since_epoch().count()));
+    const AttemptId attempt = last_attempt_;
+    if (batch.id == 0) batch.id = attempt;
+    ++batch.tries;
+    const Region region = target.destination.region;
+    then.send =
+        HeapRequest{.id = attempt,
+                    .url = absl::StrCat(
+                        region == Region::kUs ? rules_.us_url : rules_.eu_url,
+                        HeapPath(state.lane.key().type)),
+                    .body = std::move(batch.body)};
+    if (ledger != nullptr) {
+      pull.change.PutUsage(attempt, {.lane = id, .identities = pull.usage});
+      ledger->Begin(attempt, std::move(pull.usage));
+    }
+    ++RegionUse(region);
+    ++target.under_way;
+    ++state.under_way;
+    const bool probe = state.failures > 0;
+    if (probe) target.probing = true;
+    under_way_.emplace(attempt, UnderWay{.lane = id,
+                                         .batch = std::move(batch),
+                                         .started = now,
+                                         .probe = probe});
+  }
+  for (const uint64_t hash : pull.over_limit) {
+    if (ledger != nullptr && ledger->IdentityAllowance(hash) == 0) {
+      ledger->Watch(hash);
+    } else {
+      state.lane.OnFreed(hash);
+    }
+  }
+  if (ledger != nullptr && state.lane.aside_items() > 0) {
+    if (const auto release = ledger->NextRelease(); release.has_value()) {
+      WakeAt(id, *release);
+    }
+  }
+  if (!pull.change.empty() || then.send.has_value() || !then.finished.empty()) {
+    Apply(std::move(pull.change), std::move(then));
+  }
+  Enqueue(id);
+}
+
+void Dispatcher::Apply(SpoolChange change, OnceApplied then) {
+  const uint64_t token = ++last_token_;
+  once_applied_.emplace(token, std::move(then));
+  committer_.Apply(std::move(change), token);
+}
+
+void Dispatcher::OnAnswers(std::vector<HeapAnswer> answers, Now now) {
+  for (HeapAnswer& answer : answers) OnAnswer(std::move(answer), now);
+}
+
+void Dispatcher::OnAnswer(HeapAnswer answer, Now now) {
+  const auto it = under_way_.find(answer.request_id);
+  UnderWay attempt = std::move(it->second);
+  under_way_.erase(it);
+  const AttemptId id = answer.request_id;
+  LaneState& state = StateOf(attempt.lane);
+  Target& target = TargetOf(state);
+
+  const Region region = target.destination.region;
+  --RegionUse(region);
+  --target.under_way;
+  --state.under_way;
+  if (attempt.probe) target.probing = false;
+  const Verdict verdict = Classify(answer, state.lane.key().type,
+                                   attempt.batch.items.size(), now.wall);
+  SpoolChange change;
+  EndAttempt(attempt, verdict, answer, id, now, change);
+  const std::optional<Duration> next_try =
+      Judge(attempt, verdict, answer, now, change);
+  Prune(now, change);
+  Apply(std::move(change), {.finished = state.lane.waiters().TakeFinished()});
+
+  if (events_) {
+    WallTime oldest = now.wall;
+    for (const BatchItem& item : attempt.batch.items) {
+      oldest = std::min(oldest, item.accepted_at);
+    }
+    events_({.destination = target.destination,
+             .type = state.lane.key().type,
+             .batch_id = attempt.batch.id,
+             .attempt_id = id,
+             .tries = attempt.batch.tries,
+             .items = attempt.batch.items.size(),
+             .verdict = verdict,
+             .latency = now.monotonic - attempt.started.monotonic,
+             .oldest_item_age = now.wall - oldest,
+             .next_try_in = next_try});
+  }
+  EnqueueLanesOf(target);
+  std::deque<LaneId>& waiting = waiting_for_region_[region == Region::kEu];
+  if (!waiting.empty()) {
+    ready_.push_back(waiting.front());
+    waiting.pop_front();
+  }
+}
+
+void Dispatcher::EndAttempt(UnderWay& attempt, const Verdict& verdict,
+                            const HeapAnswer& answer, AttemptId id, Now now,
+                            SpoolChange& change) {
+  LaneState& state = StateOf(attempt.lane);
+  UsageLedger* ledger = LedgerOf(TargetOf(state), state.lane.key().type);
+  if (ledger != nullptr) {
+    if (NeverSent(answer)) {
+      ledger->Refund(id);
+      change.DeleteUsage(id);
+    } else {
+      ledger->End(id, now.monotonic);
+      usage_records_.emplace_back(now.monotonic + std::chrono::seconds(60), id);
+    }
+  }
+  AttemptRecord record{
+      .lane = attempt.lane,
+      .batch_id = attempt.batch.id,
+      .started_at = attempt.started.wall,
+      .ended_at = now.wall,
+      .answer_class = verdict.answer_class,
+      .http_status = StatusOf(answer),
+      .summary = verdict.summary,
+      .items = static_cast<uint32_t>(attempt.batch.items.size()),
+      .seqs = attempt.batch.Seqs(),
+      .merged = {}};
+  for (const BatchItem& item : attempt.batch.items) {
+    for (const Seq seq : item.merged) record.merged.emplace_back(seq, item.seq);
+  }
+  change.PutAttempt(id, record);
+  if (attempts_kept_++ == 0) oldest_kept_ = id;
+}
+
+std::optional<Duration> Dispatcher::Judge(UnderWay& attempt,
+                                          const Verdict& verdict,
+                                          const HeapAnswer& answer, Now now,
+                                          SpoolChange& change) {
+  LaneState& state = StateOf(attempt.lane);
+  Target& target = TargetOf(state);
+  const Batch& batch = attempt.batch;
+  if (verdict.answer_class != AnswerClass::kDelivered) {
+    target.last_error = verdict.summary;
+    target.last_error_at = now.wall;
+  }
+  if (verdict.answer_class != AnswerClass::kSetup) target.setup_failures = 0;
+
+  const auto again_in = [&](Duration backoff) {
+    const Duration wait = verdict.retry_after.value_or(backoff);
+    state.lane.Return(batch.PlanOf(0, batch.items.size()));
+    return wait;
+  };
+  switch (verdict.answer_class) {
+    case AnswerClass::kDelivered:
+      state.failures = 0;
+      target.concurrency.OnSuccess(now.monotonic - attempt.started.monotonic);
+      target.events.Slow(std::min(1.0, target.events.factor() + kRecovery));
+      state.lane.Deliver(batch, change);
+      return std::nullopt;
+    case AnswerClass::kThrottled:
+      if (state.lane.key().type == ObjectType::kTrackEvent) {
+        target.events.Slow(std::max(kLowestFactor, target.events.factor() / 2));
+      }
+      [[fallthrough]];
+    case AnswerClass::kTransient: {
+      ++state.failures;
+      target.concurrency.OnTrouble();
+      const Duration wait =
+          again_in(FullJitter(state.failures, rules_.backoff, random01_()));
+      state.not_before = std::max(state.not_before, now.monotonic + wait);
+      return wait;
+    }
+    case AnswerClass::kSetup: {
+      ++target.setup_failures;
+      const Duration wait = again_in(
+          FullJitter(target.setup_failures, rules_.setup_backoff, random01_()));
+      target.held_until = std::max(target.held_until, now.monotonic + wait);
+      return wait;
+    }
+    case AnswerClass::kOversized:
+    case AnswerClass::kInvalid:
+      // Heap is there and answers: what it refuses is the content.
+      state.failures = 0;
+      Split(attempt, verdict, answer, now, change);
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+void Dispatcher::Split(UnderWay& attempt, const Verdict& verdict,
+                       const HeapAnswer& answer, Now now, SpoolChange& change) {
+  constexpr size_t kLongestAnswer = 2'048;
+  LaneState& state = StateOf(attempt.lane);
+  const Batch& batch = attempt.batch;
+  const size_t count = batch.items.size();
+  std::optional<size_t> culprit = verdict.named_item;
+  if (count == 1) culprit = 0;
+  const auto give_back = [&](size_t begin, size_t end) {
+    BatchPlan plan = batch.PlanOf(begin, end);
+    // A different body is a different batch.
+    plan.id = 0;
+    if (!plan.empty()) state.lane.Return(std::move(plan));
+  };
+  if (!culprit.has_value()) {
+    give_back(count / 2, count);
+    give_back(0, count / 2);
+    return;
+  }
+  const auto* http = std::get_if<HttpAnswer>(&answer.result);
+  DeadLetter letter{.reason = verdict.answer_class == AnswerClass::kOversized
+                                  ? DeadLetterReason::kTooLarge
+                                  : DeadLetterReason::kRefused,
+                    .dead_at = now.wall,
+                    .http_status = StatusOf(answer),
+                    .heap_answer = http == nullptr
+                                       ? ""
+                                       : http->body.substr(0, kLongestAnswer),
+                    .text = {}};
+  const absl::Status buried =
+      state.lane.Bury(batch.items[*culprit], std::move(letter), change);
+  if (!buried.ok()) return give_back(0, count);
+  BatchPlan rest{.id = 0, .tries = batch.tries, .main = {}, .aside = {}};
+  for (size_t i = 0; i < count; ++i) {
+    if (i != *culprit) rest.Add(batch.items[i]);
+  }
+  if (!rest.empty()) state.lane.Return(std::move(rest));
+}
+
+void Dispatcher::Prune(Now now, SpoolChange& change) {
+  while (!usage_records_.empty() &&
+         usage_records_.front().first <= now.monotonic) {
+    change.DeleteUsage(usage_records_.front().second);
+    usage_records_.pop_front();
+  }
+  if (attempts_kept_ <= rules_.most_attempts_kept) return;
+  int forgotten = 0;
+  const absl::Status status = spool_.VisitAttempts(
+      oldest_kept_, [&](AttemptId id, const AttemptRecord& record) {
+        oldest_kept_ = id;
+        if (forgotten == kPruneStep) return false;
+        change.DeleteAttempt(id, record);
+        ++forgotten;
+        return true;
+      });
+  // A record that cannot be read is not worth stopping deliveries for; it
+  // stays.
+  if (status.ok()) attempts_kept_ -= forgotten;
+}
+
+bool Dispatcher::Pause(absl::string_view destination, bool paused) {
+  if (!destination.empty() && !target_by_name_.contains(destination)) {
+    return false;
+  }
+  SpoolChange change;
+  for (const auto& target : targets_) {
+    if (!destination.empty() && target->destination.name != destination) {
+      continue;
+    }
+    target->paused = paused;
+    change.PutPaused(target->destination.name, paused);
+    EnqueueLanesOf(*target);
+  }
+  change.RequireDisk();
+  Apply(std::move(change), {});
+  return true;
+}
+
+bool Dispatcher::Flush(absl::string_view destination, SettledCallback done) {
+  if (!destination.empty() && !target_by_name_.contains(destination)) {
+    return false;
+  }
+  struct Join {
+    size_t open = 1;
+    Settlement sum;
+    SettledCallback done;
+    void End(Settlement part) {
+      sum.delivered += part.delivered;
+      sum.dead_lettered += part.dead_lettered;
+      if (--open == 0) done(sum);
+    }
+  };
+  // Shared by the lanes' callbacks: the last of them ends it.
+  const auto join = std::make_shared<Join>();
+  join->done = std::move(done);
+  for (const auto& target : targets_) {
+    if (!destination.empty() && target->destination.name != destination) {
+      continue;
+    }
+    for (const LaneId id : target->lanes) {
+      Lane& lane = StateOf(id).lane;
+      if (lane.queued_items() == 0) continue;
+      ++join->open;
+      lane.Hurry();
+      lane.waiters().WaitForAllBelow(
+          lane.head(), lane.queued_items(),
+          [join](Settlement part) { join->End(part); });
+      Enqueue(id);
+    }
+  }
+  join->End({});
+  return true;
+}
+
+uint64_t Dispatcher::queued_items() const {
+  uint64_t items = 0;
+  for (const auto& [id, state] : lanes_) items += state->lane.queued_items();
+  return items;
+}
+
+}  // namespace heapsync

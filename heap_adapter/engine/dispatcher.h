@@ -1,0 +1,204 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_ENGINE_DISPATCHER_H_
+#define HEAPSYNC_HEAP_ADAPTER_ENGINE_DISPATCHER_H_
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "heap_adapter/engine/committer.h"
+#include "heap_adapter/engine/lane.h"
+#include "heap_adapter/engine/snapshot.h"
+#include "heap_adapter/model/destination.h"
+#include "heap_adapter/scheduling/backoff.h"
+#include "heap_adapter/scheduling/concurrency_limit.h"
+#include "heap_adapter/scheduling/usage_ledger.h"
+#include "heap_adapter/spool/spool.h"
+#include "heap_adapter/transport/answer_class.h"
+#include "heap_adapter/transport/transport.h"
+
+namespace heapsync {
+
+struct DeliveryRules {
+  // Where each region's requests go: scheme and host, no slash at the end.
+  std::string us_url = std::string(HeapUrl(Region::kUs));
+  std::string eu_url = std::string(HeapUrl(Region::kEu));
+
+  // Requests under way at once. Each holds one body in memory. The regions have
+  // their own bounds, so that a region that hangs cannot take every slot.
+  int most_under_way = 64;
+  int most_under_way_per_region = 32;
+  int most_under_way_per_destination = 8;
+
+  BackoffRules backoff;
+  // For a destination that needs a person: asking often would not help.
+  BackoffRules setup_backoff{.initial = std::chrono::seconds(30),
+                             .factor = 2.0,
+                             .cap = std::chrono::minutes(10)};
+
+  // Older items are dead-lettered instead of sent.
+  Duration max_age = std::chrono::hours(7 * 24);
+
+  // Attempts that are remembered, for receipts. Each costs some 200 bytes.
+  uint64_t most_attempts_kept = 200'000;
+};
+
+// One attempt, for logs and metrics.
+struct AttemptEvent {
+  const Destination& destination;
+  ObjectType type;
+  uint64_t batch_id;
+  AttemptId attempt_id;
+  int tries;
+  size_t items;
+  const Verdict& verdict;
+  Duration latency;          // of the request
+  Duration oldest_item_age;  // since acceptance
+  std::optional<Duration> next_try_in;
+};
+
+// Decides what is sent when, and what each answer leads to. Lanes take turns;
+// limits, backoff and holds are kept per destination, so none delays another.
+//
+// Belongs to one thread and holds no lock; time and randomness come in as
+// arguments, requests leave through the transport and changes through the
+// committer.
+class Dispatcher {
+ public:
+  using EventSink = std::function<void(const AttemptEvent&)>;
+
+  // Everything given by reference must outlive this. `lanes` has a lane for
+  // each destination and type; those of no destination are left alone.
+  // `random01` gives numbers drawn evenly from [0, 1).
+  Dispatcher(Spool& spool, Committer& committer, Transport& transport,
+             const DeliveryRules& rules,
+             const std::vector<Destination>& destinations,
+             std::function<double()> random01, EventSink events);
+
+  // Takes over what the spool holds: lanes, items set aside, and the limits
+  // that attempts before this start have used. Call once, first. Errors: those
+  // of reading the spool.
+  absl::Status Recover(const std::vector<StoredLane>& lanes, Now now);
+
+  void OnNotices(Committer::Notices notices, Now now);
+  void OnAnswers(std::vector<HeapAnswer> answers, Now now);
+
+  // Starts every request that may start. Gives the time until there may be
+  // something to do again, unless a notice or an answer comes first.
+  Duration Step(Now now);
+
+  // `destination` empty: all. Kept over restarts. False: no such destination.
+  bool Pause(absl::string_view destination, bool paused);
+
+  // Calls `done` once every item accepted so far was delivered or
+  // dead-lettered, and lets what waits for company go. False: no such
+  // destination.
+  bool Flush(absl::string_view destination, SettledCallback done);
+
+  std::vector<DestinationSnapshot> Snapshot(Now now) const;
+
+  // Items of all lanes that are not settled, and requests under way.
+  uint64_t queued_items() const;
+  size_t under_way() const { return under_way_.size(); }
+
+ private:
+  struct LaneState {
+    LaneState(const Spool& spool, const StoredLane& stored,
+              const std::vector<AsideIdentity>& aside, size_t target_index)
+        : lane(spool, stored, aside), target(target_index) {}
+    Lane lane;
+    size_t target;
+    bool queued = false;    // stands in ready_
+    bool awaiting = false;  // set aside items must be stored before a pull
+    int under_way = 0;
+    int failures = 0;  // in a row
+    MonotonicTime not_before;
+    std::optional<MonotonicTime> wake_at;
+  };
+  struct Target {
+    explicit Target(const Destination& destination, int most_under_way);
+    const Destination& destination;
+    UsageLedger events;
+    UsageLedger users;
+    ConcurrencyLimit concurrency;
+    std::vector<LaneId> lanes;
+    int under_way = 0;
+    bool probing = false;  // a request of a failing lane is under way
+    bool paused = false;
+    int setup_failures = 0;
+    MonotonicTime held_until;
+    std::string last_error;
+    std::optional<WallTime> last_error_at;
+  };
+  struct UnderWay {
+    LaneId lane;
+    Batch batch;
+    Now started;
+    bool probe = false;
+  };
+  struct OnceApplied {
+    std::optional<HeapRequest> send;
+    std::optional<LaneId> awaiting_lane;
+    std::vector<std::pair<SettledCallback, Settlement>> finished;
+  };
+  using Finished = std::vector<std::pair<SettledCallback, Settlement>>;
+
+  LaneState& StateOf(LaneId lane) { return *lanes_.find(lane)->second; }
+  Target& TargetOf(const LaneState& state) { return *targets_[state.target]; }
+  UsageLedger* LedgerOf(Target& target, ObjectType type);
+  int& RegionUse(Region region) { return region_use_[region == Region::kEu]; }
+
+  void Enqueue(LaneId lane);
+  void WakeAt(LaneId lane, MonotonicTime time);
+  void EnqueueLanesOf(Target& target);
+  void TryStart(LaneId lane, Now now);
+  std::optional<MonotonicTime> BlockedUntil(LaneState& state, Now now);
+  void Start(LaneId lane, Lane::Pull pull, Now now);
+  void Apply(SpoolChange change, OnceApplied then);
+  void OnAnswer(HeapAnswer answer, Now now);
+  void EndAttempt(UnderWay& attempt, const Verdict& verdict,
+                  const HeapAnswer& answer, AttemptId id, Now now,
+                  SpoolChange& change);
+  std::optional<Duration> Judge(UnderWay& attempt, const Verdict& verdict,
+                                const HeapAnswer& answer, Now now,
+                                SpoolChange& change);
+  void Split(UnderWay& attempt, const Verdict& verdict,
+             const HeapAnswer& answer, Now now, SpoolChange& change);
+  void Prune(Now now, SpoolChange& change);
+  absl::Status RecoverUsage(Now now);
+
+  Spool& spool_;
+  Committer& committer_;
+  Transport& transport_;
+  const DeliveryRules rules_;
+  const std::function<double()> random01_;
+  const EventSink events_;
+
+  std::vector<std::unique_ptr<Target>> targets_;
+  absl::flat_hash_map<std::string, size_t> target_by_name_;
+  absl::flat_hash_map<LaneId, std::unique_ptr<LaneState>> lanes_;
+  std::deque<LaneId> ready_;
+  std::array<std::deque<LaneId>, 2> waiting_for_region_;
+  absl::btree_set<std::pair<MonotonicTime, LaneId>> wakes_;
+  absl::flat_hash_map<AttemptId, UnderWay> under_way_;
+  std::array<int, 2> region_use_{};
+  AttemptId last_attempt_ = 0;
+  uint64_t attempts_kept_ = 0;
+  AttemptId oldest_kept_ = 0;
+  std::deque<std::pair<MonotonicTime, AttemptId>> usage_records_;
+  uint64_t last_token_ = 0;
+  absl::flat_hash_map<uint64_t, OnceApplied> once_applied_;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_ENGINE_DISPATCHER_H_

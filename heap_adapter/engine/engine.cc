@@ -1,0 +1,178 @@
+#include "heap_adapter/engine/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/random/random.h"
+#include "absl/strings/str_cat.h"
+#include "heap_adapter/spool/receipt.h"
+
+namespace heapsync {
+
+Engine::Engine(Transport& transport, const Clock& clock, EngineOptions options)
+    : transport_(transport),
+      clock_(clock),
+      options_(std::move(options)),
+      disk_(options_.spool_path, options_.min_free_disk_bytes) {
+  for (const Destination& destination : options_.destinations.destinations) {
+    by_name_.emplace(destination.name, &destination);
+  }
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(
+    Store& store, Transport& transport, const Clock& clock,
+    EngineOptions options, Dispatcher::EventSink events) {
+  std::unique_ptr<Engine> engine(
+      new Engine(transport, clock, std::move(options)));
+  absl::BitGen random;
+  auto spool = Spool::Open(store, absl::Uniform<uint64_t>(random));
+  if (!spool.ok()) return spool.status();
+  engine->spool_ = *std::move(spool);
+  absl::StatusOr<std::vector<StoredLane>> lanes = engine->OpenLanes();
+  if (!lanes.ok()) return lanes.status();
+
+  engine->committer_ = std::make_unique<Committer>(
+      *engine->spool_, engine->options_.commit, *lanes,
+      [e = engine.get()](Committer::Notices notices) {
+        e->Receive(std::move(notices));
+      });
+  engine->dispatcher_ = std::make_unique<Dispatcher>(
+      *engine->spool_, *engine->committer_, transport,
+      engine->options_.delivery, engine->destinations(),
+      [generator = std::make_shared<absl::BitGen>()] {
+        return absl::Uniform(*generator, 0.0, 1.0);
+      },
+      std::move(events));
+  absl::Status recovered = engine->dispatcher_->Recover(*lanes, clock.Read());
+  if (!recovered.ok()) return recovered;
+  engine->committer_thread_ =
+      std::thread([e = engine.get()] { e->committer_->Run(); });
+  engine->dispatcher_thread_ =
+      std::thread([e = engine.get()] { e->RunDispatcher(); });
+  return engine;
+}
+
+absl::StatusOr<std::vector<StoredLane>> Engine::OpenLanes() {
+  absl::StatusOr<std::vector<StoredLane>> lanes = spool_->Lanes();
+  if (!lanes.ok()) return lanes;
+  LaneId next = 1;
+  for (const StoredLane& lane : *lanes) {
+    lane_ids_.emplace(lane.key, lane.id);
+    next = std::max(next, lane.id + 1);
+  }
+  SpoolChange change;
+  for (const Destination& destination : destinations()) {
+    for (const ObjectType type : kObjectTypes) {
+      const LaneKey key{.destination = destination.name, .type = type};
+      if (!lane_ids_.emplace(key, next).second) continue;
+      change.PutLane(next, key);
+      lanes->push_back({.id = next, .key = key, .progress = {}});
+      ++next;
+    }
+  }
+  if (!change.empty()) {
+    change.RequireDisk();
+    if (absl::Status s = spool_->Commit(change); !s.ok()) return s;
+  }
+  return lanes;
+}
+
+Engine::~Engine() {
+  if (committer_ != nullptr) committer_->StopAccepting();
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+  }
+  transport_.Wake();
+  if (dispatcher_thread_.joinable()) dispatcher_thread_.join();
+  if (committer_ != nullptr) committer_->Stop();
+  if (committer_thread_.joinable()) committer_thread_.join();
+}
+
+const Destination* Engine::FindDestination(absl::string_view name) const {
+  if (name.empty()) name = options_.destinations.default_destination;
+  const auto it = by_name_.find(name);
+  return it == by_name_.end() ? nullptr : it->second;
+}
+
+LaneId Engine::LaneOf(const Destination& destination, ObjectType type) const {
+  return lane_ids_.at({.destination = destination.name, .type = type});
+}
+
+absl::Status Engine::Append(const Destination& destination, ObjectType type,
+                            EncodedChunk chunk, Committer::AppendDone done,
+                            SettledCallback on_settled,
+                            Committer::AppendAlong along) {
+  if (disk_.NearlyFull()) {
+    return absl::ResourceExhaustedError("the server's disk is nearly full");
+  }
+  return committer_->Append(LaneOf(destination, type), std::move(chunk),
+                            std::move(done), std::move(on_settled),
+                            std::move(along));
+}
+
+std::string Engine::ReceiptOf(const Destination& destination, ObjectType type,
+                              std::vector<SeqRange> items) const {
+  return Receipt{.spool_id = spool_->id(),
+                 .lane = LaneOf(destination, type),
+                 .items = std::move(items)}
+      .Encode();
+}
+
+void Engine::Receive(Committer::Notices notices) {
+  {
+    MutexLock lock(mutex_);
+    notices_.push_back(std::move(notices));
+  }
+  transport_.Wake();
+}
+
+void Engine::Post(Command command) {
+  {
+    MutexLock lock(mutex_);
+    if (stopping_) return;
+    commands_.push_back(std::move(command));
+  }
+  transport_.Wake();
+}
+
+void Engine::RunDispatcher() {
+  while (true) {
+    std::vector<Committer::Notices> notices;
+    std::vector<Command> commands;
+    {
+      MutexLock lock(mutex_);
+      if (stopping_) return;
+      notices = std::exchange(notices_, {});
+      commands = std::exchange(commands_, {});
+    }
+    const Now now = clock_.Read();
+    for (Committer::Notices& each : notices) {
+      dispatcher_->OnNotices(std::move(each), now);
+    }
+    for (Command& command : commands) command(*dispatcher_, now);
+    const Duration idle = dispatcher_->Step(now);
+    dispatcher_->OnAnswers(transport_.Wait(idle), clock_.Read());
+  }
+}
+
+bool Engine::Drain(Duration timeout) {
+  // Shared with the callback, which may come after the wait is over.
+  struct Wait {
+    std::mutex mutex;
+    std::condition_variable done;
+    bool drained = false;
+  };
+  const auto wait = std::make_shared<Wait>();
+  Post([wait](Dispatcher& dispatcher, Now) {
+    dispatcher.Flush("", [wait](Settlement) {
+      const std::lock_guard<std::mutex> lock(wait->mutex);
+      wait->drained = true;
+      wait->done.notify_all();
+    });
+  });
+  std::unique_lock<std::mutex> lock(wait->mutex);
+  return wait->done.wait_for(lock, timeout, [&] { return wait->drained; });
+}
+
+}  // namespace heapsync

@@ -1,0 +1,118 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_ENGINE_ENGINE_H_
+#define HEAPSYNC_HEAP_ADAPTER_ENGINE_ENGINE_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "heap_adapter/clock/clock.h"
+#include "heap_adapter/config/config.h"
+#include "heap_adapter/engine/committer.h"
+#include "heap_adapter/engine/dispatcher.h"
+#include "heap_adapter/spool/disk_space.h"
+#include "heap_adapter/sync/mutex.h"
+#include "heap_adapter/transport/transport.h"
+
+namespace heapsync {
+
+struct EngineOptions {
+  DestinationConfig destinations;
+  DeliveryRules delivery;
+  Committer::Options commit;
+  // Folder of the spool, for watching the disk; empty: it is not watched.
+  std::string spool_path;
+  // New items are refused while the disk has less than this; what was accepted
+  // still drains, which needs some room. Smaller: more of the disk is used, but
+  // a neighbour that writes quickly may fill it before it is noticed.
+  uint64_t min_free_disk_bytes = 256 << 20;
+};
+
+// Takes encoded items, keeps them safe and delivers them: two threads, the
+// committer's and the dispatcher's, and what they hand to each other.
+class Engine {
+ public:
+  // Opens the spool in `store`, and goes on with what it holds. `store`,
+  // `transport` and `clock` must outlive the engine; `transport` belongs to its
+  // dispatcher's thread, where `events` is called too. Errors: those of reading
+  // the spool.
+  static absl::StatusOr<std::unique_ptr<Engine>> Start(
+      Store& store, Transport& transport, const Clock& clock,
+      EngineOptions options, Dispatcher::EventSink events);
+
+  // Stops both threads. What is under way is left to the next start.
+  ~Engine();
+
+  // The destination of this name, or for an empty name the default one; null if
+  // there is none. Any thread; lives as long as the engine.
+  const Destination* FindDestination(absl::string_view name) const;
+  const std::vector<Destination>& destinations() const {
+    return options_.destinations.destinations;
+  }
+
+  // See Committer::Append; besides, kResourceExhausted while the disk is nearly
+  // full. Any thread.
+  absl::Status Append(const Destination& destination, ObjectType type,
+                      EncodedChunk chunk, Committer::AppendDone done,
+                      SettledCallback on_settled = nullptr,
+                      Committer::AppendAlong along = nullptr);
+
+  // The receipt of items that were appended. Any thread.
+  std::string ReceiptOf(const Destination& destination, ObjectType type,
+                        std::vector<SeqRange> items) const;
+  LaneId LaneOf(const Destination& destination, ObjectType type) const;
+
+  // Runs `command` on the dispatcher's thread. Any thread. After Stop() it
+  // never runs and is only destroyed.
+  using Command = absl::AnyInvocable<void(Dispatcher&, Now)>;
+  void Post(Command command);
+
+  // Refuses items from now on. Any thread.
+  void StopAccepting() { committer_->StopAccepting(); }
+  // Lets what waits for company go, and waits until all is delivered or
+  // `timeout` is over; true if it all is. Not from the engine's own threads.
+  bool Drain(Duration timeout);
+
+  // False once the spool failed to write. Any thread.
+  bool healthy() const { return committer_->healthy(); }
+  bool disk_nearly_full() const { return disk_.NearlyFull(); }
+
+  const Spool& spool() const { return *spool_; }
+  const Committer& committer() const { return *committer_; }
+  const Clock& clock() const { return clock_; }
+
+ private:
+  Engine(Transport& transport, const Clock& clock, EngineOptions options);
+
+  absl::StatusOr<std::vector<StoredLane>> OpenLanes();
+  void RunDispatcher();
+  void Receive(Committer::Notices notices);
+
+  Transport& transport_;
+  const Clock& clock_;
+  const EngineOptions options_;
+  DiskSpace disk_;
+  std::unique_ptr<Spool> spool_;
+  absl::flat_hash_map<LaneKey, LaneId> lane_ids_;
+  absl::flat_hash_map<std::string, const Destination*> by_name_;
+  std::unique_ptr<Committer> committer_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+
+  Mutex mutex_;
+  std::vector<Committer::Notices> notices_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Command> commands_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+
+  std::thread committer_thread_;
+  std::thread dispatcher_thread_;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_ENGINE_ENGINE_H_

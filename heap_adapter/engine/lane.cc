@@ -1,0 +1,207 @@
+#include "heap_adapter/engine/lane.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "heap_adapter/encoding/merge_properties.h"
+
+namespace heapsync {
+namespace {
+
+// Marks say when items arrived; beyond this many the newest share one.
+constexpr size_t kMostMarks = 64;
+
+}  // namespace
+
+Lane::Lane(const Spool& spool, const StoredLane& stored,
+           const std::vector<AsideIdentity>& aside)
+    : spool_(spool),
+      id_(stored.id),
+      key_(stored.key),
+      merges_(stored.key.type != ObjectType::kTrackEvent),
+      head_(stored.head),
+      cursor_(stored.progress.low_watermark),
+      progress_(stored.progress) {
+  for (const AsideIdentity& identity : aside) {
+    Aside& state = aside_[identity.hash];
+    state = {
+        .items = identity.items, .next = identity.first, .last = identity.last};
+    aside_items_ += identity.items;
+    MakeReady(identity.hash, state);
+  }
+  queued_items_ = head_ - cursor_ - progress_.settled.size() + aside_items_;
+  queued_bytes_ = stored.lane_bytes - stored.settled_bytes;
+  waiting_bytes_ = queued_bytes_;
+  hurry_below_ = head_;
+  if (cursor_ < head_) marks_.push_back({head_, MonotonicTime()});
+}
+
+void Lane::OnAppended(Appended appended, MonotonicTime now) {
+  head_ = appended.items.end;
+  queued_items_ += appended.items.size();
+  queued_bytes_ += appended.text_bytes;
+  waiting_bytes_ += appended.text_bytes;
+  counts_.appended += appended.items.size();
+  if (marks_.size() < kMostMarks) {
+    marks_.push_back({head_, now});
+  } else {
+    marks_.back().end = head_;
+  }
+  if (appended.on_settled) {
+    waiters_.WaitForItems(appended.items, std::move(appended.on_settled));
+  }
+}
+
+std::optional<MonotonicTime> Lane::ReadyAt(const BatchRules& rules) const {
+  if (!retries_.empty() || !aside_ready_.empty()) return MonotonicTime();
+  if (cursor_ == head_) return std::nullopt;
+  if (head_ - cursor_ >= rules.max_items || waiting_bytes_ >= rules.max_bytes ||
+      cursor_ < hurry_below_) {
+    return MonotonicTime();
+  }
+  return marks_.front().since + rules.max_wait;
+}
+
+void Lane::MakeReady(uint64_t identity_hash, Aside& aside) {
+  if (aside.ready) return;
+  aside.ready = true;
+  aside_ready_.push_back(identity_hash);
+}
+
+void Lane::OnFreed(uint64_t identity_hash) {
+  const auto it = aside_.find(identity_hash);
+  if (it != aside_.end()) MakeReady(identity_hash, it->second);
+}
+
+void Lane::Release(uint64_t identity_hash) {
+  if (!merges_) return;
+  under_way_.erase(identity_hash);
+  OnFreed(identity_hash);
+}
+
+void Lane::Dequeue(uint64_t items, uint64_t bytes) {
+  queued_items_ -= std::min(items, queued_items_);
+  queued_bytes_ -= std::min(bytes, queued_bytes_);
+  if (queued_items_ == 0) queued_bytes_ = 0;
+}
+
+void Lane::StoreProgress(SpoolChange& change) {
+  change.PutProgress(id_, progress_);
+  while (!read_blocks_.empty() &&
+         read_blocks_.front() < progress_.low_watermark) {
+    change.DeleteBlock(id_, read_blocks_.front());
+    read_blocks_.pop_front();
+  }
+}
+
+void Lane::EndItem(const BatchItem& item, bool delivered, SpoolChange& change) {
+  if (item.aside) {
+    change.DeleteAside(id_, item.identity_hash, item.seq);
+    --aside_items_;
+  } else {
+    progress_.Settle({item.seq, item.seq + 1});
+  }
+  waiters_.End(item.seq, delivered);
+  for (const Seq seq : item.merged) {
+    progress_.Settle({seq, seq + 1});
+    waiters_.End(seq, delivered);
+  }
+  const uint64_t items = 1 + item.merged.size();
+  Dequeue(items, item.bytes);
+  (delivered ? counts_.delivered : counts_.dead_lettered) += items;
+  counts_.merged += item.merged.size();
+  Release(item.identity_hash);
+}
+
+void Lane::Deliver(const Batch& batch, SpoolChange& change) {
+  for (const BatchItem& item : batch.items) EndItem(item, true, change);
+  StoreProgress(change);
+  // A later update of the same identity may go out once this is stored; were it
+  // forgotten, the older one would be sent again after the newer.
+  if (merges_) change.RequireDisk();
+}
+
+absl::Status Lane::Bury(const BatchItem& item, DeadLetter letter,
+                        SpoolChange& change) {
+  absl::StatusOr<std::string> text = TextOf(item);
+  if (!text.ok() && !absl::IsDataLoss(text.status())) return text.status();
+  letter.seq = item.seq;
+  letter.accepted_at = item.accepted_at;
+  letter.identity_hash = item.identity_hash;
+  letter.replays = item.replays;
+  if (text.ok()) letter.text = *std::move(text);
+  change.PutDeadLetter(id_, letter);
+  for (const Seq seq : item.merged) {
+    change.PutForwarding(id_, {.kind = Forwarding::Kind::kMerged,
+                               .from = {seq, seq + 1},
+                               .into = item.seq,
+                               .at = letter.dead_at});
+  }
+  EndItem(item, false, change);
+  StoreProgress(change);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Lane::TextOf(const BatchItem& item) const {
+  const auto stored = [this](Seq seq) -> absl::StatusOr<std::string> {
+    auto block = spool_.ReadBlock(id_, seq);
+    if (!block.ok()) return block.status();
+    if (block->has_value()) {
+      const BlockReader reader((*block)->value, (*block)->last);
+      for (const StoredItem& each : reader.items()) {
+        if (each.seq == seq) return std::string(each.text);
+      }
+    }
+    return absl::DataLossError(absl::StrCat("item ", seq, " cannot be read"));
+  };
+
+  absl::StatusOr<std::string> text;
+  if (item.aside) {
+    auto aside = spool_.FindAside(id_, item.seq);
+    if (!aside.ok()) return aside.status();
+    if (!aside->has_value()) {
+      return absl::DataLossError(
+          absl::StrCat("item ", item.seq, " cannot be read"));
+    }
+    text = (*aside)->text;
+  } else {
+    text = stored(item.seq);
+  }
+  for (const Seq seq : item.merged) {
+    if (!text.ok()) return text;
+    absl::StatusOr<std::string> newer = stored(seq);
+    if (!newer.ok()) return newer;
+    text = MergeProperties(*text, *newer);
+  }
+  return text;
+}
+
+absl::StatusOr<std::optional<WallTime>> Lane::OldestWaiting() const {
+  Seq seq = progress_.settled.NextAbsent(progress_.low_watermark);
+  std::optional<WallTime> oldest;
+  if (seq < head_) {
+    auto block = spool_.ReadBlock(id_, seq);
+    if (!block.ok()) return block.status();
+    if (block->has_value()) {
+      const BlockReader reader((*block)->value, (*block)->last);
+      for (const StoredItem& item : reader.items()) {
+        if (item.seq < seq) continue;
+        oldest = item.accepted_at;
+        break;
+      }
+    }
+  }
+  // Of the identities set aside, a few tell enough.
+  int looked_at = 0;
+  for (const auto& [hash, aside] : aside_) {
+    if (++looked_at > 16) break;
+    auto items = spool_.ReadAside(id_, hash, 0, 1);
+    if (!items.ok()) return items.status();
+    for (const AsideItem& item : *items) {
+      oldest = std::min(oldest.value_or(item.accepted_at), item.accepted_at);
+    }
+  }
+  return oldest;
+}
+
+}  // namespace heapsync

@@ -1,0 +1,154 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_ENGINE_LANE_H_
+#define HEAPSYNC_HEAP_ADAPTER_ENGINE_LANE_H_
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/statusor.h"
+#include "heap_adapter/engine/batch.h"
+#include "heap_adapter/engine/committer.h"
+#include "heap_adapter/engine/settlement.h"
+#include "heap_adapter/model/destination.h"
+#include "heap_adapter/scheduling/usage_ledger.h"
+#include "heap_adapter/spool/spool.h"
+
+namespace heapsync {
+
+// What has become of a lane's items since the start of the process.
+struct LaneCounts {
+  uint64_t appended = 0;
+  uint64_t delivered = 0;
+  uint64_t dead_lettered = 0;
+  uint64_t merged = 0;
+  uint64_t set_aside = 0;
+};
+
+// The delivery of one destination's items of one type: what comes next, what is
+// under way, what is settled. It reads the spool by cursor and holds no items:
+// a backlog costs no memory.
+//
+// Items of an identity that may not be sent now are set aside on disk, so that
+// those behind them can pass; they come back when the identity is free. Of
+// users and accounts an identity is never under way twice, and an older update
+// never lands after a newer one.
+//
+// Pure but for reading the spool. The changes that its methods make to the
+// spool must be applied in the order of the calls. One thread.
+class Lane {
+ public:
+  // What a pull may take and by which rules. `ledger` may be null: no limits.
+  struct PullRules {
+    Now now;
+    const Destination& destination;
+    UsageLedger* ledger;
+    bool counts_items;  // the ledger counts items, not requests
+    Duration max_age;
+  };
+  struct Pull {
+    std::optional<Batch> batch;
+    Usage usage;  // what `batch` takes from the ledger
+    SpoolChange change;
+    // Items were set aside: `change` must be applied before the next pull.
+    bool set_aside = false;
+    // Identities to watch in the ledger once `usage` has begun.
+    std::vector<uint64_t> over_limit;
+    // The pull stopped at its bound, not for lack of items.
+    bool more = false;
+  };
+
+  Lane(const Spool& spool, const StoredLane& stored,
+       const std::vector<AsideIdentity>& aside);
+
+  LaneId id() const { return id_; }
+  const LaneKey& key() const { return key_; }
+
+  void OnAppended(Appended appended, MonotonicTime now);
+
+  // When a pull is worth it: at once for a full batch or anything that waited
+  // already; none if nothing waits.
+  std::optional<MonotonicTime> ReadyAt(const BatchRules& rules) const;
+  // Lets what waits now go without waiting for company.
+  void Hurry() { hurry_below_ = head_; }
+
+  // Takes the next batch. Its items are under way until one of the four methods
+  // below is called for each. Errors: storage that cannot be read.
+  absl::StatusOr<Pull> Next(const PullRules& rules);
+
+  // Heap took them.
+  void Deliver(const Batch& batch, SpoolChange& change);
+  // They are to be sent again, before anything else; in this grouping.
+  void Return(BatchPlan plan) { retries_.push_front(std::move(plan)); }
+  // Heap refused one of them for good. Errors: storage that cannot be read.
+  absl::Status Bury(const BatchItem& item, DeadLetter letter,
+                    SpoolChange& change);
+
+  // Identities that the ledger has freed.
+  void OnFreed(uint64_t identity_hash);
+
+  SettlementWaiters& waiters() { return waiters_; }
+
+  // Items that are neither delivered nor dead-lettered, and their text.
+  uint64_t queued_items() const { return queued_items_; }
+  uint64_t queued_bytes() const { return queued_bytes_; }
+  uint64_t aside_items() const { return aside_items_; }
+  Seq head() const { return head_; }
+  const LaneProgress& progress() const { return progress_; }
+  const LaneCounts& counts() const { return counts_; }
+  bool idle() const {
+    return cursor_ == head_ && retries_.empty() && aside_ready_.empty();
+  }
+  // Acceptance of the oldest item that waits, if known without much reading.
+  absl::StatusOr<std::optional<WallTime>> OldestWaiting() const;
+
+ private:
+  struct Aside {
+    uint64_t items = 0;  // that wait, not counting those under way
+    Seq next = 0;        // where to read on
+    Seq last = 0;
+    bool ready = false;  // stands in aside_ready_
+  };
+  struct Mark {
+    Seq end;
+    MonotonicTime since;
+  };
+  class Puller;
+
+  void MakeReady(uint64_t identity_hash, Aside& aside);
+  void Release(uint64_t identity_hash);
+  void StoreProgress(SpoolChange& change);
+  void EndItem(const BatchItem& item, bool delivered, SpoolChange& change);
+  void Dequeue(uint64_t items, uint64_t bytes);
+  absl::StatusOr<std::string> TextOf(const BatchItem& item) const;
+
+  const Spool& spool_;
+  const LaneId id_;
+  const LaneKey key_;
+  const bool merges_;
+
+  Seq head_;
+  Seq cursor_;
+  LaneProgress progress_;
+  std::deque<Mark> marks_;  // when the items from cursor_ on arrived
+  Seq hurry_below_ = 0;
+  uint64_t waiting_bytes_ = 0;   // text from cursor_ on
+  std::deque<Seq> read_blocks_;  // blocks read and not yet deleted
+  std::deque<BatchPlan> retries_;
+  absl::flat_hash_map<uint64_t, Aside> aside_;
+  std::deque<uint64_t> aside_ready_;
+  // Of users and accounts: the identities under way.
+  absl::flat_hash_set<uint64_t> under_way_;
+  SettlementWaiters waiters_;
+  uint64_t queued_items_ = 0;
+  uint64_t queued_bytes_ = 0;
+  uint64_t aside_items_ = 0;
+  LaneCounts counts_;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_ENGINE_LANE_H_

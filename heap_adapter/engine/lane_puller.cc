@@ -1,0 +1,443 @@
+#include <algorithm>
+#include <limits>
+
+#include "heap_adapter/encoding/merge_properties.h"
+#include "heap_adapter/engine/lane.h"
+
+namespace heapsync {
+namespace {
+
+// Items that one pull looks at. More: identities over their limit are set aside
+// faster. It bounds how long other lanes wait for their turn.
+constexpr uint64_t kMostLookedAt = 8'000;
+
+// The part of a batch that items set aside may take while others wait.
+constexpr uint32_t kAsidePart = 2;
+
+}  // namespace
+
+// One call of Lane::Next.
+class Lane::Puller {
+ public:
+  Puller(Lane& lane, const PullRules& rules, uint32_t max_items)
+      : lane_(lane),
+        rules_(rules),
+        max_items_(max_items),
+        builder_(rules.destination.app_id, lane.key_.type, max_items,
+                 rules.destination.batch.max_bytes) {}
+
+  absl::Status FromPlan(BatchPlan plan);
+  absl::Status FromAside();
+  absl::Status FromBlocks();
+  Pull Finish();
+
+ private:
+  enum class Source { kBlock, kAside, kPlanBlock, kPlanAside };
+  enum class Offered { kTaken, kGone, kFull, kBlocked };
+
+  absl::StatusOr<Offered> Offer(const StoredItem& item, Source source);
+  bool MayGo(const StoredItem& item, Source source);
+  uint32_t Allowance(uint64_t identity_hash) const;
+  absl::Status SetAside(const StoredItem& item, Source source);
+  absl::StatusOr<bool> MergeIntoAside(const StoredItem& item, Aside& aside);
+  void Expire(const StoredItem& item, Source source);
+  void BuryLost(SeqRange range);
+  absl::Status FromPlanRange(SeqRange range, BatchPlan& rest);
+
+  Lane& lane_;
+  const PullRules& rules_;
+  const uint32_t max_items_;
+  BatchBuilder builder_;
+  Pull pull_;
+  bool progressed_ = false;
+  absl::flat_hash_map<uint64_t, uint32_t> taken_;  // units per identity
+  // Items set aside in this pull, by identity: not yet in the spool.
+  absl::flat_hash_map<uint64_t, AsideItem> set_aside_;
+  uint64_t plan_id_ = 0;
+  int plan_tries_ = 0;
+};
+
+absl::StatusOr<Lane::Pull> Lane::Next(const PullRules& rules) {
+  uint32_t max_items = rules.destination.batch.max_items;
+  if (rules.ledger != nullptr && rules.counts_items) {
+    max_items = std::min(max_items, rules.ledger->TotalAllowance());
+  }
+  if (max_items == 0) return Pull{};
+  Puller puller(*this, rules, max_items);
+  absl::Status status;
+  if (!retries_.empty()) {
+    BatchPlan plan = std::move(retries_.front());
+    retries_.pop_front();
+    status = puller.FromPlan(std::move(plan));
+  } else {
+    status = puller.FromAside();
+    if (status.ok()) status = puller.FromBlocks();
+  }
+  if (!status.ok()) return status;
+  return puller.Finish();
+}
+
+uint32_t Lane::Puller::Allowance(uint64_t identity_hash) const {
+  if (rules_.ledger == nullptr) return UsageLedger::kUnlimited;
+  const uint32_t allowed = rules_.ledger->IdentityAllowance(identity_hash);
+  if (allowed == UsageLedger::kUnlimited) return allowed;
+  const auto it = taken_.find(identity_hash);
+  const uint32_t taken = it == taken_.end() ? 0 : it->second;
+  return allowed > taken ? allowed - taken : 0;
+}
+
+bool Lane::Puller::MayGo(const StoredItem& item, Source source) {
+  const uint64_t hash = item.identity_hash;
+  if (source == Source::kBlock && !lane_.aside_.empty() &&
+      lane_.aside_.contains(hash)) {
+    return false;
+  }
+  if (lane_.merges_) {
+    if (taken_.contains(hash)) return true;  // it is merged, or conflicts
+    if ((source == Source::kBlock || source == Source::kAside) &&
+        lane_.under_way_.contains(hash)) {
+      return false;
+    }
+  }
+  if (Allowance(hash) > 0) return true;
+  pull_.over_limit.push_back(hash);
+  return false;
+}
+
+absl::StatusOr<Lane::Puller::Offered> Lane::Puller::Offer(
+    const StoredItem& item, Source source) {
+  if (rules_.now.wall - item.accepted_at > rules_.max_age) {
+    Expire(item, source);
+    return Offered::kGone;
+  }
+  BatchBuilder::Added added = BatchBuilder::Added::kConflict;
+  if (MayGo(item, source)) {
+    const bool aside = source == Source::kAside || source == Source::kPlanAside;
+    added = builder_.Add(item, aside);
+  }
+  switch (added) {
+    case BatchBuilder::Added::kYes:
+      if (lane_.merges_) {
+        taken_[item.identity_hash] = 1;
+      } else if (rules_.ledger != nullptr &&
+                 rules_.ledger->limits_identities()) {
+        ++taken_[item.identity_hash];
+      }
+      return Offered::kTaken;
+    case BatchBuilder::Added::kFull:
+      return Offered::kFull;
+    case BatchBuilder::Added::kConflict:
+      break;
+  }
+  if (source == Source::kAside) return Offered::kBlocked;
+  if (absl::Status status = SetAside(item, source); !status.ok()) return status;
+  return Offered::kGone;
+}
+
+absl::StatusOr<bool> Lane::Puller::MergeIntoAside(const StoredItem& item,
+                                                  Aside& aside) {
+  auto it = set_aside_.find(item.identity_hash);
+  AsideItem older;
+  if (it != set_aside_.end()) {
+    older = it->second;
+  } else {
+    auto stored = lane_.spool_.FindAside(lane_.id_, aside.last);
+    if (!stored.ok()) return stored.status();
+    if (!stored->has_value()) return false;
+    older = **std::move(stored);
+  }
+  absl::StatusOr<std::string> merged = MergeProperties(older.text, item.text);
+  if (!merged.ok()) return false;
+  older.text = *std::move(merged);
+  pull_.change.PutForwarding(lane_.id_, {.kind = Forwarding::Kind::kMerged,
+                                         .from = {item.seq, item.seq + 1},
+                                         .into = older.seq,
+                                         .at = rules_.now.wall});
+  lane_.waiters_.Forward(item.seq, older.seq);
+  ++lane_.counts_.merged;
+  lane_.Dequeue(1, item.text.size());
+  set_aside_.insert_or_assign(item.identity_hash, std::move(older));
+  return true;
+}
+
+absl::Status Lane::Puller::SetAside(const StoredItem& item, Source source) {
+  const uint64_t hash = item.identity_hash;
+  pull_.set_aside = true;
+  if (source == Source::kPlanBlock || source == Source::kPlanAside) {
+    lane_.under_way_.erase(hash);
+  }
+  if (source == Source::kPlanAside) {
+    Aside& aside = lane_.aside_[hash];
+    aside.next = aside.items == 0 ? item.seq : std::min(aside.next, item.seq);
+    aside.last = std::max(aside.last, item.seq);
+    ++aside.items;
+    return absl::OkStatus();
+  }
+  progressed_ = true;
+  lane_.progress_.Settle({item.seq, item.seq + 1});
+  const auto it = lane_.aside_.find(hash);
+  if (lane_.merges_ && source == Source::kBlock && it != lane_.aside_.end()) {
+    absl::StatusOr<bool> merged = MergeIntoAside(item, it->second);
+    if (!merged.ok()) return merged.status();
+    if (*merged) return absl::OkStatus();
+  }
+  Aside& aside = lane_.aside_[hash];
+  aside.next = aside.items == 0 ? item.seq : std::min(aside.next, item.seq);
+  aside.last = std::max(aside.last, item.seq);
+  ++aside.items;
+  ++lane_.aside_items_;
+  ++lane_.counts_.set_aside;
+  AsideItem stored{.seq = item.seq,
+                   .accepted_at = item.accepted_at,
+                   .identity_hash = hash,
+                   .replays = item.replays,
+                   .text = std::string(item.text)};
+  if (lane_.merges_ && source == Source::kBlock) {
+    // Kept open for further updates in this pull; an earlier one of the same
+    // identity that could not be merged is complete.
+    if (auto open = set_aside_.find(hash); open != set_aside_.end()) {
+      pull_.change.PutAside(lane_.id_, open->second);
+    }
+    set_aside_.insert_or_assign(hash, std::move(stored));
+  } else {
+    pull_.change.PutAside(lane_.id_, stored);
+  }
+  return absl::OkStatus();
+}
+
+void Lane::Puller::Expire(const StoredItem& item, Source source) {
+  const bool aside = source == Source::kAside || source == Source::kPlanAside;
+  DeadLetter letter{.seq = item.seq,
+                    .reason = DeadLetterReason::kExpired,
+                    .accepted_at = item.accepted_at,
+                    .dead_at = rules_.now.wall,
+                    .identity_hash = item.identity_hash,
+                    .replays = item.replays,
+                    .heap_answer = {},
+                    .text = std::string(item.text)};
+  pull_.change.PutDeadLetter(lane_.id_, letter);
+  progressed_ = true;
+  const bool was_under_way =
+      source == Source::kPlanBlock || source == Source::kPlanAside;
+  const bool still_blocked =
+      !was_under_way && lane_.under_way_.contains(item.identity_hash);
+  lane_.EndItem({.seq = item.seq,
+                 .identity_hash = item.identity_hash,
+                 .bytes = static_cast<uint32_t>(item.text.size()),
+                 .aside = aside,
+                 .merged = {}},
+                false, pull_.change);
+  if (still_blocked) lane_.under_way_.insert(item.identity_hash);
+}
+
+void Lane::Puller::BuryLost(SeqRange range) {
+  for (Seq seq = range.begin; seq < range.end; ++seq) {
+    if (lane_.progress_.IsSettled(seq)) continue;
+    pull_.change.PutDeadLetter(lane_.id_, {.seq = seq,
+                                           .reason = DeadLetterReason::kDamaged,
+                                           .accepted_at = rules_.now.wall,
+                                           .dead_at = rules_.now.wall,
+                                           .heap_answer = {},
+                                           .text = {}});
+    lane_.progress_.Settle({seq, seq + 1});
+    lane_.waiters_.End(seq, false);
+    lane_.Dequeue(1, 0);
+    ++lane_.counts_.dead_lettered;
+    progressed_ = true;
+  }
+}
+
+absl::Status Lane::Puller::FromAside() {
+  const bool others_wait = lane_.cursor_ < lane_.head_;
+  const uint32_t most =
+      others_wait ? std::max<uint32_t>(1, max_items_ / kAsidePart) : max_items_;
+  while (!lane_.aside_ready_.empty() && builder_.size() < most) {
+    const uint64_t hash = lane_.aside_ready_.front();
+    const auto it = lane_.aside_.find(hash);
+    if (it == lane_.aside_.end()) {
+      lane_.aside_ready_.pop_front();
+      continue;
+    }
+    Aside& aside = it->second;
+    const auto not_now = [&] {
+      aside.ready = false;
+      lane_.aside_ready_.pop_front();
+    };
+    if (lane_.merges_ &&
+        (lane_.under_way_.contains(hash) || taken_.contains(hash))) {
+      not_now();
+      continue;
+    }
+    uint64_t limit = Allowance(hash);
+    if (limit == 0) {
+      pull_.over_limit.push_back(hash);
+      not_now();
+      continue;
+    }
+    limit = std::min<uint64_t>(limit, most - builder_.size());
+    if (lane_.merges_) limit = 1;
+    auto items = lane_.spool_.ReadAside(lane_.id_, hash, aside.next, limit);
+    if (!items.ok()) return items.status();
+    if (items->empty()) {
+      lane_.aside_items_ -= aside.items;
+      not_now();
+      lane_.aside_.erase(hash);
+      continue;
+    }
+    for (const AsideItem& item : *items) {
+      absl::StatusOr<Offered> offered = Offer({.seq = item.seq,
+                                               .accepted_at = item.accepted_at,
+                                               .identity_hash = hash,
+                                               .replays = item.replays,
+                                               .text = item.text},
+                                              Source::kAside);
+      if (!offered.ok()) return offered.status();
+      if (*offered == Offered::kFull || *offered == Offered::kBlocked) {
+        return absl::OkStatus();
+      }
+      --aside.items;
+      aside.next = item.seq + 1;
+    }
+    if (aside.items == 0) {
+      not_now();
+      lane_.aside_.erase(hash);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Lane::Puller::FromBlocks() {
+  uint64_t looked_at = 0;
+  while (lane_.cursor_ < lane_.head_ && !builder_.full()) {
+    if (looked_at >= kMostLookedAt) {
+      pull_.more = true;
+      return absl::OkStatus();
+    }
+    auto block = lane_.spool_.ReadBlock(lane_.id_, lane_.cursor_);
+    if (!block.ok()) return block.status();
+    if (!block->has_value()) {
+      BuryLost({lane_.cursor_, lane_.head_});
+      lane_.cursor_ = lane_.head_;
+      break;
+    }
+    const Seq last = (*block)->last;
+    if (lane_.read_blocks_.empty() || lane_.read_blocks_.back() < last) {
+      lane_.read_blocks_.push_back(last);
+    }
+    const BlockReader reader((*block)->value, last);
+    const Seq first =
+        reader.items().empty() ? last + 1 : reader.items().front().seq;
+    if (first > lane_.cursor_) {
+      const Seq end = std::min(first, lane_.head_);
+      BuryLost({lane_.cursor_, end});
+      lane_.cursor_ = end;
+    }
+    for (const StoredItem& item : reader.items()) {
+      if (item.seq < lane_.cursor_) continue;
+      if (item.seq >= lane_.head_) break;
+      if (!lane_.progress_.IsSettled(item.seq)) {
+        absl::StatusOr<Offered> offered = Offer(item, Source::kBlock);
+        if (!offered.ok()) return offered.status();
+        if (*offered == Offered::kFull) return absl::OkStatus();
+      }
+      lane_.cursor_ = item.seq + 1;
+      lane_.waiting_bytes_ -=
+          std::min<uint64_t>(lane_.waiting_bytes_, item.text.size());
+      ++looked_at;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Lane::Puller::FromPlanRange(SeqRange range, BatchPlan& rest) {
+  Seq seq = range.begin;
+  while (seq < range.end) {
+    if (!rest.empty()) {
+      rest.main.Add(SeqRange{seq, range.end});
+      return absl::OkStatus();
+    }
+    auto block = lane_.spool_.ReadBlock(lane_.id_, seq);
+    if (!block.ok()) return block.status();
+    const Seq last = block->has_value() ? (*block)->last : range.end - 1;
+    const BlockReader reader(
+        block->has_value() ? absl::string_view((*block)->value) : "", last);
+    const Seq end = std::min(range.end, last + 1);
+    for (const StoredItem& item : reader.items()) {
+      if (item.seq < seq) continue;
+      if (item.seq >= end) break;
+      BuryLost({seq, item.seq});
+      seq = item.seq;
+      absl::StatusOr<Offered> offered = Offer(item, Source::kPlanBlock);
+      if (!offered.ok()) return offered.status();
+      if (*offered == Offered::kFull) {
+        rest.main.Add(SeqRange{seq, range.end});
+        return absl::OkStatus();
+      }
+      ++seq;
+    }
+    BuryLost({seq, end});
+    seq = end;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
+  plan_id_ = plan.id;
+  plan_tries_ = plan.tries;
+  BatchPlan rest{.id = plan.id, .tries = plan.tries, .main = {}, .aside = {}};
+  for (const auto& [hash, seq] : plan.aside) {
+    if (!rest.empty()) {
+      rest.aside.emplace_back(hash, seq);
+      continue;
+    }
+    auto item = lane_.spool_.FindAside(lane_.id_, seq);
+    if (!item.ok()) return item.status();
+    if (!item->has_value()) continue;
+    absl::StatusOr<Offered> offered =
+        Offer({.seq = seq,
+               .accepted_at = (*item)->accepted_at,
+               .identity_hash = hash,
+               .replays = (*item)->replays,
+               .text = (*item)->text},
+              Source::kPlanAside);
+    if (!offered.ok()) return offered.status();
+    if (*offered == Offered::kFull) rest.aside.emplace_back(hash, seq);
+  }
+  for (const auto& [begin, end] : plan.main.ranges()) {
+    if (absl::Status status = FromPlanRange({begin, end}, rest); !status.ok()) {
+      return status;
+    }
+  }
+  if (!rest.empty()) lane_.retries_.push_front(std::move(rest));
+  return absl::OkStatus();
+}
+
+Lane::Pull Lane::Puller::Finish() {
+  for (const auto& [hash, item] : set_aside_) {
+    pull_.change.PutAside(lane_.id_, item);
+  }
+  if (progressed_) lane_.StoreProgress(pull_.change);
+  while (!lane_.marks_.empty() && lane_.marks_.front().end <= lane_.cursor_) {
+    lane_.marks_.pop_front();
+  }
+  pull_.batch = std::move(builder_).Finish();
+  if (!pull_.batch.has_value()) return std::move(pull_);
+  pull_.batch->id = plan_id_;
+  pull_.batch->tries = plan_tries_;
+  if (lane_.merges_) {
+    for (const BatchItem& item : pull_.batch->items) {
+      lane_.under_way_.insert(item.identity_hash);
+    }
+  }
+  if (rules_.ledger != nullptr) {
+    if (rules_.ledger->limits_identities()) {
+      pull_.usage.assign(taken_.begin(), taken_.end());
+    } else {
+      pull_.usage.emplace_back(
+          0, static_cast<uint32_t>(pull_.batch->items.size()));
+    }
+  }
+  return std::move(pull_);
+}
+
+}  // namespace heapsync

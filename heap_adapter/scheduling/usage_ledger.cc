@@ -1,0 +1,87 @@
+#include "heap_adapter/scheduling/usage_ledger.h"
+
+#include <algorithm>
+
+namespace heapsync {
+
+void UsageLedger::Begin(uint64_t attempt, Usage usage) {
+  uint64_t units = 0;
+  for (const auto& [hash, count] : usage) {
+    units += count;
+    if (rules_.per_identity > 0) identities_[hash].in_use += count;
+  }
+  in_use_ += units;
+  if (rules_.per_identity == 0) usage.clear();
+  entries_ += usage.size();
+  under_way_.emplace(attempt, std::make_pair(std::move(usage), units));
+}
+
+void UsageLedger::End(uint64_t attempt, MonotonicTime now) {
+  auto it = under_way_.find(attempt);
+  ended_.push_back({.release = now + rules_.window,
+                    .usage = std::move(it->second.first),
+                    .units = it->second.second});
+  under_way_.erase(it);
+}
+
+uint32_t UsageLedger::total_limit() const {
+  if (rules_.total == 0) return kUnlimited;
+  return std::max<uint32_t>(
+      1, static_cast<uint32_t>(static_cast<double>(rules_.total) * factor_));
+}
+
+uint32_t UsageLedger::TotalAllowance() const {
+  const uint32_t limit = total_limit();
+  if (limit == kUnlimited) return kUnlimited;
+  return in_use_ >= limit ? 0 : limit - static_cast<uint32_t>(in_use_);
+}
+
+uint32_t UsageLedger::IdentityAllowance(uint64_t identity_hash) const {
+  if (rules_.per_identity == 0) return kUnlimited;
+  const auto it = identities_.find(identity_hash);
+  if (it == identities_.end()) return rules_.per_identity;
+  return it->second.in_use >= rules_.per_identity
+             ? 0
+             : rules_.per_identity - it->second.in_use;
+}
+
+void UsageLedger::TakeBack(const Usage& usage, uint64_t units,
+                           std::vector<uint64_t>& freed) {
+  in_use_ -= units;
+  entries_ -= usage.size();
+  for (const auto& [hash, count] : usage) {
+    const auto it = identities_.find(hash);
+    it->second.in_use -= count;
+    if (it->second.watched) {
+      it->second.watched = false;
+      freed.push_back(hash);
+    }
+    if (it->second.in_use == 0) identities_.erase(it);
+  }
+}
+
+void UsageLedger::Refund(uint64_t attempt) {
+  const auto it = under_way_.find(attempt);
+  TakeBack(it->second.first, it->second.second, refunded_watched_);
+  under_way_.erase(it);
+}
+
+std::vector<uint64_t> UsageLedger::Advance(MonotonicTime now) {
+  std::vector<uint64_t> freed = std::exchange(refunded_watched_, {});
+  while (!ended_.empty() && ended_.front().release <= now) {
+    TakeBack(ended_.front().usage, ended_.front().units, freed);
+    ended_.pop_front();
+  }
+  return freed;
+}
+
+std::optional<MonotonicTime> UsageLedger::NextRelease() const {
+  if (ended_.empty()) return std::nullopt;
+  return ended_.front().release;
+}
+
+void UsageLedger::Watch(uint64_t identity_hash) {
+  identities_.find(identity_hash)->second.watched = true;
+}
+
+}  // namespace heapsync

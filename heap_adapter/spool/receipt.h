@@ -1,0 +1,36 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_SPOOL_RECEIPT_H_
+#define HEAPSYNC_HEAP_ADAPTER_SPOOL_RECEIPT_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "heap_adapter/spool/records.h"
+
+namespace heapsync {
+
+// Names accepted items. It costs no storage: it says where the items are, and
+// their state follows from the spool.
+struct Receipt {
+  uint64_t spool_id = 0;
+  LaneId lane = 0;
+  std::vector<SeqRange> items;  // in the order of acceptance
+
+  // "r1." and base64url; safe in URLs and on command lines.
+  std::string Encode() const;
+
+  // Errors: kInvalidArgument for anything that Encode() does not give. A
+  // checksum catches typing errors; it is no signature.
+  static absl::StatusOr<Receipt> Decode(absl::string_view text);
+
+  friend bool operator==(const Receipt&, const Receipt&) = default;
+};
+
+// A receipt names at most this many ranges.
+inline constexpr size_t kMaxReceiptRanges = 64;
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_SPOOL_RECEIPT_H_

@@ -1,0 +1,236 @@
+#include "heap_adapter/spool/records.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+#include "heap_adapter/spool/coding.h"
+
+namespace heapsync {
+namespace {
+
+void AppendTime(std::string& bytes, WallTime time) {
+  AppendFixed64(bytes, static_cast<uint64_t>(time.time_since_epoch().count()));
+}
+
+WallTime ReadTime(Reader& reader) {
+  return WallTime(Duration(static_cast<int64_t>(reader.Fixed64())));
+}
+
+absl::Status Malformed(absl::string_view what) {
+  return absl::DataLossError(absl::StrCat("malformed ", what));
+}
+
+bool IsObjectType(uint64_t number) {
+  return std::any_of(kObjectTypes.begin(), kObjectTypes.end(),
+                     [number](ObjectType type) {
+                       return static_cast<uint64_t>(type) == number;
+                     });
+}
+
+}  // namespace
+
+std::string LaneKey::Encode() const {
+  std::string bytes;
+  AppendVarint(bytes, static_cast<uint64_t>(type));
+  AppendText(bytes, destination);
+  return bytes;
+}
+
+absl::StatusOr<LaneKey> LaneKey::Decode(absl::string_view bytes) {
+  Reader reader(bytes);
+  const uint64_t type = reader.Varint();
+  LaneKey key{.destination = std::string(reader.Text())};
+  if (!reader.AtEnd() || !IsObjectType(type)) return Malformed("lane key");
+  key.type = static_cast<ObjectType>(type);
+  return key;
+}
+
+void LaneProgress::Settle(SeqRange range) {
+  if (range.begin < low_watermark) range.begin = low_watermark;
+  settled.Add(range);
+  if (!settled.empty() && settled.front() == low_watermark) {
+    const Seq end = settled.ranges().begin()->second;
+    settled.Remove({low_watermark, end});
+    low_watermark = end;
+  }
+}
+
+std::string LaneProgress::Encode() const {
+  std::string bytes;
+  AppendVarint(bytes, low_watermark);
+  AppendText(bytes, settled.Encode());
+  return bytes;
+}
+
+absl::StatusOr<LaneProgress> LaneProgress::Decode(absl::string_view bytes) {
+  Reader reader(bytes);
+  LaneProgress progress;
+  progress.low_watermark = reader.Varint();
+  absl::StatusOr<SeqSet> settled = SeqSet::Decode(reader.Text());
+  if (!reader.AtEnd() || !settled.ok()) return Malformed("lane progress");
+  if (!settled->empty() && settled->front() <= progress.low_watermark) {
+    return Malformed("lane progress");
+  }
+  progress.settled = *std::move(settled);
+  return progress;
+}
+
+std::string AsideItem::Encode() const {
+  std::string bytes;
+  AppendTime(bytes, accepted_at);
+  AppendVarint(bytes, replays);
+  AppendText(bytes, text);
+  return bytes;
+}
+
+absl::StatusOr<AsideItem> AsideItem::Decode(absl::string_view bytes) {
+  Reader reader(bytes);
+  AsideItem item;
+  item.accepted_at = ReadTime(reader);
+  item.replays = static_cast<uint32_t>(reader.Varint());
+  item.text = std::string(reader.Text());
+  if (!reader.AtEnd()) return Malformed("item set aside");
+  return item;
+}
+
+absl::string_view Name(DeadLetterReason reason) {
+  switch (reason) {
+    case DeadLetterReason::kRefused:
+      return "REFUSED";
+    case DeadLetterReason::kTooLarge:
+      return "TOO_LARGE";
+    case DeadLetterReason::kExpired:
+      return "EXPIRED";
+    case DeadLetterReason::kDamaged:
+      return "DAMAGED";
+  }
+  std::abort();
+}
+
+std::string DeadLetter::Encode() const {
+  std::string bytes;
+  AppendVarint(bytes, static_cast<uint64_t>(reason));
+  AppendTime(bytes, accepted_at);
+  AppendTime(bytes, dead_at);
+  AppendFixed64(bytes, identity_hash);
+  AppendVarint(bytes, replays);
+  AppendVarint(bytes, http_status);
+  AppendText(bytes, heap_answer);
+  AppendText(bytes, text);
+  return bytes;
+}
+
+absl::StatusOr<DeadLetter> DeadLetter::Decode(absl::string_view bytes) {
+  Reader reader(bytes);
+  DeadLetter letter;
+  const uint64_t reason = reader.Varint();
+  letter.accepted_at = ReadTime(reader);
+  letter.dead_at = ReadTime(reader);
+  letter.identity_hash = reader.Fixed64();
+  letter.replays = static_cast<uint32_t>(reader.Varint());
+  letter.http_status = static_cast<uint32_t>(reader.Varint());
+  letter.heap_answer = std::string(reader.Text());
+  letter.text = std::string(reader.Text());
+  if (!reader.AtEnd() || reason < 1 || reason > 4) {
+    return Malformed("dead letter");
+  }
+  letter.reason = static_cast<DeadLetterReason>(reason);
+  return letter;
+}
+
+std::string AttemptRecord::Encode() const {
+  std::string bytes;
+  AppendVarint(bytes, lane);
+  AppendVarint(bytes, batch_id);
+  AppendTime(bytes, started_at);
+  AppendTime(bytes, ended_at);
+  AppendVarint(bytes, static_cast<uint64_t>(answer_class));
+  AppendVarint(bytes, http_status);
+  AppendText(bytes, summary);
+  AppendVarint(bytes, items);
+  AppendText(bytes, seqs.Encode());
+  AppendVarint(bytes, merged.size());
+  for (const auto& [seq, into] : merged) {
+    AppendVarint(bytes, seq);
+    AppendVarint(bytes, into);
+  }
+  return bytes;
+}
+
+absl::StatusOr<AttemptRecord> AttemptRecord::Decode(absl::string_view bytes) {
+  Reader reader(bytes);
+  AttemptRecord record;
+  record.lane = static_cast<LaneId>(reader.Varint());
+  record.batch_id = reader.Varint();
+  record.started_at = ReadTime(reader);
+  record.ended_at = ReadTime(reader);
+  const uint64_t answer_class = reader.Varint();
+  record.http_status = static_cast<uint32_t>(reader.Varint());
+  record.summary = std::string(reader.Text());
+  record.items = static_cast<uint32_t>(reader.Varint());
+  absl::StatusOr<SeqSet> seqs = SeqSet::Decode(reader.Text());
+  const uint64_t merged = reader.Varint();
+  for (uint64_t i = 0; i < merged && reader.ok(); ++i) {
+    const Seq seq = reader.Varint();
+    record.merged.emplace_back(seq, reader.Varint());
+  }
+  if (!reader.AtEnd() || !seqs.ok() || answer_class < 1 || answer_class > 6) {
+    return Malformed("attempt record");
+  }
+  record.answer_class = static_cast<AnswerClass>(answer_class);
+  record.seqs = *std::move(seqs);
+  return record;
+}
+
+std::string UsageRecord::Encode() const {
+  std::string bytes;
+  AppendVarint(bytes, lane);
+  AppendVarint(bytes, identities.size());
+  for (const auto& [hash, count] : identities) {
+    AppendFixed64(bytes, hash);
+    AppendVarint(bytes, count);
+  }
+  return bytes;
+}
+
+absl::StatusOr<UsageRecord> UsageRecord::Decode(absl::string_view bytes) {
+  Reader reader(bytes);
+  UsageRecord record;
+  record.lane = static_cast<LaneId>(reader.Varint());
+  const uint64_t count = reader.Varint();
+  for (uint64_t i = 0; i < count && reader.ok(); ++i) {
+    const uint64_t hash = reader.Fixed64();
+    record.identities.emplace_back(hash,
+                                   static_cast<uint32_t>(reader.Varint()));
+  }
+  if (!reader.AtEnd()) return Malformed("usage record");
+  return record;
+}
+
+std::string Forwarding::Encode() const {
+  std::string bytes;
+  AppendVarint(bytes, static_cast<uint64_t>(kind));
+  AppendVarint(bytes, from.begin);
+  AppendVarint(bytes, from.end);
+  AppendVarint(bytes, into);
+  AppendTime(bytes, at);
+  return bytes;
+}
+
+absl::StatusOr<Forwarding> Forwarding::Decode(absl::string_view bytes) {
+  Reader reader(bytes);
+  Forwarding forwarding;
+  const uint64_t kind = reader.Varint();
+  forwarding.from.begin = reader.Varint();
+  forwarding.from.end = reader.Varint();
+  forwarding.into = reader.Varint();
+  forwarding.at = ReadTime(reader);
+  if (!reader.AtEnd() || forwarding.from.empty() || kind < 1 || kind > 2) {
+    return Malformed("forwarding record");
+  }
+  forwarding.kind = static_cast<Kind>(kind);
+  return forwarding;
+}
+
+}  // namespace heapsync

@@ -1,0 +1,458 @@
+#include "heap_adapter/spool/spool.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "heap_adapter/spool/block.h"
+#include "heap_adapter/spool/coding.h"
+
+namespace heapsync {
+namespace {
+
+// The first byte of a key says what it is.
+enum class Table : char {
+  kMeta = 'M',        // name → value
+  kLane = 'L',        // lane → LaneKey
+  kProgress = 'P',    // lane → LaneProgress
+  kBlock = 'B',       // lane, last sequence → block
+  kAside = 'A',       // lane, identity hash, sequence → AsideItem
+  kAsideIndex = 'a',  // lane, sequence → identity hash
+  kDeadLetter = 'D',  // lane, sequence → DeadLetter
+  kForwarding = 'F',  // lane, last sequence → Forwarding
+  kAttempt = 'T',     // attempt → AttemptRecord
+  kHistory = 'H',     // lane, last sequence, attempt → first sequence
+  kUsage = 'U',       // attempt → UsageRecord
+  kPaused = 'S',      // destination → nothing
+};
+
+constexpr char kFormat[] = "1";
+// History ranges are cut to this, which bounds the search for one item.
+constexpr uint64_t kLongestHistoryRange = 1'000;
+constexpr Seq kEnd = std::numeric_limits<Seq>::max();
+
+std::string Key(Table table) {
+  return std::string(1, static_cast<char>(table));
+}
+
+std::string Key(Table table, uint32_t lane) {
+  std::string key = Key(table);
+  AppendBigEndian32(key, lane);
+  return key;
+}
+
+std::string Key(Table table, uint32_t lane, uint64_t a) {
+  std::string key = Key(table, lane);
+  AppendBigEndian64(key, a);
+  return key;
+}
+
+std::string Key(Table table, uint32_t lane, uint64_t a, uint64_t b) {
+  std::string key = Key(table, lane, a);
+  AppendBigEndian64(key, b);
+  return key;
+}
+
+std::string AttemptKey(Table table, AttemptId id) {
+  std::string key = Key(table);
+  AppendBigEndian64(key, id);
+  return key;
+}
+
+// The least key that is greater than every key with this prefix.
+std::string PrefixEnd(std::string prefix) {
+  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) {
+    prefix.pop_back();
+  }
+  if (!prefix.empty()) ++prefix.back();
+  return prefix;
+}
+
+// The numbers behind the table and lane of a key.
+struct Tail {
+  explicit Tail(absl::string_view key) : reader(key.substr(5)) {}
+  uint64_t Next() { return reader.BigEndian64(); }
+  Reader reader;
+};
+
+AttemptId AttemptOf(absl::string_view key) {
+  return Reader(key.substr(1)).BigEndian64();
+}
+
+template <typename Visit>
+void ForEachHistoryRange(const SeqSet& seqs, Visit visit) {
+  for (const auto& [begin, end] : seqs.ranges()) {
+    for (Seq from = begin; from < end; from += kLongestHistoryRange) {
+      visit(SeqRange{from, std::min<Seq>(from + kLongestHistoryRange, end)});
+    }
+  }
+}
+
+absl::Status Located(const absl::Status& status, absl::string_view where) {
+  return absl::Status(status.code(),
+                      absl::StrCat(where, ": ", status.message()));
+}
+
+}  // namespace
+
+void SpoolChange::PutLane(LaneId lane, const LaneKey& key) {
+  batch_.Put(Key(Table::kLane, lane), key.Encode());
+}
+
+void SpoolChange::PutBlock(LaneId lane, Seq last, std::string block) {
+  batch_.Put(Key(Table::kBlock, lane, last), std::move(block));
+}
+
+void SpoolChange::DeleteBlock(LaneId lane, Seq last) {
+  batch_.Delete(Key(Table::kBlock, lane, last));
+}
+
+void SpoolChange::PutProgress(LaneId lane, const LaneProgress& progress) {
+  batch_.Put(Key(Table::kProgress, lane), progress.Encode());
+}
+
+void SpoolChange::PutAside(LaneId lane, const AsideItem& item) {
+  batch_.Put(Key(Table::kAside, lane, item.identity_hash, item.seq),
+             item.Encode());
+  std::string hash;
+  AppendBigEndian64(hash, item.identity_hash);
+  batch_.Put(Key(Table::kAsideIndex, lane, item.seq), std::move(hash));
+}
+
+void SpoolChange::DeleteAside(LaneId lane, uint64_t identity_hash, Seq seq) {
+  batch_.Delete(Key(Table::kAside, lane, identity_hash, seq));
+  batch_.Delete(Key(Table::kAsideIndex, lane, seq));
+}
+
+void SpoolChange::PutDeadLetter(LaneId lane, const DeadLetter& letter) {
+  batch_.Put(Key(Table::kDeadLetter, lane, letter.seq), letter.Encode());
+}
+
+void SpoolChange::DeleteDeadLetter(LaneId lane, Seq seq) {
+  batch_.Delete(Key(Table::kDeadLetter, lane, seq));
+}
+
+void SpoolChange::PutForwarding(LaneId lane, const Forwarding& forwarding) {
+  batch_.Put(Key(Table::kForwarding, lane, forwarding.from.end - 1),
+             forwarding.Encode());
+}
+
+void SpoolChange::DeleteForwarding(LaneId lane, SeqRange from) {
+  batch_.Delete(Key(Table::kForwarding, lane, from.end - 1));
+}
+
+void SpoolChange::PutAttempt(AttemptId id, const AttemptRecord& record) {
+  batch_.Put(AttemptKey(Table::kAttempt, id), record.Encode());
+  ForEachHistoryRange(record.seqs, [&](SeqRange range) {
+    std::string first;
+    AppendBigEndian64(first, range.begin);
+    batch_.Put(Key(Table::kHistory, record.lane, range.end - 1, id),
+               std::move(first));
+  });
+}
+
+void SpoolChange::DeleteAttempt(AttemptId id, const AttemptRecord& record) {
+  batch_.Delete(AttemptKey(Table::kAttempt, id));
+  ForEachHistoryRange(record.seqs, [&](SeqRange range) {
+    batch_.Delete(Key(Table::kHistory, record.lane, range.end - 1, id));
+  });
+}
+
+void SpoolChange::PutUsage(AttemptId id, const UsageRecord& record) {
+  batch_.Put(AttemptKey(Table::kUsage, id), record.Encode());
+}
+
+void SpoolChange::DeleteUsage(AttemptId id) {
+  batch_.Delete(AttemptKey(Table::kUsage, id));
+}
+
+void SpoolChange::PutPaused(absl::string_view destination, bool paused) {
+  std::string key = absl::StrCat(Key(Table::kPaused), destination);
+  if (paused) {
+    batch_.Put(std::move(key), "");
+  } else {
+    batch_.Delete(std::move(key));
+  }
+}
+
+void SpoolChange::Append(SpoolChange other) {
+  batch_.Append(std::move(other.batch_));
+  if (other.durability_ == Durability::kDisk) RequireDisk();
+}
+
+absl::StatusOr<std::unique_ptr<Spool>> Spool::Open(Store& store,
+                                                   uint64_t new_id) {
+  const std::string format_key = Key(Table::kMeta) + "format";
+  const std::string id_key = Key(Table::kMeta) + "id";
+  absl::StatusOr<std::optional<std::string>> format = store.Get(format_key);
+  if (!format.ok()) return format.status();
+  if (!format->has_value()) {
+    std::string id;
+    AppendBigEndian64(id, new_id);
+    StoreBatch batch;
+    batch.Put(format_key, kFormat);
+    batch.Put(id_key, id);
+    if (absl::Status s = store.Write(batch, Durability::kDisk); !s.ok()) {
+      return s;
+    }
+    return std::unique_ptr<Spool>(new Spool(store, new_id));
+  }
+  if (**format != kFormat) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the spool has format \"", **format,
+                     "\"; this version reads \"", kFormat, "\""));
+  }
+  absl::StatusOr<std::optional<std::string>> id = store.Get(id_key);
+  if (!id.ok()) return id.status();
+  if (!id->has_value() || (*id)->size() != 8) {
+    return absl::DataLossError("the spool's id is missing");
+  }
+  return std::unique_ptr<Spool>(new Spool(store, Reader(**id).BigEndian64()));
+}
+
+absl::StatusOr<std::vector<StoredLane>> Spool::Lanes() const {
+  std::vector<StoredLane> lanes;
+  const std::string prefix = Key(Table::kLane);
+  const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
+  for (; cursor->Valid(); cursor->Next()) {
+    StoredLane lane;
+    lane.id = Reader(cursor->key().substr(1)).BigEndian32();
+    absl::StatusOr<LaneKey> key = LaneKey::Decode(cursor->value());
+    if (!key.ok()) return Located(key.status(), absl::StrCat("lane ", lane.id));
+    lane.key = *std::move(key);
+
+    auto progress = store_.Get(Key(Table::kProgress, lane.id));
+    if (!progress.ok()) return progress.status();
+    if (progress->has_value()) {
+      absl::StatusOr<LaneProgress> decoded = LaneProgress::Decode(**progress);
+      if (!decoded.ok()) {
+        return Located(decoded.status(), absl::StrCat("lane ", lane.id));
+      }
+      lane.progress = *std::move(decoded);
+    }
+    lane.head = lane.progress.low_watermark;
+    if (!lane.progress.settled.empty()) {
+      lane.head = lane.progress.settled.back() + 1;
+    }
+    const std::string blocks = Key(Table::kBlock, lane.id);
+    auto last = store_.Last(blocks, PrefixEnd(blocks));
+    if (!last.ok()) return last.status();
+    if (last->has_value()) {
+      const Seq last_seq = Tail((*last)->first).Next();
+      lane.head = std::max(lane.head, last_seq + 1);
+      const BlockReader newest((*last)->second, last_seq);
+      lane.lane_bytes = newest.lane_bytes();
+      auto first = ReadBlock(lane.id, lane.progress.low_watermark);
+      if (!first.ok()) return first.status();
+      if (first->has_value()) {
+        const BlockReader oldest((*first)->value, (*first)->last);
+        lane.settled_bytes = oldest.lane_bytes();
+        for (const StoredItem& item : oldest.items()) {
+          lane.settled_bytes -= item.text.size();
+        }
+      }
+    }
+    lanes.push_back(std::move(lane));
+  }
+  if (!cursor->status().ok()) return cursor->status();
+  return lanes;
+}
+
+absl::StatusOr<bool> Spool::IsPaused(absl::string_view destination) const {
+  auto value = store_.Get(absl::StrCat(Key(Table::kPaused), destination));
+  if (!value.ok()) return value.status();
+  return value->has_value();
+}
+
+absl::StatusOr<std::optional<StoredBlock>> Spool::ReadBlock(LaneId lane,
+                                                            Seq from) const {
+  const auto cursor = store_.Scan(Key(Table::kBlock, lane, from),
+                                  PrefixEnd(Key(Table::kBlock, lane)));
+  if (!cursor->Valid()) {
+    if (!cursor->status().ok()) return cursor->status();
+    return std::nullopt;
+  }
+  return StoredBlock{.last = Tail(cursor->key()).Next(),
+                     .value = std::string(cursor->value())};
+}
+
+absl::StatusOr<std::vector<AsideItem>> Spool::ReadAside(LaneId lane,
+                                                        uint64_t identity_hash,
+                                                        Seq from,
+                                                        size_t limit) const {
+  std::vector<AsideItem> items;
+  const auto cursor =
+      store_.Scan(Key(Table::kAside, lane, identity_hash, from),
+                  PrefixEnd(Key(Table::kAside, lane, identity_hash)));
+  for (; cursor->Valid() && items.size() < limit; cursor->Next()) {
+    absl::StatusOr<AsideItem> item = AsideItem::Decode(cursor->value());
+    if (!item.ok()) return item.status();
+    Tail tail(cursor->key());
+    item->identity_hash = tail.Next();
+    item->seq = tail.Next();
+    items.push_back(*std::move(item));
+  }
+  if (!cursor->status().ok()) return cursor->status();
+  return items;
+}
+
+absl::StatusOr<std::optional<AsideItem>> Spool::FindAside(LaneId lane,
+                                                          Seq seq) const {
+  auto hash = store_.Get(Key(Table::kAsideIndex, lane, seq));
+  if (!hash.ok()) return hash.status();
+  if (!hash->has_value()) return std::nullopt;
+  const uint64_t identity_hash = Reader(**hash).BigEndian64();
+  auto value = store_.Get(Key(Table::kAside, lane, identity_hash, seq));
+  if (!value.ok()) return value.status();
+  if (!value->has_value()) return std::nullopt;
+  absl::StatusOr<AsideItem> item = AsideItem::Decode(**value);
+  if (!item.ok()) return item.status();
+  item->seq = seq;
+  item->identity_hash = identity_hash;
+  return *std::move(item);
+}
+
+absl::StatusOr<std::vector<AsideIdentity>> Spool::AsideIdentities(
+    LaneId lane) const {
+  std::vector<AsideIdentity> identities;
+  const std::string prefix = Key(Table::kAside, lane);
+  const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
+  for (; cursor->Valid(); cursor->Next()) {
+    Tail tail(cursor->key());
+    const uint64_t hash = tail.Next();
+    const Seq seq = tail.Next();
+    if (identities.empty() || identities.back().hash != hash) {
+      identities.push_back({.hash = hash, .first = seq});
+    }
+    ++identities.back().items;
+    identities.back().last = seq;
+  }
+  if (!cursor->status().ok()) return cursor->status();
+  return identities;
+}
+
+absl::StatusOr<std::optional<DeadLetter>> Spool::FindDeadLetter(LaneId lane,
+                                                                Seq seq) const {
+  auto value = store_.Get(Key(Table::kDeadLetter, lane, seq));
+  if (!value.ok()) return value.status();
+  if (!value->has_value()) return std::nullopt;
+  absl::StatusOr<DeadLetter> letter = DeadLetter::Decode(**value);
+  if (!letter.ok()) return letter.status();
+  letter->seq = seq;
+  return *std::move(letter);
+}
+
+absl::Status Spool::VisitDeadLetters(
+    LaneId lane, Seq from,
+    absl::FunctionRef<bool(const DeadLetter&)> visit) const {
+  const auto cursor = store_.Scan(Key(Table::kDeadLetter, lane, from),
+                                  PrefixEnd(Key(Table::kDeadLetter, lane)));
+  for (; cursor->Valid(); cursor->Next()) {
+    absl::StatusOr<DeadLetter> letter = DeadLetter::Decode(cursor->value());
+    if (!letter.ok()) return letter.status();
+    letter->seq = Tail(cursor->key()).Next();
+    if (!visit(*letter)) return absl::OkStatus();
+  }
+  return cursor->status();
+}
+
+absl::StatusOr<std::optional<Forwarding>> Spool::FindForwarding(LaneId lane,
+                                                                Seq seq) const {
+  const auto cursor = store_.Scan(Key(Table::kForwarding, lane, seq),
+                                  PrefixEnd(Key(Table::kForwarding, lane)));
+  if (!cursor->Valid()) {
+    if (!cursor->status().ok()) return cursor->status();
+    return std::nullopt;
+  }
+  absl::StatusOr<Forwarding> forwarding = Forwarding::Decode(cursor->value());
+  if (!forwarding.ok()) return forwarding.status();
+  if (forwarding->from.begin > seq) return std::nullopt;
+  return *std::move(forwarding);
+}
+
+absl::Status Spool::VisitForwardings(
+    LaneId lane, absl::FunctionRef<bool(const Forwarding&)> visit) const {
+  const std::string prefix = Key(Table::kForwarding, lane);
+  const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
+  for (; cursor->Valid(); cursor->Next()) {
+    absl::StatusOr<Forwarding> forwarding = Forwarding::Decode(cursor->value());
+    if (!forwarding.ok()) return forwarding.status();
+    if (!visit(*forwarding)) return absl::OkStatus();
+  }
+  return cursor->status();
+}
+
+absl::StatusOr<std::vector<std::pair<AttemptId, AttemptRecord>>>
+Spool::FindAttempts(LaneId lane, Seq seq) const {
+  std::vector<AttemptId> ids;
+  const Seq last =
+      seq > kEnd - kLongestHistoryRange ? kEnd : seq + kLongestHistoryRange;
+  const auto cursor = store_.Scan(Key(Table::kHistory, lane, seq),
+                                  Key(Table::kHistory, lane, last));
+  for (; cursor->Valid(); cursor->Next()) {
+    Tail tail(cursor->key());
+    tail.Next();
+    const AttemptId id = tail.Next();
+    if (Reader(cursor->value()).BigEndian64() <= seq) ids.push_back(id);
+  }
+  if (!cursor->status().ok()) return cursor->status();
+  std::sort(ids.begin(), ids.end());
+  std::vector<std::pair<AttemptId, AttemptRecord>> attempts;
+  for (const AttemptId id : ids) {
+    absl::StatusOr<std::optional<AttemptRecord>> record = FindAttempt(id);
+    if (!record.ok()) return record.status();
+    if (record->has_value()) attempts.emplace_back(id, **std::move(record));
+  }
+  return attempts;
+}
+
+absl::Status Spool::VisitAttempts(
+    AttemptId from,
+    absl::FunctionRef<bool(AttemptId, const AttemptRecord&)> visit) const {
+  const auto cursor = store_.Scan(AttemptKey(Table::kAttempt, from),
+                                  PrefixEnd(Key(Table::kAttempt)));
+  for (; cursor->Valid(); cursor->Next()) {
+    absl::StatusOr<AttemptRecord> record =
+        AttemptRecord::Decode(cursor->value());
+    if (!record.ok()) return record.status();
+    if (!visit(AttemptOf(cursor->key()), *record)) {
+      return absl::OkStatus();
+    }
+  }
+  return cursor->status();
+}
+
+absl::StatusOr<std::optional<AttemptRecord>> Spool::FindAttempt(
+    AttemptId id) const {
+  auto value = store_.Get(AttemptKey(Table::kAttempt, id));
+  if (!value.ok()) return value.status();
+  if (!value->has_value()) return std::nullopt;
+  absl::StatusOr<AttemptRecord> record = AttemptRecord::Decode(**value);
+  if (!record.ok()) return record.status();
+  return *std::move(record);
+}
+
+absl::StatusOr<AttemptId> Spool::LastAttempt() const {
+  AttemptId greatest = 0;
+  for (const Table table : {Table::kAttempt, Table::kUsage}) {
+    auto last = store_.Last(Key(table), PrefixEnd(Key(table)));
+    if (!last.ok()) return last.status();
+    if (!last->has_value()) continue;
+    greatest = std::max(greatest, AttemptOf((*last)->first));
+  }
+  return greatest;
+}
+
+absl::Status Spool::VisitUsage(
+    absl::FunctionRef<void(AttemptId, const UsageRecord&)> visit) const {
+  const std::string prefix = Key(Table::kUsage);
+  const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
+  for (; cursor->Valid(); cursor->Next()) {
+    absl::StatusOr<UsageRecord> record = UsageRecord::Decode(cursor->value());
+    if (!record.ok()) return record.status();
+    visit(AttemptOf(cursor->key()), *record);
+  }
+  return cursor->status();
+}
+
+}  // namespace heapsync

@@ -1,0 +1,154 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_SPOOL_SPOOL_H_
+#define HEAPSYNC_HEAP_ADAPTER_SPOOL_SPOOL_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "heap_adapter/spool/records.h"
+#include "heap_adapter/spool/store.h"
+
+namespace heapsync {
+
+// Changes to the spool that happen together. Builds keys and values; nothing is
+// stored before Spool::Commit.
+class SpoolChange {
+ public:
+  void PutLane(LaneId lane, const LaneKey& key);
+  // `last` is the sequence of the block's last item.
+  void PutBlock(LaneId lane, Seq last, std::string block);
+  void DeleteBlock(LaneId lane, Seq last);
+  void PutProgress(LaneId lane, const LaneProgress& progress);
+  void PutAside(LaneId lane, const AsideItem& item);
+  void DeleteAside(LaneId lane, uint64_t identity_hash, Seq seq);
+  void PutDeadLetter(LaneId lane, const DeadLetter& letter);
+  void DeleteDeadLetter(LaneId lane, Seq seq);
+  void PutForwarding(LaneId lane, const Forwarding& forwarding);
+  void DeleteForwarding(LaneId lane, SeqRange from);
+  void PutAttempt(AttemptId id, const AttemptRecord& record);
+  void DeleteAttempt(AttemptId id, const AttemptRecord& record);
+  void PutUsage(AttemptId id, const UsageRecord& record);
+  void DeleteUsage(AttemptId id);
+  void PutPaused(absl::string_view destination, bool paused);
+
+  // Must be on disk, not only in the process's hands, before it counts.
+  void RequireDisk() { durability_ = Durability::kDisk; }
+
+  void Append(SpoolChange other);
+  bool empty() const { return batch_.empty(); }
+  size_t bytes() const { return batch_.bytes(); }
+  Durability durability() const { return durability_; }
+  const StoreBatch& batch() const { return batch_; }
+
+ private:
+  StoreBatch batch_;
+  Durability durability_ = Durability::kProcess;
+};
+
+// A block as it was read. `items` point into `value`.
+struct StoredBlock {
+  Seq last = 0;
+  std::string value;
+};
+
+// A lane as the store has it.
+struct StoredLane {
+  LaneId id = 0;
+  LaneKey key;
+  LaneProgress progress;
+  Seq head = 0;  // the sequence that the next item will get
+  // Text of all items before `head`, and before the first block that is left.
+  uint64_t lane_bytes = 0;
+  uint64_t settled_bytes = 0;
+};
+
+// An identity's items that are set aside.
+struct AsideIdentity {
+  uint64_t hash = 0;
+  uint64_t items = 0;
+  Seq first = 0;
+  Seq last = 0;
+};
+
+// Everything that was accepted and what became of it, over a Store.
+//
+// Commit() belongs to one thread; reads may come from any. Reads give kDataLoss
+// for a damaged record and name it; the record stays.
+class Spool {
+ public:
+  // Opens the spool in `store`, which must outlive it. A new store gets a
+  // random id, `new_id`. Errors: kFailedPrecondition if a newer version wrote
+  // the store.
+  static absl::StatusOr<std::unique_ptr<Spool>> Open(Store& store,
+                                                     uint64_t new_id);
+
+  // Distinguishes this spool's receipts from those of any other.
+  uint64_t id() const { return id_; }
+
+  absl::Status Commit(const SpoolChange& change) {
+    return store_.Write(change.batch(), change.durability());
+  }
+
+  absl::StatusOr<std::vector<StoredLane>> Lanes() const;
+
+  // Whether somebody paused the destination.
+  absl::StatusOr<bool> IsPaused(absl::string_view destination) const;
+
+  // The block that holds item `from`, or else the first one after it.
+  absl::StatusOr<std::optional<StoredBlock>> ReadBlock(LaneId lane,
+                                                       Seq from) const;
+
+  // Items of one identity that were set aside, from `from` on, at most `limit`.
+  absl::StatusOr<std::vector<AsideItem>> ReadAside(LaneId lane,
+                                                   uint64_t identity_hash,
+                                                   Seq from,
+                                                   size_t limit) const;
+  // The item `seq` if it is set aside.
+  absl::StatusOr<std::optional<AsideItem>> FindAside(LaneId lane,
+                                                     Seq seq) const;
+  // Each identity with items set aside.
+  absl::StatusOr<std::vector<AsideIdentity>> AsideIdentities(LaneId lane) const;
+
+  absl::StatusOr<std::optional<DeadLetter>> FindDeadLetter(LaneId lane,
+                                                           Seq seq) const;
+  // Dead letters from `from` on in order, until `visit` gives false.
+  absl::Status VisitDeadLetters(
+      LaneId lane, Seq from,
+      absl::FunctionRef<bool(const DeadLetter&)> visit) const;
+
+  absl::StatusOr<std::optional<Forwarding>> FindForwarding(LaneId lane,
+                                                           Seq seq) const;
+  // Oldest first, until `visit` gives false.
+  absl::Status VisitForwardings(
+      LaneId lane, absl::FunctionRef<bool(const Forwarding&)> visit) const;
+
+  // The attempts that carried item `seq`, oldest first.
+  absl::StatusOr<std::vector<std::pair<AttemptId, AttemptRecord>>> FindAttempts(
+      LaneId lane, Seq seq) const;
+  // Attempts with id >= `from`, oldest first, until `visit` gives false.
+  absl::Status VisitAttempts(
+      AttemptId from,
+      absl::FunctionRef<bool(AttemptId, const AttemptRecord&)> visit) const;
+  absl::StatusOr<std::optional<AttemptRecord>> FindAttempt(AttemptId id) const;
+  // The greatest attempt id in use; zero if there is none.
+  absl::StatusOr<AttemptId> LastAttempt() const;
+
+  absl::Status VisitUsage(
+      absl::FunctionRef<void(AttemptId, const UsageRecord&)> visit) const;
+
+ private:
+  Spool(Store& store, uint64_t id) : store_(store), id_(id) {}
+
+  Store& store_;
+  const uint64_t id_;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_SPOOL_SPOOL_H_

@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
 #include "heap_adapter/transport/curl_failure.h"
 
@@ -66,6 +67,7 @@ struct CurlTransport::Transfer {
   size_t place = 0;  // index in `under_way_`
   HeapRequest request{};
   RequestStage stage = RequestStage::kNotSent;
+  bool head_complete = false;
   std::string answer_body;
   size_t answer_bytes = 0;
   size_t longest_answer = 0;
@@ -78,6 +80,17 @@ struct CurlTransport::Transfer {
     const size_t room = kMaxAnswerBytes - transfer.answer_body.size();
     transfer.answer_body.append(bytes, std::min(count, room));
     return count;
+  }
+
+  // Called for each line of an answer's head, the empty last one included, and
+  // of its trailers. When the connection closes within the head, libcurl makes
+  // do with what it has.
+  static size_t OnHeader(const char* line, size_t, size_t size, void* self) {
+    const absl::string_view text(line, size);
+    auto& complete = static_cast<Transfer*>(self)->head_complete;
+    if (absl::StartsWith(text, "HTTP/")) complete = false;
+    if (text == "\r\n" || text == "\n") complete = true;
+    return size;
   }
 
   // Called each time the request is about to be sent.
@@ -95,6 +108,8 @@ struct CurlTransport::Transfer {
     Set(handle, CURLOPT_ERRORBUFFER, &message[0]);
     Set(handle, CURLOPT_WRITEFUNCTION, &OnBody);
     Set(handle, CURLOPT_WRITEDATA, this);
+    Set(handle, CURLOPT_HEADERFUNCTION, &OnHeader);
+    Set(handle, CURLOPT_HEADERDATA, this);
     Set(handle, CURLOPT_PREREQFUNCTION, &OnSend);
     Set(handle, CURLOPT_PREREQDATA, this);
 
@@ -129,6 +144,7 @@ struct CurlTransport::Transfer {
   void Prepare(HeapRequest next) {
     request = std::move(next);
     stage = RequestStage::kNotSent;
+    head_complete = false;
     answer_body.clear();
     answer_bytes = 0;
     message[0] = '\0';
@@ -141,6 +157,9 @@ struct CurlTransport::Transfer {
   HeapAnswer Answer(CURLcode code) {
     if (code != CURLE_OK) {
       return {request.id, FailureOf(code, stage, message)};
+    }
+    if (!head_complete) {
+      return {request.id, FailureOf(CURLE_PARTIAL_FILE, stage, "")};
     }
     long status = 0;
     CheckOk(curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status));

@@ -1,0 +1,89 @@
+#include "heap_adapter/transport/curl_failure.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+
+namespace heapsync {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Each;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::SizeIs;
+using Kind = TransportFailure::Kind;
+
+Kind KindOf(CURLcode code) {
+  return FailureOf(code, RequestStage::kSent, "").kind;
+}
+
+TEST(CurlFailure, HasAKindForEachCodeThatHttpCanGive) {
+  const std::map<CURLcode, Kind> expected = {
+      {CURLE_COULDNT_RESOLVE_HOST, Kind::kDns},
+      {CURLE_COULDNT_RESOLVE_PROXY, Kind::kDns},
+      {CURLE_COULDNT_CONNECT, Kind::kConnect},
+      {CURLE_PROXY, Kind::kConnect},
+      {CURLE_PEER_FAILED_VERIFICATION, Kind::kTlsVerification},
+      {CURLE_SSL_CACERT_BADFILE, Kind::kTlsVerification},
+      {CURLE_SSL_ISSUER_ERROR, Kind::kTlsVerification},
+      {CURLE_SSL_INVALIDCERTSTATUS, Kind::kTlsVerification},
+      {CURLE_SSL_CONNECT_ERROR, Kind::kTls},
+      {CURLE_SSL_CIPHER, Kind::kTls},
+      {CURLE_SSL_CERTPROBLEM, Kind::kTls},
+      {CURLE_OPERATION_TIMEDOUT, Kind::kTimeout},
+      {CURLE_GOT_NOTHING, Kind::kReset},
+      {CURLE_SEND_ERROR, Kind::kReset},
+      {CURLE_RECV_ERROR, Kind::kReset},
+      {CURLE_PARTIAL_FILE, Kind::kReset},
+      {CURLE_HTTP2_STREAM, Kind::kReset},
+      {CURLE_ABORTED_BY_CALLBACK, Kind::kReset},
+      {CURLE_HTTP2, Kind::kMalformedAnswer},
+      {CURLE_WEIRD_SERVER_REPLY, Kind::kMalformedAnswer},
+      {CURLE_WRITE_ERROR, Kind::kMalformedAnswer},
+      {CURLE_URL_MALFORMAT, Kind::kOther},
+      {CURLE_OUT_OF_MEMORY, Kind::kOther}};
+  for (const auto& [code, kind] : expected) {
+    EXPECT_EQ(KindOf(code), kind) << curl_easy_strerror(code);
+  }
+}
+
+TEST(CurlFailure, HasADetailForEveryCode) {
+  for (int code = 1; code < CURL_LAST; ++code) {
+    EXPECT_NE(FailureOf(static_cast<CURLcode>(code), RequestStage::kNotSent, "")
+                  .detail,
+              "")
+        << code;
+  }
+}
+
+TEST(CurlFailure, TellsARefusedSchemeFromAnAnswerThatIsNotHttp) {
+  EXPECT_EQ(
+      FailureOf(CURLE_UNSUPPORTED_PROTOCOL, RequestStage::kNotSent, "").kind,
+      Kind::kOther);
+  EXPECT_EQ(FailureOf(CURLE_UNSUPPORTED_PROTOCOL, RequestStage::kSent, "").kind,
+            Kind::kMalformedAnswer);
+}
+
+TEST(CurlFailure, TellsOfTheConnectionButNotOfTheAnswer) {
+  EXPECT_EQ(FailureOf(CURLE_COULDNT_CONNECT, RequestStage::kNotSent,
+                      "Connection refused")
+                .detail,
+            "Connection refused");
+  EXPECT_THAT(FailureOf(CURLE_WEIRD_SERVER_REPLY, RequestStage::kSent,
+                        "got jo@example.com")
+                  .detail,
+              Not(HasSubstr("jo@example.com")));
+}
+
+TEST(CurlFailure, CutsAndCleansTheDetail) {
+  EXPECT_THAT(FailureOf(CURLE_PEER_FAILED_VERIFICATION, RequestStage::kNotSent,
+                        std::string(1'000, '\n'))
+                  .detail,
+              AllOf(SizeIs(200), Each(' ')));
+}
+
+}  // namespace
+}  // namespace heapsync

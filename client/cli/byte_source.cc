@@ -1,0 +1,127 @@
+#include "client/cli/byte_source.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace heapsync {
+namespace {
+
+constexpr size_t kPieceBytes = 256 * 1024;
+constexpr size_t kHeadBytes = 64 * 1024;
+
+}  // namespace
+
+absl::StatusOr<ByteSource> ByteSource::Open(const std::string& path) {
+  const int descriptor = path == "-"
+                             ? ::dup(STDIN_FILENO)
+                             : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
+  }
+  return FromDescriptor(descriptor);
+}
+
+absl::StatusOr<ByteSource> ByteSource::FromDescriptor(int descriptor) {
+  ByteSource source(descriptor);
+  struct stat info;
+  if (::fstat(descriptor, &info) != 0) {
+    return absl::ErrnoToStatus(errno, "cannot look at the input");
+  }
+  if (S_ISDIR(info.st_mode)) {
+    return absl::InvalidArgumentError("the input is a directory");
+  }
+  if (S_ISREG(info.st_mode)) {
+    source.fingerprint_.size = static_cast<uint64_t>(info.st_size);
+    source.fingerprint_.modified_ns =
+        int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+  }
+  if (absl::Status status = source.ReadHead(); !status.ok()) return status;
+  return source;
+}
+
+ByteSource::ByteSource(ByteSource&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)),
+      fingerprint_(other.fingerprint_),
+      stored_bytes_read_(other.stored_bytes_read_),
+      stored_(std::move(other.stored_)),
+      used_(other.used_),
+      text_(std::move(other.text_)),
+      decompressor_(std::move(other.decompressor_)) {}
+
+ByteSource::~ByteSource() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+absl::Status ByteSource::ReadHead() {
+  stored_.resize(kHeadBytes);
+  // A pipe gives less than asked for; the fingerprint must not depend on that.
+  size_t filled = 0;
+  while (filled < kHeadBytes) {
+    const absl::StatusOr<size_t> count =
+        ReadStored(stored_.data() + filled, kHeadBytes - filled);
+    if (!count.ok()) return count.status();
+    if (*count == 0) break;
+    filled += *count;
+  }
+  stored_.resize(filled);
+  fingerprint_.head_hash = XXH3_64bits(stored_.data(), stored_.size());
+  if (absl::StartsWith(stored_, "\xFF\xFE") ||
+      absl::StartsWith(stored_, "\xFE\xFF")) {
+    return absl::InvalidArgumentError(
+        "the input is UTF-16; convert it to UTF-8 first (iconv -f UTF-16 -t "
+        "UTF-8)");
+  }
+  decompressor_ = Decompressor::ForMagic(stored_);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<size_t> ByteSource::ReadStored(char* buffer, size_t size) {
+  while (true) {
+    const ssize_t count = ::read(descriptor_, buffer, size);
+    if (count >= 0) {
+      stored_bytes_read_ += static_cast<uint64_t>(count);
+      return static_cast<size_t>(count);
+    }
+    if (errno != EINTR) {
+      return absl::ErrnoToStatus(errno, "cannot read the input");
+    }
+  }
+}
+
+absl::StatusOr<absl::string_view> ByteSource::Read() {
+  while (true) {
+    absl::string_view rest = absl::string_view(stored_).substr(used_);
+    if (decompressor_ == nullptr) {
+      used_ = stored_.size();
+      if (!rest.empty()) return rest;
+    } else {
+      const absl::Status status = decompressor_->Unpack(rest, text_);
+      if (!status.ok()) return status;
+      used_ = stored_.size() - rest.size();
+      if (!text_.empty()) return absl::string_view(text_);
+    }
+    stored_.resize(kPieceBytes);
+    used_ = 0;
+    const absl::StatusOr<size_t> count =
+        ReadStored(stored_.data(), stored_.size());
+    stored_.resize(count.value_or(0));
+    if (!count.ok()) return count.status();
+    if (*count > 0) continue;
+    if (decompressor_ != nullptr) {
+      const absl::Status status = decompressor_->Finish();
+      if (!status.ok()) return status;
+    }
+    return absl::string_view();
+  }
+}
+
+}  // namespace heapsync

@@ -1,0 +1,69 @@
+#ifndef HEAPSYNC_CLIENT_CLI_BYTE_SOURCE_H_
+#define HEAPSYNC_CLIENT_CLI_BYTE_SOURCE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "client/cli/decompressor.h"
+
+namespace heapsync {
+
+// What tells one input from another.
+struct InputFingerprint {
+  uint64_t head_hash = 0;  // of the first 64 KiB as they are stored
+  // Of a regular file only:
+  std::optional<uint64_t> size;
+  std::optional<int64_t> modified_ns;  // since 1970
+
+  friend bool operator==(const InputFingerprint&,
+                         const InputFingerprint&) = default;
+};
+
+// The text of a file, pipe or standard input; gzip and Zstandard are recognised
+// by their first bytes and unpacked.
+class ByteSource {
+ public:
+  // "-" is standard input. Errors: kNotFound, kPermissionDenied,
+  // kInvalidArgument for a directory or UTF-16 text, kDataLoss.
+  static absl::StatusOr<ByteSource> Open(const std::string& path);
+
+  // Reads from a file descriptor, which it closes.
+  static absl::StatusOr<ByteSource> FromDescriptor(int descriptor);
+
+  ~ByteSource();
+  ByteSource(ByteSource&& other) noexcept;
+  ByteSource& operator=(ByteSource&&) = delete;
+
+  // The next piece of text, valid until the next call; empty at the end. May
+  // wait for a pipe's writer. Errors: kDataLoss for compressed input that is
+  // damaged or cut off, kUnavailable for a failing disk.
+  absl::StatusOr<absl::string_view> Read();
+
+  const InputFingerprint& fingerprint() const { return fingerprint_; }
+
+  // Stored bytes, that is before unpacking, that were read so far.
+  uint64_t stored_bytes_read() const { return stored_bytes_read_; }
+
+ private:
+  explicit ByteSource(int descriptor) : descriptor_(descriptor) {}
+
+  absl::Status ReadHead();
+  absl::StatusOr<size_t> ReadStored(char* buffer, size_t size);
+
+  int descriptor_;
+  InputFingerprint fingerprint_;
+  uint64_t stored_bytes_read_ = 0;
+  std::string stored_;
+  size_t used_ = 0;  // of stored_
+  std::string text_;
+  std::unique_ptr<Decompressor> decompressor_;  // null: plain text
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_CLIENT_CLI_BYTE_SOURCE_H_

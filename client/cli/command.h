@@ -1,0 +1,67 @@
+#ifndef HEAPSYNC_CLIENT_CLI_COMMAND_H_
+#define HEAPSYNC_CLIENT_CLI_COMMAND_H_
+
+#include <google/protobuf/message.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <ostream>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "heapsync/client/client.h"
+#include "heapsync/v1/heap_sync_service.pb.h"
+
+namespace heapsync {
+
+// What every command writes to, and the exit code that it leaves.
+struct CommandContext {
+  std::ostream& out;
+  std::ostream& err;
+  int exit_code = 0;
+};
+
+// Flags of every command that calls the server.
+struct ServerFlags {
+  std::string server = ClientOptions().server;
+  std::string timeout;
+
+  std::chrono::milliseconds Timeout() const;
+  ClientOptions ToClientOptions() const;
+};
+
+// Adds --server and --timeout. `timeout` is the default, such as "30s".
+// `flags` must outlive the command.
+void AddServerFlags(CLI::App& command, ServerFlags& flags,
+                    absl::string_view timeout,
+                    absl::string_view timeout_meaning);
+
+// Adds --ack, which takes "durable" and "delivered".
+void AddAckFlag(CLI::App& command, v1::AckLevel& level);
+
+// Splits "key=value" at the first "=". Throws CLI::ValidationError, naming the
+// flag.
+std::pair<std::string, std::string> SplitPair(absl::string_view flag,
+                                              absl::string_view text);
+
+// The message as JSON under the names of the proto.
+std::string ToJson(const google::protobuf::Message& message);
+
+// The error for people, with every violation on a line of its own; or as one
+// line of JSON: {"error": {"code", "message", "reason", "violations": […],
+// "retry_after_seconds"}}.
+enum class ErrorFormat { kText, kJson };
+void PrintError(std::ostream& err, const absl::Status& status,
+                ErrorFormat format);
+
+// Each adds one subcommand, or a few of a kind, to the program. `context` must
+// outlive it.
+void AddItemCommands(CLI::App& program, CommandContext& context);
+void AddImportCommand(CLI::App& program, CommandContext& context);
+void AddHealthCommand(CLI::App& program, CommandContext& context);
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_CLIENT_CLI_COMMAND_H_

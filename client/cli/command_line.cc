@@ -1,0 +1,33 @@
+#include "client/cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include "client/cli/command.h"
+
+namespace heapsync {
+
+int RunCommandLine(int argc, const char* const* argv, std::ostream& out,
+                   std::ostream& err) {
+  CommandContext context{.out = out, .err = err};
+  CLI::App program(
+      "Sends track events, user properties and account properties to Heap "
+      "through a Heap Sync server.",
+      "heapsync");
+  program.footer(
+      "Exit codes: 0 done; 1 failed; 2 wrong flags, or flags that do not fit "
+      "the input; 3 imported, with some rows refused.");
+  program.require_subcommand(1);
+  program.set_version_flag("--version", "heapsync " HEAPSYNC_VERSION);
+  AddItemCommands(program, context);
+  AddImportCommand(program, context);
+  AddHealthCommand(program, context);
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // Help and version come this way too, with code 0.
+    return program.exit(error, out, err) == 0 ? kExitOk : kExitUsage;
+  }
+  return context.exit_code;
+}
+
+}  // namespace heapsync

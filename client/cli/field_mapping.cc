@@ -1,0 +1,397 @@
+#include "client/cli/field_mapping.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "client/cli/timestamp_parsing.h"
+
+namespace heapsync {
+namespace {
+
+using google::protobuf::Struct;
+using google::protobuf::Value;
+
+// The value under a key, or under a path of keys with dots; null if absent.
+Value* FindPath(Struct& object, absl::string_view path) {
+  auto& fields = *object.mutable_fields();
+  if (const auto exact = fields.find(std::string(path));
+      exact != fields.end()) {
+    return &exact->second;
+  }
+  for (size_t dot = path.find('.'); dot != absl::string_view::npos;
+       dot = path.find('.', dot + 1)) {
+    const auto outer = fields.find(std::string(path.substr(0, dot)));
+    if (outer != fields.end() && outer->second.has_struct_value()) {
+      return FindPath(*outer->second.mutable_struct_value(),
+                      path.substr(dot + 1));
+    }
+  }
+  return nullptr;
+}
+
+bool IsEmpty(const Value& value) {
+  return value.kind_case() == Value::KIND_NOT_SET || value.has_null_value() ||
+         (value.has_string_value() && value.string_value().empty());
+}
+
+// A string, or a number as text; empty if it is neither.
+std::optional<std::string> TextOf(Value& value) {
+  if (value.has_string_value()) return std::move(*value.mutable_string_value());
+  if (!value.has_number_value()) return std::nullopt;
+  const double number = value.number_value();
+  if (std::trunc(number) == number) return absl::StrFormat("%.0f", number);
+  return absl::StrFormat("%.6f", number);
+}
+
+// "; " between the problems; OK if there are none.
+absl::Status ToStatus(const std::vector<std::string>& problems) {
+  if (problems.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrJoin(problems, "; "));
+}
+
+}  // namespace
+
+absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
+    MappingOptions options, absl::Span<const absl::string_view> header) {
+  FieldMapping mapping{std::move(options)};
+  std::vector<std::string> problems;
+  if (const absl::Status fixed = mapping.ApplyFixed(); !fixed.ok()) {
+    problems.emplace_back(fixed.message());
+  }
+  mapping.column_count_ = header.size();
+  absl::flat_hash_map<std::string, size_t> position;
+  for (size_t i = 0; i < header.size(); ++i) {
+    if (header[i].empty()) continue;  // spreadsheets leave such behind
+    if (!position.emplace(header[i], i).second) {
+      problems.push_back(absl::StrCat("two columns are named \"", header[i],
+                                      "\"; the header must be unambiguous"));
+    }
+  }
+
+  absl::flat_hash_set<std::string> taken;
+  std::vector<std::pair<std::string, Target>> present;
+  for (auto& [column, target] : mapping.ColumnsOfFields(problems)) {
+    const auto found = position.find(column);
+    if (found != position.end()) {
+      taken.insert(column);
+      mapping.cell_targets_.emplace_back(found->second, target);
+      present.emplace_back(column, target);
+    } else if (mapping.options_.columns.count(
+                   target.field == Field::kProperty
+                       ? absl::StrCat("properties.", target.key)
+                       : std::string(FieldName(target.field))) > 0) {
+      problems.push_back(
+          absl::StrCat("no column is named \"", column,
+                       "\"; there are: ", absl::StrJoin(header, ", ")));
+    }
+  }
+  if (std::string missing = mapping.MissingRequired(present);
+      !missing.empty()) {
+    problems.push_back(absl::StrCat(
+        missing, "; the columns are: ", absl::StrJoin(header, ", ")));
+  }
+
+  if (mapping.options_.properties) {
+    for (const std::string& column : *mapping.options_.properties) {
+      const auto found = position.find(column);
+      if (found == position.end()) {
+        problems.push_back(absl::StrCat("no column is named \"", column, "\""));
+        continue;
+      }
+      if (mapping.IsFixed({Field::kProperty, column})) continue;
+      mapping.cell_targets_.emplace_back(found->second,
+                                         Target{Field::kProperty, column});
+    }
+  } else {
+    for (size_t i = 0; i < header.size(); ++i) {
+      Target target{Field::kProperty, std::string(header[i])};
+      if (header[i].empty() || taken.contains(header[i])) continue;
+      if (mapping.IsFixed(target)) continue;
+      mapping.cell_targets_.emplace_back(i, std::move(target));
+    }
+  }
+  std::stable_partition(
+      mapping.cell_targets_.begin(), mapping.cell_targets_.end(),
+      [](const auto& t) { return t.second.field == Field::kProperties; });
+  if (absl::Status status = ToStatus(problems); !status.ok()) return status;
+  return mapping;
+}
+
+absl::StatusOr<FieldMapping> FieldMapping::ForNdjson(MappingOptions options) {
+  FieldMapping mapping{std::move(options)};
+  std::vector<std::string> problems;
+  if (const absl::Status fixed = mapping.ApplyFixed(); !fixed.ok()) {
+    problems.emplace_back(fixed.message());
+  }
+  mapping.path_targets_ = mapping.ColumnsOfFields(problems);
+  if (mapping.options_.properties) {
+    for (const std::string& column : *mapping.options_.properties) {
+      if (mapping.IsFixed({Field::kProperty, column})) continue;
+      mapping.path_targets_.emplace_back(column,
+                                         Target{Field::kProperty, column});
+    }
+  }
+  std::stable_partition(
+      mapping.path_targets_.begin(), mapping.path_targets_.end(),
+      [](const auto& t) { return t.second.field == Field::kProperties; });
+  if (absl::Status status = ToStatus(problems); !status.ok()) return status;
+  return mapping;
+}
+
+MappedRow FieldMapping::FromCells(
+    absl::Span<const absl::string_view> cells) const {
+  MappedRow row;
+  if (cells.size() != column_count_) {
+    row.violations.push_back(
+        {"", "WRONG_CELL_COUNT",
+         absl::StrCat("the header has ", column_count_,
+                      " columns, this row has ", cells.size())});
+    return row;
+  }
+  row = fixed_;
+  for (const auto& [index, target] : cell_targets_) {
+    if (cells[index].empty()) continue;
+    SetText(target, cells[index], options_.typing, row);
+  }
+  return row;
+}
+
+MappedRow FieldMapping::FromJson(Struct source) const {
+  MappedRow row = fixed_;
+  std::vector<std::string> taken;
+  for (const auto& [path, target] : path_targets_) {
+    Value* value = FindPath(source, path);
+    if (value == nullptr) continue;
+    // Copied: two fields may share a column.
+    if (!IsEmpty(*value)) SetValue(target, *value, row);
+    taken.push_back(path);
+  }
+  if (options_.properties) return row;
+  auto& rest = *source.mutable_fields();
+  for (const std::string& path : taken) rest.erase(path);
+  for (auto& [key, value] : rest) {
+    const Target target{Field::kProperty, key};
+    if (!IsEmpty(value) && !IsFixed(target)) {
+      SetValue(target, std::move(value), row);
+    }
+  }
+  return row;
+}
+
+std::vector<FieldMapping::Field> FieldMapping::FieldsOfType() const {
+  switch (options_.type) {
+    case ItemType::kTrack:
+      return {Field::kIdentity,  Field::kUserId,    Field::kEvent,
+              Field::kTimestamp, Field::kSessionId, Field::kIdempotencyKey,
+              Field::kProperties};
+    case ItemType::kUser:
+      return {Field::kIdentity, Field::kEmail, Field::kProperties};
+    case ItemType::kAccount:
+      return {Field::kAccountId, Field::kProperties};
+  }
+  return {};
+}
+
+absl::string_view FieldMapping::FieldName(Field field) {
+  switch (field) {
+    case Field::kIdentity:
+      return "identity";
+    case Field::kUserId:
+      return "user_id";
+    case Field::kEvent:
+      return "event";
+    case Field::kTimestamp:
+      return "timestamp";
+    case Field::kEmail:
+      return "email";
+    case Field::kAccountId:
+      return "account_id";
+    case Field::kSessionId:
+      return "session_id";
+    case Field::kIdempotencyKey:
+      return "idempotency_key";
+    case Field::kProperties:
+    case Field::kProperty:
+      return "properties";
+  }
+  return "";
+}
+
+std::string* FieldMapping::TextField(Field field, MappedRow& row) {
+  switch (field) {
+    case Field::kIdentity:
+      return &row.identity;
+    case Field::kUserId:
+      return &row.user_id;
+    case Field::kEvent:
+      return &row.event;
+    case Field::kEmail:
+      return &row.email;
+    case Field::kAccountId:
+      return &row.account_id;
+    case Field::kSessionId:
+      return &row.session_id;
+    case Field::kIdempotencyKey:
+      return &row.idempotency_key;
+    case Field::kTimestamp:
+    case Field::kProperties:
+    case Field::kProperty:
+      return nullptr;
+  }
+  return nullptr;
+}
+
+absl::StatusOr<FieldMapping::Target> FieldMapping::ParseTarget(
+    absl::string_view name) const {
+  absl::string_view key = name;
+  if (absl::ConsumePrefix(&key, "properties.") && !key.empty()) {
+    return Target{Field::kProperty, std::string(key)};
+  }
+  std::vector<absl::string_view> known;
+  for (const Field field : FieldsOfType()) {
+    if (name == FieldName(field)) return Target{field, ""};
+    known.push_back(FieldName(field));
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "\"", name, "\" is no field of --type=", Name(options_.type),
+      "; fields are: ", absl::StrJoin(known, ", "), ", properties.<key>"));
+}
+
+absl::Status FieldMapping::ApplyFixed() {
+  std::vector<std::string> problems;
+  for (const auto& [name, text] : options_.fixed) {
+    const absl::StatusOr<Target> target = ParseTarget(name);
+    if (!target.ok()) {
+      problems.emplace_back(target.status().message());
+      continue;
+    }
+    if (options_.columns.count(name) > 0) {
+      problems.push_back(
+          absl::StrCat("\"", name, "\" has both a column and a fixed value"));
+    }
+    SetText(*target, text, options_.typing, fixed_);
+  }
+  for (const Violation& violation : fixed_.violations) {
+    problems.push_back(absl::StrCat("fixed value of \"", violation.field,
+                                    "\": ", violation.description));
+  }
+  return ToStatus(problems);
+}
+
+bool FieldMapping::IsFixed(const Target& target) const {
+  if (options_.fixed.empty()) return false;
+  return options_.fixed.count(target.field == Field::kProperty
+                                  ? absl::StrCat("properties.", target.key)
+                                  : std::string(FieldName(target.field))) > 0;
+}
+
+std::vector<std::pair<std::string, FieldMapping::Target>>
+FieldMapping::ColumnsOfFields(std::vector<std::string>& problems) const {
+  std::vector<std::pair<std::string, Target>> result;
+  for (const auto& [name, column] : options_.columns) {
+    absl::StatusOr<Target> target = ParseTarget(name);
+    if (target.ok()) {
+      result.emplace_back(column, *std::move(target));
+    } else {
+      problems.emplace_back(target.status().message());
+    }
+  }
+  for (const Field field : FieldsOfType()) {
+    const std::string name(FieldName(field));
+    if (options_.columns.count(name) > 0 || options_.fixed.count(name) > 0) {
+      continue;
+    }
+    result.emplace_back(name, Target{field, ""});
+  }
+  return result;
+}
+
+std::string FieldMapping::MissingRequired(
+    const std::vector<std::pair<std::string, Target>>& columns) const {
+  const auto filled = [&](Field field) {
+    return options_.fixed.count(std::string(FieldName(field))) > 0 ||
+           std::any_of(columns.begin(), columns.end(),
+                       [&](const auto& c) { return c.second.field == field; });
+  };
+  std::vector<std::string> missing;
+  if (options_.type == ItemType::kAccount) {
+    if (!filled(Field::kAccountId)) missing.push_back("account_id");
+  } else {
+    if (!filled(Field::kIdentity) && !filled(Field::kUserId)) {
+      missing.push_back("identity");
+    }
+    if (options_.type == ItemType::kTrack && !filled(Field::kEvent)) {
+      missing.push_back("event");
+    }
+  }
+  if (missing.empty()) return "";
+  return absl::StrCat("nothing fills ", absl::StrJoin(missing, " and "),
+                      " (see --map and --set)");
+}
+
+void FieldMapping::SetText(const Target& target, absl::string_view text,
+                           ValueTyping typing, MappedRow& row) const {
+  if (target.field == Field::kProperty) {
+    (*row.properties.mutable_fields())[target.key] = CellValue(text, typing);
+    return;
+  }
+  if (target.field == Field::kProperties) {
+    absl::StatusOr<Struct> parsed = ParseJsonObject(text, typing);
+    if (!parsed.ok()) {
+      row.violations.push_back({"properties", "INVALID_JSON",
+                                std::string(parsed.status().message())});
+      return;
+    }
+    Value value;
+    *value.mutable_struct_value() = *std::move(parsed);
+    SetValue(target, std::move(value), row);
+    return;
+  }
+  if (target.field == Field::kTimestamp) {
+    auto parsed = ParseTimestamp(text);
+    if (parsed.ok()) {
+      row.timestamp = *std::move(parsed);
+    } else {
+      row.violations.push_back({"timestamp", "INVALID_TIMESTAMP",
+                                std::string(parsed.status().message())});
+    }
+    return;
+  }
+  *TextField(target.field, row) = std::string(text);
+}
+
+void FieldMapping::SetValue(const Target& target, Value value,
+                            MappedRow& row) const {
+  if (target.field == Field::kProperty) {
+    (*row.properties.mutable_fields())[target.key] = std::move(value);
+    return;
+  }
+  const std::string name(FieldName(target.field));
+  if (target.field == Field::kProperties) {
+    if (!value.has_struct_value()) {
+      row.violations.push_back(
+          {name, "WRONG_TYPE", "properties are a JSON object"});
+      return;
+    }
+    for (auto& [key, entry] : *value.mutable_struct_value()->mutable_fields()) {
+      if (entry.has_null_value() || IsFixed({Field::kProperty, key})) continue;
+      (*row.properties.mutable_fields())[key] = std::move(entry);
+    }
+    return;
+  }
+  const std::optional<std::string> text = TextOf(value);
+  if (!text) {
+    row.violations.push_back(
+        {name, "WRONG_TYPE", "must be a string or a number"});
+    return;
+  }
+  SetText(target, *text, ValueTyping::kStrings, row);
+}
+
+}  // namespace heapsync

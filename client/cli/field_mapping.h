@@ -1,0 +1,111 @@
+#ifndef HEAPSYNC_CLIENT_CLI_FIELD_MAPPING_H_
+#define HEAPSYNC_CLIENT_CLI_FIELD_MAPPING_H_
+
+#include <google/protobuf/struct.pb.h>
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "client/cli/json_struct.h"
+#include "client/cli/mapped_row.h"
+
+namespace heapsync {
+
+struct MappingOptions {
+  ItemType type = ItemType::kTrack;
+
+  // Item field → column. Fields are those of the item's message, and
+  // "properties.<key>" for a property of another name than its column. A field
+  // that is not listed takes the column of its own name. In NDJSON a column is
+  // a key, or else a path of keys with dots between them.
+  std::map<std::string, std::string> columns;
+
+  // The columns that become properties under their own names. Empty: all that
+  // no field takes.
+  std::optional<std::vector<std::string>> properties;
+
+  // Item field → the value that every row gets, whatever its columns say.
+  std::map<std::string, std::string> fixed;
+
+  ValueTyping typing = ValueTyping::kTyped;
+};
+
+// Turns rows into items. Pure and immutable.
+class FieldMapping {
+ public:
+  // For rows of cells under these column names. Errors: kInvalidArgument, with
+  // everything that is wrong: unknown fields or columns, a column name twice, a
+  // bad fixed value, a required field that nothing fills.
+  static absl::StatusOr<FieldMapping> ForCsv(
+      MappingOptions options, absl::Span<const absl::string_view> header);
+
+  // For rows of one JSON object each. Errors: as above, as far as they show
+  // without a row.
+  static absl::StatusOr<FieldMapping> ForNdjson(MappingOptions options);
+
+  // Empty cells are left out. REQUIRES: made by ForCsv().
+  MappedRow FromCells(absl::Span<const absl::string_view> cells) const;
+
+  // Nulls and empty strings are left out; lists and objects are kept as
+  // property values. REQUIRES: made by ForNdjson().
+  MappedRow FromJson(google::protobuf::Struct row) const;
+
+ private:
+  enum class Field {
+    kIdentity,
+    kUserId,
+    kEvent,
+    kTimestamp,
+    kEmail,
+    kAccountId,
+    kSessionId,
+    kIdempotencyKey,
+    kProperties,
+    kProperty,  // one property, see Target::key
+  };
+
+  // Where a column or fixed value goes.
+  struct Target {
+    Field field;
+    std::string key;  // of the property
+  };
+
+  explicit FieldMapping(MappingOptions options)
+      : options_(std::move(options)) {}
+
+  std::vector<Field> FieldsOfType() const;
+  absl::StatusOr<Target> ParseTarget(absl::string_view name) const;
+  absl::Status ApplyFixed();
+  bool IsFixed(const Target& target) const;
+  std::vector<std::pair<std::string, Target>> ColumnsOfFields(
+      std::vector<std::string>& problems) const;
+  std::string MissingRequired(
+      const std::vector<std::pair<std::string, Target>>& columns) const;
+  void SetText(const Target& target, absl::string_view text, ValueTyping typing,
+               MappedRow& row) const;
+  void SetValue(const Target& target, google::protobuf::Value value,
+                MappedRow& row) const;
+  static std::string* TextField(Field field, MappedRow& row);
+  static absl::string_view FieldName(Field field);
+
+  MappingOptions options_;
+  MappedRow fixed_;
+  size_t column_count_ = 0;
+  // CSV: what each mapped column becomes. Bags of properties come first, so
+  // that a column beats a key of the same name.
+  std::vector<std::pair<size_t, Target>> cell_targets_;
+  // NDJSON: the same, by key or path.
+  std::vector<std::pair<std::string, Target>> path_targets_;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_CLIENT_CLI_FIELD_MAPPING_H_

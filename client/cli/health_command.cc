@@ -1,0 +1,34 @@
+#include <memory>
+#include <string>
+
+#include "client/cli/command.h"
+#include "client/cli/command_line.h"
+#include "heapsync/client/client.h"
+
+namespace heapsync {
+
+void AddHealthCommand(CLI::App& program, CommandContext& context) {
+  struct Flags {
+    ServerFlags server;
+    std::string service;
+  };
+  // Shared with the callback, which CLI11 keeps and copies.
+  const auto flags = std::make_shared<Flags>();
+  CLI::App& command = *program.add_subcommand(
+      "health", "Asks whether the server is serving: exit code 0, else 1.");
+  command.add_option("--service", flags->service,
+                     "a service's full name; empty: the server as a whole");
+  AddServerFlags(command, flags->server, "5s", "how long to wait");
+  command.callback([flags, &context] {
+    const Client client(flags->server.ToClientOptions());
+    const absl::Status status = client.CheckHealth(flags->service);
+    if (status.ok()) {
+      context.out << "serving\n";
+      return;
+    }
+    PrintError(context.err, status, ErrorFormat::kText);
+    context.exit_code = kExitFailed;
+  });
+}
+
+}  // namespace heapsync

@@ -1,0 +1,369 @@
+#include "client/cli/import_job.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/cli/import_state.h"
+#include "client/cli/row_ledger.h"
+#include "client/random_id.h"
+
+namespace heapsync {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// How long one wait lasts before progress, state and `stop` are looked after.
+constexpr milliseconds kPatience{100};
+constexpr uint64_t kRowsBetweenChores = 256;
+constexpr size_t kMaxHeldBytes = 64 << 20;
+constexpr size_t kRejectedToShow = 5;
+
+std::string Joined(const std::map<std::string, std::string>& pairs) {
+  return absl::StrJoin(pairs, "\n", absl::PairFormatter("="));
+}
+
+// Everything that decides what a row becomes, under its flag's name.
+std::map<std::string, std::string> JobOptions(const ImportOptions& options,
+                                              InputFormat format) {
+  const MappingOptions& mapping = options.mapping;
+  return {{"type", std::string(Name(mapping.type))},
+          {"format", format == InputFormat::kCsv ? "csv" : "ndjson"},
+          {"delimiter", std::string(1, options.rows.delimiter)},
+          {"max_row_bytes", absl::StrCat(options.rows.max_row_bytes)},
+          {"map", Joined(mapping.columns)},
+          {"properties",
+           mapping.properties
+               ? absl::StrCat("=", absl::StrJoin(*mapping.properties, "\n"))
+               : "*"},
+          {"set", Joined(mapping.fixed)},
+          {"typed", mapping.typing == ValueTyping::kTyped ? "true" : "false"},
+          {"destination", options.stream.destination},
+          {"rejects", options.rejects_path}};
+}
+
+// Violations of a stream name the item by its place in the job; a row of a file
+// has better names of its own.
+std::vector<Violation> OfRow(const v1::RejectedItem& item) {
+  std::vector<Violation> violations;
+  for (const v1::FieldViolation& source : item.violations()) {
+    absl::string_view field = source.field();
+    const size_t bracket = field.find(']');
+    if (bracket != absl::string_view::npos &&
+        field.find('[') < field.find_first_of(".\"")) {
+      field.remove_prefix(bracket + 1);
+      if (!field.empty() && field.front() == '.') field.remove_prefix(1);
+    }
+    violations.push_back(
+        {std::string(field), source.reason(), source.description()});
+  }
+  return violations;
+}
+
+// What is known before the first row is read.
+struct Prepared {
+  ImportOptions options;
+  RowSource rows;
+  ImportState state;
+  RejectsFile rejects;
+  ImportSummary summary;
+};
+
+template <typename Item>
+class TypedImportJob : public ImportJob {
+ public:
+  explicit TypedImportJob(Prepared prepared)
+      : options_(std::move(prepared.options)),
+        rows_(std::move(prepared.rows)),
+        state_(std::move(prepared.state)),
+        rejects_(std::move(prepared.rejects)),
+        summary_(std::move(prepared.summary)),
+        ledger_(state_.rows_done, state_.next_index) {}
+
+  absl::Status Run(const Client& client, ProgressWriter& progress,
+                   const std::atomic<bool>& stop) override {
+    started_ = last_checkpoint_ = SteadyClock::now();
+    progress_ = &progress;
+    stop_ = &stop;
+    absl::Status status = SkipSettledRows();
+    bytes_at_start_ = rows_.bytes().stored_bytes_read();
+    if (status.ok()) {
+      BulkWriterOptions stream = options_.stream;
+      stream.request_id = state_.request_id;
+      stream.start_index = state_.next_index;
+      stream.on_rejected = [this](const v1::RejectedItem& item) {
+        ledger_.RejectItem(item.index(), OfRow(item));
+      };
+      stream.on_warning = [this](const v1::FieldViolation& warning) {
+        ++summary_.warnings[warning.reason()];
+      };
+      BulkWriter<Item> writer(client, std::move(stream));
+      writer_ = &writer;
+      status = SendRows();
+      if (status.ok()) status = FinishStream();
+      // After an error too, what was settled is worth keeping.
+      const absl::Status kept = Checkpoint();
+      if (status.ok()) status = kept;
+      summary_.stream = writer.totals();
+      progress.Finish(Snapshot());
+      writer_ = nullptr;
+    }
+    if (status.ok() && !options_.state_path.empty()) {
+      status = RemoveImportState(options_.state_path);
+      summary_.state_path.clear();
+    }
+    return status;
+  }
+
+  const ImportSummary& summary() const override { return summary_; }
+
+ private:
+  absl::Status CheckStop() const {
+    return *stop_ ? absl::CancelledError("interrupted") : absl::OkStatus();
+  }
+
+  absl::Status SkipSettledRows() {
+    for (uint64_t row = 0; row < state_.rows_done; ++row) {
+      const absl::StatusOr<const Row*> skipped = rows_.Next();
+      if (!skipped.ok()) return skipped.status();
+      if (*skipped == nullptr) {
+        return absl::DataLossError(
+            "the input has fewer rows than the interrupted import read");
+      }
+      if (row % kRowsBetweenChores == 0 && *stop_) return CheckStop();
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status SendRows() {
+    for (uint64_t count = 1;; ++count) {
+      const absl::StatusOr<const Row*> row = rows_.Next();
+      if (!row.ok()) return row.status();
+      if (*row == nullptr) return absl::OkStatus();
+      MappedRow mapped = rows_.Map(**row);
+      if (!mapped.violations.empty()) {
+        ledger_.AddRejected((*row)->line, (*row)->raw,
+                            std::move(mapped.violations));
+      } else if (absl::Status sent = SendRow(**row, std::move(mapped));
+                 !sent.ok()) {
+        return sent;
+      }
+      if (count % kRowsBetweenChores == 0) {
+        if (absl::Status done = DoChores(); !done.ok()) return done;
+      }
+      while (ledger_.held_bytes() > kMaxHeldBytes) {
+        const absl::StatusOr<bool> settled =
+            writer_->WaitDurableFor(ledger_.settled_index() + 1, kPatience);
+        if (!settled.ok()) return settled.status();
+        if (absl::Status done = DoChores(); !done.ok()) return done;
+      }
+    }
+  }
+
+  absl::Status SendRow(const Row& row, MappedRow mapped) {
+    Item item = ToItem<Item>(std::move(mapped));
+    // First, because the server's answer may come with the call that adds it.
+    ledger_.AddItem(row.line, row.raw);
+    while (true) {
+      const absl::StatusOr<bool> added = writer_->AddFor(item, kPatience);
+      if (!added.ok()) return added.status();
+      if (*added) return absl::OkStatus();
+      if (absl::Status done = DoChores(); !done.ok()) return done;
+    }
+  }
+
+  absl::Status FinishStream() {
+    while (true) {
+      const auto result = writer_->FinishFor(kPatience);
+      if (result.has_value()) return result->status();
+      if (absl::Status done = DoChores(); !done.ok()) return done;
+    }
+  }
+
+  absl::Status DoChores() {
+    if (absl::Status status = Settle(); !status.ok()) return status;
+    const SteadyClock::time_point now = SteadyClock::now();
+    if (now - last_checkpoint_ >= options_.checkpoint_interval) {
+      last_checkpoint_ = now;
+      if (absl::Status status = Checkpoint(); !status.ok()) return status;
+    }
+    if (progress_->IsDue(Elapsed())) progress_->Show(Snapshot());
+    return CheckStop();
+  }
+
+  absl::Status Settle() {
+    for (RejectedRow& row : ledger_.Settle(writer_->durable_position())) {
+      if (absl::Status status = rejects_.Write(row); !status.ok()) {
+        return status;
+      }
+      ++summary_.rejected;
+      if (summary_.first_rejected.size() < kRejectedToShow) {
+        row.raw.clear();
+        summary_.first_rejected.push_back(std::move(row));
+      }
+    }
+    summary_.rows = ledger_.rows_done();
+    return absl::OkStatus();
+  }
+
+  absl::Status Checkpoint() {
+    if (absl::Status status = Settle(); !status.ok()) return status;
+    // The state names a length of the rejects file, so that comes first.
+    if (absl::Status status = rejects_.Sync(); !status.ok()) return status;
+    if (options_.state_path.empty() ||
+        state_.rows_done == ledger_.rows_done()) {
+      return absl::OkStatus();
+    }
+    state_.rows_done = ledger_.rows_done();
+    state_.next_index = ledger_.settled_index();
+    state_.rejected_rows = summary_.rejected;
+    state_.rejects_bytes = rejects_.bytes();
+    return WriteImportState(options_.state_path, state_);
+  }
+
+  milliseconds Elapsed() const {
+    return std::chrono::duration_cast<milliseconds>(SteadyClock::now() -
+                                                    started_);
+  }
+
+  ProgressSnapshot Snapshot() const {
+    ProgressSnapshot snapshot{.elapsed = Elapsed(),
+                              .bytes_read = rows_.bytes().stored_bytes_read(),
+                              .bytes_total = state_.input.size,
+                              .rows = ledger_.rows_done(),
+                              .rejected = summary_.rejected,
+                              .rows_at_start = summary_.rows_before,
+                              .bytes_at_start = bytes_at_start_,
+                              .trouble = ""};
+    if (const auto outage = writer_->totals().outage) {
+      snapshot.trouble =
+          absl::StrCat("waiting for the server: ", outage->message());
+    }
+    return snapshot;
+  }
+
+  const ImportOptions options_;
+  RowSource rows_;
+  ImportState state_;  // as saved last
+  RejectsFile rejects_;
+  ImportSummary summary_;
+  RowLedger ledger_;
+  uint64_t bytes_at_start_ = 0;
+  SteadyClock::time_point started_;
+  SteadyClock::time_point last_checkpoint_;
+  // Not owned; set during Run().
+  BulkWriter<Item>* writer_ = nullptr;
+  ProgressWriter* progress_ = nullptr;
+  const std::atomic<bool>* stop_ = nullptr;
+};
+
+// Finds out where to begin, and makes sure that another process could find out
+// too before anything is sent.
+absl::Status SettleState(ImportOptions& options, ImportState& state,
+                         ImportSummary& summary) {
+  const bool chosen = !options.state_path.empty();
+  if (!chosen && state.input.size && options.input != "-") {
+    options.state_path = absl::StrCat(options.input, ".heapsync-state");
+  }
+  if (options.state_path.empty()) {
+    if (options.start == ImportOptions::Start::kResume) {
+      return absl::FailedPreconditionError(
+          "--resume needs --state=FILE where the input is not a file");
+    }
+    return absl::OkStatus();
+  }
+  if (options.start != ImportOptions::Start::kRestart) {
+    auto saved = ReadImportState(options.state_path);
+    if (!saved.ok()) return saved.status();
+    if (saved->has_value()) {
+      if (options.start == ImportOptions::Start::kFresh) {
+        return absl::FailedPreconditionError(absl::StrCat(
+            options.state_path,
+            " shows an import of this input that was interrupted, or still "
+            "runs. Go on with --resume, or begin anew with --restart (rows "
+            "that were sent already are then sent again)"));
+      }
+      if (absl::Status same = CheckSameJob(**saved, state); !same.ok()) {
+        return same;
+      }
+      if (!options.stream.request_id.empty() &&
+          options.stream.request_id != (*saved)->request_id) {
+        return absl::FailedPreconditionError(
+            "cannot go on with the interrupted import: --request_id is not as "
+            "it was");
+      }
+      state = **std::move(saved);
+      summary.notes.push_back(
+          absl::StrCat("going on after row ", WithThousands(state.rows_done)));
+    }
+  }
+  const absl::Status written = WriteImportState(options.state_path, state);
+  if (!written.ok() &&
+      (chosen || options.start == ImportOptions::Start::kResume)) {
+    return written;
+  }
+  if (!written.ok()) {
+    summary.notes.push_back(
+        absl::StrCat("this import cannot be resumed if it is interrupted: ",
+                     written.message(), " (choose a place with --state)"));
+    options.state_path.clear();
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
+    ImportOptions options) {
+  absl::StatusOr<ByteSource> bytes = ByteSource::Open(options.input);
+  if (!bytes.ok()) return bytes.status();
+  ImportState state;
+  state.input = bytes->fingerprint();
+  absl::StatusOr<RowSource> rows =
+      RowSource::Open(*std::move(bytes), options.rows, options.mapping);
+  if (!rows.ok()) return rows.status();
+
+  state.options = JobOptions(options, rows->format());
+  state.request_id = options.stream.request_id.empty()
+                         ? RandomId()
+                         : options.stream.request_id;
+  ImportSummary summary;
+  if (absl::Status status = SettleState(options, state, summary);
+      !status.ok()) {
+    return status;
+  }
+  absl::StatusOr<RejectsFile> rejects =
+      RejectsFile::Open(options.rejects_path, state.rejects_bytes);
+  if (!rejects.ok()) {
+    // Nothing was begun, so nothing may look interrupted.
+    if (options.start != ImportOptions::Start::kResume &&
+        !options.state_path.empty()) {
+      RemoveImportState(options.state_path).IgnoreError();
+    }
+    return rejects.status();
+  }
+  summary.request_id = state.request_id;
+  summary.rows = summary.rows_before = state.rows_done;
+  summary.rejected = state.rejected_rows;
+  summary.state_path = options.state_path;
+  const ItemType type = options.mapping.type;
+  Prepared prepared{std::move(options), *std::move(rows), std::move(state),
+                    *std::move(rejects), std::move(summary)};
+  switch (type) {
+    case ItemType::kTrack:
+      return std::make_unique<TypedImportJob<v1::TrackEvent>>(
+          std::move(prepared));
+    case ItemType::kUser:
+      return std::make_unique<TypedImportJob<v1::UserProperties>>(
+          std::move(prepared));
+    case ItemType::kAccount:
+      break;
+  }
+  return std::make_unique<TypedImportJob<v1::AccountProperties>>(
+      std::move(prepared));
+}
+
+}  // namespace heapsync

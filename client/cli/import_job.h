@@ -1,0 +1,90 @@
+#ifndef HEAPSYNC_CLIENT_CLI_IMPORT_JOB_H_
+#define HEAPSYNC_CLIENT_CLI_IMPORT_JOB_H_
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/cli/field_mapping.h"
+#include "client/cli/mapped_row.h"
+#include "client/cli/progress.h"
+#include "client/cli/rejects_file.h"
+#include "client/cli/row_source.h"
+#include "heapsync/client/bulk_writer.h"
+#include "heapsync/client/client.h"
+
+namespace heapsync {
+
+struct ImportOptions {
+  std::string input = "-";  // "-": standard input
+  RowSourceOptions rows;
+  MappingOptions mapping;
+
+  // Destination, level, request id and so on of the stream. `start_index` and
+  // the callbacks are set by the job.
+  BulkWriterOptions stream;
+
+  std::string rejects_path;  // empty: refused rows are only counted
+
+  // Where the job's progress is kept. Empty: beside a regular file, if that is
+  // possible, and nowhere for pipes.
+  std::string state_path;
+
+  // What to do about a state that an interrupted import left behind.
+  enum class Start {
+    kFresh,    // refuse to run: some of the rows may have been sent
+    kResume,   // go on from there; without a state, begin at the beginning
+    kRestart,  // forget it
+  };
+  Start start = Start::kFresh;
+
+  // Smaller: less is sent twice after a crash (which is harmless), more syncs.
+  std::chrono::milliseconds checkpoint_interval{1'000};
+};
+
+struct ImportSummary {
+  uint64_t rows = 0;         // in the input, as far as settled
+  uint64_t rows_before = 0;  // of these, settled by an earlier process
+  uint64_t rejected = 0;     // of `rows`
+  BulkTotals stream;         // of this process
+  std::string request_id;
+  std::vector<RejectedRow> first_rejected;   // a few, of this process
+  std::map<std::string, uint64_t> warnings;  // count by reason
+  std::vector<std::string> notes;            // worth telling the user
+  std::string state_path;                    // empty: nothing to resume from
+};
+
+// One import: reads rows, streams items, writes refused rows aside and keeps
+// the state from which another process could go on. Memory is bounded whatever
+// the size of the input. One thread at a time.
+class ImportJob {
+ public:
+  // Opens the input, and reads its header and the state. Errors:
+  // kInvalidArgument where the options do not fit the input,
+  // kFailedPrecondition where they do not fit the state, else why a file cannot
+  // be used.
+  static absl::StatusOr<std::unique_ptr<ImportJob>> Prepare(
+      ImportOptions options);
+
+  virtual ~ImportJob() = default;
+
+  // Runs to the end. Ends early with kCancelled soon after `stop` is set; the
+  // state then says how far it came, as it does after an error. Not to be
+  // repeated. `progress` is asked whether it wants a snapshot, and given it.
+  virtual absl::Status Run(const Client& client, ProgressWriter& progress,
+                           const std::atomic<bool>& stop) = 0;
+
+  // Of what happened so far; complete after Run().
+  virtual const ImportSummary& summary() const = 0;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_CLIENT_CLI_IMPORT_JOB_H_

@@ -1,0 +1,109 @@
+#include "client/cli/row_source.h"
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "client/cli/utf8.h"
+
+namespace heapsync {
+namespace {
+
+// Null at the end of the input.
+template <typename Reader>
+absl::StatusOr<const Row*> NextRow(ByteSource& bytes, Reader& reader) {
+  while (true) {
+    if (const Row* row = reader.Next()) return row;
+    const absl::StatusOr<absl::string_view> text = bytes.Read();
+    if (!text.ok()) return text.status();
+    if (text->empty()) {
+      reader.FinishInput();
+      return reader.Next();
+    }
+    reader.Feed(*text);
+  }
+}
+
+InputFormat GuessFormat(absl::string_view text) {
+  absl::ConsumePrefix(&text, "\xEF\xBB\xBF");
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  return first != absl::string_view::npos && text[first] == '{'
+             ? InputFormat::kNdjson
+             : InputFormat::kCsv;
+}
+
+}  // namespace
+
+RowSource::RowSource(ByteSource bytes, InputFormat format, Reader reader,
+                     FieldMapping mapping, ValueTyping typing)
+    : bytes_(std::move(bytes)),
+      format_(format),
+      reader_(std::move(reader)),
+      mapping_(std::move(mapping)),
+      typing_(typing) {}
+
+absl::StatusOr<RowSource> RowSource::Open(ByteSource bytes,
+                                          const RowSourceOptions& options,
+                                          MappingOptions mapping_options) {
+  const ValueTyping typing = mapping_options.typing;
+  const absl::StatusOr<absl::string_view> text = bytes.Read();
+  if (!text.ok()) return text.status();
+  const InputFormat format = options.format.value_or(GuessFormat(*text));
+  if (format == InputFormat::kNdjson) {
+    NdjsonReader reader(options.max_row_bytes);
+    reader.Feed(*text);
+    auto mapping = FieldMapping::ForNdjson(std::move(mapping_options));
+    if (!mapping.ok()) return mapping.status();
+    return RowSource(std::move(bytes), format, std::move(reader),
+                     *std::move(mapping), typing);
+  }
+  CsvReader reader(options.delimiter, options.max_row_bytes);
+  reader.Feed(*text);
+  const absl::StatusOr<const Row*> header = NextRow(bytes, reader);
+  if (!header.ok()) return header.status();
+  if (*header == nullptr) {
+    return absl::InvalidArgumentError(
+        "the input is empty: CSV begins with a line of column names");
+  }
+  if ((*header)->fault) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the line of column names: ", (*header)->fault->description));
+  }
+  if (!IsValidUtf8((*header)->raw)) {
+    return absl::InvalidArgumentError(
+        "the line of column names is not UTF-8; convert the input first "
+        "(iconv -f WINDOWS-1252 -t UTF-8)");
+  }
+  auto mapping =
+      FieldMapping::ForCsv(std::move(mapping_options), (*header)->cells);
+  if (!mapping.ok()) return mapping.status();
+  return RowSource(std::move(bytes), format, std::move(reader),
+                   *std::move(mapping), typing);
+}
+
+absl::StatusOr<const Row*> RowSource::Next() {
+  return std::visit([&](auto& reader) { return NextRow(bytes_, reader); },
+                    reader_);
+}
+
+MappedRow RowSource::Map(const Row& row) const {
+  MappedRow mapped;
+  const auto refuse = [&](absl::string_view reason, std::string description) {
+    mapped.violations.push_back(
+        {"", std::string(reason), std::move(description)});
+    return mapped;
+  };
+  if (row.fault) return refuse(row.fault->reason, row.fault->description);
+  if (!IsValidUtf8(row.raw)) {
+    return refuse("INVALID_UTF8", "the row is not UTF-8");
+  }
+  if (format_ == InputFormat::kCsv) return mapping_.FromCells(row.cells);
+  auto parsed = ParseJsonObject(row.raw, typing_);
+  if (!parsed.ok()) {
+    return refuse("INVALID_JSON", std::string(parsed.status().message()));
+  }
+  return mapping_.FromJson(*std::move(parsed));
+}
+
+}  // namespace heapsync

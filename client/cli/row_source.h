@@ -1,0 +1,62 @@
+#ifndef HEAPSYNC_CLIENT_CLI_ROW_SOURCE_H_
+#define HEAPSYNC_CLIENT_CLI_ROW_SOURCE_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "absl/status/statusor.h"
+#include "client/cli/byte_source.h"
+#include "client/cli/csv_reader.h"
+#include "client/cli/field_mapping.h"
+#include "client/cli/mapped_row.h"
+#include "client/cli/ndjson_reader.h"
+#include "client/cli/row.h"
+
+namespace heapsync {
+
+enum class InputFormat { kCsv, kNdjson };
+
+struct RowSourceOptions {
+  // Empty: NDJSON if the text begins with a brace, else CSV.
+  std::optional<InputFormat> format;
+  char delimiter = ',';
+  // Bounds the memory for one row; longer ones are refused.
+  size_t max_row_bytes = 1 << 20;
+};
+
+// The rows of an input, mapped to items. One thread at a time.
+class RowSource {
+ public:
+  // Reads as far as the header. Errors: those of ByteSource and FieldMapping.
+  static absl::StatusOr<RowSource> Open(ByteSource bytes,
+                                        const RowSourceOptions& options,
+                                        MappingOptions mapping);
+
+  // The next row of the input, without the CSV header; null at the end. Valid
+  // until the next call. Errors: those of ByteSource::Read().
+  absl::StatusOr<const Row*> Next();
+
+  // What the row becomes, with everything that is wrong with it.
+  MappedRow Map(const Row& row) const;
+
+  InputFormat format() const { return format_; }
+  const ByteSource& bytes() const { return bytes_; }
+
+ private:
+  using Reader = std::variant<CsvReader, NdjsonReader>;
+
+  RowSource(ByteSource bytes, InputFormat format, Reader reader,
+            FieldMapping mapping, ValueTyping typing);
+
+  ByteSource bytes_;
+  InputFormat format_;
+  Reader reader_;
+  FieldMapping mapping_;
+  ValueTyping typing_;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_CLIENT_CLI_ROW_SOURCE_H_

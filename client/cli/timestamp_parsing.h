@@ -1,0 +1,29 @@
+#ifndef HEAPSYNC_CLIENT_CLI_TIMESTAMP_PARSING_H_
+#define HEAPSYNC_CLIENT_CLI_TIMESTAMP_PARSING_H_
+
+#include <google/protobuf/timestamp.pb.h>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace heapsync {
+
+// Reads the forms in which warehouses export times:
+//
+//   2024-01-15T10:30:00Z, 2024-01-15T10:30:00.123+02:00    RFC 3339
+//   2024-01-15 10:30:00.123, 2024-01-15T10:30:00           UTC
+//   2024-01-15 10:30:00+02, … +0200, … +02:00, … UTC, … Z  with an offset
+//   2024-01-15                                             midnight UTC
+//   1705314600, 1705314600.123                             seconds since 1970
+//   1705314600123                                          milliseconds
+//
+// Digits alone are seconds if there are 9 or 10, milliseconds if 12 or 13; any
+// other number of them (20240115) is refused instead of guessed. Fractions
+// beyond nanoseconds are cut off. A leap second is the first of the next
+// minute. Errors: kInvalidArgument, without the text itself.
+absl::StatusOr<google::protobuf::Timestamp> ParseTimestamp(
+    absl::string_view text);
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_CLIENT_CLI_TIMESTAMP_PARSING_H_

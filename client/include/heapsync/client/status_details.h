@@ -1,0 +1,48 @@
+#ifndef HEAPSYNC_CLIENT_STATUS_DETAILS_H_
+#define HEAPSYNC_CLIENT_STATUS_DETAILS_H_
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace heapsync {
+
+// One thing wrong, or doubtful, about an item. Never carries the value itself.
+struct Violation {
+  std::string field;   // "event.identity", "properties.plan"
+  std::string reason;  // stable, UPPER_SNAKE; empty if the server named none
+  std::string description;
+
+  friend bool operator==(const Violation&, const Violation&) = default;
+};
+
+// What the server said about an error besides its code and message.
+struct ErrorDetails {
+  // google.rpc.ErrorInfo: stable, UPPER_SNAKE; empty if absent.
+  std::string reason;
+
+  // google.rpc.BadRequest: all faults at once.
+  std::vector<Violation> violations;
+
+  // google.rpc.RetryInfo: present where the call is worth repeating, then the
+  // shortest wait before that.
+  std::optional<std::chrono::nanoseconds> retry_delay;
+
+  // google.rpc.ResourceInfo: what does not exist, such as a destination's name.
+  std::string resource;
+};
+
+// Decodes the details that Client and BulkWriter attach to their errors.
+// Details that are missing or malformed are left empty.
+ErrorDetails DetailsOf(const absl::Status& status);
+
+// Whether repeating the call unchanged can help: the server or the way to it is
+// unavailable, or the answer carries a retry delay.
+bool IsRetryable(const absl::Status& status);
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_CLIENT_STATUS_DETAILS_H_

@@ -1,0 +1,201 @@
+#!/usr/bin/env bash
+# From a bare Debian 12 machine to a warehouse's exports arriving at Heap: installs what is missing, builds, starts a
+# simulated Heap and the server on this machine, imports tests/samples, and compares what arrived with what should have.
+#
+#   scripts/demo.sh
+#
+# Started from a terminal it then stays up until Ctrl-C, for trying things; otherwise it ends after its summary.
+# Exit code 0: all valid rows arrived, all bad ones were refused for the right reasons.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly APP_ID=1234567890
+readonly SAMPLES=tests/samples
+readonly DEMO=build/demo
+readonly BIN=build/release
+
+say() { printf '\n\033[1m== %s\033[0m\n' "$1"; }
+fail() { printf 'demo: %s\n' "$1" >&2 && exit 1; }
+
+# Ends what was started here, the server first so that it can finish what it is sending.
+server_pid="" heap_pid=""
+stop_all() {
+  trap - EXIT
+  local pid
+  for pid in ${server_pid} ${heap_pid}; do
+    kill -TERM "${pid}" 2>/dev/null || true
+    wait "${pid}" 2>/dev/null || true
+  done
+}
+trap stop_all EXIT
+trap 'exit 130' INT TERM
+
+is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# The port itself, or the next free one.
+free_port() {
+  local port
+  for ((port = $1; port < $1 + 200; ++port)); do
+    if is_free "${port}"; then
+      echo "${port}"
+      return
+    fi
+  done
+  fail "no free port from $1 on"
+}
+
+# Asks the simulator, without curl: a bare machine has none.
+ask_heap() {
+  exec 3<>"/dev/tcp/127.0.0.1/${heap_us_port}"
+  printf 'GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' "$1" >&3
+  sed '1,/^\r$/d' <&3
+  exec 3<&-
+}
+
+# arrived SUMMARY events|users|accounts: distinct keys or identities that the simulator has.
+arrived() {
+  local pattern='"'$2'":{"identities":\([0-9]*\)'
+  if [[ "$2" == events ]]; then
+    pattern='"events":{"appended":\([0-9]*\)'
+  fi
+  local number
+  number="$(sed -n "s/.*${pattern}.*/\1/p" <<<"$1")"
+  echo "${number:-0}"
+}
+
+# expected FILE NAME: a number of expected.json.
+expected() { sed -n "/\"$1\": {/,/^  }/s/.*\"$2\": \([0-9]*\).*/\1/p" "${SAMPLES}/expected.json"; }
+
+# Until the command says yes; NAME is what is being waited for.
+wait_for() {
+  local name="$1" deadline=$((SECONDS + 60))
+  shift
+  until "$@" 2>/dev/null; do
+    ((SECONDS < deadline)) || fail "waited 60 s for ${name}"
+    sleep 0.1
+  done
+}
+
+say "Packages"
+scripts/install_dependencies.sh --build
+
+say "Build (some minutes the first time)"
+cmake --preset release --log-level=WARNING
+cmake --build --preset release --target heapsync-server heapsync_cli fake-heap
+heapsync="$(find "${BIN}/client" -type f -name heapsync -perm -u+x)"
+
+say "A simulated Heap, and the server in front of it"
+rm -rf "${DEMO}"
+mkdir -p "${DEMO}"
+heap_us_port="$(free_port 8081)"
+heap_eu_port="$(free_port "$((heap_us_port + 1))")"
+grpc_port="$(free_port 50051)"
+http_port="$(free_port 9464)"
+"$(find "${BIN}/tests" -type f -name fake-heap -perm -u+x)" --listen_us="127.0.0.1:${heap_us_port}" \
+  --listen_eu="127.0.0.1:${heap_eu_port}" --port_file="${DEMO}/heap.ports" >"${DEMO}/fake-heap.log" 2>&1 &
+heap_pid=$!
+wait_for "fake-heap (${DEMO}/fake-heap.log)" test -s "${DEMO}/heap.ports"
+HEAPSYNC_APP_ID="${APP_ID}" "$(find "${BIN}/server" -type f -name heapsync-server -perm -u+x)" \
+  --listen="127.0.0.1:${grpc_port}" --http_listen="127.0.0.1:${http_port}" --data_dir="${DEMO}/data" \
+  --heap_us_url="http://127.0.0.1:${heap_us_port}" --heap_eu_url="http://127.0.0.1:${heap_eu_port}" \
+  >"${DEMO}/server.log" 2>&1 &
+server_pid=$!
+server="127.0.0.1:${grpc_port}"
+wait_for "the server (${DEMO}/server.log)" "${heapsync}" health --server="${server}" --timeout=1s >/dev/null
+echo "Heap Sync serves gRPC at ${server}; the simulated Heap is at http://127.0.0.1:${heap_us_port}."
+
+# import_sample FILE FLAG…: exit code 3 means imported, with some rows refused, which is what the samples are for.
+import_sample() {
+  local file="$1" code=0
+  shift
+  say "Importing ${file}"
+  "${heapsync}" import "$@" --server="${server}" --rejects="${DEMO}/${file}.rejected" --state="${DEMO}/${file}.state" \
+    "${SAMPLES}/${file}" || code=$?
+  ((code == 0 || code == 3)) || fail "the import of ${file} ended with ${code}"
+}
+import_sample events.csv --type=track \
+  --map=identity=user_email,event=event_name,timestamp=created_at,idempotency_key=event_id
+import_sample users.csv --type=user
+import_sample accounts.ndjson --type=account
+
+say "Waiting for everything to arrive at Heap"
+events_expected="$(expected events.csv distinct)"
+users_expected="$(expected users.csv distinct)"
+accounts_expected="$(expected accounts.ndjson distinct)"
+events=0 users=0 accounts=0 shown="" deadline=$((SECONDS + 180))
+while ((SECONDS < deadline)); do
+  summary="$(ask_heap /_fake/summary)"
+  events="$(arrived "${summary}" events)"
+  users="$(arrived "${summary}" users)"
+  accounts="$(arrived "${summary}" accounts)"
+  line="${events} of ${events_expected} events, ${users} of ${users_expected} users, ${accounts} of ${accounts_expected} accounts"
+  if [[ "${line}" != "${shown}" ]]; then
+    echo "${line}"
+    shown="${line}"
+  fi
+  ((events < events_expected || users < users_expected || accounts < accounts_expected)) || break
+  sleep 0.2
+done
+
+say "What arrived"
+failed=0
+printf '%-16s %8s %8s %9s   %s\n' file rows valid rejected "at Heap (distinct keys or identities)"
+report() {
+  local file="$1" arrived="$2" verdict=complete rejected
+  rejected="$(wc -l <"${DEMO}/${file}.rejected")"
+  if ((arrived != $(expected "${file}" distinct))); then
+    verdict="INCOMPLETE" failed=1
+  fi
+  if ((rejected != $(expected "${file}" invalid))); then
+    verdict="WRONG ROWS REJECTED" failed=1
+  fi
+  printf '%-16s %8d %8d %9d   %d of %d: %s\n' "${file}" "$(expected "${file}" rows)" "$(expected "${file}" valid)" \
+    "${rejected}" "${arrived}" "$(expected "${file}" distinct)" "${verdict}"
+}
+report events.csv "${events}"
+report users.csv "${users}"
+report accounts.ndjson "${accounts}"
+echo "Requests beyond Heap's published limits: $(sed -n 's/.*"total":{[^}]*"violations":\([0-9]*\).*/\1/p' <<<"${summary}")"
+
+say "What was rejected, and why"
+for file in events.csv users.csv accounts.ndjson; do
+  echo "${file}: all of them in ${DEMO}/${file}.rejected"
+  grep -o '"reason":"[A-Z0-9_]*"' "${DEMO}/${file}.rejected" | sed 's/.*:"\(.*\)"/\1/' | sort | uniq -c |
+    while read -r count reason; do
+      wanted="$(expected "${file}" "${reason}")"
+      printf '  %4d  %s%s\n' "${count}" "${reason}" "$([[ "${count}" == "${wanted}" ]] || echo "  (expected ${wanted:-none})")"
+    done
+done
+
+if ((failed)); then
+  fail "not everything went as expected; logs: ${DEMO}/server.log, ${DEMO}/fake-heap.log"
+fi
+
+grpcurl=grpcurl
+if [[ -x build/tools/bin/grpcurl ]]; then
+  grpcurl=build/tools/bin/grpcurl
+fi
+say "Try it"
+cat <<TRY
+  ${grpcurl} -plaintext ${server} list
+  ${grpcurl} -plaintext ${server} describe heapsync.v1.TrackEventRequest
+  ${grpcurl} -plaintext -d '{"event":{"identity":"user@example.com","event":"Purchase Completed","properties":{"amount":49.99}}}' \\
+    ${server} heapsync.v1.HeapSyncService/TrackEvent
+  ${grpcurl} -plaintext -d '{"user":{"identity":"user@example.com","email":"user@example.com","properties":{"plan":"Pro"}}}' \\
+    ${server} heapsync.v1.HeapSyncService/UserProperties
+  ${grpcurl} -plaintext -d '{"account":{"account_id":"acme-corp","properties":{"industry":"Technology"}}}' \\
+    ${server} heapsync.v1.HeapSyncService/AccountProperties
+  ${grpcurl} -plaintext -d '{"validate_only":true,"event":{"identity":"null","properties":{"a":{"b":1}}}}' \\
+    ${server} heapsync.v1.HeapSyncService/TrackEvent
+  ${heapsync} track --server=${server} --identity=user@example.com --event="Purchase Completed"
+What the simulated Heap has: http://127.0.0.1:${heap_us_port}/_fake/users?app_id=${APP_ID}&identity=user@example.com
+TRY
+if ! command -v "${grpcurl}" >/dev/null; then
+  echo "(grpcurl is not here yet: scripts/install_dependencies.sh --tools && scripts/install_test_tools.sh)"
+fi
+
+if [[ -t 0 && -t 1 ]]; then
+  say "Up until Ctrl-C"
+  trap 'exit 0' INT
+  wait "${server_pid}"
+fi

@@ -1,0 +1,300 @@
+#!/usr/bin/env python3
+"""A client in another language: Debian's grpcio for Python with stubs that protoc makes from our protos.
+
+It does what grpcurl does in grpcurl_test.py, and what JSON cannot say: NaN, text that is not UTF-8, broken messages, streams that
+send nothing, that are cancelled, and that lie open while the server stops.
+"""
+
+import importlib
+import math
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+import harness
+from harness import APP_EU, SOURCE, Server, temporary_folder, two_regions, wait_until
+
+PACKAGE = "heapsync.v1"
+COMMON_PROTOS = Path("/usr/share/java/proto-google-common-protos.jar")
+MIB = 1 << 20
+
+# Modules that generate_stubs() makes.
+items: Any = None
+service: Any = None
+stubs: Any = None
+error_details: Any = None
+rpc_status: Any = None
+
+
+def generate_stubs(folder: Path) -> None:
+    """Fills the modules above, with no help but Debian's protoc and its Python plugin."""
+    with zipfile.ZipFile(COMMON_PROTOS) as jar:
+        for name in ("google/rpc/status.proto", "google/rpc/error_details.proto"):
+            jar.extract(name, folder / "protos")
+    out = folder / "python"
+    out.mkdir()
+    ours = sorted(path.relative_to(SOURCE / "proto").as_posix() for path in (SOURCE / "proto/heapsync").rglob("*.proto"))
+    subprocess.run([
+        "protoc", f"--proto_path={SOURCE / 'proto'}", f"--proto_path={folder / 'protos'}", f"--python_out={out}",
+        f"--grpc_python_out={out}", "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin", "google/rpc/status.proto",
+        "google/rpc/error_details.proto", *ours
+    ], check=True)
+    # `google` is a package of Debian's protobuf: ours joins it instead of hiding it.
+    sys.path.insert(0, str(out))
+    importlib.import_module("google").__path__.append(str(out / "google"))
+    module = globals()
+    module["error_details"] = importlib.import_module("google.rpc.error_details_pb2")
+    module["rpc_status"] = importlib.import_module("google.rpc.status_pb2")
+    module["items"] = importlib.import_module("heapsync.v1.items_pb2")
+    module["service"] = importlib.import_module("heapsync.v1.heap_sync_service_pb2")
+    module["stubs"] = importlib.import_module("heapsync.v1.heap_sync_service_pb2_grpc")
+
+
+def details_of(error: grpc.RpcError) -> dict[str, Any]:
+    """The google.rpc details of an error, by type name."""
+    packed = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
+    if packed is None:
+        return {}
+    found = {}
+    for detail in rpc_status.Status.FromString(packed).details:
+        name = detail.type_url.rsplit(".", 1)[1]
+        message = getattr(error_details, name)()
+        assert detail.Unpack(message)
+        found[name] = message
+    return found
+
+
+def violations_of(error: grpc.RpcError) -> dict[str, str]:
+    return {violation.field: violation.description.split(":")[0] for violation in details_of(error)["BadRequest"].field_violations}
+
+
+class PythonClientTest(harness.EndToEnd):
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        generate_stubs(temporary_folder(cls))
+        cls.channel = grpc.insecure_channel(cls.server.address, options=[("grpc.max_send_message_length", -1)])
+        cls.addClassCleanup(cls.channel.close)
+        cls.stub = stubs.HeapSyncServiceStub(cls.channel)
+
+    def event(self, identity: str, **fields: Any) -> Any:
+        event = items.TrackEvent(identity=identity, event="E")
+        for key, value in fields.items():
+            event.properties[key] = value
+        return event
+
+    def fail_call(self, code: grpc.StatusCode, method: Any, request: Any) -> grpc.RpcError:
+        with self.assertRaises(grpc.RpcError) as caught:
+            answer = method(request, timeout=harness.PATIENCE)
+            for _ in answer:  # A stream fails only when it is read.
+                pass
+        self.assertEqual(caught.exception.code(), code, caught.exception)
+        return caught.exception
+
+    def assert_neighbours_are_well(self, identity: str) -> None:
+        """Somebody else's event arrives all the same."""
+        answer = self.stub.TrackEvent(service.TrackEventRequest(event=self.event(identity), ack_level=service.ACK_LEVEL_DELIVERED),
+                                      timeout=harness.PATIENCE)
+        self.assertEqual(answer.outcome, service.DELIVERY_OUTCOME_DELIVERED)
+        self.assertEqual(len(self.heap.events_of(identity)), 1)
+
+    # What grpcurl does, too.
+
+    def test_one_of_each_type(self) -> None:
+        event = self.event("py-user", amount=49.99, tags=["a", "b"], trial=True)
+        event.timestamp.FromJsonString("2024-01-15T10:30:00.123456789Z")
+        tracked = self.stub.TrackEvent(service.TrackEventRequest(event=event))
+        arrived = self.wait_for_event(tracked.idempotency_key)["event"]
+        self.assertEqual(arrived["properties"], {"amount": 49.99, "tags": "a||b", "trial": "true"})
+        self.assertTrue(arrived["timestamp"].startswith("2024-01-15T10:30:00.123"))
+
+        user = items.UserProperties(identity="py-user", email="py@example.com")
+        user.properties["plan"] = "Pro"
+        self.stub.UserProperties(service.UserPropertiesRequest(user=user))
+        self.assertEqual(self.wait_for_user("py-user")["properties"], {"email": "py@example.com", "plan": "Pro"})
+
+        account = items.AccountProperties(account_id="py-account")
+        account.properties["arr"] = 150_000
+        self.stub.AccountProperties(service.AccountPropertiesRequest(account=account, destination="europe"))
+        self.assertEqual(self.wait_for_account("py-account", APP_EU)["properties"], {"arr": 150_000})
+
+    def test_bulk_streams_answer_while_they_go_on(self) -> None:
+        """The second message is written only once the answer to the first has been read."""
+        answered = threading.Event()
+
+        def messages() -> Iterator[Any]:
+            yield service.BulkTrackEventsRequest(request_id="py-bulk", events=[self.event(f"py-bulk-{i}") for i in range(100)])
+            self.assertTrue(answered.wait(harness.PATIENCE))
+            yield service.BulkTrackEventsRequest(events=[self.event(f"py-bulk-{i}") for i in range(100, 150)])
+
+        answers = []
+        for answer in self.stub.BulkTrackEvents(messages(), timeout=harness.PATIENCE):
+            answers.append(answer)
+            if answer.durable_position >= 100:
+                answered.set()
+        self.assertEqual((answers[-1].received, answers[-1].accepted, answers[-1].durable_position), (150, 150, 150))
+        for i in range(150):
+            wait_until(lambda: len(self.heap.events_of(f"py-bulk-{i}")) == 1, f"event {i}")
+
+    def test_a_repeated_bulk_stream_makes_no_duplicates(self) -> None:
+        def messages() -> Iterator[Any]:
+            yield service.BulkTrackEventsRequest(request_id="py-repeated", ack_level=service.ACK_LEVEL_DELIVERED,
+                                                 events=[self.event(f"py-repeated-{i}") for i in range(20)])
+
+        for _ in range(2):
+            *_, last = self.stub.BulkTrackEvents(messages(), timeout=harness.PATIENCE)
+            self.assertEqual(last.delivered, 20)
+        for i in range(20):
+            self.assertEqual(len(self.heap.events_of(f"py-repeated-{i}")), 1)
+
+    def test_a_stream_goes_on_from_its_durable_position(self) -> None:
+        def messages(start: int) -> Iterator[Any]:
+            yield service.BulkTrackEventsRequest(request_id="py-resumed", ack_level=service.ACK_LEVEL_DELIVERED, start_index=start,
+                                                 events=[self.event(f"py-resumed-{i}") for i in range(start, 30)])
+
+        for start in (0, 12):
+            *_, last = self.stub.BulkTrackEvents(messages(start), timeout=harness.PATIENCE)
+            self.assertEqual(last.durable_position, 30)
+        for i in range(30):
+            self.assertEqual(len(self.heap.events_of(f"py-resumed-{i}")), 1)
+
+    def test_the_earlier_reflection_is_answered_as_well(self) -> None:
+        """v1alpha, as older clients ask. ListServices is field 7 of the question and field 6 of the answer."""
+        ask = self.channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+        [answer] = ask(iter([b"\x3a\x01*"]), timeout=harness.PATIENCE)
+        self.assertIn(b"heapsync.v1.HeapSyncService", answer)
+
+    # Errors.
+
+    def test_an_unknown_destination_is_named(self) -> None:
+        error = self.fail_call(grpc.StatusCode.NOT_FOUND, self.stub.TrackEvent,
+                               service.TrackEventRequest(destination="nowhere", event=self.event("py-user")))
+        details = details_of(error)
+        self.assertEqual(details["ResourceInfo"].resource_name, "nowhere")
+        self.assertEqual(details["ErrorInfo"].domain, "heapsync")
+
+    def test_numbers_that_are_none_are_refused(self) -> None:
+        event = self.event("py-user", a=math.nan, b=math.inf, c=-math.inf, d=1.5)
+        error = self.fail_call(grpc.StatusCode.INVALID_ARGUMENT, self.stub.TrackEvent, service.TrackEventRequest(event=event))
+        self.assertEqual(violations_of(error), {f"event.properties.{key}": "NUMBER_NOT_FINITE" for key in "abc"})
+
+    def test_a_value_without_a_kind_is_refused(self) -> None:
+        event = self.event("py-user")
+        event.properties.fields["v"].SetInParent()
+        error = self.fail_call(grpc.StatusCode.INVALID_ARGUMENT, self.stub.TrackEvent, service.TrackEventRequest(event=event))
+        self.assertEqual(violations_of(error), {"event.properties.v": "VALUE_UNSET"})
+
+    def test_the_faults_of_a_message_are_told_together(self) -> None:
+        event = items.TrackEvent(identity="x" * 256, user_id="42")
+        event.properties["v"] = "y" * 1024
+        event.properties.get_or_create_struct("s")["deep"] = 1
+        error = self.fail_call(grpc.StatusCode.INVALID_ARGUMENT, self.stub.TrackEvent, service.TrackEventRequest(event=event))
+        self.assertEqual(violations_of(error), {
+            "event.identity": "VALUE_TOO_LONG", "event.user_id": "IDENTITY_AND_USER_ID", "event.event": "REQUIRED",
+            "event.properties.v": "VALUE_TOO_LONG", "event.properties.s": "NESTED_OBJECT"})
+
+    def raw(self, method: str, request: bytes) -> grpc.RpcError:
+        """Sends bytes as they are and returns the error."""
+        call = self.channel.unary_unary(f"/{PACKAGE}.HeapSyncService/{method}")
+        with self.assertRaises(grpc.RpcError) as caught:
+            call(request, timeout=harness.PATIENCE)
+        return caught.exception
+
+    def test_text_that_is_not_utf8_is_refused_at_its_place(self) -> None:
+        good = service.TrackEventRequest(event=self.event("py-marker")).SerializeToString()
+        error = self.raw("TrackEvent", good.replace(b"py-marker", b"py-m\xfcrker"))
+        self.assertEqual(error.code(), grpc.StatusCode.INVALID_ARGUMENT, error)
+        self.assertEqual(violations_of(error), {"event.identity": "INVALID_UTF8"})
+        self.assert_neighbours_are_well("py-after-bad-text")
+
+    def test_text_that_is_not_utf8_costs_a_stream_no_neighbour(self) -> None:
+        good = service.BulkTrackEventsRequest(ack_level=service.ACK_LEVEL_DELIVERED, events=[
+            self.event("py-text-left"), self.event("py-marker"), self.event("py-text-right")]).SerializeToString()
+        call = self.channel.stream_stream(f"/{PACKAGE}.HeapSyncService/BulkTrackEvents",
+                                          response_deserializer=service.BulkTrackEventsResponse.FromString)
+        answers = list(call(iter([good.replace(b"py-marker", b"py-m\xfcrker")]), timeout=harness.PATIENCE))
+        rejected = [(v.field, v.reason) for answer in answers for item in answer.rejected_items for v in item.violations]
+        self.assertEqual(rejected, [("events[1].identity", "INVALID_UTF8")])
+        for identity in ("py-text-left", "py-text-right"):
+            self.assertEqual(len(self.heap.events_of(identity)), 1)
+
+    def test_bytes_that_are_no_message_are_refused(self) -> None:
+        for method in ("TrackEvent", "UserProperties", "AccountProperties"):
+            with self.subTest(method):
+                self.assertIn(self.raw(method, b"\x2a\xff\xff\xff\xff\x0fgarbage").code(),
+                              (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL))
+        self.assert_neighbours_are_well("py-after-garbage")
+
+    def test_a_hundred_mebibytes_are_refused(self) -> None:
+        event = items.TrackEvent(identity="py-big", event="x" * (100 * MIB))
+        self.fail_call(grpc.StatusCode.RESOURCE_EXHAUSTED, self.stub.TrackEvent, service.TrackEventRequest(event=event))
+        self.fail_call(grpc.StatusCode.RESOURCE_EXHAUSTED, self.stub.BulkTrackEvents,
+                       iter([service.BulkTrackEventsRequest(events=[event])]))
+        self.assert_neighbours_are_well("py-after-big")
+
+    def test_a_stream_that_sends_nothing_ends_with_an_error(self) -> None:
+        for method in (self.stub.BulkTrackEvents, self.stub.BulkUserProperties, self.stub.BulkAccountProperties):
+            error = self.fail_call(grpc.StatusCode.INVALID_ARGUMENT, method, iter(()))
+            self.assertEqual(details_of(error)["ErrorInfo"].domain, "heapsync")
+
+    def test_an_empty_batch_is_refused(self) -> None:
+        error = self.fail_call(grpc.StatusCode.INVALID_ARGUMENT, self.stub.BulkTrackEvents, iter([service.BulkTrackEventsRequest()]))
+        self.assertIn("events", violations_of(error))
+
+    def test_a_cancelled_stream_harms_nobody(self) -> None:
+        never = threading.Event()
+        self.addCleanup(never.set)
+
+        def messages() -> Iterator[Any]:
+            yield service.BulkTrackEventsRequest(events=[self.event("py-cancelled")])
+            never.wait(harness.PATIENCE)
+
+        call = self.stub.BulkTrackEvents(messages())
+        self.assertEqual(next(call).durable_position, 1)
+        call.cancel()
+        self.assert_neighbours_are_well("py-after-cancel")
+        wait_until(lambda: len(self.heap.events_of("py-cancelled")) == 1, "what was durable before the stream was cancelled")
+
+
+class StopTest(harness.EndToEnd):
+    """A server of its own, since it ends."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        if items is None:
+            generate_stubs(temporary_folder(cls))
+
+    def tearDown(self) -> None:
+        """The server is meant to be gone."""
+
+    def test_an_open_stream_does_not_hold_up_a_stop_and_loses_nothing(self) -> None:
+        never = threading.Event()
+        self.addCleanup(never.set)
+        self.heap.set_faults({"name": "down", "action": {"status": 503}})
+
+        def messages() -> Iterator[Any]:
+            yield service.BulkTrackEventsRequest(events=[items.TrackEvent(identity="open", event="E")])
+            never.wait(2 * harness.PATIENCE)
+
+        with grpc.insecure_channel(self.server.address) as channel:
+            call = stubs.HeapSyncServiceStub(channel).BulkTrackEvents(messages())
+            self.assertEqual(next(call).durable_position, 1)
+            self.assertEqual(self.server.stop(), 0, self.server.output()[-4000:])
+        self.assertEqual(self.heap.events_of("open"), [])
+
+        self.heap.clear_faults()
+        again = Server(self.folder, self.heap, f"--config={two_regions(self.folder)}")
+        self.addCleanup(again.kill)
+        wait_until(lambda: len(self.heap.events_of("open")) == 1, "the event after a restart")
+        self.assertEqual(again.stop(), 0)
+
+
+if __name__ == "__main__":
+    harness.run()

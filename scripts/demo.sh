@@ -81,7 +81,7 @@ scripts/install_dependencies.sh --build
 
 say "Build (some minutes the first time)"
 cmake --preset release --log-level=WARNING
-cmake --build --preset release --target heapsync-server heapsync_cli fake-heap
+cmake --build --preset release --target heapsync-server heapsync fake-heap
 heapsync="$(find "${BIN}/client" -type f -name heapsync -perm -u+x)"
 
 say "A simulated Heap, and the server in front of it"

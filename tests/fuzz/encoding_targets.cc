@@ -1,0 +1,179 @@
+#include "tests/fuzz/encoding_targets.h"
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "heap_adapter/encoding/chunk_encoder.h"
+#include "heap_adapter/encoding/json_text.h"
+#include "heap_adapter/encoding/merge_properties.h"
+#include "heap_adapter/encoding/property_writer.h"
+#include "heapsync/v1/items.pb.h"
+#include "nlohmann/json.hpp"
+
+namespace heapsync {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr WallTime kAcceptedAt{std::chrono::seconds(1'705'314'600)};
+constexpr absl::string_view kKey = "00000000-0000-5000-8000-000000000001";
+
+void Check(bool holds, const char* promise) {
+  if (holds) return;
+  std::fprintf(stderr, "broken: %s\n", promise);
+  std::abort();
+}
+
+Json ParseOrDie(absl::string_view text) {
+  Json json = Json::parse(text.begin(), text.end(), nullptr, false);
+  Check(!json.is_discarded(), "the text is JSON");
+  return json;
+}
+
+void CheckLength(const std::string& text) {
+  const std::optional<size_t> units = CountUtf16Units(text);
+  Check(units.has_value() && *units <= kMaxPropertyUnits,
+        "texts are UTF-8 and within the limit");
+}
+
+void CheckProperties(const Json& item) {
+  const auto properties = item.find("properties");
+  if (properties == item.end()) return;
+  Check(properties->is_object() && !properties->empty(),
+        "properties are an object that is not empty");
+  Check(properties->size() <= kMaxProperties, "properties are bounded");
+  for (const auto& [key, value] : properties->items()) {
+    Check(!key.empty(), "no key is empty");
+    CheckLength(key);
+    if (value.is_string()) {
+      CheckLength(value.get_ref<const std::string&>());
+    } else if (value.is_array()) {
+      Check(item.contains("event"), "only events carry lists");
+      for (const Json& element : value) {
+        Check(element.is_string() || element.is_number(),
+              "lists carry texts and numbers");
+      }
+    } else {
+      Check(value.is_number(), "values are texts and numbers");
+    }
+  }
+}
+
+void CheckFindings(const std::vector<Finding>& findings) {
+  Check(findings.size() <= kMaxFindings, "findings are bounded");
+  for (const Finding& finding : findings) {
+    Check(!finding.reason.empty() && !finding.description.empty(),
+          "a finding says what and why");
+    Check(CountUtf16Units(finding.field + finding.description).has_value(),
+          "findings are UTF-8");
+    Check(finding.field.rfind("item", 0) == 0, "findings start at the item");
+  }
+}
+
+Findings AddTo(ChunkEncoder& encoder, const v1::TrackEvent& event,
+               const ItemPath& path) {
+  return encoder.Add(event, path, kKey);
+}
+
+template <typename Item>
+Findings AddTo(ChunkEncoder& encoder, const Item& item, const ItemPath& path) {
+  return encoder.Add(item, path);
+}
+
+template <typename Item>
+void FuzzEncode(absl::string_view input, absl::string_view subject) {
+  if (input.empty()) return;
+  const EncodingRules rules = {.flatten_nested = (input[0] & 1) != 0};
+  Item item;
+  if (!item.ParseFromArray(input.data() + 1,
+                           static_cast<int>(input.size() - 1))) {
+    return;
+  }
+  ChunkEncoder encoder(rules, kAcceptedAt);
+  const Findings findings = AddTo(encoder, item, {.field = "item", .index = 3});
+  CheckFindings(findings.violations);
+  CheckFindings(findings.warnings);
+  const EncodedChunk chunk = encoder.Take();
+  if (!findings.ok()) {
+    Check(chunk.items.empty() && chunk.text.empty(),
+          "a refused item leaves no trace");
+    return;
+  }
+  Check(chunk.items.size() == 1 && chunk.items[0].size == chunk.text.size() &&
+            chunk.text.size() <= kMaxItemBytes,
+        "the chunk knows its item");
+  const Json json = ParseOrDie(chunk.text);
+  Check(json.is_object() &&
+            (json.contains(std::string(subject)) || json.contains("user_id")),
+        "the item names its subject");
+  CheckProperties(json);
+
+  Item copy;
+  Check(copy.ParseFromString(item.SerializeAsString()), "items serialize");
+  AddTo(encoder, copy, {.field = "item", .index = 3});
+  Check(encoder.Take().text == chunk.text, "equal items give equal texts");
+}
+
+}  // namespace
+
+void FuzzEncodeEvent(absl::string_view input) {
+  FuzzEncode<v1::TrackEvent>(input, "identity");
+}
+
+void FuzzEncodeUser(absl::string_view input) {
+  FuzzEncode<v1::UserProperties>(input, "identity");
+}
+
+void FuzzEncodeAccount(absl::string_view input) {
+  FuzzEncode<v1::AccountProperties>(input, "account_id");
+}
+
+void FuzzJsonText(absl::string_view input) {
+  std::string json = "\"";
+  const std::optional<size_t> units = AppendJsonText(input, json);
+  json += '"';
+  Check(units == CountUtf16Units(input), "both ways to count agree");
+
+  const std::string raw(input);
+  bool is_utf8 = true;
+  try {
+    Json(raw).dump();
+  } catch (const Json::type_error&) {
+    is_utf8 = false;
+  }
+  Check(units.has_value() == is_utf8, "both ways to check UTF-8 agree");
+  if (is_utf8) {
+    Check(ParseOrDie(json) == Json(raw), "the text reads back unchanged");
+  }
+}
+
+void FuzzMergeProperties(absl::string_view input) {
+  const size_t middle = input.find('\n');
+  if (middle == absl::string_view::npos) return;
+  const absl::string_view older = input.substr(0, middle);
+  const absl::string_view newer = input.substr(middle + 1);
+  const absl::StatusOr<std::string> merged = MergeProperties(older, newer);
+  if (!merged.ok()) return;
+  Json expected = ParseOrDie(older);
+  expected.update(ParseOrDie(newer), /*merge_objects=*/true);
+  const Json found = ParseOrDie(*merged);
+  Check(found.size() == expected.size(), "nothing is added or lost");
+  const Json none = Json::object();
+  const Json properties = ParseOrDie(*merged).value("properties", none);
+  const Json updates = ParseOrDie(newer).value("properties", none);
+  for (const auto& [key, value] : updates.items()) {
+    Check(properties.at(key) == value, "the newer value wins");
+  }
+  const Json before = ParseOrDie(older).value("properties", none);
+  for (const auto& [key, value] : before.items()) {
+    Check(properties.at(key) == value || updates.contains(key),
+          "the older value stays where nothing replaces it");
+  }
+}
+
+}  // namespace heapsync

@@ -95,7 +95,7 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
       absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
 }
 
-void SetUsage() {
+bool SetUsage() {
   absl::SetProgramUsageMessage(
       "Delivers events, user properties and account properties to Heap.\n"
       "Every flag can be given as an environment variable, too: --data_dir as "
@@ -113,6 +113,7 @@ void SetUsage() {
     return "heapsync-server " HEAPSYNC_VERSION "\n";
   };
   absl::SetFlagsUsageConfig(usage);
+  return true;
 }
 
 bool ReadAllowPlaintext(const Surroundings& surroundings) {
@@ -148,7 +149,8 @@ Surroundings ProcessSurroundings() {
 
 absl::StatusOr<ServerConfig> LoadServerConfig(
     int argc, char** argv, const Surroundings& surroundings) {
-  SetUsage();
+  // A second usage message would end the process.
+  [[maybe_unused]] static const bool usage_is_set = SetUsage();
   // A flag of type bool can stand without a value, but does not tell whether it
   // stood there at all. So it starts as the environment has it, and counts as
   // given when it ends up different.

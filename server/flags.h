@@ -12,7 +12,7 @@ Surroundings ProcessSurroundings();
 // Parses the command line of heapsync-server and builds its configuration; see
 // BuildServerConfig() for the order of precedence and the errors. Ends the
 // process on --help, --version and a flag that does not exist, as absl::flags
-// does. To be called once, before other threads start.
+// does. To be called before other threads start.
 absl::StatusOr<ServerConfig> LoadServerConfig(
     int argc, char** argv,
     const Surroundings& surroundings = ProcessSurroundings());

@@ -89,6 +89,13 @@ class FaultFinder final : public nlohmann::json_sax<Json> {
   }
 
   bool Open(bool is_array) {
+    // Paths grow with the depth, and no setting lies this deep.
+    constexpr size_t kDeepest = 16;
+    if (frames_.size() == kDeepest) {
+      faults_.push_back(
+          absl::StrCat(frames_.back().path, ": nests deeper than any setting"));
+      return false;
+    }
     Element();
     std::string path = frames_.empty() ? "" : frames_.back().child_path;
     frames_.push_back({.is_array = is_array,

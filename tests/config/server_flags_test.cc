@@ -1,0 +1,313 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/flags/reflection.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "server/flags.h"
+#include "server/server_config.h"
+
+namespace heapsync {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+using Texts = std::map<std::string, std::string>;
+
+constexpr char kFile[] = R"({"destinations": [
+    {"name": "prod", "app_id": "1234567890", "region": "eu",
+     "batch": {"max_items": 7}},
+    {"name": "test", "app_id": "2345678901"}]})";
+
+Surroundings With(Texts variables, Texts files = {}) {
+  return {
+      .variable = [variables = std::move(variables)](
+                      const std::string& name) -> std::optional<std::string> {
+        const auto found = variables.find(name);
+        if (found == variables.end()) return std::nullopt;
+        return found->second;
+      },
+      .file = [files = std::move(files)](
+                  const std::string& path) -> absl::StatusOr<std::string> {
+        const auto found = files.find(path);
+        if (found == files.end()) return absl::NotFoundError("cannot read it");
+        return found->second;
+      }};
+}
+
+ServerConfig Good(const FlagValues& flags,
+                  const Surroundings& surroundings = With({})) {
+  absl::StatusOr<ServerConfig> config = BuildServerConfig(flags, surroundings);
+  EXPECT_TRUE(config.ok()) << config.status();
+  return config.ok() ? *std::move(config) : ServerConfig{};
+}
+
+std::vector<std::string> Faults(const FlagValues& flags,
+                                const Surroundings& surroundings = With({})) {
+  const absl::StatusOr<ServerConfig> config =
+      BuildServerConfig(flags, surroundings);
+  if (config.ok()) return {};
+  EXPECT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument);
+  return absl::StrSplit(config.status().message(), '\n');
+}
+
+TEST(ServerConfig, NeedsNothingButAnAppId) {
+  const ServerConfig config = Good({{"app_id", "1234567890"}});
+  ASSERT_THAT(config.destinations.destinations, SizeIs(1));
+  const Destination& only = config.destinations.destinations[0];
+  EXPECT_EQ(only.name, "default");
+  EXPECT_EQ(only.app_id.digits(), "1234567890");
+  EXPECT_EQ(only.region, Region::kUs);
+  EXPECT_EQ(only.batch.max_items, 1'000u);
+  EXPECT_EQ(config.destinations.default_destination, "default");
+  EXPECT_EQ(config.listen, "127.0.0.1:50051");
+  EXPECT_EQ(config.http_listen, "127.0.0.1:9464");
+  EXPECT_EQ(config.data_dir, "/var/lib/heapsync");
+  EXPECT_EQ(config.UrlOf(Region::kUs), "https://heapanalytics.com");
+  EXPECT_EQ(config.UrlOf(Region::kEu), "https://c.eu.heap-api.com");
+  EXPECT_EQ(config.max_age, std::chrono::hours(168));
+  EXPECT_EQ(config.drain_timeout, std::chrono::seconds(10));
+  EXPECT_EQ(config.max_message_bytes, 4u << 20);
+  EXPECT_EQ(config.log_level, LogLevel::kInfo);
+}
+
+TEST(ServerConfig, TakesEverySettingFromFlags) {
+  const ServerConfig config = Good({{"app_id", "1"},
+                                    {"region", "eu"},
+                                    {"listen", "[::]:1"},
+                                    {"http_listen", "localhost:0"},
+                                    {"data_dir", "data"},
+                                    {"heap_us_url", "http://localhost:8080/"},
+                                    {"heap_eu_url", "http://fake-heap:8080"},
+                                    {"allow_plaintext_heap", "true"},
+                                    {"max_batch_items", "10"},
+                                    {"max_batch_bytes", "2048"},
+                                    {"max_batch_wait", "2s"},
+                                    {"max_age", "1h"},
+                                    {"drain_timeout", "1m"},
+                                    {"max_message_bytes", "8388608"},
+                                    {"log_level", "debug"}});
+  ASSERT_THAT(config.destinations.destinations, SizeIs(1));
+  const Destination& only = config.destinations.destinations[0];
+  EXPECT_EQ(only.region, Region::kEu);
+  EXPECT_EQ(only.batch.max_items, 10u);
+  EXPECT_EQ(only.batch.max_bytes, 2048u);
+  EXPECT_EQ(only.batch.max_wait, std::chrono::seconds(2));
+  EXPECT_EQ(config.listen, "[::]:1");
+  EXPECT_EQ(config.http_listen, "localhost:0");
+  EXPECT_EQ(config.data_dir, "data");
+  EXPECT_EQ(config.heap_us_url, "http://localhost:8080");
+  EXPECT_EQ(config.heap_eu_url, "http://fake-heap:8080");
+  EXPECT_EQ(config.max_age, std::chrono::hours(1));
+  EXPECT_EQ(config.drain_timeout, std::chrono::minutes(1));
+  EXPECT_EQ(config.max_message_bytes, 8u << 20);
+  EXPECT_EQ(config.log_level, LogLevel::kDebug);
+}
+
+TEST(ServerConfig, TakesEverySettingFromTheEnvironment) {
+  for (const char* setting : kSettings) {
+    // No setting takes this text but those that take any.
+    const std::string name = EnvironmentVariable(setting);
+    const std::string kBad = "?";
+    const auto faults = Faults({}, With({{name, kBad}}));
+    const std::string text = absl::StrJoin(faults, "\n");
+    if (std::string(setting) == "data_dir") {
+      EXPECT_THAT(text, Not(HasSubstr(name + ": ")));
+    } else {
+      EXPECT_THAT(text, HasSubstr(name + ": "));
+    }
+  }
+}
+
+TEST(ServerConfig, PrefersFlagsToTheEnvironmentAndThatToTheFile) {
+  const Texts variables = {{"HEAPSYNC_CONFIG", "a.json"},
+                           {"HEAPSYNC_MAX_BATCH_ITEMS", "8"},
+                           {"HEAPSYNC_MAX_AGE", "2h"}};
+  const Surroundings surroundings = With(variables, {{"a.json", kFile}});
+  const ServerConfig from_environment = Good({}, surroundings);
+  ASSERT_THAT(from_environment.destinations.destinations, SizeIs(2));
+  EXPECT_EQ(from_environment.destinations.destinations[0].batch.max_items, 8u);
+  EXPECT_EQ(from_environment.destinations.destinations[1].batch.max_items, 8u);
+  EXPECT_EQ(from_environment.max_age, std::chrono::hours(2));
+
+  const ServerConfig from_flags =
+      Good({{"max_batch_items", "9"}, {"max_age", "3h"}}, surroundings);
+  EXPECT_EQ(from_flags.destinations.destinations[0].batch.max_items, 9u);
+  EXPECT_EQ(from_flags.max_age, std::chrono::hours(3));
+}
+
+TEST(ServerConfig, KeepsTheBatchesOfTheFileWhereNothingElseIsSaid) {
+  const ServerConfig config =
+      Good({{"config", "a.json"}}, With({}, {{"a.json", kFile}}));
+  ASSERT_THAT(config.destinations.destinations, SizeIs(2));
+  EXPECT_EQ(config.destinations.destinations[0].batch.max_items, 7u);
+  EXPECT_EQ(config.destinations.destinations[1].batch.max_items, 1'000u);
+  EXPECT_EQ(config.destinations.default_destination, "");
+}
+
+TEST(ServerConfig, TakesAnEmptyVariableAsNotSetAndCutsWhiteSpace) {
+  const ServerConfig config = Good({}, With({{"HEAPSYNC_APP_ID", "42\n"},
+                                             {"HEAPSYNC_CONFIG", ""},
+                                             {"HEAPSYNC_REGION", " eu "}}));
+  ASSERT_THAT(config.destinations.destinations, SizeIs(1));
+  EXPECT_EQ(config.destinations.destinations[0].app_id.digits(), "42");
+  EXPECT_EQ(config.destinations.destinations[0].region, Region::kEu);
+}
+
+TEST(ServerConfig, LooksAtNoOtherVariable) {
+  Good({{"app_id", "1"}}, With({{"HEAPSYNC_PORT", "tcp://10.0.0.1:50051"},
+                                {"HEAPSYNC_SERVICE_HOST", "10.0.0.1"}}));
+}
+
+TEST(ServerConfig, NeedsADestination) {
+  EXPECT_THAT(Faults({}), ElementsAre(StartsWith("no destination: give ")));
+}
+
+TEST(ServerConfig, RefusesAnAppIdBesideAFile) {
+  EXPECT_THAT(
+      Faults({{"config", "a.json"}, {"region", "us"}},
+             With({{"HEAPSYNC_APP_ID", "1"}}, {{"a.json", kFile}})),
+      ElementsAre("HEAPSYNC_APP_ID: must not stand beside --config: the "
+                  "destination belongs into the file",
+                  "--region: must not stand beside --config: each destination "
+                  "in the file has its region"));
+}
+
+TEST(ServerConfig, ListsAllFaultsAtOnce) {
+  const Surroundings surroundings =
+      With({{"HEAPSYNC_LISTEN", "50051"},
+            {"HEAPSYNC_CONFIG", "a.json"},
+            {"HEAPSYNC_LOG_LEVEL", "loud"}},
+           {{"a.json", R"({"destinations": [{"name": "a"}], "x": 1})"}});
+  EXPECT_THAT(
+      Faults({{"http_listen", "localhost:65536"},
+              {"data_dir", ""},
+              {"heap_us_url", "http://heapanalytics.com"},
+              {"heap_eu_url", "eu"},
+              {"allow_plaintext_heap", "maybe"},
+              {"max_batch_items", "1001"},
+              {"max_batch_bytes", "1MiB"},
+              {"max_batch_wait", "2h"},
+              {"max_age", "0s"},
+              {"drain_timeout", "-1s"},
+              {"max_message_bytes", "-1"}},
+             surroundings),
+      ElementsAre(
+          "a.json: destinations[0].app_id: is missing",
+          "a.json: x: unknown key; known: destinations, default_destination",
+          "--max_batch_items: must be a whole number from 1 to 1000",
+          "--max_batch_bytes: must be a whole number from 1024 to 16777216",
+          "--max_batch_wait: must be a duration such as 500ms, 2s, 1m or 24h, "
+          "from 0ms to 1h",
+          "HEAPSYNC_LISTEN: must be host:port, such as 127.0.0.1:50051 or "
+          "[::]:50051",
+          "--http_listen: must be host:port, such as 127.0.0.1:50051 or "
+          "[::]:50051",
+          "--data_dir: must name a folder",
+          "--allow_plaintext_heap: must be true or false",
+          StartsWith("--heap_us_url: must be https"),
+          StartsWith("--heap_eu_url: must start with https://"),
+          StartsWith("--max_age: must be a duration"),
+          StartsWith("--drain_timeout: must be a duration"),
+          "--max_message_bytes: must be a whole number from 1024 to 536870912",
+          "HEAPSYNC_LOG_LEVEL: must be debug, info, warning or error"));
+}
+
+TEST(ServerConfig, NamesAFileThatItCannotRead) {
+  EXPECT_THAT(Faults({{"config", "a.json"}}),
+              ElementsAre("--config: cannot read it"));
+}
+
+TEST(ServerConfig, ShowsNoAppIdInAFault) {
+  const auto faults =
+      Faults({{"app_id", "98765x"}}, With({{"HEAPSYNC_REGION", "98765"}}));
+  EXPECT_THAT(faults, SizeIs(2));
+  for (const std::string& fault : faults) {
+    EXPECT_THAT(fault, Not(HasSubstr("98765")));
+  }
+}
+
+TEST(ServerConfig, RefusesListenAddressesThatAreNotHostAndPort) {
+  for (const char* address :
+       {":1", "localhost", "localhost:", "localhost:-1", "localhost:x", "::1:1",
+        "[::1:1", "http://localhost:1", "a b:1", "localhost:1/"}) {
+    EXPECT_THAT(Faults({{"app_id", "1"}, {"listen", address}}), SizeIs(1))
+        << address;
+  }
+}
+
+// Runs the real flags, and puts them back afterwards.
+absl::StatusOr<ServerConfig> Load(std::vector<std::string> arguments,
+                                  const Surroundings& surroundings = With({})) {
+  const absl::FlagSaver saver;
+  arguments.insert(arguments.begin(), "heapsync-server");
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  return LoadServerConfig(static_cast<int>(argv.size()), argv.data(),
+                          surroundings);
+}
+
+TEST(ServerFlags, ReachTheConfiguration) {
+  const absl::StatusOr<ServerConfig> config =
+      Load({"--app_id=42", "--listen", "0.0.0.0:1", "--max_age=1h"});
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->destinations.destinations.at(0).app_id.digits(), "42");
+  EXPECT_EQ(config->listen, "0.0.0.0:1");
+  EXPECT_EQ(config->max_age, std::chrono::hours(1));
+}
+
+TEST(ServerFlags, ListTheirFaultsInsteadOfEndingTheProcess) {
+  const absl::StatusOr<ServerConfig> config =
+      Load({"--app_id=x", "--max_age=long", "stray"});
+  const std::vector<std::string> faults =
+      absl::StrSplit(config.status().message(), '\n');
+  EXPECT_THAT(faults,
+              ElementsAre(StartsWith("command line: "),
+                          StartsWith("--app_id: "), StartsWith("--max_age: ")));
+}
+
+TEST(ServerFlags, AllowPlaintextWithAndWithoutAValue) {
+  const std::vector<std::string> url = {"--app_id=1",
+                                        "--heap_us_url=http://fake-heap:80"};
+  const auto load = [&](const char* flag, const char* variable) {
+    std::vector<std::string> arguments = url;
+    if (*flag != '\0') arguments.push_back(flag);
+    return Load(arguments, With({{"HEAPSYNC_ALLOW_PLAINTEXT_HEAP", variable}}))
+        .ok();
+  };
+  EXPECT_FALSE(load("", ""));
+  EXPECT_FALSE(load("", "false"));
+  EXPECT_TRUE(load("", "true"));
+  EXPECT_TRUE(load("--allow_plaintext_heap", ""));
+  EXPECT_TRUE(load("--allow_plaintext_heap=true", "false"));
+  EXPECT_FALSE(load("--noallow_plaintext_heap", "true"));
+  EXPECT_FALSE(load("--allow_plaintext_heap=false", "true"));
+}
+
+TEST(ServerFlags, ReadRealFilesAndVariables) {
+  const std::string path = ::testing::TempDir() + "heapsync_server_flags.json";
+  std::ofstream(path) << kFile;
+  const Surroundings real = ProcessSurroundings();
+  EXPECT_EQ(real.file(path).value(), kFile);
+  std::remove(path.c_str());
+  EXPECT_THAT(std::string(real.file(path).status().message()),
+              HasSubstr("No such file or directory"));
+  EXPECT_THAT(std::string(real.file("/").status().message()),
+              HasSubstr("Is a directory"));
+  EXPECT_EQ(real.variable("HEAPSYNC_NEVER_SET"), std::nullopt);
+  EXPECT_NE(real.variable("PATH"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace heapsync

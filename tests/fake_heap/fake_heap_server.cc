@@ -4,6 +4,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <future>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -67,6 +69,7 @@ class FakeHeapServer::EventLoop {
   explicit EventLoop(ServerOptions options)
       : simulator_(std::move(options.simulator)),
         acceptors_{tcp::acceptor(context_), tcp::acceptor(context_)},
+        timers_{asio::steady_timer(context_), asio::steady_timer(context_)},
         world_{simulator_, *options.clock, options.max_body_bytes} {}
 
   ~EventLoop() {
@@ -106,11 +109,20 @@ class FakeHeapServer::EventLoop {
     acceptors_[Column(region)].async_accept(
         [this, region](error_code error, tcp::socket socket) {
           if (error == asio::error::operation_aborted) return;
-          if (!error) {
-            StartHttpSession(std::move(socket), region, ++connections_, world_);
-          }
+          if (error) return AcceptLater(region);
+          StartHttpSession(std::move(socket), region, ++connections_, world_);
           Accept(region);
         });
+  }
+
+  // Accepting fails for want of file descriptors, mostly, and would at once
+  // fail again.
+  void AcceptLater(Region region) {
+    asio::steady_timer& timer = timers_[Column(region)];
+    timer.expires_after(std::chrono::milliseconds(20));
+    timer.async_wait([this, region](error_code error) {
+      if (!error) Accept(region);
+    });
   }
 
   // Sessions live in the handlers that `context_` holds and use the simulator
@@ -118,6 +130,7 @@ class FakeHeapServer::EventLoop {
   HeapSimulator simulator_;
   asio::io_context context_{1};
   std::array<tcp::acceptor, 2> acceptors_;
+  std::array<asio::steady_timer, 2> timers_;
   std::array<tcp::endpoint, 2> endpoints_;
   SessionWorld world_;
   uint64_t connections_ = 0;

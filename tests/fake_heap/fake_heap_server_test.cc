@@ -118,6 +118,17 @@ TEST_F(FakeHeapServerTest, Answers413OverTheBodyLimit) {
   EXPECT_EQ(Connect().Call("POST", "/api/track", Events("a")).status, 200);
 }
 
+TEST_F(FakeHeapServerTest, LetsAClientReadItsRefusalOfALargeBody) {
+  ServerOptions options;
+  options.max_body_bytes = 100;
+  Start(std::move(options));
+  const std::string body(8 << 20, 'x');
+  EXPECT_EQ(Connect().Call("POST", "/api/track", body).status, 413);
+  EXPECT_EQ(server_->Ask("/_fake/summary")["apps"]["unknown"]["regions"]["us"]
+                                          ["requests"]["/api/track"]["413"],
+            1);
+}
+
 TEST_F(FakeHeapServerTest, PlaysAStatusWithRetryAfterInSeconds) {
   Fault(R"({"type":"status","status":429,"retry_after":7,"body":"slow"})");
   const ClientAnswer answer = Connect().Call("POST", "/api/track", Events("a"));

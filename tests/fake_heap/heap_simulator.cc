@@ -144,6 +144,13 @@ bool HeapSimulator::ResetsBeforeBody(const IncomingRequest& request,
   return true;
 }
 
+Reply HeapSimulator::RefuseSize(const IncomingRequest& request,
+                                const Now& now) {
+  ++requests_;
+  Note(request, "", 0, "413", "", now);
+  return Refusal(413, "request entity too large");
+}
+
 Reaction HeapSimulator::Take(const IncomingRequest& request, const Now& now) {
   ++requests_;
   Reaction reaction;

@@ -71,6 +71,9 @@ class HeapSimulator {
   // don't read on.
   bool ResetsBeforeBody(const IncomingRequest& request, const Now& now);
 
+  // The body is larger than the server takes; it was not read.
+  Reply RefuseSize(const IncomingRequest& request, const Now& now);
+
   // The whole request is there. It arrives `now` for all limits.
   Reaction Take(const IncomingRequest& request, const Now& now);
 

@@ -217,12 +217,21 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
                       });
   }
 
-  // The rest of such a body is not read, so the connection cannot go on.
+  // What is left of such a body is thrown away while the client reads the
+  // answer: closing with unread bytes would reset the connection under it.
   void RefuseSize() {
-    Response response =
-        ToResponse({413, "text/plain", {}, "request entity too large"});
+    Response response = ToResponse(world_.simulator.RefuseSize(
+        Incoming(/*with_body=*/false), world_.clock.Read()));
     response.keep_alive(false);
-    SendAndEnd(Serialize(response));
+    text_ = Serialize(response);
+    asio::async_write(socket_, asio::buffer(text_),
+                      [self = shared_from_this()](error_code error, size_t) {
+                        if (error) return;
+                        error_code ignored;
+                        self->socket_.shutdown(tcp::socket::shutdown_send,
+                                               ignored);
+                        self->WaitForEnd();
+                      });
   }
 
   std::string CutText() const {

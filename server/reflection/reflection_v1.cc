@@ -20,11 +20,11 @@ using grpc::reflection::v1::ServerReflection;
 using grpc::reflection::v1::ServerReflectionRequest;
 using grpc::reflection::v1::ServerReflectionResponse;
 
-void SetError(grpc::StatusCode code, std::string message,
+void SetError(grpc::StatusCode code, const std::string& message,
               ServerReflectionResponse& response) {
   auto& error = *response.mutable_error_response();
   error.set_error_code(code);
-  error.set_error_message(std::move(message));
+  error.set_error_message(message);
 }
 
 // The file, then everything it imports, each once.

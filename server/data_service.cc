@@ -1,0 +1,48 @@
+#include "server/data_service.h"
+
+#include "server/bulk_call.h"
+#include "server/item_traits.h"
+#include "server/unary_call.h"
+
+// The calls delete themselves when gRPC is done with them.
+
+namespace heapsync {
+
+using Bytes = grpc::ByteBuffer;
+
+grpc::ServerUnaryReactor* DataService::TrackEvent(
+    grpc::CallbackServerContext* context, const Bytes* request,
+    Bytes* response) {
+  return new UnaryCall<TrackEventTraits>(engine_, context, request, response);
+}
+
+grpc::ServerUnaryReactor* DataService::UserProperties(
+    grpc::CallbackServerContext* context, const Bytes* request,
+    Bytes* response) {
+  return new UnaryCall<UserPropertiesTraits>(engine_, context, request,
+                                             response);
+}
+
+grpc::ServerUnaryReactor* DataService::AccountProperties(
+    grpc::CallbackServerContext* context, const Bytes* request,
+    Bytes* response) {
+  return new UnaryCall<AccountPropertiesTraits>(engine_, context, request,
+                                                response);
+}
+
+grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkTrackEvents(
+    grpc::CallbackServerContext* context) {
+  return new BulkCall<TrackEventTraits>(engine_, open_streams_, context);
+}
+
+grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkUserProperties(
+    grpc::CallbackServerContext* context) {
+  return new BulkCall<UserPropertiesTraits>(engine_, open_streams_, context);
+}
+
+grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkAccountProperties(
+    grpc::CallbackServerContext* context) {
+  return new BulkCall<AccountPropertiesTraits>(engine_, open_streams_, context);
+}
+
+}  // namespace heapsync

@@ -1,0 +1,76 @@
+#include "server/log.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <string>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
+namespace heapsync {
+namespace {
+
+constexpr size_t kLongestField = 2'048;
+constexpr size_t kLongestLine = 8'192;
+
+std::atomic<LogSeverity> least_severity{LogSeverity::kInfo};
+
+const char* NameOf(LogSeverity severity) {
+  switch (severity) {
+    case LogSeverity::kDebug:
+      return "DEBUG";
+    case LogSeverity::kInfo:
+      return "INFO";
+    case LogSeverity::kWarning:
+      return "WARNING";
+    case LogSeverity::kError:
+      return "ERROR";
+  }
+  return "ERROR";
+}
+
+std::string Dump(const nlohmann::ordered_json& line) {
+  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
+void SetLogSeverity(LogSeverity least) { least_severity = least; }
+
+void Log(LogSeverity severity, absl::string_view message, LogFields fields) {
+  if (severity < least_severity.load(std::memory_order_relaxed)) return;
+  nlohmann::ordered_json line;
+  line["time"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(),
+                                  absl::UTCTimeZone());
+  line["severity"] = NameOf(severity);
+  line["message"] = std::string(message);
+  for (const auto& [key, value] : fields) {
+    nlohmann::json shown = value;
+    if (shown.is_string() &&
+        shown.get_ref<const std::string&>().size() > kLongestField) {
+      shown = shown.get_ref<const std::string&>().substr(0, kLongestField);
+    }
+    line[std::string(key)] = std::move(shown);
+  }
+  std::string text = Dump(line);
+  if (text.size() > kLongestLine) {
+    line = {{"time", line["time"]},
+            {"severity", line["severity"]},
+            {"message", line["message"]},
+            {"cut", true}};
+    text = Dump(line);
+  }
+  text += '\n';
+  // One write for one line, so that lines of several threads do not mix.
+  absl::string_view rest = text;
+  while (!rest.empty()) {
+    const ssize_t written = write(STDERR_FILENO, rest.data(), rest.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;
+    rest.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+}  // namespace heapsync

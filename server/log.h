@@ -1,0 +1,29 @@
+#ifndef HEAPSYNC_SERVER_LOG_H_
+#define HEAPSYNC_SERVER_LOG_H_
+
+#include <initializer_list>
+#include <utility>
+
+#include "absl/strings/string_view.h"
+#include "nlohmann/json.hpp"
+
+namespace heapsync {
+
+enum class LogSeverity { kDebug, kInfo, kWarning, kError };
+
+using LogFields =
+    std::initializer_list<std::pair<absl::string_view, nlohmann::json>>;
+
+// Lines below this are not written. kInfo at first. Any thread.
+void SetLogSeverity(LogSeverity least);
+
+// Writes one line of JSON to standard error:
+// {"time":"…","severity":"INFO","message":…,<fields>}. `message` is a fixed
+// text; what varies stands in `fields`, none of which may carry an identity, a
+// value or a full App ID. A line is cut at 8 KiB. Any thread.
+void Log(LogSeverity severity, absl::string_view message,
+         LogFields fields = {});
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_LOG_H_

@@ -1,0 +1,204 @@
+// heapsync-server: takes items over gRPC, keeps them in the spool and delivers
+// them to Heap.
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "heap_adapter/engine/engine.h"
+#include "heap_adapter/spool/rocksdb_store.h"
+#include "heap_adapter/transport/curl_transport.h"
+#include "server/data_service.h"
+#include "server/flags.h"
+#include "server/log.h"
+#include "server/reflection/reflection_v1.h"
+
+namespace heapsync {
+namespace {
+
+constexpr char kDataService[] = "heapsync.v1.HeapSyncService";
+constexpr char kHealthService[] = "grpc.health.v1.Health";
+constexpr char kReflectionV1Alpha[] =
+    "grpc.reflection.v1alpha.ServerReflection";
+
+// How long open calls may take to end after the drain.
+constexpr auto kCallGrace = std::chrono::seconds(2);
+
+sigset_t StopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+LogSeverity SeverityOf(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return LogSeverity::kDebug;
+    case LogLevel::kInfo:
+      return LogSeverity::kInfo;
+    case LogLevel::kWarning:
+      return LogSeverity::kWarning;
+    case LogLevel::kError:
+      return LogSeverity::kError;
+  }
+  return LogSeverity::kInfo;
+}
+
+int64_t Milliseconds(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration)
+      .count();
+}
+
+void LogAttempt(const AttemptEvent& event) {
+  LogSeverity severity = LogSeverity::kWarning;
+  if (event.verdict.answer_class == AnswerClass::kDelivered) {
+    severity = LogSeverity::kDebug;
+  } else if (event.verdict.answer_class == AnswerClass::kSetup) {
+    severity = LogSeverity::kError;
+  }
+  nlohmann::json next_try;
+  if (event.next_try_in.has_value()) {
+    next_try = Milliseconds(*event.next_try_in);
+  }
+  Log(severity, "attempt ended",
+      {{"destination", event.destination.name},
+       {"type", std::string(Name(event.type))},
+       {"batch", event.batch_id},
+       {"attempt", event.attempt_id},
+       {"tries", event.tries},
+       {"items", event.items},
+       {"class", std::string(Name(event.verdict.answer_class))},
+       {"summary", event.verdict.summary},
+       {"latency_ms", Milliseconds(event.latency)},
+       {"oldest_item_age_ms", Milliseconds(event.oldest_item_age)},
+       {"next_try_in_ms", next_try}});
+}
+
+int Fail(absl::string_view what, const absl::Status& status) {
+  Log(LogSeverity::kError, what, {{"error", std::string(status.message())}});
+  return EXIT_FAILURE;
+}
+
+// Waits for a stop signal, and tells the health service meanwhile how the spool
+// is.
+void ServeUntilSignal(const Engine& engine,
+                      grpc::HealthCheckServiceInterface& health) {
+  const sigset_t signals = StopSignals();
+  const timespec tick{.tv_sec = 0, .tv_nsec = 200'000'000};
+  bool serving = true;
+  while (sigtimedwait(&signals, nullptr, &tick) < 0) {
+    if (serving && !engine.healthy()) {
+      serving = false;
+      health.SetServingStatus(false);
+      Log(LogSeverity::kError,
+          "the spool failed to write; nothing is accepted until a restart");
+    }
+  }
+}
+
+// A second signal means: now.
+void ExitOnSecondSignal() {
+  std::thread([] {
+    const sigset_t signals = StopSignals();
+    int signal = 0;
+    sigwait(&signals, &signal);
+    Log(LogSeverity::kWarning, "second signal: leaving at once");
+    _exit(EXIT_FAILURE);
+  }).detach();
+}
+
+int Serve(const ServerConfig& config) {
+  const std::string spool_path = config.data_dir + "/spool";
+  std::error_code made;
+  std::filesystem::create_directories(config.data_dir, made);
+  if (made) {
+    return Fail("cannot make the data folder",
+                absl::InternalError(config.data_dir + ": " + made.message()));
+  }
+  auto store = OpenRocksDbStore({.path = spool_path});
+  if (!store.ok()) return Fail("cannot open the spool", store.status());
+
+  CurlTransport transport({.user_agent = "heapsync/" HEAPSYNC_VERSION});
+  EngineOptions options{.destinations = config.destinations,
+                        .delivery = {.us_url = config.heap_us_url,
+                                     .eu_url = config.heap_eu_url,
+                                     .max_age = config.max_age},
+                        .spool_path = spool_path};
+  auto engine = Engine::Start(**store, transport, SystemClock(),
+                              std::move(options), LogAttempt);
+  if (!engine.ok()) return Fail("cannot read the spool", engine.status());
+
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  DataService data(**engine);
+  ReflectionV1 reflection({kDataService, kHealthService, kReflectionV1Alpha});
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(config.listen, grpc::InsecureServerCredentials(),
+                           &port);
+  builder.SetMaxReceiveMessageSize(static_cast<int>(config.max_message_bytes));
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.RegisterService(&data);
+  builder.RegisterService(&reflection);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr || port == 0) {
+    return Fail("cannot listen", absl::UnavailableError(config.listen));
+  }
+  grpc::HealthCheckServiceInterface& health = *server->GetHealthCheckService();
+  health.SetServingStatus(kDataService, true);
+  Log(LogSeverity::kInfo, "serving",
+      {{"version", HEAPSYNC_VERSION},
+       {"listen", config.listen},
+       {"port", port},
+       {"destinations", config.destinations.destinations.size()},
+       {"data_dir", config.data_dir}});
+
+  ServeUntilSignal(**engine, health);
+
+  ExitOnSecondSignal();
+  Log(LogSeverity::kInfo, "stopping",
+      {{"drain_timeout_ms", config.drain_timeout.count()}});
+  health.SetServingStatus(false);
+  (*engine)->StopAccepting();
+  data.EndStreams();
+  const bool drained = (*engine)->Drain(config.drain_timeout);
+  server->Shutdown(std::chrono::system_clock::now() + kCallGrace);
+  engine->reset();
+  Log(LogSeverity::kInfo, "stopped", {{"drained", drained}});
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+}  // namespace heapsync
+
+int main(int argc, char** argv) {
+  // Blocked before any thread starts, so that only the waiting ones get them.
+  const sigset_t signals = heapsync::StopSignals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  // What is stored is personal data.
+  umask(0077);
+
+  const auto config = heapsync::LoadServerConfig(argc, argv);
+  if (!config.ok()) {
+    std::fprintf(stderr, "heapsync-server: bad configuration:\n%s\n",
+                 std::string(config.status().message()).c_str());
+    return EXIT_FAILURE;
+  }
+  heapsync::SetLogSeverity(heapsync::SeverityOf(config->log_level));
+  return heapsync::Serve(*config);
+}

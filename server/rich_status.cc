@@ -1,0 +1,134 @@
+#include "server/rich_status.h"
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/error_info.pb.h"
+#include "google/rpc/status.pb.h"
+
+namespace heapsync {
+namespace {
+
+constexpr char kDomain[] = "heapsync";
+constexpr std::chrono::milliseconds kRetryDelay{1'000};
+// gRPC's clients take 8 KiB of metadata by default; the details travel there,
+// in base64, beside the message.
+constexpr size_t kMostDetailBytes = 4'800;
+constexpr size_t kMostMessageBytes = 1'024;
+
+void AddBadRequest(const std::vector<Finding>& violations,
+                   google::rpc::Status& status) {
+  google::rpc::BadRequest bad_request;
+  size_t bytes = status.ByteSizeLong();
+  size_t listed = 0;
+  for (const Finding& violation : violations) {
+    bytes += violation.field.size() + violation.reason.size() +
+             violation.description.size() + 16;
+    if (bytes > kMostDetailBytes) break;
+    auto* entry = bad_request.add_field_violations();
+    entry->set_field(violation.field);
+    entry->set_description(
+        absl::StrCat(violation.reason, ": ", violation.description));
+    ++listed;
+  }
+  if (listed < violations.size()) {
+    auto* entry = bad_request.add_field_violations();
+    entry->set_description(
+        absl::StrCat("MORE_VIOLATIONS: ", violations.size() - listed,
+                     " more; ask with ", "validate_only to see all"));
+  }
+  status.add_details()->PackFrom(bad_request);
+}
+
+}  // namespace
+
+grpc::Status CallError::ToStatus() const {
+  google::rpc::Status status;
+  status.set_code(code);
+  status.set_message(message.substr(0, kMostMessageBytes));
+  google::rpc::ErrorInfo info;
+  info.set_domain(kDomain);
+  info.set_reason(reason);
+  status.add_details()->PackFrom(info);
+  if (retry_delay.has_value()) {
+    google::rpc::RetryInfo retry;
+    retry.mutable_retry_delay()->set_seconds(retry_delay->count() / 1'000);
+    retry.mutable_retry_delay()->set_nanos(
+        static_cast<int32_t>(retry_delay->count() % 1'000 * 1'000'000));
+    status.add_details()->PackFrom(retry);
+  }
+  if (!resource_type.empty()) {
+    google::rpc::ResourceInfo resource;
+    resource.set_resource_type(resource_type);
+    resource.set_resource_name(resource_name);
+    status.add_details()->PackFrom(resource);
+  }
+  if (!violations.empty()) AddBadRequest(violations, status);
+  return grpc::Status(code, status.message(), status.SerializeAsString());
+}
+
+CallError InvalidRequest(std::vector<Finding> violations) {
+  const Finding& first = violations.front();
+  std::string message =
+      absl::StrCat(first.field.empty() ? "the request" : first.field, ": ",
+                   first.description);
+  if (violations.size() > 1) {
+    absl::StrAppend(&message, " (and ", violations.size() - 1, " more)");
+  }
+  return {.code = grpc::StatusCode::INVALID_ARGUMENT,
+          .reason = "INVALID_REQUEST",
+          .message = std::move(message),
+          .violations = std::move(violations)};
+}
+
+CallError UnknownDestination(absl::string_view name) {
+  if (name.empty()) {
+    return InvalidRequest(
+        {{.field = "destination",
+          .reason = "REQUIRED",
+          .description = "this server has several destinations and no default; "
+                         "name one (ListDestinations lists them)"}});
+  }
+  const std::string shown = PrintableKey(name);
+  return {.code = grpc::StatusCode::NOT_FOUND,
+          .reason = "DESTINATION_NOT_FOUND",
+          .message = absl::StrCat("destination \"", shown,
+                                  "\" is not configured on this server"),
+          .violations = {},
+          .resource_type = "destination",
+          .resource_name = shown};
+}
+
+CallError NotStored(const absl::Status& status) {
+  CallError error{.code = grpc::StatusCode::INTERNAL,
+                  .reason = "SPOOL_FAILED",
+                  .message = std::string(status.message()),
+                  .violations = {}};
+  switch (status.code()) {
+    case absl::StatusCode::kResourceExhausted:
+      error.code = grpc::StatusCode::RESOURCE_EXHAUSTED;
+      error.reason = "SPOOL_FULL";
+      error.retry_delay = kRetryDelay;
+      break;
+    case absl::StatusCode::kUnavailable:
+      return ShuttingDown();
+    default:
+      // The server takes nothing more until it is restarted; another may.
+      error.code = grpc::StatusCode::UNAVAILABLE;
+      error.retry_delay = kRetryDelay;
+      break;
+  }
+  return error;
+}
+
+CallError ShuttingDown() {
+  return {.code = grpc::StatusCode::UNAVAILABLE,
+          .reason = "SHUTTING_DOWN",
+          .message = "the server is shutting down",
+          .violations = {},
+          .retry_delay = kRetryDelay};
+}
+
+}  // namespace heapsync

@@ -1,0 +1,194 @@
+#ifndef HEAPSYNC_SERVER_UNARY_CALL_H_
+#define HEAPSYNC_SERVER_UNARY_CALL_H_
+
+#include <google/protobuf/arena.h>
+#include <grpcpp/alarm.h>
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "heap_adapter/engine/engine.h"
+#include "heap_adapter/sync/mutex.h"
+#include "server/call_rules.h"
+#include "server/item_traits.h"
+#include "server/rich_status.h"
+#include "server/wire_message.h"
+
+namespace heapsync {
+
+// Waits for the end of a delivery on behalf of one call, but not past the
+// call's deadline or cancellation: whichever comes first gives the answer,
+// once. Shared by the call, the timer and the engine, since each may be the
+// last to know it.
+class DeliveryWait : public std::enable_shared_from_this<DeliveryWait> {
+ public:
+  // `answer` is called at most once, by the first End(); with nothing if the
+  // call's time is over.
+  using Answer = absl::AnyInvocable<void(std::optional<Settlement>)>;
+  explicit DeliveryWait(Answer answer) : answer_(std::move(answer)) {}
+
+  // Gives the answer without a settlement at `deadline`. Once.
+  void StartTimer(std::chrono::system_clock::time_point deadline) {
+    MutexLock lock(mutex_);
+    if (!answer_) return;
+    alarm_.Set(deadline,
+               [self = shared_from_this()](bool) { self->End(std::nullopt); });
+  }
+
+  void End(std::optional<Settlement> settlement) {
+    Answer answer;
+    {
+      MutexLock lock(mutex_);
+      answer = std::exchange(answer_, nullptr);
+      if (!answer) return;
+      alarm_.Cancel();
+    }
+    answer(settlement);
+  }
+
+ private:
+  grpc::Alarm alarm_;
+  Mutex mutex_;
+  Answer answer_ ABSL_GUARDED_BY(mutex_);
+};
+
+// One call of a unary data RPC. It deletes itself when gRPC is done with it.
+template <typename Traits>
+class UnaryCall final : public grpc::ServerUnaryReactor {
+ public:
+  UnaryCall(Engine& engine, grpc::CallbackServerContext* context,
+            const grpc::ByteBuffer* request, grpc::ByteBuffer* response)
+      : engine_(engine), context_(context), response_(response) {
+    if (std::optional<CallError> error = Begin(*request); error.has_value()) {
+      Finish(error->ToStatus());
+    }
+  }
+
+ private:
+  using Response = typename Traits::UnaryResponse;
+
+  // What stands against the call, or nothing once its answer is on its way.
+  std::optional<CallError> Begin(const grpc::ByteBuffer& bytes) {
+    google::protobuf::Arena arena;
+    auto* request =
+        google::protobuf::Arena::CreateMessage<typename Traits::UnaryRequest>(
+            &arena);
+    std::vector<Finding> violations = ParseWireMessage(bytes, request);
+    if (!violations.empty()) return InvalidRequest(std::move(violations));
+    destination_ = engine_.FindDestination(request->destination());
+    if (destination_ == nullptr) {
+      return UnknownDestination(request->destination());
+    }
+
+    violations = CheckCallFields(*request);
+    ChunkEncoder encoder(destination_->encoding, engine_.clock().Read().wall);
+    KeySource keys(request->request_id());
+    const ItemPath path{.field = Traits::kUnaryField, .index = {}};
+    if (!Traits::HasItem(*request)) {
+      violations.push_back({.field = std::string(Traits::kUnaryField),
+                            .reason = std::string(reason::kRequired),
+                            .description = "must be set, and is not"});
+    } else {
+      const auto& item = Traits::ItemOf(*request);
+      std::string key(Traits::OwnKey(item));
+      if (Traits::kHasKeys && key.empty()) key = std::string(keys.At(0).view());
+      Findings findings = Traits::Add(encoder, item, path, key);
+      answer_.set_idempotency_key(std::move(key));
+      violations.insert(violations.end(),
+                        std::make_move_iterator(findings.violations.begin()),
+                        std::make_move_iterator(findings.violations.end()));
+      for (const Finding& warning : findings.warnings) {
+        FillViolation(warning, answer_.add_warnings());
+      }
+    }
+    if (request->validate_only()) {
+      Preview(violations, encoder.Take());
+      return std::nullopt;
+    }
+    if (!violations.empty()) return InvalidRequest(std::move(violations));
+    return Store(encoder.Take(), request->ack_level());
+  }
+
+  void Preview(const std::vector<Finding>& violations, EncodedChunk chunk) {
+    for (const Finding& violation : violations) {
+      FillViolation(violation, answer_.add_violations());
+    }
+    if (violations.empty()) {
+      answer_.set_preview_json(PreviewOf(*destination_, Traits::kType, chunk));
+    }
+    Answer();
+  }
+
+  std::optional<CallError> Store(EncodedChunk chunk, v1::AckLevel level) {
+    SettledCallback on_settled;
+    if (level == v1::ACK_LEVEL_DELIVERED) {
+      wait_ = std::make_shared<DeliveryWait>(
+          [this](std::optional<Settlement> settlement) { OnEnd(settlement); });
+      on_settled = [wait = wait_](Settlement settlement) {
+        wait->End(settlement);
+      };
+    }
+    const absl::Status status = engine_.Append(
+        *destination_, Traits::kType, std::move(chunk),
+        [this](absl::StatusOr<SeqRange> items) { OnDurable(items); },
+        std::move(on_settled));
+    if (!status.ok()) return NotStored(status);
+    return std::nullopt;
+  }
+
+  void OnDurable(const absl::StatusOr<SeqRange>& items) {
+    if (!items.ok()) return Finish(NotStored(items.status()).ToStatus());
+    answer_.set_receipt(
+        engine_.ReceiptOf(*destination_, Traits::kType, {*items}));
+    answer_.set_ack_level(v1::ACK_LEVEL_DURABLE);
+    if (wait_ == nullptr) return Answer();
+    // The caller learns of the level reached only if the answer comes before it
+    // gives up.
+    constexpr auto kLead = std::chrono::milliseconds(50);
+    const std::shared_ptr<DeliveryWait> wait = wait_;
+    const auto deadline = context_->deadline();
+    if (deadline != std::chrono::system_clock::time_point::max()) {
+      wait->StartTimer(deadline - kLead);
+    }
+    durable_ = true;
+    if (context_->IsCancelled()) wait->End(std::nullopt);
+  }
+
+  void OnEnd(std::optional<Settlement> settlement) {
+    if (settlement.has_value()) {
+      answer_.set_ack_level(v1::ACK_LEVEL_DELIVERED);
+      answer_.set_outcome(settlement->delivered > 0
+                              ? v1::DELIVERY_OUTCOME_DELIVERED
+                              : v1::DELIVERY_OUTCOME_DEAD_LETTERED);
+    }
+    Answer();
+  }
+
+  void Answer() {
+    *response_ = ToByteBuffer(answer_);
+    Finish(grpc::Status::OK);
+  }
+
+  // Ends the wait only: what is not durable yet must first become so, or fail.
+  void OnCancel() override {
+    if (durable_) wait_->End(std::nullopt);
+  }
+
+  void OnDone() override { delete this; }
+
+  Engine& engine_;
+  grpc::CallbackServerContext* const context_;
+  grpc::ByteBuffer* const response_;
+  const Destination* destination_ = nullptr;
+  Response answer_;
+  std::shared_ptr<DeliveryWait> wait_;
+  std::atomic<bool> durable_{false};
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_UNARY_CALL_H_

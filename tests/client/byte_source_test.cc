@@ -1,0 +1,162 @@
+#include "client/cli/byte_source.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include <string>
+#include <thread>
+
+#include "tests/client/temporary_folder.h"
+
+namespace heapsync {
+namespace {
+
+std::string Gzip(absl::string_view text) {
+  z_stream stream{};
+  deflateInit2(&stream, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
+  std::string packed(deflateBound(&stream, text.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  return packed;
+}
+
+std::string Zstd(absl::string_view text) {
+  std::string packed(ZSTD_compressBound(text.size()), '\0');
+  packed.resize(
+      ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 1));
+  return packed;
+}
+
+std::string LongText() {
+  std::string text;
+  for (int i = 0; i < 300'000; ++i) text += std::to_string(i * 7919) + ",";
+  return text;
+}
+
+class ByteSourceTest : public ::testing::Test {
+ protected:
+  // Everything that can be read, then the error if there is one.
+  std::string ReadAll(absl::string_view stored, absl::Status* error = nullptr) {
+    auto source = ByteSource::Open(folder_.Write("input", stored));
+    EXPECT_TRUE(source.ok()) << source.status();
+    std::string all;
+    while (true) {
+      const auto text = source->Read();
+      if (!text.ok()) {
+        EXPECT_NE(error, nullptr) << text.status();
+        if (error != nullptr) *error = text.status();
+        return all;
+      }
+      if (text->empty()) return all;
+      EXPECT_LE(text->size(), 256u * 1024);
+      all.append(text->data(), text->size());
+    }
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(ByteSourceTest, ReadsPlainText) {
+  EXPECT_EQ(ReadAll("a,b\n"), "a,b\n");
+  EXPECT_EQ(ReadAll(LongText()), LongText());
+  EXPECT_EQ(ReadAll(""), "");
+  EXPECT_EQ(ReadAll("\x1F"), "\x1F");
+}
+
+TEST_F(ByteSourceTest, UnpacksGzip) {
+  EXPECT_EQ(ReadAll(Gzip(LongText())), LongText());
+  EXPECT_EQ(ReadAll(Gzip("")), "");
+}
+
+TEST_F(ByteSourceTest, UnpacksZstandard) {
+  EXPECT_EQ(ReadAll(Zstd(LongText())), LongText());
+  EXPECT_EQ(ReadAll(Zstd("")), "");
+}
+
+TEST_F(ByteSourceTest, StreamsOneAfterTheOtherCountAsOne) {
+  EXPECT_EQ(ReadAll(Gzip("a") + Gzip("") + Gzip("b")), "ab");
+  EXPECT_EQ(ReadAll(Zstd("a") + Zstd("b")), "ab");
+}
+
+TEST_F(ByteSourceTest, TextThatPacksExtremelyWellComesInBoundedPieces) {
+  const std::string zeros(64 << 20, 'x');
+  EXPECT_EQ(ReadAll(Zstd(zeros)).size(), zeros.size());
+  EXPECT_EQ(ReadAll(Gzip(zeros)).size(), zeros.size());
+}
+
+TEST_F(ByteSourceTest, CutOffInputIsAnErrorAfterWhatCouldBeRead) {
+  for (std::string packed : {Gzip(LongText()), Zstd(LongText())}) {
+    packed.resize(packed.size() / 2);
+    absl::Status error;
+    EXPECT_FALSE(ReadAll(packed, &error).empty());
+    EXPECT_EQ(error.message(), "the compressed input is cut off");
+  }
+}
+
+TEST_F(ByteSourceTest, DamagedInputIsAnError) {
+  for (std::string packed : {Gzip(LongText()), Zstd(LongText())}) {
+    for (size_t i = packed.size() / 2; i < packed.size() / 2 + 64; ++i) {
+      packed[i] = static_cast<char>(~packed[i]);
+    }
+    absl::Status error;
+    ReadAll(packed, &error);
+    EXPECT_EQ(error.code(), absl::StatusCode::kDataLoss);
+  }
+}
+
+TEST_F(ByteSourceTest, ReadsPipes) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const std::string packed = Gzip(LongText());
+  std::thread writer([&] {
+    for (size_t i = 0; i < packed.size(); i += 1'000) {
+      const std::string piece = packed.substr(i, 1'000);
+      EXPECT_EQ(::write(ends[1], piece.data(), piece.size()),
+                static_cast<ssize_t>(piece.size()));
+    }
+    ::close(ends[1]);
+  });
+  auto source = ByteSource::FromDescriptor(ends[0]);
+  std::string all;
+  while (true) {
+    const auto text = source->Read();
+    ASSERT_TRUE(text.ok());
+    if (text->empty()) break;
+    all.append(text->data(), text->size());
+  }
+  writer.join();
+  EXPECT_EQ(all, LongText());
+  EXPECT_FALSE(source->fingerprint().size.has_value());
+}
+
+TEST_F(ByteSourceTest, FingerprintTellsInputsApart) {
+  const auto print = [&](absl::string_view text) {
+    return ByteSource::Open(folder_.Write("input", text))->fingerprint();
+  };
+  const InputFingerprint first = print("abc");
+  EXPECT_EQ(first.size, 3u);
+  EXPECT_NE(print("abd").head_hash, first.head_hash);
+}
+
+TEST_F(ByteSourceTest, InputsThatCannotBeReadAreNamed) {
+  EXPECT_EQ(ByteSource::Open(folder_.File("none")).status().code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(ByteSource::Open(folder_.File("")).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ByteSource::Open(folder_.Write("u16", absl::string_view("\xFF\xFE"
+                                                                    "a\0",
+                                                                    4)))
+                .status()
+                .code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace heapsync

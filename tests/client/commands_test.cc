@@ -1,0 +1,125 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "nlohmann/json.hpp"
+#include "tests/client/command_runner.h"
+#include "tests/client/fake_heapsync.h"
+
+namespace heapsync {
+namespace {
+
+using ::testing::HasSubstr;
+
+class CommandsTest : public ::testing::Test {
+ protected:
+  CommandResult Run(std::vector<std::string> arguments) {
+    arguments.push_back("--server=" + server_.address());
+    return RunCommand(arguments);
+  }
+
+  FakeHeapSync server_;
+};
+
+TEST_F(CommandsTest, TrackSendsOneEvent) {
+  const CommandResult result =
+      Run({"track", "--identity=a@b.c", "--event=Buy",
+           "--timestamp=2024-01-15 10:30:00", "--property=currency=USD",
+           "--property", "note=a=b", "--property_json={\"amount\":49.99}"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("accepted, on the server's disk"));
+  EXPECT_THAT(result.out, HasSubstr("receipt: receipt-1"));
+  const std::vector<v1::TrackEvent> events = server_.events();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].timestamp().seconds(), 1705314600);
+  const auto& properties = events[0].properties().fields();
+  EXPECT_EQ(properties.at("currency").string_value(), "USD");
+  EXPECT_EQ(properties.at("note").string_value(), "a=b");
+  EXPECT_EQ(properties.at("amount").number_value(), 49.99);
+}
+
+TEST_F(CommandsTest, UserAndAccountSendTheirs) {
+  EXPECT_EQ(Run({"user", "--identity=u", "--email=a@b.c"}).exit_code, 0);
+  EXPECT_EQ(Run({"account", "--account_id=acme"}).exit_code, 0);
+  EXPECT_THAT(server_.StoredNames(),
+              ::testing::UnorderedElementsAre("u", "acme"));
+}
+
+TEST_F(CommandsTest, JsonAnswersAreTheMessage) {
+  const CommandResult result =
+      Run({"track", "--identity=a", "--event=e", "--request_id=r", "--json"});
+  EXPECT_EQ(nlohmann::json::parse(result.out).at("idempotency_key"), "r");
+}
+
+TEST_F(CommandsTest, ValidateOnlyShowsTheBody) {
+  EXPECT_EQ(Run({"track", "--identity=a", "--event=e", "--validate_only"}).out,
+            "{\"events\":[]}\n");
+}
+
+TEST_F(CommandsTest, ErrorsListEveryViolation) {
+  const auto refuse = [&] {
+    server_.AddUnaryFault(RichStatus(
+        grpc::StatusCode::INVALID_ARGUMENT, "INVALID_REQUEST", std::nullopt,
+        {{"event.identity", "REQUIRED: must be set"},
+         {"event.event", "TOO_LONG: at most 1,024 characters"}}));
+  };
+  refuse();
+  const CommandResult text = Run({"track"});
+  EXPECT_EQ(text.exit_code, 1);
+  EXPECT_EQ(text.err,
+            "heapsync: refused (INVALID_ARGUMENT, INVALID_REQUEST)\n"
+            "  event.identity: REQUIRED: must be set\n"
+            "  event.event: TOO_LONG: at most 1,024 characters\n");
+  refuse();
+  const auto json = nlohmann::json::parse(Run({"track", "--json"}).err);
+  EXPECT_EQ(json.at("error").at("reason"), "INVALID_REQUEST");
+  EXPECT_EQ(json.at("error").at("violations").size(), 2u);
+}
+
+TEST_F(CommandsTest, HealthIsTheExitCode) {
+  EXPECT_EQ(Run({"health"}).exit_code, 0);
+  EXPECT_EQ(Run({"health", "--service=heapsync.v1.HeapSyncService"}).exit_code,
+            0);
+  EXPECT_EQ(Run({"health", "--service=none"}).exit_code, 1);
+  server_.Stop();
+  EXPECT_EQ(Run({"health", "--timeout=2s"}).exit_code, 1);
+}
+
+TEST_F(CommandsTest, TheServerCanComeFromTheEnvironment) {
+  ::setenv("HEAPSYNC_SERVER", server_.address().c_str(), 1);
+  const int exit_code = RunCommand({"health"}).exit_code;
+  ::unsetenv("HEAPSYNC_SERVER");
+  EXPECT_EQ(exit_code, 0);
+}
+
+TEST_F(CommandsTest, WrongFlagsAreUsageErrors) {
+  const std::vector<std::vector<std::string>> wrong = {
+      {"track", "--timestamp=soon"},
+      {"track", "--property=novalue"},
+      {"track", "--property_json=[1]"},
+      {"track", "--ack=maybe"},
+      {"track", "--timeout=never"},
+      {"track", "--unknown"},
+      {"import", "-"},
+      {"import", "--type=event", "-"},
+      {"import", "--type=track", "--map=identity", "-"},
+      {"import", "--type=track", "--set=event=a", "--set=event=b", "-"},
+      {"import", "--type=track", "--typed", "--strings", "-"},
+      {"import", "--type=track", "--delimiter=ab", "-"},
+      {"nothing"}};
+  for (const auto& arguments : wrong) {
+    EXPECT_EQ(Run(arguments).exit_code, 2) << arguments.back();
+  }
+  EXPECT_EQ(RunCommand({}).exit_code, 2);
+}
+
+TEST_F(CommandsTest, HelpAndVersionAreNoErrors) {
+  EXPECT_EQ(RunCommand({"--help"}).exit_code, 0);
+  EXPECT_EQ(RunCommand({"import", "--help"}).exit_code, 0);
+  EXPECT_THAT(RunCommand({"--version"}).out, HasSubstr("heapsync 0."));
+}
+
+}  // namespace
+}  // namespace heapsync

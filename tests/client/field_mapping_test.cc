@@ -1,0 +1,194 @@
+#include "client/cli/field_mapping.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/util/json_util.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace heapsync {
+namespace {
+
+using ::testing::HasSubstr;
+
+template <typename Item>
+std::string Json(MappedRow row) {
+  if (!row.violations.empty()) {
+    return row.violations[0].field + " " + row.violations[0].reason;
+  }
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  std::string text;
+  const Item item = ToItem<Item>(std::move(row));
+  EXPECT_TRUE(
+      google::protobuf::util::MessageToJsonString(item, &text, options).ok());
+  return text;
+}
+
+std::string Csv(MappingOptions options, std::vector<absl::string_view> header,
+                std::vector<absl::string_view> cells) {
+  const ItemType type = options.type;
+  const auto mapping = FieldMapping::ForCsv(std::move(options), header);
+  if (!mapping.ok()) return std::string(mapping.status().message());
+  MappedRow row = mapping->FromCells(cells);
+  switch (type) {
+    case ItemType::kTrack:
+      return Json<v1::TrackEvent>(std::move(row));
+    case ItemType::kUser:
+      return Json<v1::UserProperties>(std::move(row));
+    case ItemType::kAccount:
+      return Json<v1::AccountProperties>(std::move(row));
+  }
+  return "";
+}
+
+std::string Ndjson(MappingOptions options, absl::string_view row) {
+  const auto mapping = FieldMapping::ForNdjson(std::move(options));
+  if (!mapping.ok()) return std::string(mapping.status().message());
+  return Json<v1::TrackEvent>(mapping->FromJson(*ParseJsonObject(row)));
+}
+
+TEST(FieldMappingTest, DefaultFieldsOfTrackNeedNoMapping) {
+  EXPECT_EQ(
+      Csv({}, {"identity", "event", "timestamp", "properties"},
+          {"a@b.c", "Buy", "2024-01-15T10:30:00Z", R"({"amount":49.99})"}),
+      R"({"identity":"a@b.c","event":"Buy","timestamp":"2024-01-15T10:30:00Z","properties":{"amount":49.99}})");
+}
+
+TEST(FieldMappingTest, DefaultFieldsOfUserNeedNoMapping) {
+  EXPECT_EQ(Csv({.type = ItemType::kUser}, {"identity", "email", "properties"},
+                {"u1", "a@b.c", R"({"plan":"Pro"})"}),
+            R"({"identity":"u1","email":"a@b.c","properties":{"plan":"Pro"}})");
+}
+
+TEST(FieldMappingTest, DefaultFieldsOfAccountNeedNoMapping) {
+  EXPECT_EQ(Csv({.type = ItemType::kAccount}, {"account_id", "properties"},
+                {"acme", R"({"arr":150000})"}),
+            R"({"account_id":"acme","properties":{"arr":150000}})");
+}
+
+TEST(FieldMappingTest, MappedColumnsFillFieldsAndTheRestBecomesProperties) {
+  EXPECT_EQ(Csv({.columns = {{"identity", "mail"}, {"event", "what"}}},
+                {"mail", "what", "amount"}, {"a", "Buy", "7"}),
+            R"({"identity":"a","event":"Buy","properties":{"amount":7}})");
+}
+
+TEST(FieldMappingTest, OneColumnCanFillTwoFields) {
+  EXPECT_EQ(Csv({.type = ItemType::kUser, .columns = {{"identity", "email"}}},
+                {"email"}, {"a@b.c"}),
+            R"({"identity":"a@b.c","email":"a@b.c"})");
+}
+
+TEST(FieldMappingTest, ChosenColumnsAreTheOnlyProperties) {
+  EXPECT_EQ(Csv({.properties = {{"b"}}}, {"identity", "event", "a", "b"},
+                {"i", "e", "1", "2"}),
+            R"({"identity":"i","event":"e","properties":{"b":2}})");
+}
+
+TEST(FieldMappingTest, PropertiesCanBeRenamed) {
+  EXPECT_EQ(Csv({.columns = {{"properties.plan", "plan_name"}}},
+                {"identity", "event", "plan_name"}, {"i", "e", "Pro"}),
+            R"({"identity":"i","event":"e","properties":{"plan":"Pro"}})");
+}
+
+TEST(FieldMappingTest, FixedValuesBeatColumns) {
+  EXPECT_EQ(
+      Csv({.fixed = {{"event", "Imported"}, {"properties.source", "w"}}},
+          {"identity", "source"}, {"i", "x"}),
+      R"({"identity":"i","event":"Imported","properties":{"source":"w"}})");
+  EXPECT_EQ(Csv({.fixed = {{"event", "Imported"}, {"properties.a", "1"}}},
+                {"identity", "properties"}, {"i", R"({"a":2})"}),
+            R"({"identity":"i","event":"Imported","properties":{"a":1}})");
+}
+
+TEST(FieldMappingTest, EmptyCellsAreLeftOut) {
+  EXPECT_EQ(Csv({}, {"identity", "event", "timestamp", "properties", "a"},
+                {"i", "e", "", "", ""}),
+            R"({"identity":"i","event":"e"})");
+}
+
+TEST(FieldMappingTest, AColumnBeatsAKeyOfTheProperties) {
+  EXPECT_EQ(Csv({}, {"a", "identity", "event", "properties"},
+                {"1", "i", "e", R"({"a":2,"b":3})"}),
+            R"({"identity":"i","event":"e","properties":{"a":1,"b":3}})");
+}
+
+TEST(FieldMappingTest, StringsModeKeepsCellsAsText) {
+  EXPECT_EQ(Csv({.typing = ValueTyping::kStrings}, {"identity", "event", "a"},
+                {"i", "e", "1"}),
+            R"({"identity":"i","event":"e","properties":{"a":"1"}})");
+}
+
+TEST(FieldMappingTest, NamelessColumnsAreIgnored) {
+  EXPECT_EQ(Csv({}, {"identity", "event", "", ""}, {"i", "e", "x", "y"}),
+            R"({"identity":"i","event":"e"})");
+}
+
+TEST(FieldMappingTest, RowsThatCannotBecomeItemsSayWhy) {
+  EXPECT_EQ(Csv({}, {"identity", "event"}, {"i"}), " WRONG_CELL_COUNT");
+  EXPECT_EQ(Csv({}, {"identity", "event", "timestamp"}, {"i", "e", "soon"}),
+            "timestamp INVALID_TIMESTAMP");
+  EXPECT_EQ(Csv({}, {"identity", "event", "properties"}, {"i", "e", "{"}),
+            "properties INVALID_JSON");
+}
+
+TEST(FieldMappingTest, AllFaultsOfARowAreFound) {
+  const std::vector<absl::string_view> header = {"identity", "event",
+                                                 "timestamp", "properties"};
+  const auto mapping = FieldMapping::ForCsv({}, header);
+  const std::vector<absl::string_view> cells = {"i", "e", "soon", "["};
+  EXPECT_EQ(mapping->FromCells(cells).violations.size(), 2u);
+}
+
+TEST(FieldMappingTest, OptionsThatDoNotFitTheHeaderAreAllNamed) {
+  const std::string problems =
+      Csv({.columns = {{"identity", "nobody"}, {"evnt", "event"}},
+           .properties = {{"nothing"}},
+           .fixed = {{"timestamp", "soon"}}},
+          {"event", "x", "x"}, {});
+  EXPECT_THAT(problems, HasSubstr("no column is named \"nobody\""));
+  EXPECT_THAT(problems, HasSubstr("\"evnt\" is no field of --type=track"));
+  EXPECT_THAT(problems, HasSubstr("no column is named \"nothing\""));
+  EXPECT_THAT(problems, HasSubstr("fixed value of \"timestamp\""));
+  EXPECT_THAT(problems, HasSubstr("two columns are named \"x\""));
+  EXPECT_THAT(problems, HasSubstr("nothing fills identity"));
+}
+
+TEST(FieldMappingTest, AFieldHasAColumnOrAFixedValueNotBoth) {
+  EXPECT_THAT(Csv({.columns = {{"event", "e"}}, .fixed = {{"event", "x"}}},
+                  {"identity", "e"}, {"i", "e"}),
+              HasSubstr("both a column and a fixed value"));
+}
+
+TEST(FieldMappingTest, NdjsonKeepsListsObjectsAndTypes) {
+  EXPECT_EQ(
+      Ndjson({}, R"({"identity":"i","event":"e","a.b":1,"l":["x",2],"n":null,
+                     "o":{"k":true},"properties":{"p":"1"}})"),
+      R"({"identity":"i","event":"e","properties":{"a.b":1,"l":["x",2],"o":{"k":true},"p":"1"}})");
+}
+
+TEST(FieldMappingTest, NdjsonColumnsCanBePaths) {
+  EXPECT_EQ(
+      Ndjson({.columns = {{"identity", "user.mail"}},
+              .properties = {{"user.plan", "a.b"}}},
+             R"({"user":{"mail":"i","plan":"Pro"},"event":"e","a.b":2})"),
+      R"({"identity":"i","event":"e","properties":{"a.b":2,"user.plan":"Pro"}})");
+}
+
+TEST(FieldMappingTest, NdjsonNumbersFillTextFieldsAndTimes) {
+  EXPECT_EQ(
+      Ndjson({}, R"({"user_id":12345,"event":"e","timestamp":1705314600123})"),
+      R"({"user_id":"12345","event":"e","timestamp":"2024-01-15T10:30:00.123Z"})");
+  EXPECT_EQ(Ndjson({}, R"({"identity":"i","timestamp":1705314600.5})"),
+            R"({"identity":"i","timestamp":"2024-01-15T10:30:00.500Z"})");
+}
+
+TEST(FieldMappingTest, NdjsonFieldsOfAWrongTypeAreNamed) {
+  EXPECT_EQ(Ndjson({}, R"({"identity":["i"]})"), "identity WRONG_TYPE");
+  EXPECT_EQ(Ndjson({}, R"({"identity":true})"), "identity WRONG_TYPE");
+  EXPECT_EQ(Ndjson({}, R"({"properties":[]})"), "properties WRONG_TYPE");
+}
+
+}  // namespace
+}  // namespace heapsync

@@ -1,0 +1,91 @@
+#include "client/cli/import_state.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/client/temporary_folder.h"
+
+namespace heapsync {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+ImportState Example() {
+  ImportState state;
+  state.request_id = "r-1";
+  state.input = {.head_hash = 0xFFFFFFFFFFFFFFFF, .size = 10, .modified_ns = 7};
+  state.options = {{"type", "track"}, {"map", "identity=mail"}};
+  state.rows_done = 5;
+  state.next_index = 4;
+  state.rejected_rows = 1;
+  state.rejects_bytes = 99;
+  return state;
+}
+
+TEST(ImportStateTest, WhatIsWrittenIsRead) {
+  const TemporaryFolder folder;
+  const std::string path = folder.File("state");
+  ASSERT_TRUE(WriteImportState(path, Example()).ok());
+  EXPECT_EQ(**ReadImportState(path), Example());
+}
+
+TEST(ImportStateTest, ReplacingLeavesNothingElseBehind) {
+  const TemporaryFolder folder;
+  const std::string path = folder.File("state");
+  ImportState state = Example();
+  ASSERT_TRUE(WriteImportState(path, state).ok());
+  state.rows_done = 6;
+  ASSERT_TRUE(WriteImportState(path, state).ok());
+  EXPECT_EQ((**ReadImportState(path)).rows_done, 6u);
+  EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
+}
+
+TEST(ImportStateTest, IsReadableByItsOwnerOnly) {
+  const TemporaryFolder folder;
+  const std::string path = folder.File("state");
+  ASSERT_TRUE(WriteImportState(path, Example()).ok());
+  EXPECT_EQ(
+      std::filesystem::status(path).permissions(),
+      std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+}
+
+TEST(ImportStateTest, AMissingFileIsNoState) {
+  const TemporaryFolder folder;
+  const auto state = ReadImportState(folder.File("none"));
+  ASSERT_TRUE(state.ok());
+  EXPECT_FALSE(state->has_value());
+}
+
+TEST(ImportStateTest, AnyOtherFileIsAnErrorThatDoesNotQuoteIt) {
+  const TemporaryFolder folder;
+  for (const char* text :
+       {"", "secret", "{}", "[1]", R"({"heapsync_import_state":2})",
+        R"({"heapsync_import_state":1,"request_id":1})"}) {
+    const auto state = ReadImportState(folder.Write("state", text));
+    EXPECT_EQ(state.status().code(), absl::StatusCode::kDataLoss) << text;
+    EXPECT_THAT(std::string(state.status().message()),
+                Not(HasSubstr("secret")));
+  }
+}
+
+TEST(ImportStateTest, RemovingTwiceIsFine) {
+  const TemporaryFolder folder;
+  const std::string path = folder.Write("state", "");
+  EXPECT_TRUE(RemoveImportState(path).ok());
+  EXPECT_TRUE(RemoveImportState(path).ok());
+}
+
+TEST(ImportStateTest, AChangedJobIsNamed) {
+  EXPECT_TRUE(CheckSameJob(Example(), Example()).ok());
+  ImportState other = Example();
+  other.input.size = 11;
+  other.options["map"] = "identity=id";
+  const std::string message(CheckSameJob(Example(), other).message());
+  EXPECT_THAT(message, HasSubstr("the input is another file"));
+  EXPECT_THAT(message, HasSubstr("--map is not as it was"));
+  EXPECT_THAT(message, Not(HasSubstr("--type")));
+}
+
+}  // namespace
+}  // namespace heapsync

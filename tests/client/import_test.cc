@@ -1,0 +1,332 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <atomic>
+#include <filesystem>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "client/cli/import_job.h"
+#include "nlohmann/json.hpp"
+#include "tests/client/command_runner.h"
+#include "tests/client/fake_heapsync.h"
+#include "tests/client/temporary_folder.h"
+
+namespace heapsync {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class ImportTest : public ::testing::Test {
+ protected:
+  CommandResult Import(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "import");
+    arguments.push_back("--server=" + server_.address());
+    return RunCommand(arguments);
+  }
+
+  std::vector<nlohmann::json> Rejects() const {
+    std::vector<nlohmann::json> rows;
+    const std::string text = TemporaryFolder::Read(folder_.File("rejects"));
+    for (absl::string_view line :
+         absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+      rows.push_back(nlohmann::json::parse(line));
+    }
+    return rows;
+  }
+
+  // Rows u0, u1, … of which every tenth has a bad time and every tenth is
+  // refused by the server.
+  std::string WriteRows(int count) {
+    server_.Reject(
+        [](const std::string& name) { return absl::EndsWith(name, "7"); });
+    std::string text = "identity,event,timestamp\n";
+    for (int i = 0; i < count; ++i) {
+      absl::StrAppend(&text, "u", i, ",e,", i % 10 == 3 ? "soon" : "", "\n");
+    }
+    return folder_.Write("rows.csv", text);
+  }
+
+  // Each good row of WriteRows() exactly once, each bad one refused once, in
+  // order.
+  void ExpectRowsOnce(int count) {
+    std::vector<std::string> stored, refused;
+    for (int i = 0; i < count; ++i) {
+      (i % 10 == 3 || i % 10 == 7 ? refused : stored)
+          .push_back(absl::StrCat("u", i));
+    }
+    EXPECT_EQ(server_.StoredNames(), stored);
+    std::vector<std::string> raw;
+    for (const auto& row : Rejects()) {
+      const std::string text = row.at("raw");
+      raw.push_back(text.substr(0, text.find(',')));
+      EXPECT_EQ(raw.back(), absl::StrCat("u", row.at("row").get<int>() - 1));
+    }
+    EXPECT_EQ(raw, refused);
+  }
+
+  FakeHeapSync server_;
+  TemporaryFolder folder_;
+};
+
+TEST_F(ImportTest, SendsEveryRowOfACsvFile) {
+  const CommandResult result =
+      Import({"--type=track", folder_.Write("a.csv",
+                                            "identity,event,amount\n"
+                                            "a,Buy,49.99\n"
+                                            "b,Sell,\n")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "2 rows: 2 accepted, 0 rejected\n");
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("a", "b"));
+  EXPECT_EQ(
+      server_.events()[0].properties().fields().at("amount").number_value(),
+      49.99);
+  EXPECT_EQ(server_.events()[1].properties().fields_size(), 0);
+}
+
+TEST_F(ImportTest, MapsColumns) {
+  const CommandResult result = Import(
+      {"--type=track", "--map=identity=mail,timestamp=at", "--set=event=In, x",
+       "--properties=plan", "--strings",
+       folder_.Write("a.csv", "mail,at,plan,other\na,1705314600,7,8\n")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const v1::TrackEvent event = server_.events().at(0);
+  EXPECT_EQ(event.event(), "In, x");
+  EXPECT_EQ(event.timestamp().seconds(), 1705314600);
+  EXPECT_EQ(event.properties().fields_size(), 1);
+  EXPECT_EQ(event.properties().fields().at("plan").string_value(), "7");
+}
+
+TEST_F(ImportTest, SendsNdjsonOfUsersAndAccounts) {
+  EXPECT_EQ(Import({"--type=user", folder_.Write("u", R"({"identity":"u"})"
+                                                      "\n")})
+                .exit_code,
+            0);
+  EXPECT_EQ(
+      Import({"--type=account", folder_.Write("a", R"({"account_id":"acme"})"
+                                                   "\n")})
+          .exit_code,
+      0);
+  EXPECT_THAT(server_.StoredNames(),
+              ::testing::UnorderedElementsAre("u", "acme"));
+}
+
+TEST_F(ImportTest, BadRowsAreSetAsideWithTheirReasonsAndTheRestGoesOn) {
+  const CommandResult result = Import(
+      {"--type=track", "--rejects=" + folder_.File("rejects"),
+       "--max_row_bytes=60",
+       folder_.Write("a.csv",
+                     "identity,event,timestamp\n"
+                     "a,e,\n"
+                     "b,e\n"
+                     "c,e,soon\n"
+                     "d,5\" e,\n"
+                     "\"two\nlines\",e,\n"
+                     "f\xFF,e,\n"
+                     "g,eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
+                     "eeeeeeeeeeee,\n"
+                     "h,e,\n")});
+  EXPECT_EQ(result.exit_code, 3) << result.err;
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("a", "two\nlines", "h"));
+  std::vector<std::string> found;
+  for (const auto& row : Rejects()) {
+    found.push_back(absl::StrCat(
+        row.at("row").get<int>(), "/", row.at("line").get<int>(), " ",
+        row.at("violations").at(0).at("reason").get<std::string>()));
+  }
+  EXPECT_THAT(found, ElementsAre("2/3 WRONG_CELL_COUNT",
+                                 "3/4 INVALID_TIMESTAMP", "4/5 BAD_QUOTING",
+                                 "6/8 INVALID_UTF8", "7/9 ROW_TOO_LONG"));
+  EXPECT_EQ(Rejects()[1].at("raw"), "c,e,soon");
+  EXPECT_THAT(result.out, HasSubstr("8 rows: 3 accepted, 5 rejected"));
+  EXPECT_THAT(result.out,
+              HasSubstr("row 3 (line 4): timestamp: INVALID_TIMESTAMP: "));
+  EXPECT_THAT(result.out + result.err, Not(HasSubstr("soon")));
+}
+
+TEST_F(ImportTest, RowsThatTheServerRefusesAreSetAsideInOrder) {
+  const CommandResult result =
+      Import({"--type=track", "--rejects=" + folder_.File("rejects"),
+              WriteRows(2'000)});
+  EXPECT_EQ(result.exit_code, 3) << result.err;
+  ExpectRowsOnce(2'000);
+  EXPECT_EQ(Rejects()[1].at("violations").at(0).dump(),
+            R"({"description":"too long","field":"properties.plan",)"
+            R"("reason":"VALUE_TOO_LONG"})");
+}
+
+TEST_F(ImportTest, OptionsThatDoNotFitTheInputAreUsageErrors) {
+  const std::string path = folder_.Write("a.csv", "mail,event\na,e\n");
+  const CommandResult result = Import({"--type=track", path});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("nothing fills identity"));
+  EXPECT_FALSE(std::filesystem::exists(path + ".heapsync-state"));
+  EXPECT_EQ(Import({"--type=track", folder_.Write("empty.csv", "")}).exit_code,
+            2);
+}
+
+TEST_F(ImportTest, AMissingFileIsAFailure) {
+  EXPECT_EQ(Import({"--type=track", folder_.File("none")}).exit_code, 1);
+}
+
+TEST_F(ImportTest, JsonSummaryHasTheCounts) {
+  const CommandResult result = Import(
+      {"--type=user", "--json", folder_.Write("a.csv", "identity\na\n")});
+  const auto summary = nlohmann::json::parse(result.out);
+  EXPECT_EQ(summary.at("rows"), 1);
+  EXPECT_EQ(summary.at("accepted"), 1);
+  EXPECT_EQ(summary.at("complete"), true);
+}
+
+TEST_F(ImportTest, AFinishedImportLeavesNoState) {
+  const std::string path = folder_.Write("a.csv", "identity\na\n");
+  EXPECT_EQ(Import({"--type=user", path}).exit_code, 0);
+  EXPECT_FALSE(std::filesystem::exists(path + ".heapsync-state"));
+}
+
+TEST_F(ImportTest, BrokenConnectionsDoNotShow) {
+  for (int i = 0; i < 5; ++i) {
+    server_.AddStreamFault({.refuse = {}, .break_after_messages = 1 + i});
+  }
+  EXPECT_EQ(Import({"--type=track", "--rejects=" + folder_.File("rejects"),
+                    WriteRows(5'000)})
+                .exit_code,
+            3);
+  ExpectRowsOnce(5'000);
+}
+
+TEST_F(ImportTest, AfterAFailureResumeGoesOnWhereItStopped) {
+  const std::string path = WriteRows(5'000);
+  const std::string rejects = "--rejects=" + folder_.File("rejects");
+  server_.AddStreamFault({.refuse = {}, .break_after_messages = 3});
+  server_.AddStreamFault(
+      {.refuse = grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "no")});
+  const CommandResult failed = Import({"--type=track", rejects, path});
+  EXPECT_EQ(failed.exit_code, 1);
+  EXPECT_THAT(failed.err, HasSubstr("with --resume goes on after row"));
+  const CommandResult resumed =
+      Import({"--type=track", rejects, "--resume", path});
+  EXPECT_EQ(resumed.exit_code, 3) << resumed.err;
+  EXPECT_THAT(resumed.out, HasSubstr("5,000 rows: 4,000 accepted"));
+  server_.OnlyRequestId();
+  ExpectRowsOnce(5'000);
+  EXPECT_FALSE(std::filesystem::exists(path + ".heapsync-state"));
+}
+
+TEST_F(ImportTest, AnInterruptedImportIsNotBegunAnewByMistake) {
+  const std::string path = folder_.Write("a.csv", "identity\na\n");
+  server_.AddStreamFault(
+      {.refuse = grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "no")});
+  EXPECT_EQ(Import({"--type=user", path}).exit_code, 1);
+  const CommandResult again = Import({"--type=user", path});
+  EXPECT_EQ(again.exit_code, 1);
+  EXPECT_THAT(again.err, HasSubstr("--resume"));
+  EXPECT_EQ(Import({"--type=user", "--restart", path}).exit_code, 0);
+}
+
+TEST_F(ImportTest, ResumeRefusesAnotherMappingOrInput) {
+  const std::string path = folder_.Write("a.csv", "identity\na\n");
+  server_.AddStreamFault(
+      {.refuse = grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "no")});
+  EXPECT_EQ(Import({"--type=user", path}).exit_code, 1);
+  const CommandResult mapped =
+      Import({"--type=user", "--resume", "--strings", path});
+  EXPECT_EQ(mapped.exit_code, 1);
+  EXPECT_THAT(mapped.err, HasSubstr("--typed is not as it was"));
+  folder_.Write("a.csv", "identity\nb\n");
+  const CommandResult changed = Import({"--type=user", "--resume", path});
+  EXPECT_EQ(changed.exit_code, 1);
+  EXPECT_THAT(changed.err, HasSubstr("the input is another file"));
+}
+
+TEST_F(ImportTest, ResumeWithoutAStateBeginsAtTheBeginning) {
+  EXPECT_EQ(Import({"--type=user", "--resume",
+                    folder_.Write("a.csv", "identity\na\n")})
+                .exit_code,
+            0);
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("a"));
+}
+
+TEST_F(ImportTest, AJobStoppedAnywhereGoesOnWithoutLossOrDoubles) {
+  const std::string path = WriteRows(3'000);
+  ImportOptions options;
+  options.input = path;
+  options.rejects_path = folder_.File("rejects");
+  options.checkpoint_interval = std::chrono::milliseconds(0);
+  options.start = ImportOptions::Start::kResume;
+  options.stream.max_chunk_items = 50;
+  // Few under way, so that the job is in the middle when it is stopped.
+  options.stream.max_unacknowledged_items = 150;
+  const Client client({.server = server_.address()});
+  std::ostringstream ignored;
+  std::atomic<bool> stop = false;
+  uint64_t stop_at = 300;
+  server_.OnMessage([&](uint64_t stored) {
+    if (stored >= stop_at) stop = true;
+  });
+  int stopped = 0;
+  while (true) {
+    stop = false;
+    auto job = ImportJob::Prepare(options);
+    ASSERT_TRUE(job.ok()) << job.status();
+    ProgressWriter progress(ProgressStyle::kNone, ignored, 80);
+    const absl::Status status = (*job)->Run(client, progress, stop);
+    if (status.ok()) break;
+    ASSERT_EQ(status.code(), absl::StatusCode::kCancelled);
+    ++stopped;
+    stop_at += 300;
+  }
+  EXPECT_GE(stopped, 2);
+  server_.OnlyRequestId();
+  ExpectRowsOnce(3'000);
+}
+
+TEST_F(ImportTest, AKilledProcessGoesOnWithoutLossOrDoubles) {
+  const std::string path = WriteRows(20'000);
+  const std::string rejects = "--rejects=" + folder_.File("rejects");
+  const std::string server = "--server=" + server_.address();
+  std::vector<std::string> arguments = {
+      HEAPSYNC_COMMAND, "import",   "--type=track",    rejects,
+      server,           "--resume", "--progress=none", path};
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  std::atomic<pid_t> process = 0;
+  std::atomic<uint64_t> kill_at = 2'000;
+  server_.OnMessage([&](uint64_t stored) {
+    const pid_t target = process;
+    if (target > 0 && stored >= kill_at) ::kill(target, SIGKILL);
+  });
+  int killed = 0;
+  while (true) {
+    pid_t pid = 0;
+    ASSERT_EQ(
+        ::posix_spawn(&pid, argv[0], nullptr, nullptr, argv.data(), environ),
+        0);
+    process = pid;
+    int outcome = 0;
+    ASSERT_EQ(::waitpid(pid, &outcome, 0), pid);
+    process = 0;
+    if (!WIFSIGNALED(outcome)) {
+      EXPECT_EQ(WEXITSTATUS(outcome), 3);
+      break;
+    }
+    ++killed;
+    kill_at = kill_at + 5'000;
+  }
+  EXPECT_GE(killed, 1);
+  server_.OnlyRequestId();
+  ExpectRowsOnce(20'000);
+}
+
+}  // namespace
+}  // namespace heapsync

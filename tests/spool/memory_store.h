@@ -1,0 +1,106 @@
+#ifndef HEAPSYNC_TESTS_SPOOL_MEMORY_STORE_H_
+#define HEAPSYNC_TESTS_SPOOL_MEMORY_STORE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "heap_adapter/spool/store.h"
+#include "heap_adapter/sync/mutex.h"
+
+namespace heapsync {
+
+// What became of a write that storage reported as failed. Both happen: the
+// bytes of a failed sync may have reached the disk or not.
+enum class FailedWrite { kLost, kHappened };
+
+// A Store in memory that crashes like one with a write-ahead log: what is lost
+// is always the newest writes. All methods may be called from any thread.
+class MemoryStore final : public Store {
+ public:
+  // Cursors must be gone before the store is.
+  MemoryStore() = default;
+
+  absl::Status Write(const StoreBatch& batch, Durability durability) override
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<std::optional<std::string>> Get(
+      absl::string_view key) const override ABSL_LOCKS_EXCLUDED(mutex_);
+  std::unique_ptr<StoreCursor> Scan(absl::string_view begin,
+                                    absl::string_view end) const override;
+  absl::StatusOr<std::optional<std::pair<std::string, std::string>>> Last(
+      absl::string_view begin, absl::string_view end) const override
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The process ended: every write that returned OK is still there.
+  // REQUIRES for both crashes: no cursor is open. Both end the failing of
+  // writes.
+  void CrashProcess() ABSL_LOCKS_EXCLUDED(mutex_);
+  // The machine ended: of the writes after the last synced one, only the first
+  // `keep_unsynced` are still there.
+  void CrashMachine(uint64_t keep_unsynced) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The next `after_n_writes` writes succeed; all later ones give `status`.
+  // With an OK status writes succeed again.
+  void FailWrites(absl::Status status, uint64_t after_n_writes,
+                  FailedWrite fate = FailedWrite::kLost)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Successful writes so far; how many of them were synced; how many would be
+  // lost if the machine ended now; and how many were tried and failed.
+  uint64_t writes() const ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t syncs() const ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t unsynced_writes() const ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t failed_writes() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Entries that a read sees now.
+  size_t entries() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  friend class MemoryCursor;
+
+  // A key's value since some version; the newest stands last. Older ones are
+  // kept only as long as a cursor may ask for them.
+  struct Version {
+    uint64_t since = 0;
+    std::optional<std::string> value;
+  };
+  using Entries = std::map<std::string, std::vector<Version>, std::less<>>;
+  // What a write replaced, newest change last.
+  using Undo = std::vector<StoreBatch::Change>;
+
+  static const std::optional<std::string>& At(
+      const std::vector<Version>& versions, uint64_t version);
+  std::optional<std::string> Current(absl::string_view key) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Set(const std::string& key, std::optional<std::string> value)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Apply(const StoreBatch& batch, Durability durability)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CloseCursor(uint64_t version) const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  mutable Mutex mutex_;
+  mutable Entries entries_ ABSL_GUARDED_BY(mutex_);
+  mutable std::multiset<uint64_t> cursors_ ABSL_GUARDED_BY(mutex_);
+  mutable std::set<std::string> outdated_ ABSL_GUARDED_BY(mutex_);
+  uint64_t version_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<Undo> unsynced_ ABSL_GUARDED_BY(mutex_);
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  FailedWrite fate_ ABSL_GUARDED_BY(mutex_) = FailedWrite::kLost;
+  uint64_t writes_before_failure_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t writes_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t syncs_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t failed_writes_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_TESTS_SPOOL_MEMORY_STORE_H_

@@ -10,6 +10,7 @@
 #include "absl/strings/strip.h"
 #include "client/grpc_status.h"
 #include "google/rpc/error_details.pb.h"
+#include "google/rpc/error_info.pb.h"
 #include "google/rpc/status.pb.h"
 
 namespace heapsync {
@@ -61,10 +62,8 @@ ErrorDetails DetailsOf(const absl::Status& status) {
     if (!absl::ConsumePrefix(&url, kTypePrefix)) return;
     const std::string bytes(payload);
     if (url == "google.rpc.ErrorInfo") {
-      // Debian's copy of the protos is older than ErrorInfo. Its first field,
-      // the reason, is the first field of LocalizedMessage on the wire.
-      google::rpc::LocalizedMessage info;
-      if (info.ParseFromString(bytes)) result.reason = info.locale();
+      google::rpc::ErrorInfo info;
+      if (info.ParseFromString(bytes)) result.reason = info.reason();
     } else if (url == "google.rpc.BadRequest") {
       google::rpc::BadRequest bad_request;
       if (!bad_request.ParseFromString(bytes)) return;

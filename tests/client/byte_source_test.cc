@@ -27,16 +27,22 @@ std::string Gzip(absl::string_view text) {
   return packed;
 }
 
+// With a checksum, as the zstd command writes it.
 std::string Zstd(absl::string_view text) {
+  ZSTD_CCtx* context = ZSTD_createCCtx();
+  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
   std::string packed(ZSTD_compressBound(text.size()), '\0');
-  packed.resize(
-      ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 1));
+  packed.resize(ZSTD_compress2(context, packed.data(), packed.size(),
+                               text.data(), text.size()));
+  ZSTD_freeCCtx(context);
   return packed;
 }
 
 std::string LongText() {
   std::string text;
-  for (int i = 0; i < 300'000; ++i) text += std::to_string(i * 7919) + ",";
+  for (int64_t i = 0; i < 300'000; ++i) {
+    text += std::to_string(i * 7919) + ",";
+  }
   return text;
 }
 

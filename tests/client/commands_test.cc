@@ -80,8 +80,6 @@ TEST_F(CommandsTest, ErrorsListEveryViolation) {
 
 TEST_F(CommandsTest, HealthIsTheExitCode) {
   EXPECT_EQ(Run({"health"}).exit_code, 0);
-  EXPECT_EQ(Run({"health", "--service=heapsync.v1.HeapSyncService"}).exit_code,
-            0);
   EXPECT_EQ(Run({"health", "--service=none"}).exit_code, 1);
   server_.Stop();
   EXPECT_EQ(Run({"health", "--timeout=2s"}).exit_code, 1);

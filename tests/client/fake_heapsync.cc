@@ -1,6 +1,7 @@
 #include "tests/client/fake_heapsync.h"
 
 #include <google/rpc/error_details.pb.h>
+#include <google/rpc/error_info.pb.h>
 #include <google/rpc/status.pb.h>
 #include <gtest/gtest.h>
 
@@ -38,11 +39,10 @@ grpc::Status RichStatus(
     std::vector<std::pair<std::string, std::string>> field_violations) {
   google::rpc::Status status;
   status.set_code(code);
-  // google.rpc.ErrorInfo is younger than the generated code: reason = 1.
-  google::protobuf::Any& info = *status.add_details();
-  info.set_type_url("type.googleapis.com/google.rpc.ErrorInfo");
-  info.set_value(absl::StrCat(
-      "\n", std::string(1, static_cast<char>(reason.size())), reason));
+  google::rpc::ErrorInfo info;
+  info.set_reason(std::string(reason));
+  info.set_domain("heapsync");
+  status.add_details()->PackFrom(info);
   if (retry_delay) {
     google::rpc::RetryInfo retry;
     retry.mutable_retry_delay()->set_nanos(

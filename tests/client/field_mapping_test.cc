@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "nlohmann/json.hpp"
+
 namespace heapsync {
 namespace {
 
@@ -23,7 +25,7 @@ std::string Json(MappedRow row) {
   const Item item = ToItem<Item>(std::move(row));
   EXPECT_TRUE(
       google::protobuf::util::MessageToJsonString(item, &text, options).ok());
-  return text;
+  return nlohmann::json::parse(text).dump();  // with sorted keys
 }
 
 std::string Csv(MappingOptions options, std::vector<absl::string_view> header,
@@ -53,13 +55,13 @@ TEST(FieldMappingTest, DefaultFieldsOfTrackNeedNoMapping) {
   EXPECT_EQ(
       Csv({}, {"identity", "event", "timestamp", "properties"},
           {"a@b.c", "Buy", "2024-01-15T10:30:00Z", R"({"amount":49.99})"}),
-      R"({"identity":"a@b.c","event":"Buy","timestamp":"2024-01-15T10:30:00Z","properties":{"amount":49.99}})");
+      R"({"event":"Buy","identity":"a@b.c","properties":{"amount":49.99},"timestamp":"2024-01-15T10:30:00Z"})");
 }
 
 TEST(FieldMappingTest, DefaultFieldsOfUserNeedNoMapping) {
   EXPECT_EQ(Csv({.type = ItemType::kUser}, {"identity", "email", "properties"},
                 {"u1", "a@b.c", R"({"plan":"Pro"})"}),
-            R"({"identity":"u1","email":"a@b.c","properties":{"plan":"Pro"}})");
+            R"({"email":"a@b.c","identity":"u1","properties":{"plan":"Pro"}})");
 }
 
 TEST(FieldMappingTest, DefaultFieldsOfAccountNeedNoMapping) {
@@ -71,58 +73,58 @@ TEST(FieldMappingTest, DefaultFieldsOfAccountNeedNoMapping) {
 TEST(FieldMappingTest, MappedColumnsFillFieldsAndTheRestBecomesProperties) {
   EXPECT_EQ(Csv({.columns = {{"identity", "mail"}, {"event", "what"}}},
                 {"mail", "what", "amount"}, {"a", "Buy", "7"}),
-            R"({"identity":"a","event":"Buy","properties":{"amount":7}})");
+            R"({"event":"Buy","identity":"a","properties":{"amount":7}})");
 }
 
 TEST(FieldMappingTest, OneColumnCanFillTwoFields) {
   EXPECT_EQ(Csv({.type = ItemType::kUser, .columns = {{"identity", "email"}}},
                 {"email"}, {"a@b.c"}),
-            R"({"identity":"a@b.c","email":"a@b.c"})");
+            R"({"email":"a@b.c","identity":"a@b.c"})");
 }
 
 TEST(FieldMappingTest, ChosenColumnsAreTheOnlyProperties) {
   EXPECT_EQ(Csv({.properties = {{"b"}}}, {"identity", "event", "a", "b"},
                 {"i", "e", "1", "2"}),
-            R"({"identity":"i","event":"e","properties":{"b":2}})");
+            R"({"event":"e","identity":"i","properties":{"b":2}})");
 }
 
 TEST(FieldMappingTest, PropertiesCanBeRenamed) {
   EXPECT_EQ(Csv({.columns = {{"properties.plan", "plan_name"}}},
                 {"identity", "event", "plan_name"}, {"i", "e", "Pro"}),
-            R"({"identity":"i","event":"e","properties":{"plan":"Pro"}})");
+            R"({"event":"e","identity":"i","properties":{"plan":"Pro"}})");
 }
 
 TEST(FieldMappingTest, FixedValuesBeatColumns) {
   EXPECT_EQ(
       Csv({.fixed = {{"event", "Imported"}, {"properties.source", "w"}}},
           {"identity", "source"}, {"i", "x"}),
-      R"({"identity":"i","event":"Imported","properties":{"source":"w"}})");
+      R"({"event":"Imported","identity":"i","properties":{"source":"w"}})");
   EXPECT_EQ(Csv({.fixed = {{"event", "Imported"}, {"properties.a", "1"}}},
                 {"identity", "properties"}, {"i", R"({"a":2})"}),
-            R"({"identity":"i","event":"Imported","properties":{"a":1}})");
+            R"({"event":"Imported","identity":"i","properties":{"a":1}})");
 }
 
 TEST(FieldMappingTest, EmptyCellsAreLeftOut) {
   EXPECT_EQ(Csv({}, {"identity", "event", "timestamp", "properties", "a"},
                 {"i", "e", "", "", ""}),
-            R"({"identity":"i","event":"e"})");
+            R"({"event":"e","identity":"i"})");
 }
 
 TEST(FieldMappingTest, AColumnBeatsAKeyOfTheProperties) {
   EXPECT_EQ(Csv({}, {"a", "identity", "event", "properties"},
                 {"1", "i", "e", R"({"a":2,"b":3})"}),
-            R"({"identity":"i","event":"e","properties":{"a":1,"b":3}})");
+            R"({"event":"e","identity":"i","properties":{"a":1,"b":3}})");
 }
 
 TEST(FieldMappingTest, StringsModeKeepsCellsAsText) {
   EXPECT_EQ(Csv({.typing = ValueTyping::kStrings}, {"identity", "event", "a"},
                 {"i", "e", "1"}),
-            R"({"identity":"i","event":"e","properties":{"a":"1"}})");
+            R"({"event":"e","identity":"i","properties":{"a":"1"}})");
 }
 
 TEST(FieldMappingTest, NamelessColumnsAreIgnored) {
   EXPECT_EQ(Csv({}, {"identity", "event", "", ""}, {"i", "e", "x", "y"}),
-            R"({"identity":"i","event":"e"})");
+            R"({"event":"e","identity":"i"})");
 }
 
 TEST(FieldMappingTest, RowsThatCannotBecomeItemsSayWhy) {
@@ -163,23 +165,24 @@ TEST(FieldMappingTest, AFieldHasAColumnOrAFixedValueNotBoth) {
 
 TEST(FieldMappingTest, NdjsonKeepsListsObjectsAndTypes) {
   EXPECT_EQ(
-      Ndjson({}, R"({"identity":"i","event":"e","a.b":1,"l":["x",2],"n":null,
-                     "o":{"k":true},"properties":{"p":"1"}})"),
-      R"({"identity":"i","event":"e","properties":{"a.b":1,"l":["x",2],"o":{"k":true},"p":"1"}})");
+      Ndjson(
+          {},
+          R"({"a.b":1,"event":"e","identity":"i","l":["x",2],"n":null,"o":{"k":true},"properties":{"p":"1"}})"),
+      R"({"event":"e","identity":"i","properties":{"a.b":1,"l":["x",2],"o":{"k":true},"p":"1"}})");
 }
 
 TEST(FieldMappingTest, NdjsonColumnsCanBePaths) {
   EXPECT_EQ(
       Ndjson({.columns = {{"identity", "user.mail"}},
               .properties = {{"user.plan", "a.b"}}},
-             R"({"user":{"mail":"i","plan":"Pro"},"event":"e","a.b":2})"),
-      R"({"identity":"i","event":"e","properties":{"a.b":2,"user.plan":"Pro"}})");
+             R"({"a.b":2,"event":"e","user":{"mail":"i","plan":"Pro"}})"),
+      R"({"event":"e","identity":"i","properties":{"a.b":2,"user.plan":"Pro"}})");
 }
 
 TEST(FieldMappingTest, NdjsonNumbersFillTextFieldsAndTimes) {
   EXPECT_EQ(
-      Ndjson({}, R"({"user_id":12345,"event":"e","timestamp":1705314600123})"),
-      R"({"user_id":"12345","event":"e","timestamp":"2024-01-15T10:30:00.123Z"})");
+      Ndjson({}, R"({"event":"e","timestamp":1705314600123,"user_id":12345})"),
+      R"({"event":"e","timestamp":"2024-01-15T10:30:00.123Z","user_id":"12345"})");
   EXPECT_EQ(Ndjson({}, R"({"identity":"i","timestamp":1705314600.5})"),
             R"({"identity":"i","timestamp":"2024-01-15T10:30:00.500Z"})");
 }

@@ -73,6 +73,7 @@ ABSL_FLAG(Text, log_level, std::nullopt,
 namespace heapsync {
 namespace {
 
+constexpr absl::string_view kProgram = "heapsync-server";
 constexpr char kAllowPlaintext[] = "allow_plaintext_heap";
 
 // By C streams: those of C++ throw on a folder and do not tell why a file
@@ -101,13 +102,14 @@ bool SetUsage() {
       "Every flag can be given as an environment variable, too: --data_dir as "
       "HEAPSYNC_DATA_DIR.");
   absl::FlagsUsageConfig usage;
-  const auto ours = [](absl::string_view file) {
-    return absl::EndsWith(file, "server/flags.cc");
-  };
+  // Help shows the flags whose file, as named by the last of these three,
+  // passes the first two.
+  const auto ours = [](absl::string_view file) { return file == kProgram; };
   usage.contains_help_flags = ours;
   usage.contains_helpshort_flags = ours;
-  usage.normalize_filename = [ours](absl::string_view file) {
-    return std::string(ours(file) ? "heapsync-server" : file);
+  usage.normalize_filename = [](absl::string_view file) {
+    return std::string(absl::EndsWith(file, "server/flags.cc") ? kProgram
+                                                               : file);
   };
   usage.version_string = [] {
     return "heapsync-server " HEAPSYNC_VERSION "\n";

@@ -36,6 +36,8 @@ void SetFiles(const FileDescriptor& file, ServerReflectionResponse& response) {
   for (size_t i = 0; i < waiting.size(); ++i) {
     const FileDescriptor& next = *waiting[i];
     google::protobuf::FileDescriptorProto proto;
+    // As v1alpha, without JSON names: tools then print the proto's own, which
+    // are also those in the paths of violations.
     next.CopyTo(&proto);
     proto.SerializeToString(answer.add_file_descriptor_proto());
     for (int d = 0; d < next.dependency_count(); ++d) {

@@ -98,7 +98,7 @@ class CrashTest(unittest.TestCase):
         self.assert_every_bad_row_is_in_the_rejects_file_once()
 
     def test_the_server_dies_again_and_again_and_no_acknowledged_event_is_lost(self) -> None:
-        self.heap.set_faults({"name": "down", "action": {"status": 503}})
+        self.heap.set_faults({"name": "down", "action": {"type": "status", "status": 503}})
         for round_number in range(3):
             identity = f"round-{round_number}"
             done = subprocess.run([

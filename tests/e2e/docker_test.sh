@@ -111,7 +111,7 @@ events_of() { curl --silent --fail "${heap_url}/_fake/events?app_id=${APP_ID}&id
 [[ "$(events_of docker@example.com)" == 1 ]] || fail "Heap has no such event"
 
 say "What is durable survives kill -9 in the volume"
-curl --silent --fail --request PUT --data '{"rules":[{"name":"down","action":{"status":503}}]}' "${heap_url}/_fake/faults" >/dev/null
+curl --silent --fail --request PUT --data '{"rules":[{"name":"down","action":{"type":"status","status":503}}]}' "${heap_url}/_fake/faults" >/dev/null
 "${inside[@]}" track "${here}" --identity=survivor@example.com --event="Still There"
 "${podman[@]}" kill --signal KILL "${server}" >/dev/null
 wait_for 30 "the server's end" bash -c "! $(printf '%q ' "${podman[@]}") container inspect ${server} --format '{{.State.Running}}' | grep true"

@@ -39,7 +39,7 @@ class Answer:
 
     def violations(self) -> dict[str, str]:
         """Path → reason."""
-        found = self.detail("BadRequest")["fieldViolations"]
+        found = self.detail("BadRequest")["field_violations"]
         return {violation["field"]: violation["description"].split(":")[0] for violation in found}
 
 
@@ -95,19 +95,19 @@ class GrpcurlTest(harness.EndToEnd):
         [answer] = self.call("TrackEvent", {"event": {
             "identity": "user@example.com", "event": "Purchase Completed", "timestamp": "2024-01-15T10:30:00Z",
             "properties": {"amount": 49.99, "currency": "USD", "trial": False, "tags": ["a", "b"], "none": None}}})
-        self.assertEqual(answer["ackLevel"], "ACK_LEVEL_DURABLE")
+        self.assertEqual(answer["ack_level"], "ACK_LEVEL_DURABLE")
         self.assertTrue(answer["receipt"])
-        arrived = self.wait_for_event(answer["idempotencyKey"])
+        arrived = self.wait_for_event(answer["idempotency_key"])
         self.assertEqual(arrived["region"], "us")
         self.assertEqual(arrived["event"], {
             "identity": "user@example.com", "event": "Purchase Completed", "timestamp": "2024-01-15T10:30:00Z",
-            "idempotency_key": answer["idempotencyKey"],
+            "idempotency_key": answer["idempotency_key"],
             "properties": {"amount": 49.99, "currency": "USD", "trial": "false", "tags": "a||b"}})
 
     def test_user_properties(self) -> None:
         [answer] = self.call("UserProperties", {"user": {
             "identity": "Jürgen@Example.com", "email": "jürgen@example.com", "properties": {"plan": "Enterprise", "seats": 12}}})
-        self.assertEqual(answer["ackLevel"], "ACK_LEVEL_DURABLE")
+        self.assertEqual(answer["ack_level"], "ACK_LEVEL_DURABLE")
         self.assertEqual(self.wait_for_user("Jürgen@Example.com")["properties"],
                          {"email": "jürgen@example.com", "plan": "Enterprise", "seats": 12})
 
@@ -117,25 +117,25 @@ class GrpcurlTest(harness.EndToEnd):
 
     def test_delivered_means_that_heap_has_it(self) -> None:
         [answer] = self.call("TrackEvent", {"ack_level": "ACK_LEVEL_DELIVERED", "event": {"identity": "delivered", "event": "E"}})
-        self.assertEqual(answer["ackLevel"], "ACK_LEVEL_DELIVERED")
+        self.assertEqual(answer["ack_level"], "ACK_LEVEL_DELIVERED")
         self.assertEqual(answer["outcome"], "DELIVERY_OUTCOME_DELIVERED")
         self.assertEqual(len(self.heap.events_of("delivered")), 1)
 
     def test_a_destination_has_its_own_region_and_app_id(self) -> None:
         [answer] = self.call("TrackEvent", {"destination": "europe", "event": {"identity": "eva", "event": "E"}})
-        self.assertEqual(self.wait_for_event(answer["idempotencyKey"], APP_EU)["region"], "eu")
+        self.assertEqual(self.wait_for_event(answer["idempotency_key"], APP_EU)["region"], "eu")
 
     def test_the_same_request_id_twice_is_one_event(self) -> None:
         request = {"request_id": "order-4711", "ack_level": "ACK_LEVEL_DELIVERED", "event": {"identity": "twice", "event": "E"}}
         [first], [second] = self.call("TrackEvent", request), self.call("TrackEvent", request)
-        self.assertEqual(first["idempotencyKey"], second["idempotencyKey"])
+        self.assertEqual(first["idempotency_key"], second["idempotency_key"])
         self.assertEqual(len(self.heap.events_of("twice")), 1)
 
     def test_validate_only_shows_the_body_and_stores_nothing(self) -> None:
         [answer] = self.call("TrackEvent", {"validate_only": True, "event": {
             "identity": "only-a-preview", "event": "E", "timestamp": "2024-01-15T10:30:00Z", "idempotency_key": "preview-key"}})
         self.assertNotIn("receipt", answer)
-        self.assertEqual(json.loads(answer["previewJson"])["events"], [{
+        self.assertEqual(json.loads(answer["preview_json"])["events"], [{
             "identity": "only-a-preview", "event": "E", "timestamp": "2024-01-15T10:30:00Z", "idempotency_key": "preview-key"}])
         # What is sent afterwards arrives; the preview never does.
         self.call("TrackEvent", {"ack_level": "ACK_LEVEL_DELIVERED", "event": {"identity": "after-the-preview", "event": "E"}})
@@ -145,7 +145,7 @@ class GrpcurlTest(harness.EndToEnd):
         messages = [{"events": [{"identity": f"bulk-{m}-{i}", "event": "E"} for i in range(4)]} for m in range(3)]
         messages[0]["ack_level"] = "ACK_LEVEL_DELIVERED"  # type: ignore[assignment]
         last = self.call("BulkTrackEvents", *messages)[-1]
-        self.assertEqual((last["received"], last["accepted"], last["delivered"], last["durablePosition"]), ("12", "12", "12", "12"))
+        self.assertEqual((last["received"], last["accepted"], last["delivered"], last["durable_position"]), ("12", "12", "12", "12"))
         for m in range(3):
             for i in range(4):
                 self.assertEqual(len(self.heap.events_of(f"bulk-{m}-{i}")), 1)
@@ -168,7 +168,7 @@ class GrpcurlTest(harness.EndToEnd):
             {"identity": "neighbour-left", "event": "E"},
             {"event": "E", "properties": {"deep": {"er": 1}}},
             {"identity": "neighbour-right", "event": "E"}]})
-        rejected = [item for answer in answers for item in answer.get("rejectedItems", [])]
+        rejected = [item for answer in answers for item in answer.get("rejected_items", [])]
         self.assertEqual([item["index"] for item in rejected], ["1"])
         self.assertEqual({(v["field"], v["reason"]) for v in rejected[0]["violations"]},
                          {("events[1].identity", "REQUIRED"), ("events[1].properties.deep", "NESTED_OBJECT")})
@@ -180,11 +180,11 @@ class GrpcurlTest(harness.EndToEnd):
 
     def test_an_unknown_destination_is_named(self) -> None:
         answer = self.fail_call("TrackEvent", 5, {"destination": "nowhere", "event": {"identity": "a-user", "event": "E"}})
-        self.assertEqual(answer.detail("ResourceInfo")["resourceName"], "nowhere")
+        self.assertEqual(answer.detail("ResourceInfo")["resource_name"], "nowhere")
 
     def test_an_unknown_destination_ends_a_stream(self) -> None:
         answer = self.fail_call("BulkTrackEvents", 5, {"destination": "nowhere", "events": [{"identity": "a-user", "event": "E"}]})
-        self.assertEqual(answer.detail("ResourceInfo")["resourceName"], "nowhere")
+        self.assertEqual(answer.detail("ResourceInfo")["resource_name"], "nowhere")
 
     def test_invalid_items_name_the_place_and_the_rule(self) -> None:
         event = {"identity": "a-user", "event": "E"}
@@ -198,9 +198,9 @@ class GrpcurlTest(harness.EndToEnd):
             ("1,024 characters", event | {"properties": {"v": "x" * 1024}}, {"event.properties.v": "VALUE_TOO_LONG"}),
             ("1,024 units", event | {"properties": {"v": "🙂" * 512}}, {"event.properties.v": "VALUE_TOO_LONG"}),
             ("nested", event | {"properties": {"a": {"b": 1}}}, {"event.properties.a": "NESTED_OBJECT"}),
-            ("nested list", event | {"properties": {"a": [[1]]}}, {"event.properties.a": "NESTED_LIST"}),
+            ("nested list", event | {"properties": {"a": [[1]]}}, {"event.properties.a[0]": "NESTED_LIST"}),
             ("too large", event | {"properties": {"n": 1e17}}, {"event.properties.n": "NUMBER_TOO_LARGE"}),
-            ("empty key", event | {"properties": {"": 1}}, {"event.properties": "KEY_EMPTY"}),
+            ("empty key", event | {"properties": {"": 1}}, {"event.properties.": "KEY_EMPTY"}),
             ("short key", event | {"idempotency_key": "short"}, {"event.idempotency_key": "VALUE_TOO_SHORT"}),
             ("all at once", {"identity": "null", "properties": {"a": {}, "b": "x" * 1024}},
              {"event.identity": "IDENTITY_DENIED", "event.event": "REQUIRED", "event.properties.a": "NESTED_OBJECT",
@@ -225,8 +225,9 @@ class GrpcurlTest(harness.EndToEnd):
         self.assertEqual([warning["reason"] for warning in answer["warnings"]], ["EMAIL_CASING"])
 
     def test_an_empty_batch_is_refused(self) -> None:
-        answer = self.fail_call("BulkTrackEvents", 3, {"request_id": "empty-batch"})
-        self.assertIn("events", answer.violations())
+        for method, field in (("BulkTrackEvents", "events"), ("BulkUserProperties", "users"), ("BulkAccountProperties", "accounts")):
+            with self.subTest(method):
+                self.assertEqual(self.fail_call(method, 3, {}).violations(), {field: "EMPTY_BATCH"})
 
     def test_json_that_is_none_never_reaches_the_server(self) -> None:
         for text in ('{"event": {"identity": ', '{"event": {"nope": 1}}', '{"event": {"properties": {"n": NaN}}}'):

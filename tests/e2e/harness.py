@@ -209,6 +209,7 @@ def two_regions(folder: Path, limits: dict[str, int] | None = None) -> Path:
 class EndToEnd(unittest.TestCase):
     """A simulator and a server for all tests of the class; each test uses identities of its own."""
 
+    server_flags: tuple[str, ...] = ()
     folder: Path
     heap: FakeHeap
     server: Server
@@ -218,7 +219,7 @@ class EndToEnd(unittest.TestCase):
         cls.folder = temporary_folder(cls)
         cls.heap = FakeHeap(cls.folder)
         cls.addClassCleanup(cls.heap.kill)
-        cls.server = Server(cls.folder, cls.heap, f"--config={two_regions(cls.folder)}")
+        cls.server = Server(cls.folder, cls.heap, f"--config={two_regions(cls.folder)}", *cls.server_flags)
         cls.addClassCleanup(cls._end_server)
 
     @classmethod

@@ -94,10 +94,13 @@ MappedRow RowSource::Map(const Row& row) const {
         {"", std::string(reason), std::move(description)});
     return mapped;
   };
-  if (row.fault) return refuse(row.fault->reason, row.fault->description);
-  if (!IsValidUtf8(row.raw)) {
+  // A row that was cut may end inside a character. Otherwise a wrong encoding
+  // comes first: other faults may only be its consequence.
+  const bool cut = row.fault && row.fault->reason == "ROW_TOO_LONG";
+  if (!cut && !IsValidUtf8(row.raw)) {
     return refuse("INVALID_UTF8", "the row is not UTF-8");
   }
+  if (row.fault) return refuse(row.fault->reason, row.fault->description);
   if (format_ == InputFormat::kCsv) return mapping_.FromCells(row.cells);
   auto parsed = ParseJsonObject(row.raw, typing_);
   if (!parsed.ok()) {

@@ -131,7 +131,7 @@ TEST_F(ImportTest, BadRowsAreSetAsideWithTheirReasonsAndTheRestGoesOn) {
                      "c,e,soon\n"
                      "d,5\" e,\n"
                      "\"two\nlines\",e,\n"
-                     "f\xFF,e,\n"
+                     "\"f\"\xFF,e,\n"
                      "g,eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
                      "eeeeeeeeeeee,\n"
                      "h,e,\n")});

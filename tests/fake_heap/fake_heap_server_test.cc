@@ -17,7 +17,6 @@
 namespace heapsync::fake_heap {
 namespace {
 
-using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 // A time of its own, that stands still.

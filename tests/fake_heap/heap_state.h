@@ -4,11 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "heap_adapter/clock/clock.h"
 #include "heap_adapter/model/destination.h"

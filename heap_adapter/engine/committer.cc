@@ -64,6 +64,20 @@ void Committer::Apply(SpoolChange change, uint64_t token) {
   wake_.NotifyOne();
 }
 
+absl::Status Committer::Change(SpoolChange change, ChangeDone done) {
+  if (!healthy()) return SpoolFailed();
+  {
+    MutexLock lock(mutex_);
+    if (!accepting_) {
+      return absl::UnavailableError("the server is shutting down");
+    }
+    pending_.changes.push_back(
+        {.change = std::move(change), .done = std::move(done)});
+  }
+  wake_.NotifyOne();
+  return absl::OkStatus();
+}
+
 void Committer::StopAccepting() {
   MutexLock lock(mutex_);
   accepting_ = false;
@@ -162,6 +176,9 @@ bool Committer::Commit(Pending pending) {
 
   if (!status.ok()) {
     for (PendingAppend& append : pending.appends) append.done(status);
+    for (PendingChange& each : pending.changes) {
+      if (each.done) each.done(status);
+    }
     return true;
   }
   // Callers first: the notices may take work on, the answers only end it.
@@ -176,8 +193,12 @@ bool Committer::Commit(Pending pending) {
                                 .accepted_at = append.chunk.accepted_at,
                                 .on_settled = std::move(append.on_settled)});
   }
-  for (const PendingChange& each : pending.changes) {
-    notices.applied.push_back({.token = each.token});
+  for (PendingChange& each : pending.changes) {
+    if (each.done) {
+      each.done(absl::OkStatus());
+    } else {
+      notices.applied.push_back({.token = each.token});
+    }
   }
   sink_(std::move(notices));
   return true;

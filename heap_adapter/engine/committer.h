@@ -62,6 +62,8 @@ class Committer {
   // Adds what must be stored together with the chunk, once its sequences are
   // known. Called from the committing thread.
   using AppendAlong = absl::AnyInvocable<void(SeqRange, SpoolChange&)>;
+  // As AppendDone, for a change without items.
+  using ChangeDone = absl::AnyInvocable<void(absl::Status)>;
 
   // `spool` must outlive this. `lanes` are the lanes that chunks may go to.
   Committer(Spool& spool, const Options& options,
@@ -79,7 +81,13 @@ class Committer {
   // thread.
   void Apply(SpoolChange change, uint64_t token);
 
-  // Refuses chunks from now on; those queued are still written. Any thread.
+  // Queues a change for somebody else than the dispatcher. It may be empty:
+  // then `done` only tells that everything queued before it is stored. Errors
+  // as those of Append, but a change is never refused for its size. Any thread.
+  absl::Status Change(SpoolChange change, ChangeDone done);
+
+  // Refuses what Append() and Change() bring from now on; what is queued is
+  // still written. Any thread.
   void StopAccepting();
 
   // Commits everything that waits, at once. False if nothing waited.
@@ -106,7 +114,9 @@ class Committer {
   };
   struct PendingChange {
     SpoolChange change;
-    uint64_t token;
+    uint64_t token = 0;
+    ChangeDone done =
+        nullptr;  // set: it is called, and the token means nothing
   };
   struct Pending {
     std::vector<PendingAppend> appends;

@@ -445,7 +445,7 @@ std::optional<Duration> Dispatcher::Judge(UnderWay& attempt,
     return wait;
   };
   switch (verdict.answer_class) {
-    case AnswerClass::kDelivered:
+    case AnswerClass::kDelivered: {
       state.failures = 0;
       target.concurrency.OnSuccess(now.monotonic - attempt.started.monotonic);
       target.events.Slow(std::min(1.0, target.events.factor() + kRecovery));
@@ -455,8 +455,12 @@ std::optional<Duration> Dispatcher::Judge(UnderWay& attempt,
       if (state.lane.key().type == ObjectType::kTrackEvent) {
         target.events.Slow(std::max(kLowestFactor, target.events.factor() / 2));
       }
+      const uint64_t before = state.lane.counts().delivered;
       [[fallthrough]];
+      state.delivered.Add(state.lane.counts().delivered - before,
+                          now.monotonic);
     case AnswerClass::kTransient: {
+    }
       ++state.failures;
       target.concurrency.OnTrouble();
       const Duration wait =

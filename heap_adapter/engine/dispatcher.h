@@ -21,6 +21,7 @@
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/scheduling/backoff.h"
 #include "heap_adapter/scheduling/concurrency_limit.h"
+#include "heap_adapter/scheduling/recent_rate.h"
 #include "heap_adapter/scheduling/usage_ledger.h"
 #include "heap_adapter/spool/spool.h"
 #include "heap_adapter/transport/answer_class.h"
@@ -104,7 +105,12 @@ class Dispatcher {
   // destination.
   bool Flush(absl::string_view destination, SettledCallback done);
 
+  // Without reading the spool. SnapshotOf: none for an unknown destination.
   std::vector<DestinationSnapshot> Snapshot(Now now) const;
+  std::optional<DestinationSnapshot> SnapshotOf(absl::string_view destination,
+                                                Now now) const;
+  // The requests of a lane that wait for their answer.
+  std::vector<AttemptUnderWay> AttemptsUnderWay(LaneId lane) const;
 
   // Items of all lanes that are not settled, and requests under way.
   uint64_t queued_items() const;
@@ -124,6 +130,7 @@ class Dispatcher {
     MonotonicTime not_before;
     std::optional<MonotonicTime> wake_at;
   };
+    RecentRate delivered;
   struct Target {
     explicit Target(const Destination& destination, int most_under_way);
     const Destination& destination;
@@ -156,6 +163,7 @@ class Dispatcher {
   Target& TargetOf(const LaneState& state) { return *targets_[state.target]; }
   UsageLedger* LedgerOf(Target& target, ObjectType type);
   int& RegionUse(Region region) { return region_use_[region == Region::kEu]; }
+  DestinationSnapshot SnapshotOf(const Target& target, Now now) const;
 
   void Enqueue(LaneId lane);
   void WakeAt(LaneId lane, MonotonicTime time);

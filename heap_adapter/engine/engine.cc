@@ -1,6 +1,8 @@
 #include "heap_adapter/engine/engine.h"
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/random/random.h"
@@ -134,6 +136,74 @@ void Engine::Post(Command command) {
     commands_.push_back(std::move(command));
   }
   transport_.Wake();
+}
+
+bool Engine::Ask(absl::FunctionRef<void(Dispatcher&, Now)> question) {
+  struct Wait {
+    Mutex mutex;
+    CondVar changed;
+    bool over = false;
+    bool ran = false;
+  };
+  // Tells that the command is over: it ran, or it never will.
+  struct Ticket {
+    explicit Ticket(std::shared_ptr<Wait> wait_in) : wait(std::move(wait_in)) {}
+    ~Ticket() {
+      MutexLock lock(wait->mutex);
+      wait->over = true;
+      wait->changed.NotifyAll();
+    }
+    const std::shared_ptr<Wait> wait;
+  };
+  // Shared with the ticket, which may still be at the mutex when this returns.
+  const auto wait = std::make_shared<Wait>();
+  Post([question, ticket = std::make_unique<Ticket>(wait)](
+           Dispatcher& dispatcher, Now now) mutable {
+    question(dispatcher, now);
+    ticket->wait->ran = true;
+    ticket.reset();
+  });
+  MutexLock lock(wait->mutex);
+  while (!wait->over) wait->changed.Wait(wait->mutex);
+  return wait->ran;
+}
+
+absl::Status Engine::Apply(SpoolChange change) {
+  struct Wait {
+    Mutex mutex;
+    CondVar changed;
+    std::optional<absl::Status> result;
+  };
+  // Shared with the callback, which may still be at the mutex at the end.
+  const auto wait = std::make_shared<Wait>();
+  const absl::Status queued =
+      committer_->Change(std::move(change), [wait](const absl::Status& status) {
+        MutexLock lock(wait->mutex);
+        wait->result = status;
+        wait->changed.NotifyAll();
+      });
+  if (!queued.ok()) return queued;
+  MutexLock lock(wait->mutex);
+  while (!wait->result.has_value()) wait->changed.Wait(wait->mutex);
+  return *wait->result;
+}
+
+absl::Status Engine::Flush(absl::string_view destination,
+                           SettledCallback done) {
+  if (!destination.empty() && !by_name_.contains(destination)) {
+    return absl::NotFoundError("no such destination");
+  }
+  // The dispatcher hears of an append only after its caller does. By the time
+  // that a later change is stored, it has heard.
+  return committer_->Change(
+      {}, [this, name = std::string(destination),
+           done = std::move(done)](const absl::Status& status) mutable {
+        if (!status.ok()) return;
+        Post([name = std::move(name), done = std::move(done)](
+                 Dispatcher& dispatcher, Now) mutable {
+          dispatcher.Flush(name, std::move(done));
+        });
+      });
 }
 
 void Engine::RunDispatcher() {

@@ -10,6 +10,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "heap_adapter/clock/clock.h"
@@ -67,11 +68,29 @@ class Engine {
   std::string ReceiptOf(const Destination& destination, ObjectType type,
                         std::vector<SeqRange> items) const;
   LaneId LaneOf(const Destination& destination, ObjectType type) const;
+  // Every lane of the spool, those of destinations that are configured no more
+  // included. Any thread; never changes.
+  const absl::flat_hash_map<LaneKey, LaneId>& lane_ids() const {
+    return lane_ids_;
+  }
 
   // Runs `command` on the dispatcher's thread. Any thread. After Stop() it
   // never runs and is only destroyed.
   using Command = absl::AnyInvocable<void(Dispatcher&, Now)>;
   void Post(Command command);
+
+  // Runs `question` on the dispatcher's thread and waits until it has. False:
+  // the engine stops, and it never ran. Not from the engine's own threads.
+  bool Ask(absl::FunctionRef<void(Dispatcher&, Now)> question);
+
+  // Stores `change` and waits until it is stored. Errors: see
+  // Committer::Change. Not from the engine's own threads.
+  absl::Status Apply(SpoolChange change);
+
+  // As Dispatcher::Flush, for every item whose acceptance was told before this
+  // call; `done` never runs if the engine stops first. Errors: kNotFound for an
+  // unknown destination, and those of Committer::Change. Any thread.
+  absl::Status Flush(absl::string_view destination, SettledCallback done);
 
   // Refuses items from now on. Any thread.
   void StopAccepting() { committer_->StopAccepting(); }

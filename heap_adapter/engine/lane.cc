@@ -176,32 +176,13 @@ absl::StatusOr<std::string> Lane::TextOf(const BatchItem& item) const {
   return text;
 }
 
-absl::StatusOr<std::optional<WallTime>> Lane::OldestWaiting() const {
-  Seq seq = progress_.settled.NextAbsent(progress_.low_watermark);
-  std::optional<WallTime> oldest;
-  if (seq < head_) {
-    auto block = spool_.ReadBlock(id_, seq);
-    if (!block.ok()) return block.status();
-    if (block->has_value()) {
-      const BlockReader reader((*block)->value, (*block)->last);
-      for (const StoredItem& item : reader.items()) {
-        if (item.seq < seq) continue;
-        oldest = item.accepted_at;
-        break;
-      }
-    }
-  }
-  // Of the identities set aside, a few tell enough.
-  int looked_at = 0;
+std::vector<uint64_t> Lane::SomeAsideIdentities(size_t most) const {
+  std::vector<uint64_t> hashes;
   for (const auto& [hash, aside] : aside_) {
-    if (++looked_at > 16) break;
-    auto items = spool_.ReadAside(id_, hash, 0, 1);
-    if (!items.ok()) return items.status();
-    for (const AsideItem& item : *items) {
-      oldest = std::min(oldest.value_or(item.accepted_at), item.accepted_at);
-    }
+    if (hashes.size() == most) break;
+    hashes.push_back(hash);
   }
-  return oldest;
+  return hashes;
 }
 
 }  // namespace heapsync

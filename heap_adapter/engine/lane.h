@@ -102,8 +102,12 @@ class Lane {
   bool idle() const {
     return cursor_ == head_ && retries_.empty() && aside_ready_.empty();
   }
-  // Acceptance of the oldest item that waits, if known without much reading.
-  absl::StatusOr<std::optional<WallTime>> OldestWaiting() const;
+  // The first item that is not settled; head() if there is none.
+  Seq first_unsettled() const {
+    return progress_.settled.NextAbsent(progress_.low_watermark);
+  }
+  // Some of the identities with items set aside.
+  std::vector<uint64_t> SomeAsideIdentities(size_t most) const;
 
  private:
   struct Aside {

@@ -3,9 +3,40 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "absl/strings/string_view.h"
 #include "heap_adapter/engine/dispatcher.h"
 
 namespace heapsync {
+namespace {
+
+constexpr size_t kMostAsideLookedAt = 16;
+
+Duration Seconds(double seconds) {
+  return Duration(static_cast<int64_t>(1e6 * seconds));
+}
+
+// How long a lane takes for what waits in it; none if nothing tells.
+std::optional<Duration> DrainedIn(const LaneSnapshot& lane,
+                                  uint64_t allowance_used,
+                                  uint64_t allowance_total) {
+  if (lane.queued_items == 0) return Duration::zero();
+  const auto queued = static_cast<double>(lane.queued_items);
+  // What is set aside goes at its identities' pace: of that, only the past
+  // tells.
+  const bool all_aside = lane.aside_items == lane.queued_items;
+  if (lane.type == ObjectType::kTrackEvent && allowance_total > 0 &&
+      !all_aside) {
+    // What the window still allows goes at once, the rest at the limit's pace.
+    const uint64_t free =
+        allowance_total - std::min(allowance_total, allowance_used);
+    const double later = std::max(0.0, queued - static_cast<double>(free));
+    return Seconds(60 * later / static_cast<double>(allowance_total));
+  }
+  if (lane.delivered_per_second <= 0) return std::nullopt;
+  return Seconds(queued / lane.delivered_per_second);
+}
+
+}  // namespace
 
 absl::string_view Name(DestinationState state) {
   switch (state) {
@@ -21,66 +52,117 @@ absl::string_view Name(DestinationState state) {
   std::abort();
 }
 
+absl::StatusOr<std::optional<WallTime>> OldestWaiting(
+    const Spool& spool, const LaneSnapshot& lane) {
+  std::optional<WallTime> oldest;
+  if (!lane.unsettled.empty()) {
+    auto block = spool.ReadBlock(lane.id, lane.unsettled.begin);
+    if (!block.ok()) return block.status();
+    if (block->has_value()) {
+      const BlockReader reader((*block)->value, (*block)->last);
+      for (const StoredItem& item : reader.items()) {
+        if (item.seq < lane.unsettled.begin) continue;
+        oldest = item.accepted_at;
+        break;
+      }
+    }
+  }
+  for (const uint64_t hash : lane.some_aside_identities) {
+    auto items = spool.ReadAside(lane.id, hash, 0, 1);
+    if (!items.ok()) return items.status();
+    for (const AsideItem& item : *items) {
+      oldest = std::min(oldest.value_or(item.accepted_at), item.accepted_at);
+    }
+  }
+  return oldest;
+}
+
+DestinationSnapshot Dispatcher::SnapshotOf(const Target& target,
+                                           Now now) const {
+  DestinationSnapshot snapshot{
+      .name = target.destination.name,
+      .region = target.destination.region,
+      .masked_app_id = target.destination.app_id.Masked(),
+      .state = DestinationState::kActive,
+      .last_error = target.last_error,
+      .last_error_at = target.last_error_at,
+      .lanes = {},
+      .requests_under_way = target.under_way,
+      .concurrency_limit = target.concurrency.limit(),
+      .allowance_used = target.events.total_in_use(),
+      .allowance_total = 0,
+      .drained_in = Duration::zero()};
+  if (target.events.total_limit() != UsageLedger::kUnlimited) {
+    snapshot.allowance_total = target.events.total_limit();
+  }
+  bool failing = false;
+  for (const LaneId id : target.lanes) {
+    const LaneState& state = *lanes_.find(id)->second;
+    failing = failing || state.failures > 0;
+    const Lane& lane = state.lane;
+    const LaneSnapshot& added = snapshot.lanes.emplace_back(LaneSnapshot{
+        .id = id,
+        .type = lane.key().type,
+        .queued_items = lane.queued_items(),
+        .queued_bytes = lane.queued_bytes(),
+        .aside_items = lane.aside_items(),
+        .delivered_per_second = state.delivered.PerSecond(now.monotonic),
+        .counts = lane.counts(),
+        .unsettled = {lane.first_unsettled(), lane.head()},
+        .some_aside_identities = lane.SomeAsideIdentities(kMostAsideLookedAt)});
+    const std::optional<Duration> drained =
+        DrainedIn(added, snapshot.allowance_used, snapshot.allowance_total);
+    if (!drained.has_value() || !snapshot.drained_in.has_value()) {
+      snapshot.drained_in = std::nullopt;
+    } else {
+      snapshot.drained_in = std::max(*snapshot.drained_in, *drained);
+    }
+  }
+  if (target.paused) {
+    snapshot.state = DestinationState::kPaused;
+  } else if (target.setup_failures > 0) {
+    snapshot.state = DestinationState::kNeedsAttention;
+  } else if (failing) {
+    snapshot.state = DestinationState::kBackingOff;
+  }
+  if (snapshot.state != DestinationState::kActive) {
+    snapshot.drained_in = std::nullopt;
+  }
+  return snapshot;
+}
+
 std::vector<DestinationSnapshot> Dispatcher::Snapshot(Now now) const {
   std::vector<DestinationSnapshot> snapshots;
   snapshots.reserve(targets_.size());
   for (const auto& target : targets_) {
-    DestinationSnapshot snapshot{
-        .name = target->destination.name,
-        .region = target->destination.region,
-        .masked_app_id = target->destination.app_id.Masked(),
-        .state = DestinationState::kActive,
-        .last_error = target->last_error,
-        .last_error_at = target->last_error_at,
-        .lanes = {},
-        .requests_under_way = target->under_way,
-        .concurrency_limit = target->concurrency.limit(),
-        .allowance_used = target->events.total_in_use(),
-        .allowance_total = 0,
-        .drained_in = std::nullopt};
-    if (target->events.total_limit() != UsageLedger::kUnlimited) {
-      snapshot.allowance_total = target->events.total_limit();
-    }
-    bool failing = false;
-    uint64_t queued_events = 0;
-    for (const LaneId id : target->lanes) {
-      const LaneState& state = *lanes_.find(id)->second;
-      failing = failing || state.failures > 0;
-      const auto oldest = state.lane.OldestWaiting();
-      snapshot.lanes.push_back(
-          {.type = state.lane.key().type,
-           .queued_items = state.lane.queued_items(),
-           .queued_bytes = state.lane.queued_bytes(),
-           .aside_items = state.lane.aside_items(),
-           .oldest_accepted_at = oldest.ok() ? *oldest : std::nullopt,
-           .counts = state.lane.counts()});
-      if (state.lane.key().type == ObjectType::kTrackEvent) {
-        queued_events = state.lane.queued_items();
-      }
-    }
-    if (target->paused) {
-      snapshot.state = DestinationState::kPaused;
-    } else if (target->setup_failures > 0) {
-      snapshot.state = DestinationState::kNeedsAttention;
-    } else if (failing) {
-      snapshot.state = DestinationState::kBackingOff;
-    } else if (snapshot.allowance_total > 0) {
-      // What the window still allows goes at once, the rest at the limit's
-      // pace.
-      const uint64_t free =
-          snapshot.allowance_total -
-          std::min(snapshot.allowance_total, snapshot.allowance_used);
-      const uint64_t later = queued_events - std::min(queued_events, free);
-      snapshot.drained_in = Duration(
-          static_cast<int64_t>(60e6 * static_cast<double>(later) /
-                               static_cast<double>(snapshot.allowance_total)));
-    } else {
-      snapshot.drained_in = Duration::zero();
-    }
-    snapshots.push_back(std::move(snapshot));
+    snapshots.push_back(SnapshotOf(*target, now));
   }
-  static_cast<void>(now);
   return snapshots;
+}
+
+std::optional<DestinationSnapshot> Dispatcher::SnapshotOf(
+    absl::string_view destination, Now now) const {
+  const auto it = target_by_name_.find(destination);
+  if (it == target_by_name_.end()) return std::nullopt;
+  return SnapshotOf(*targets_[it->second], now);
+}
+
+std::vector<AttemptUnderWay> Dispatcher::AttemptsUnderWay(LaneId lane) const {
+  std::vector<AttemptUnderWay> attempts;
+  for (const auto& [id, attempt] : under_way_) {
+    if (attempt.lane != lane) continue;
+    attempts.push_back(
+        {.id = id,
+         .batch_id = attempt.batch.id,
+         .started_at = attempt.started.wall,
+         .items = static_cast<uint32_t>(attempt.batch.items.size()),
+         .seqs = attempt.batch.Seqs()});
+  }
+  std::sort(attempts.begin(), attempts.end(),
+            [](const AttemptUnderWay& a, const AttemptUnderWay& b) {
+              return a.id < b.id;
+            });
+  return attempts;
 }
 
 }  // namespace heapsync

@@ -6,9 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "heap_adapter/clock/clock.h"
 #include "heap_adapter/engine/lane.h"
 #include "heap_adapter/model/destination.h"
+#include "heap_adapter/spool/spool.h"
 
 namespace heapsync {
 
@@ -23,12 +25,32 @@ enum class DestinationState {
 absl::string_view Name(DestinationState state);
 
 struct LaneSnapshot {
+  LaneId id;
   ObjectType type;
   uint64_t queued_items;  // not yet delivered or dead-lettered
   uint64_t queued_bytes;
   uint64_t aside_items;  // of these: set aside for their identity's limit
-  std::optional<WallTime> oldest_accepted_at;
+  double delivered_per_second;  // over the last minute
   LaneCounts counts;
+  // Where to look for the oldest item that waits.
+  SeqRange unsettled;
+  std::vector<uint64_t> some_aside_identities;
+};
+
+// When the oldest item that waits in a lane was accepted; of those set aside it
+// looks at some. None if nothing waits any more. Reads the spool: not for the
+// dispatcher's thread, which must never wait for a disk. Errors: those of
+// reading.
+absl::StatusOr<std::optional<WallTime>> OldestWaiting(const Spool& spool,
+                                                      const LaneSnapshot& lane);
+
+// A request that waits for its answer.
+struct AttemptUnderWay {
+  AttemptId id;
+  uint64_t batch_id;
+  WallTime started_at;
+  uint32_t items;  // objects in the request
+  SeqSet seqs;     // what they carry, merged items included
 };
 
 // One destination at one moment.
@@ -44,8 +66,9 @@ struct DestinationSnapshot {
   int concurrency_limit;
   uint64_t allowance_used;   // events that count against the limit now
   uint64_t allowance_total;  // zero: unlimited
-  // When what waits will be delivered, if it goes on as now and no more comes;
-  // none while it is held.
+  // When what waits will be delivered, if it goes on as now and no more comes:
+  // events at the pace of the limit, the rest at that of the last minute. None
+  // while the destination is held, or if nothing went in the last minute.
   std::optional<Duration> drained_in;
 };
 

@@ -226,7 +226,7 @@ absl::StatusOr<Forwarding> Forwarding::Decode(absl::string_view bytes) {
   forwarding.from.end = reader.Varint();
   forwarding.into = reader.Varint();
   forwarding.at = ReadTime(reader);
-  if (!reader.AtEnd() || forwarding.from.empty() || kind < 1 || kind > 2) {
+  if (!reader.AtEnd() || forwarding.from.empty() || kind < 1 || kind > 3) {
     return Malformed("forwarding record");
   }
   forwarding.kind = static_cast<Kind>(kind);

@@ -120,10 +120,14 @@ struct UsageRecord {
 
 // Where items went that no longer have a record of their own.
 struct Forwarding {
-  enum class Kind : uint8_t { kMerged = 1, kReplayed = 2 };
+  enum class Kind : uint8_t {
+    kMerged = 1,
+    kReplayed = 2,
+    kDiscarded = 3,  // they went nowhere: somebody gave them up for good
+  };
   Kind kind = Kind::kMerged;
   SeqRange from;
-  Seq into = 0;
+  Seq into = 0;  // means nothing where they were discarded
   WallTime at;
 
   std::string Encode() const;

@@ -221,25 +221,15 @@ absl::StatusOr<std::vector<StoredLane>> Spool::Lanes() const {
     if (!key.ok()) return Located(key.status(), absl::StrCat("lane ", lane.id));
     lane.key = *std::move(key);
 
-    auto progress = store_.Get(Key(Table::kProgress, lane.id));
-    if (!progress.ok()) return progress.status();
-    if (progress->has_value()) {
-      absl::StatusOr<LaneProgress> decoded = LaneProgress::Decode(**progress);
-      if (!decoded.ok()) {
-        return Located(decoded.status(), absl::StrCat("lane ", lane.id));
-      }
-      lane.progress = *std::move(decoded);
-    }
-    lane.head = lane.progress.low_watermark;
-    if (!lane.progress.settled.empty()) {
-      lane.head = lane.progress.settled.back() + 1;
-    }
+    absl::StatusOr<LaneExtent> extent = ReadExtent(lane.id);
+    if (!extent.ok()) return extent.status();
+    lane.progress = std::move(extent->progress);
+    lane.head = extent->head;
     const std::string blocks = Key(Table::kBlock, lane.id);
     auto last = store_.Last(blocks, PrefixEnd(blocks));
     if (!last.ok()) return last.status();
     if (last->has_value()) {
       const Seq last_seq = Tail((*last)->first).Next();
-      lane.head = std::max(lane.head, last_seq + 1);
       const BlockReader newest((*last)->second, last_seq);
       lane.lane_bytes = newest.lane_bytes();
       auto first = ReadBlock(lane.id, lane.progress.low_watermark);
@@ -256,6 +246,29 @@ absl::StatusOr<std::vector<StoredLane>> Spool::Lanes() const {
   }
   if (!cursor->status().ok()) return cursor->status();
   return lanes;
+}
+
+absl::StatusOr<Spool::LaneExtent> Spool::ReadExtent(LaneId lane) const {
+  LaneExtent extent;
+  // A block is deleted together with the progress past it: read in this order,
+  // the one or the other tells of every item.
+  const std::string blocks = Key(Table::kBlock, lane);
+  auto last = store_.Last(blocks, PrefixEnd(blocks));
+  if (!last.ok()) return last.status();
+  if (last->has_value()) extent.head = Tail((*last)->first).Next() + 1;
+  auto progress = store_.Get(Key(Table::kProgress, lane));
+  if (!progress.ok()) return progress.status();
+  if (!progress->has_value()) return extent;
+  absl::StatusOr<LaneProgress> decoded = LaneProgress::Decode(**progress);
+  if (!decoded.ok()) {
+    return Located(decoded.status(), absl::StrCat("lane ", lane));
+  }
+  extent.progress = *std::move(decoded);
+  extent.head = std::max(extent.head, extent.progress.low_watermark);
+  if (!extent.progress.settled.empty()) {
+    extent.head = std::max(extent.head, extent.progress.settled.back() + 1);
+  }
+  return extent;
 }
 
 absl::StatusOr<bool> Spool::IsPaused(absl::string_view destination) const {

@@ -97,6 +97,14 @@ class Spool {
 
   absl::StatusOr<std::vector<StoredLane>> Lanes() const;
 
+  // How far a lane is. Every item that was stored before the call lies below
+  // `head`, the sequence that its next item gets.
+  struct LaneExtent {
+    LaneProgress progress;
+    Seq head = 0;
+  };
+  absl::StatusOr<LaneExtent> ReadExtent(LaneId lane) const;
+
   // Whether somebody paused the destination.
   absl::StatusOr<bool> IsPaused(absl::string_view destination) const;
 

@@ -14,7 +14,12 @@ void BatchPlan::Add(const BatchItem& item) {
 }
 
 BatchPlan Batch::PlanOf(size_t begin, size_t end) const {
-  BatchPlan plan{.id = id, .tries = tries, .main = {}, .aside = {}};
+  BatchPlan plan{.id = id,
+                 .tries = tries,
+                 .stored_as = stored_as,
+                 .part = part,
+                 .main = {},
+                 .aside = {}};
   for (size_t i = begin; i < end; ++i) plan.Add(items[i]);
   return plan;
 }
@@ -40,10 +45,8 @@ BatchBuilder::Added BatchBuilder::Add(const StoredItem& item, bool aside) {
     const auto it = by_identity_.find(item.identity_hash);
     if (it != by_identity_.end()) return Merge(it->second, item);
   }
-  const size_t bytes =
-      merges_ ? body_.size() + text_bytes_ + items_.size() : body_.size();
   if (full() ||
-      (!items_.empty() && bytes + 1 + item.text.size() > max_bytes_)) {
+      (!items_.empty() && BodyBytes() + 1 + item.text.size() > max_bytes_)) {
     return Added::kFull;
   }
   if (merges_) {
@@ -63,10 +66,19 @@ BatchBuilder::Added BatchBuilder::Add(const StoredItem& item, bool aside) {
   return Added::kYes;
 }
 
+size_t BatchBuilder::BodyBytes() const {
+  if (!merges_ || items_.empty()) return body_.size();
+  return body_.size() + text_bytes_ + items_.size() - 1;
+}
+
 BatchBuilder::Added BatchBuilder::Merge(size_t index, const StoredItem& item) {
   absl::StatusOr<std::string> merged =
       MergeProperties(texts_[index], item.text);
   if (!merged.ok()) return Added::kConflict;
+  if (merged->size() > texts_[index].size() &&
+      BodyBytes() + merged->size() - texts_[index].size() > max_bytes_) {
+    return Added::kConflict;
+  }
   text_bytes_ += merged->size() - texts_[index].size();
   texts_[index] = *std::move(merged);
   items_[index].merged.push_back(item.seq);

@@ -13,6 +13,7 @@
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/object_type.h"
 #include "heap_adapter/spool/block.h"
+#include "heap_adapter/spool/records.h"
 #include "heap_adapter/spool/seq_set.h"
 
 namespace heapsync {
@@ -33,6 +34,10 @@ struct BatchItem {
 struct BatchPlan {
   uint64_t id = 0;
   int tries = 0;
+  AttemptId stored_as = 0;  // of its PlanRecord; zero: it has none
+  // A part of a batch that Heap refused. It may get smaller but never larger,
+  // or the search for what was refused would not end.
+  bool part = false;
   SeqSet main;                                  // from the lane's blocks
   std::vector<std::pair<uint64_t, Seq>> aside;  // (identity hash, sequence)
 
@@ -44,6 +49,8 @@ struct BatchPlan {
 struct Batch {
   uint64_t id = 0;
   int tries = 0;
+  AttemptId stored_as = 0;  // see BatchPlan
+  bool part = false;        // see BatchPlan
   std::vector<BatchItem> items;
   std::string body;
 
@@ -58,8 +65,10 @@ class BatchBuilder {
  public:
   enum class Added {
     kYes,
-    kFull,      // no room; nothing was added
-    kConflict,  // an update of the same identity that cannot be merged
+    kFull,  // no room; nothing was added
+    // An update of the same identity that cannot be merged, or would make the
+    // request too large; nothing was added.
+    kConflict,
   };
 
   BatchBuilder(const AppId& app_id, ObjectType type, uint32_t max_items,
@@ -74,6 +83,7 @@ class BatchBuilder {
   std::optional<Batch> Finish() &&;
 
  private:
+  size_t BodyBytes() const;
   Added Merge(size_t index, const StoredItem& item);
 
   const bool merges_;

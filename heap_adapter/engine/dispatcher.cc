@@ -108,6 +108,15 @@ absl::Status Dispatcher::Recover(const std::vector<StoredLane>& lanes,
     if (!paused.ok()) return paused.status();
     target->paused = *paused;
   }
+  absl::Status restored = absl::OkStatus();
+  const absl::Status visited =
+      spool_.VisitPlans([&](AttemptId id, const PlanRecord& record) {
+        const auto lane = lanes_.find(record.lane);
+        if (lane == lanes_.end()) return;
+        restored.Update(lane->second->lane.Restore(id, record));
+      });
+  if (!visited.ok()) return visited;
+  if (!restored.ok()) return restored;
   return RecoverUsage(now);
 }
 
@@ -188,7 +197,7 @@ void Dispatcher::OnNotices(Committer::Notices notices, Now now) {
     once_applied_.erase(it);
     if (then.send.has_value()) transport_.Send(*std::move(then.send));
     if (then.awaiting_lane.has_value()) {
-      StateOf(*then.awaiting_lane).awaiting = false;
+      --StateOf(*then.awaiting_lane).awaiting;
       Enqueue(*then.awaiting_lane);
     }
     for (auto& [callback, settlement] : then.finished) callback(settlement);
@@ -220,7 +229,7 @@ std::optional<MonotonicTime> Dispatcher::BlockedUntil(LaneState& state,
   // Never: whatever ends the blockade also enqueues the lane.
   constexpr MonotonicTime kNever = MonotonicTime::max();
   Target& target = TargetOf(state);
-  if (target.paused || state.awaiting) return kNever;
+  if (target.paused || state.awaiting > 0) return kNever;
   if (target.held_until > now.monotonic) return target.held_until;
   if (state.not_before > now.monotonic) return state.not_before;
   if (target.setup_failures > 0 && target.under_way > 0) return kNever;
@@ -241,7 +250,7 @@ void Dispatcher::TryStart(LaneId id, Now now) {
       lane.OnFreed(hash);
     }
     const auto release = ledger->NextRelease();
-    if (lane.aside_items() > 0 && release.has_value()) WakeAt(id, *release);
+    if (lane.waits_for_ledger() && release.has_value()) WakeAt(id, *release);
   }
   const std::optional<MonotonicTime> ready =
       lane.ReadyAt(target.destination.batch);
@@ -287,10 +296,12 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
   UsageLedger* ledger = LedgerOf(target, state.lane.key().type);
   OnceApplied then;
   then.finished = state.lane.waiters().TakeFinished();
-  if (pull.set_aside) {
-    state.awaiting = true;
+  const bool aside_ended = state.lane.TakeAsideEnded();
+  if (pull.set_aside || aside_ended) {
+    ++state.awaiting;
     then.awaiting_lane = id;
   }
+  if (pull.used_plan != 0) pull.change.DeletePlan(pull.used_plan);
   if (pull.batch.has_value()) {
     Batch& batch = *pull.batch;
     last_attempt_ = std::max<AttemptId>(
@@ -299,6 +310,12 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
     const AttemptId attempt = last_attempt_;
     if (batch.id == 0) batch.id = attempt;
     ++batch.tries;
+    if (state.lane.merges()) {
+      const BatchPlan plan = batch.PlanOf(0, batch.items.size());
+      pull.change.PutPlan(attempt,
+                          {.lane = id, .main = plan.main, .aside = plan.aside});
+      batch.stored_as = attempt;
+    }
     const Region region = target.destination.region;
     then.send =
         HeapRequest{.id = attempt,
@@ -327,12 +344,16 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
       state.lane.OnFreed(hash);
     }
   }
-  if (ledger != nullptr && state.lane.aside_items() > 0) {
+  if (ledger != nullptr && state.lane.waits_for_ledger()) {
     if (const auto release = ledger->NextRelease(); release.has_value()) {
       WakeAt(id, *release);
     }
   }
-  if (!pull.change.empty() || then.send.has_value() || !then.finished.empty()) {
+  // What the request takes from the limits, and what travels in it, must be
+  // known after a crash of the machine too.
+  if (then.send.has_value()) pull.change.RequireDisk();
+  if (!pull.change.empty() || then.send.has_value() ||
+      then.awaiting_lane.has_value() || !then.finished.empty()) {
     Apply(std::move(pull.change), std::move(then));
   }
   Enqueue(id);
@@ -368,7 +389,12 @@ void Dispatcher::OnAnswer(HeapAnswer answer, Now now) {
   const std::optional<Duration> next_try =
       Judge(attempt, verdict, answer, now, change);
   Prune(now, change);
-  Apply(std::move(change), {.finished = state.lane.waiters().TakeFinished()});
+  OnceApplied then{.finished = state.lane.waiters().TakeFinished()};
+  if (state.lane.TakeAsideEnded()) {
+    ++state.awaiting;
+    then.awaiting_lane = attempt.lane;
+  }
+  Apply(std::move(change), std::move(then));
 
   if (events_) {
     WallTime oldest = now.wall;
@@ -449,18 +475,19 @@ std::optional<Duration> Dispatcher::Judge(UnderWay& attempt,
       state.failures = 0;
       target.concurrency.OnSuccess(now.monotonic - attempt.started.monotonic);
       target.events.Slow(std::min(1.0, target.events.factor() + kRecovery));
+      const uint64_t before = state.lane.counts().delivered;
       state.lane.Deliver(batch, change);
+      if (batch.stored_as != 0) change.DeletePlan(batch.stored_as);
+      state.delivered.Add(state.lane.counts().delivered - before,
+                          now.monotonic);
       return std::nullopt;
+    }
     case AnswerClass::kThrottled:
       if (state.lane.key().type == ObjectType::kTrackEvent) {
         target.events.Slow(std::max(kLowestFactor, target.events.factor() / 2));
       }
-      const uint64_t before = state.lane.counts().delivered;
       [[fallthrough]];
-      state.delivered.Add(state.lane.counts().delivered - before,
-                          now.monotonic);
     case AnswerClass::kTransient: {
-    }
       ++state.failures;
       target.concurrency.OnTrouble();
       const Duration wait =
@@ -491,12 +518,15 @@ void Dispatcher::Split(UnderWay& attempt, const Verdict& verdict,
   LaneState& state = StateOf(attempt.lane);
   const Batch& batch = attempt.batch;
   const size_t count = batch.items.size();
+  if (batch.stored_as != 0) change.DeletePlan(batch.stored_as);
   std::optional<size_t> culprit = verdict.named_item;
   if (count == 1) culprit = 0;
   const auto give_back = [&](size_t begin, size_t end) {
     BatchPlan plan = batch.PlanOf(begin, end);
     // A different body is a different batch.
     plan.id = 0;
+    plan.stored_as = 0;
+    plan.part = true;
     if (!plan.empty()) state.lane.Return(std::move(plan));
   };
   if (!culprit.has_value()) {
@@ -517,7 +547,8 @@ void Dispatcher::Split(UnderWay& attempt, const Verdict& verdict,
   const absl::Status buried =
       state.lane.Bury(batch.items[*culprit], std::move(letter), change);
   if (!buried.ok()) return give_back(0, count);
-  BatchPlan rest{.id = 0, .tries = batch.tries, .main = {}, .aside = {}};
+  BatchPlan rest{
+      .id = 0, .tries = batch.tries, .part = true, .main = {}, .aside = {}};
   for (size_t i = 0; i < count; ++i) {
     if (i != *culprit) rest.Add(batch.items[i]);
   }

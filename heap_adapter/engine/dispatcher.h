@@ -123,14 +123,15 @@ class Dispatcher {
         : lane(spool, stored, aside), target(target_index) {}
     Lane lane;
     size_t target;
-    bool queued = false;    // stands in ready_
-    bool awaiting = false;  // set aside items must be stored before a pull
+    bool queued = false;  // stands in ready_
+    // Changes to items set aside that must be stored before the next pull.
+    int awaiting = 0;
     int under_way = 0;
     int failures = 0;  // in a row
     MonotonicTime not_before;
     std::optional<MonotonicTime> wake_at;
-  };
     RecentRate delivered;
+  };
   struct Target {
     explicit Target(const Destination& destination, int most_under_way);
     const Destination& destination;
@@ -162,8 +163,8 @@ class Dispatcher {
   LaneState& StateOf(LaneId lane) { return *lanes_.find(lane)->second; }
   Target& TargetOf(const LaneState& state) { return *targets_[state.target]; }
   UsageLedger* LedgerOf(Target& target, ObjectType type);
-  int& RegionUse(Region region) { return region_use_[region == Region::kEu]; }
   DestinationSnapshot SnapshotOf(const Target& target, Now now) const;
+  int& RegionUse(Region region) { return region_use_[region == Region::kEu]; }
 
   void Enqueue(LaneId lane);
   void WakeAt(LaneId lane, MonotonicTime time);

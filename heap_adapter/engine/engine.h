@@ -88,7 +88,8 @@ class Engine {
   absl::Status Apply(SpoolChange change);
 
   // As Dispatcher::Flush, for every item whose acceptance was told before this
-  // call; `done` never runs if the engine stops first. Errors: kNotFound for an
+  // call; `done` is destroyed without a call if the engine stops or its spool
+  // fails first. Errors: kNotFound for an
   // unknown destination, and those of Committer::Change. Any thread.
   absl::Status Flush(absl::string_view destination, SettledCallback done);
 

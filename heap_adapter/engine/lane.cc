@@ -36,6 +36,42 @@ Lane::Lane(const Spool& spool, const StoredLane& stored,
   if (cursor_ < head_) marks_.push_back({head_, MonotonicTime()});
 }
 
+absl::Status Lane::Restore(AttemptId id, const PlanRecord& record) {
+  BatchPlan plan{.stored_as = id, .main = {}, .aside = {}};
+  for (const auto& [begin, end] : record.main.ranges()) {
+    for (Seq seq = begin; seq < end; ++seq) {
+      if (!progress_.IsSettled(seq) && seq < head_) plan.main.Add(seq);
+    }
+  }
+  for (const auto& [begin, end] : plan.main.ranges()) {
+    restored_.Add(SeqRange{begin, end});
+    for (Seq seq = begin; seq < end;) {
+      auto block = spool_.ReadBlock(id_, seq);
+      if (!block.ok()) return block.status();
+      if (!block->has_value()) break;
+      const BlockReader reader((*block)->value, (*block)->last);
+      for (const StoredItem& item : reader.items()) {
+        if (item.seq >= seq && item.seq < end) {
+          under_way_.insert(item.identity_hash);
+        }
+      }
+      seq = (*block)->last + 1;
+    }
+  }
+  for (const auto& [hash, seq] : record.aside) {
+    const auto it = aside_.find(hash);
+    auto item = spool_.FindAside(id_, seq);
+    if (!item.ok()) return item.status();
+    if (it == aside_.end() || !item->has_value()) continue;
+    --it->second.items;
+    it->second.under_way.Add(seq);
+    under_way_.insert(hash);
+    plan.aside.emplace_back(hash, seq);
+  }
+  retries_.push_back(std::move(plan));
+  return absl::OkStatus();
+}
+
 void Lane::OnAppended(Appended appended, MonotonicTime now) {
   head_ = appended.items.end;
   queued_items_ += appended.items.size();
@@ -69,14 +105,24 @@ void Lane::MakeReady(uint64_t identity_hash, Aside& aside) {
 }
 
 void Lane::OnFreed(uint64_t identity_hash) {
+  while (!deferred_.empty()) {
+    retries_.push_back(std::move(deferred_.front()));
+    deferred_.pop_front();
+  }
+  MakeAsideReady(identity_hash);
+}
+
+void Lane::MakeAsideReady(uint64_t identity_hash) {
   const auto it = aside_.find(identity_hash);
-  if (it != aside_.end()) MakeReady(identity_hash, it->second);
+  if (it != aside_.end() && it->second.items > 0) {
+    MakeReady(identity_hash, it->second);
+  }
 }
 
 void Lane::Release(uint64_t identity_hash) {
   if (!merges_) return;
   under_way_.erase(identity_hash);
-  OnFreed(identity_hash);
+  MakeAsideReady(identity_hash);
 }
 
 void Lane::Dequeue(uint64_t items, uint64_t bytes) {
@@ -98,6 +144,14 @@ void Lane::EndItem(const BatchItem& item, bool delivered, SpoolChange& change) {
   if (item.aside) {
     change.DeleteAside(id_, item.identity_hash, item.seq);
     --aside_items_;
+    aside_ended_ = true;
+    if (const auto it = aside_.find(item.identity_hash); it != aside_.end()) {
+      it->second.under_way.Remove({item.seq, item.seq + 1});
+      if (it->second.items == 0 && it->second.under_way.empty() &&
+          !it->second.ready) {
+        aside_.erase(it);
+      }
+    }
   } else {
     progress_.Settle({item.seq, item.seq + 1});
   }

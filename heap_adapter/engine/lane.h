@@ -57,6 +57,8 @@ class Lane {
     bool set_aside = false;
     // Identities to watch in the ledger once `usage` has begun.
     std::vector<uint64_t> over_limit;
+    // The stored plan that `batch` came from; `batch` replaces it.
+    AttemptId used_plan = 0;
     // The pull stopped at its bound, not for lack of items.
     bool more = false;
   };
@@ -64,8 +66,14 @@ class Lane {
   Lane(const Spool& spool, const StoredLane& stored,
        const std::vector<AsideIdentity>& aside);
 
+  // Takes over a plan that was open when the process ended; oldest first,
+  // before the first pull. Errors: storage that cannot be read.
+  absl::Status Restore(AttemptId id, const PlanRecord& record);
+
   LaneId id() const { return id_; }
   const LaneKey& key() const { return key_; }
+  // Whether updates of one identity are merged and kept in order.
+  bool merges() const { return merges_; }
 
   void OnAppended(Appended appended, MonotonicTime now);
 
@@ -87,6 +95,11 @@ class Lane {
   absl::Status Bury(const BatchItem& item, DeadLetter letter,
                     SpoolChange& change);
 
+  // Whether items set aside have ended since the last call. If so, the changes
+  // made until now must be applied before the next pull, or it would read them
+  // again.
+  bool TakeAsideEnded() { return std::exchange(aside_ended_, false); }
+
   // Identities that the ledger has freed.
   void OnFreed(uint64_t identity_hash);
 
@@ -99,8 +112,13 @@ class Lane {
   Seq head() const { return head_; }
   const LaneProgress& progress() const { return progress_; }
   const LaneCounts& counts() const { return counts_; }
+  // Whether something waits for the ledger to free an identity.
+  bool waits_for_ledger() const {
+    return aside_items_ > 0 || !deferred_.empty();
+  }
   bool idle() const {
-    return cursor_ == head_ && retries_.empty() && aside_ready_.empty();
+    return cursor_ == head_ && retries_.empty() && deferred_.empty() &&
+           aside_ready_.empty();
   }
   // The first item that is not settled; head() if there is none.
   Seq first_unsettled() const {
@@ -114,6 +132,7 @@ class Lane {
     uint64_t items = 0;  // that wait, not counting those under way
     Seq next = 0;        // where to read on
     Seq last = 0;
+    SeqSet under_way;
     bool ready = false;  // stands in aside_ready_
   };
   struct Mark {
@@ -123,6 +142,7 @@ class Lane {
   class Puller;
 
   void MakeReady(uint64_t identity_hash, Aside& aside);
+  void MakeAsideReady(uint64_t identity_hash);
   void Release(uint64_t identity_hash);
   void StoreProgress(SpoolChange& change);
   void EndItem(const BatchItem& item, bool delivered, SpoolChange& change);
@@ -142,14 +162,17 @@ class Lane {
   uint64_t waiting_bytes_ = 0;   // text from cursor_ on
   std::deque<Seq> read_blocks_;  // blocks read and not yet deleted
   std::deque<BatchPlan> retries_;
+  std::deque<BatchPlan> deferred_;  // parts whose identity is over its limit
   absl::flat_hash_map<uint64_t, Aside> aside_;
   std::deque<uint64_t> aside_ready_;
+  SeqSet restored_;  // items from cursor_ on that are in restored plans
   // Of users and accounts: the identities under way.
   absl::flat_hash_set<uint64_t> under_way_;
   SettlementWaiters waiters_;
   uint64_t queued_items_ = 0;
   uint64_t queued_bytes_ = 0;
   uint64_t aside_items_ = 0;
+  bool aside_ended_ = false;
   LaneCounts counts_;
 };
 

@@ -19,12 +19,13 @@ constexpr uint32_t kAsidePart = 2;
 // One call of Lane::Next.
 class Lane::Puller {
  public:
-  Puller(Lane& lane, const PullRules& rules, uint32_t max_items)
+  Puller(Lane& lane, const PullRules& rules, uint32_t max_items,
+         size_t max_bytes)
       : lane_(lane),
         rules_(rules),
         max_items_(max_items),
         builder_(rules.destination.app_id, lane.key_.type, max_items,
-                 rules.destination.batch.max_bytes) {}
+                 max_bytes) {}
 
   absl::Status FromPlan(BatchPlan plan);
   absl::Status FromAside();
@@ -33,13 +34,15 @@ class Lane::Puller {
 
  private:
   enum class Source { kBlock, kAside, kPlanBlock, kPlanAside };
-  enum class Offered { kTaken, kGone, kFull, kBlocked };
+  enum class Offered { kTaken, kGone, kFull, kBlocked, kDeferred };
 
   absl::StatusOr<Offered> Offer(const StoredItem& item, Source source);
   bool MayGo(const StoredItem& item, Source source);
   uint32_t Allowance(uint64_t identity_hash) const;
   absl::Status SetAside(const StoredItem& item, Source source);
   absl::StatusOr<bool> MergeIntoAside(const StoredItem& item, Aside& aside);
+  bool MergeIntoPlanItem(const StoredItem& item);
+  void Merged(const StoredItem& item, Seq into);
   void Expire(const StoredItem& item, Source source);
   void BuryLost(SeqRange range);
   absl::Status FromPlanRange(SeqRange range, BatchPlan& rest);
@@ -51,10 +54,13 @@ class Lane::Puller {
   Pull pull_;
   bool progressed_ = false;
   absl::flat_hash_map<uint64_t, uint32_t> taken_;  // units per identity
+  // Items of a plan that are set aside again, by identity: what travelled
+  // together stays together.
+  absl::flat_hash_map<uint64_t, AsideItem> plan_aside_;
   // Items set aside in this pull, by identity: not yet in the spool.
   absl::flat_hash_map<uint64_t, AsideItem> set_aside_;
-  uint64_t plan_id_ = 0;
-  int plan_tries_ = 0;
+  BatchPlan plan_;      // that the pull is from; only what is said of it
+  BatchPlan deferred_;  // the part of it that must wait
 };
 
 absl::StatusOr<Lane::Pull> Lane::Next(const PullRules& rules) {
@@ -63,7 +69,13 @@ absl::StatusOr<Lane::Pull> Lane::Next(const PullRules& rules) {
     max_items = std::min(max_items, rules.ledger->TotalAllowance());
   }
   if (max_items == 0) return Pull{};
-  Puller puller(*this, rules, max_items);
+  size_t max_bytes = rules.destination.batch.max_bytes;
+  if (merges_ && !retries_.empty()) {
+    // It fitted when it was made, and must not be cut.
+    max_items = std::numeric_limits<uint32_t>::max();
+    max_bytes = std::numeric_limits<size_t>::max();
+  }
+  Puller puller(*this, rules, max_items, max_bytes);
   absl::Status status;
   if (!retries_.empty()) {
     BatchPlan plan = std::move(retries_.front());
@@ -88,9 +100,9 @@ uint32_t Lane::Puller::Allowance(uint64_t identity_hash) const {
 
 bool Lane::Puller::MayGo(const StoredItem& item, Source source) {
   const uint64_t hash = item.identity_hash;
-  if (source == Source::kBlock && !lane_.aside_.empty() &&
-      lane_.aside_.contains(hash)) {
-    return false;
+  if (source == Source::kBlock && !lane_.aside_.empty()) {
+    const auto it = lane_.aside_.find(hash);
+    if (it != lane_.aside_.end() && it->second.items > 0) return false;
   }
   if (lane_.merges_) {
     if (taken_.contains(hash)) return true;  // it is merged, or conflicts
@@ -130,8 +142,30 @@ absl::StatusOr<Lane::Puller::Offered> Lane::Puller::Offer(
       break;
   }
   if (source == Source::kAside) return Offered::kBlocked;
+  if (plan_.part) return Offered::kDeferred;
   if (absl::Status status = SetAside(item, source); !status.ok()) return status;
   return Offered::kGone;
+}
+
+void Lane::Puller::Merged(const StoredItem& item, Seq into) {
+  pull_.change.PutForwarding(lane_.id_, {.kind = Forwarding::Kind::kMerged,
+                                         .from = {item.seq, item.seq + 1},
+                                         .into = into,
+                                         .at = rules_.now.wall});
+  lane_.waiters_.Forward(item.seq, into);
+  ++lane_.counts_.merged;
+  lane_.Dequeue(1, item.text.size());
+}
+
+bool Lane::Puller::MergeIntoPlanItem(const StoredItem& item) {
+  const auto open = plan_aside_.find(item.identity_hash);
+  if (open == plan_aside_.end()) return false;
+  absl::StatusOr<std::string> merged =
+      MergeProperties(open->second.text, item.text);
+  if (!merged.ok()) return false;
+  open->second.text = *std::move(merged);
+  Merged(item, open->second.seq);
+  return true;
 }
 
 absl::StatusOr<bool> Lane::Puller::MergeIntoAside(const StoredItem& item,
@@ -149,13 +183,7 @@ absl::StatusOr<bool> Lane::Puller::MergeIntoAside(const StoredItem& item,
   absl::StatusOr<std::string> merged = MergeProperties(older.text, item.text);
   if (!merged.ok()) return false;
   older.text = *std::move(merged);
-  pull_.change.PutForwarding(lane_.id_, {.kind = Forwarding::Kind::kMerged,
-                                         .from = {item.seq, item.seq + 1},
-                                         .into = older.seq,
-                                         .at = rules_.now.wall});
-  lane_.waiters_.Forward(item.seq, older.seq);
-  ++lane_.counts_.merged;
-  lane_.Dequeue(1, item.text.size());
+  Merged(item, older.seq);
   set_aside_.insert_or_assign(item.identity_hash, std::move(older));
   return true;
 }
@@ -163,45 +191,49 @@ absl::StatusOr<bool> Lane::Puller::MergeIntoAside(const StoredItem& item,
 absl::Status Lane::Puller::SetAside(const StoredItem& item, Source source) {
   const uint64_t hash = item.identity_hash;
   pull_.set_aside = true;
-  if (source == Source::kPlanBlock || source == Source::kPlanAside) {
-    lane_.under_way_.erase(hash);
-  }
-  if (source == Source::kPlanAside) {
-    Aside& aside = lane_.aside_[hash];
-    aside.next = aside.items == 0 ? item.seq : std::min(aside.next, item.seq);
-    aside.last = std::max(aside.last, item.seq);
-    ++aside.items;
-    return absl::OkStatus();
-  }
-  progressed_ = true;
-  lane_.progress_.Settle({item.seq, item.seq + 1});
-  const auto it = lane_.aside_.find(hash);
-  if (lane_.merges_ && source == Source::kBlock && it != lane_.aside_.end()) {
-    absl::StatusOr<bool> merged = MergeIntoAside(item, it->second);
-    if (!merged.ok()) return merged.status();
-    if (*merged) return absl::OkStatus();
+  const bool of_plan =
+      source == Source::kPlanBlock || source == Source::kPlanAside;
+  if (of_plan) lane_.under_way_.erase(hash);
+  if (source != Source::kPlanAside) {
+    progressed_ = true;
+    lane_.progress_.Settle({item.seq, item.seq + 1});
+    if (lane_.merges_ && of_plan && MergeIntoPlanItem(item)) {
+      return absl::OkStatus();
+    }
+    const auto it = lane_.aside_.find(hash);
+    if (lane_.merges_ && !of_plan && it != lane_.aside_.end() &&
+        it->second.items > 0) {
+      absl::StatusOr<bool> merged = MergeIntoAside(item, it->second);
+      if (!merged.ok()) return merged.status();
+      if (*merged) return absl::OkStatus();
+    }
   }
   Aside& aside = lane_.aside_[hash];
   aside.next = aside.items == 0 ? item.seq : std::min(aside.next, item.seq);
-  aside.last = std::max(aside.last, item.seq);
+  aside.last = aside.items == 0 ? item.seq : std::max(aside.last, item.seq);
   ++aside.items;
-  ++lane_.aside_items_;
-  ++lane_.counts_.set_aside;
+  if (source == Source::kPlanAside) {
+    aside.under_way.Remove({item.seq, item.seq + 1});
+  } else {
+    ++lane_.aside_items_;
+    ++lane_.counts_.set_aside;
+  }
   AsideItem stored{.seq = item.seq,
                    .accepted_at = item.accepted_at,
                    .identity_hash = hash,
                    .replays = item.replays,
                    .text = std::string(item.text)};
-  if (lane_.merges_ && source == Source::kBlock) {
-    // Kept open for further updates in this pull; an earlier one of the same
-    // identity that could not be merged is complete.
-    if (auto open = set_aside_.find(hash); open != set_aside_.end()) {
-      pull_.change.PutAside(lane_.id_, open->second);
-    }
-    set_aside_.insert_or_assign(hash, std::move(stored));
-  } else {
-    pull_.change.PutAside(lane_.id_, stored);
+  if (!lane_.merges_) {
+    if (source != Source::kPlanAside) pull_.change.PutAside(lane_.id_, stored);
+    return absl::OkStatus();
   }
+  // Kept open for further updates in this pull; an earlier one of the same
+  // identity that could not be merged is complete.
+  auto& open_items = of_plan ? plan_aside_ : set_aside_;
+  if (auto open = open_items.find(hash); open != open_items.end()) {
+    pull_.change.PutAside(lane_.id_, open->second);
+  }
+  open_items.insert_or_assign(hash, std::move(stored));
   return absl::OkStatus();
 }
 
@@ -276,15 +308,14 @@ absl::Status Lane::Puller::FromAside() {
     }
     limit = std::min<uint64_t>(limit, most - builder_.size());
     if (lane_.merges_) limit = 1;
-    auto items = lane_.spool_.ReadAside(lane_.id_, hash, aside.next, limit);
+    // Those under way are still there, and are passed over.
+    auto items = lane_.spool_.ReadAside(lane_.id_, hash, aside.next,
+                                        limit + aside.under_way.size());
     if (!items.ok()) return items.status();
-    if (items->empty()) {
-      lane_.aside_items_ -= aside.items;
-      not_now();
-      lane_.aside_.erase(hash);
-      continue;
-    }
+    uint64_t offered_items = 0;
     for (const AsideItem& item : *items) {
+      if (aside.under_way.Contains(item.seq)) continue;
+      if (offered_items++ == limit) break;
       absl::StatusOr<Offered> offered = Offer({.seq = item.seq,
                                                .accepted_at = item.accepted_at,
                                                .identity_hash = hash,
@@ -297,11 +328,14 @@ absl::Status Lane::Puller::FromAside() {
       }
       --aside.items;
       aside.next = item.seq + 1;
+      if (*offered == Offered::kTaken) aside.under_way.Add(item.seq);
     }
-    if (aside.items == 0) {
-      not_now();
-      lane_.aside_.erase(hash);
+    if (offered_items == 0) {
+      // The spool has fewer than was counted: what is not there cannot wait.
+      lane_.aside_items_ -= std::min(lane_.aside_items_, aside.items);
+      aside.items = 0;
     }
+    if (aside.items == 0) not_now();
   }
   return absl::OkStatus();
 }
@@ -335,7 +369,8 @@ absl::Status Lane::Puller::FromBlocks() {
     for (const StoredItem& item : reader.items()) {
       if (item.seq < lane_.cursor_) continue;
       if (item.seq >= lane_.head_) break;
-      if (!lane_.progress_.IsSettled(item.seq)) {
+      if (!lane_.progress_.IsSettled(item.seq) &&
+          !lane_.restored_.Contains(item.seq)) {
         absl::StatusOr<Offered> offered = Offer(item, Source::kBlock);
         if (!offered.ok()) return offered.status();
         if (*offered == Offered::kFull) return absl::OkStatus();
@@ -373,6 +408,7 @@ absl::Status Lane::Puller::FromPlanRange(SeqRange range, BatchPlan& rest) {
         rest.main.Add(SeqRange{seq, range.end});
         return absl::OkStatus();
       }
+      if (*offered == Offered::kDeferred) deferred_.main.Add(seq);
       ++seq;
     }
     BuryLost({seq, end});
@@ -382,9 +418,14 @@ absl::Status Lane::Puller::FromPlanRange(SeqRange range, BatchPlan& rest) {
 }
 
 absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
-  plan_id_ = plan.id;
-  plan_tries_ = plan.tries;
-  BatchPlan rest{.id = plan.id, .tries = plan.tries, .main = {}, .aside = {}};
+  plan_ = {.id = plan.id,
+           .tries = plan.tries,
+           .part = plan.part,
+           .main = {},
+           .aside = {}};
+  deferred_ = plan_;
+  pull_.used_plan = plan.stored_as;
+  BatchPlan rest = plan_;
   for (const auto& [hash, seq] : plan.aside) {
     if (!rest.empty()) {
       rest.aside.emplace_back(hash, seq);
@@ -402,6 +443,9 @@ absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
               Source::kPlanAside);
     if (!offered.ok()) return offered.status();
     if (*offered == Offered::kFull) rest.aside.emplace_back(hash, seq);
+    if (*offered == Offered::kDeferred) {
+      deferred_.aside.emplace_back(hash, seq);
+    }
   }
   for (const auto& [begin, end] : plan.main.ranges()) {
     if (absl::Status status = FromPlanRange({begin, end}, rest); !status.ok()) {
@@ -409,12 +453,15 @@ absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
     }
   }
   if (!rest.empty()) lane_.retries_.push_front(std::move(rest));
+  if (!deferred_.empty()) lane_.deferred_.push_back(std::move(deferred_));
   return absl::OkStatus();
 }
 
 Lane::Pull Lane::Puller::Finish() {
-  for (const auto& [hash, item] : set_aside_) {
-    pull_.change.PutAside(lane_.id_, item);
+  for (const auto* open_items : {&plan_aside_, &set_aside_}) {
+    for (const auto& [hash, item] : *open_items) {
+      pull_.change.PutAside(lane_.id_, item);
+    }
   }
   if (progressed_) lane_.StoreProgress(pull_.change);
   while (!lane_.marks_.empty() && lane_.marks_.front().end <= lane_.cursor_) {
@@ -422,8 +469,9 @@ Lane::Pull Lane::Puller::Finish() {
   }
   pull_.batch = std::move(builder_).Finish();
   if (!pull_.batch.has_value()) return std::move(pull_);
-  pull_.batch->id = plan_id_;
-  pull_.batch->tries = plan_tries_;
+  pull_.batch->id = plan_.id;
+  pull_.batch->tries = plan_.tries;
+  pull_.batch->part = plan_.part;
   if (lane_.merges_) {
     for (const BatchItem& item : pull_.batch->items) {
       lane_.under_way_.insert(item.identity_hash);

@@ -17,6 +17,8 @@ void SettlementWaiters::WaitForAllBelow(Seq end, uint64_t count,
     finished_.emplace_back(std::move(callback), Settlement{});
     return;
   }
+  // What travels inside another item is counted no more, but will end too.
+  for (const auto& [into, inside] : forwarded_) count += inside.size();
   flushes_.push_back(Waiter{.end = end,
                             .remaining = count,
                             .callback = std::move(callback),
@@ -60,6 +62,7 @@ void SettlementWaiters::End(Seq seq, bool delivered) {
     forwarded_.erase(it);
     for (const Seq each : inside) End(each, delivered);
   }
+  if (empty()) forwarded_.clear();
 }
 
 std::vector<std::pair<SettledCallback, Settlement>>

@@ -29,7 +29,8 @@ class SettlementWaiters {
  public:
   // `items` must not overlap those of another append.
   void WaitForItems(SeqRange items, SettledCallback callback);
-  // Waits for `count` items below `end` to end: all of those that have not yet.
+  // Waits for `count` items below `end` to end: all of those that have not yet,
+  // but for what travels inside another. REQUIRES: `end` is the lane's head.
   void WaitForAllBelow(Seq end, uint64_t count, SettledCallback callback);
 
   // Item `seq` travels inside item `into` from now on.

@@ -13,8 +13,9 @@ namespace heapsync {
 class ConcurrencyLimit {
  public:
   // `most` bounds what a destination can take of the shared slots. Larger: more
-  // throughput where round trips are long.
-  explicit ConcurrencyLimit(int most) : most_(most) {}
+  // throughput where round trips are long. REQUIRES: at least one.
+  explicit ConcurrencyLimit(int most)
+      : most_(most), limit_(std::min(2, most)) {}
 
   int limit() const { return limit_; }
 
@@ -43,7 +44,7 @@ class ConcurrencyLimit {
   static constexpr Duration kTolerance = std::chrono::milliseconds(250);
 
   const int most_;
-  int limit_ = 2;
+  int limit_;
   int successes_ = 0;
   Duration floor_ = Duration::zero();
 };

@@ -68,9 +68,15 @@ void UsageLedger::Refund(uint64_t attempt) {
 
 std::vector<uint64_t> UsageLedger::Advance(MonotonicTime now) {
   std::vector<uint64_t> freed = std::exchange(refunded_watched_, {});
+  const bool refunded = !freed.empty();
   while (!ended_.empty() && ended_.front().release <= now) {
     TakeBack(ended_.front().usage, ended_.front().units, freed);
     ended_.pop_front();
+  }
+  // What was refunded may have been watched again and freed a second time.
+  if (refunded) {
+    std::sort(freed.begin(), freed.end());
+    freed.erase(std::unique(freed.begin(), freed.end()), freed.end());
   }
   return freed;
 }

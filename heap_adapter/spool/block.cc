@@ -74,7 +74,7 @@ BlockReader::BlockReader(absl::string_view value, Seq last) {
     item.identity_hash = reader.Fixed64();
     item.accepted_at =
         WallTime(Duration(static_cast<int64_t>(reader.Fixed64())));
-    item.replays = static_cast<uint32_t>(reader.Varint());
+    item.replays = reader.Varint32();
     sizes[i] = reader.Varint();
   }
   for (uint64_t i = 0; i < count; ++i) {

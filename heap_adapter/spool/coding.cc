@@ -49,9 +49,19 @@ uint64_t Reader::Varint() {
     if (byte.empty()) return 0;
     const uint64_t bits = static_cast<unsigned char>(byte[0]);
     if (shift == 63 && bits > 1) break;
+    // The last byte is never zero but in the one byte of a zero: each number
+    // has one form.
+    if (shift > 0 && bits == 0) break;
     value |= (bits & 0x7f) << shift;
     if (bits < 0x80) return value;
   }
+  ok_ = false;
+  return 0;
+}
+
+uint32_t Reader::Varint32() {
+  const uint64_t value = Varint();
+  if (value <= UINT32_MAX) return static_cast<uint32_t>(value);
   ok_ = false;
   return 0;
 }

@@ -24,7 +24,8 @@ void AppendBigEndian64(std::string& bytes, uint64_t value);
 // A varint length, then the bytes.
 void AppendText(std::string& bytes, absl::string_view text);
 
-// Reads the forms above from bytes that may be damaged. After the first misread
+// Reads the forms above, and nothing but what Append… writes, from bytes that
+// may be damaged. After the first misread
 // ok() is false and every read gives zero or an empty text.
 class Reader {
  public:
@@ -32,6 +33,7 @@ class Reader {
   explicit Reader(absl::string_view bytes) : rest_(bytes) {}
 
   uint64_t Varint();
+  uint32_t Varint32();
   uint64_t Fixed64();
   uint32_t BigEndian32();
   uint64_t BigEndian64();

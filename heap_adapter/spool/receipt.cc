@@ -49,12 +49,9 @@ absl::StatusOr<Receipt> Receipt::Decode(absl::string_view text) {
   Reader reader(body);
   Receipt receipt;
   receipt.spool_id = reader.BigEndian64();
-  const uint64_t lane = reader.Varint();
+  receipt.lane = reader.Varint32();
   const uint64_t ranges = reader.Varint();
-  if (lane > UINT32_MAX || ranges == 0 || ranges > kMaxReceiptRanges) {
-    return malformed;
-  }
-  receipt.lane = static_cast<LaneId>(lane);
+  if (ranges == 0 || ranges > kMaxReceiptRanges) return malformed;
   for (uint64_t i = 0; i < ranges; ++i) {
     const Seq begin = reader.Varint();
     const uint64_t size = reader.Varint();

@@ -88,7 +88,7 @@ absl::StatusOr<AsideItem> AsideItem::Decode(absl::string_view bytes) {
   Reader reader(bytes);
   AsideItem item;
   item.accepted_at = ReadTime(reader);
-  item.replays = static_cast<uint32_t>(reader.Varint());
+  item.replays = reader.Varint32();
   item.text = std::string(reader.Text());
   if (!reader.AtEnd()) return Malformed("item set aside");
   return item;
@@ -128,8 +128,8 @@ absl::StatusOr<DeadLetter> DeadLetter::Decode(absl::string_view bytes) {
   letter.accepted_at = ReadTime(reader);
   letter.dead_at = ReadTime(reader);
   letter.identity_hash = reader.Fixed64();
-  letter.replays = static_cast<uint32_t>(reader.Varint());
-  letter.http_status = static_cast<uint32_t>(reader.Varint());
+  letter.replays = reader.Varint32();
+  letter.http_status = reader.Varint32();
   letter.heap_answer = std::string(reader.Text());
   letter.text = std::string(reader.Text());
   if (!reader.AtEnd() || reason < 1 || reason > 4) {
@@ -161,14 +161,14 @@ std::string AttemptRecord::Encode() const {
 absl::StatusOr<AttemptRecord> AttemptRecord::Decode(absl::string_view bytes) {
   Reader reader(bytes);
   AttemptRecord record;
-  record.lane = static_cast<LaneId>(reader.Varint());
+  record.lane = reader.Varint32();
   record.batch_id = reader.Varint();
   record.started_at = ReadTime(reader);
   record.ended_at = ReadTime(reader);
   const uint64_t answer_class = reader.Varint();
-  record.http_status = static_cast<uint32_t>(reader.Varint());
+  record.http_status = reader.Varint32();
   record.summary = std::string(reader.Text());
-  record.items = static_cast<uint32_t>(reader.Varint());
+  record.items = reader.Varint32();
   absl::StatusOr<SeqSet> seqs = SeqSet::Decode(reader.Text());
   const uint64_t merged = reader.Varint();
   for (uint64_t i = 0; i < merged && reader.ok(); ++i) {
@@ -197,14 +197,40 @@ std::string UsageRecord::Encode() const {
 absl::StatusOr<UsageRecord> UsageRecord::Decode(absl::string_view bytes) {
   Reader reader(bytes);
   UsageRecord record;
-  record.lane = static_cast<LaneId>(reader.Varint());
+  record.lane = reader.Varint32();
   const uint64_t count = reader.Varint();
   for (uint64_t i = 0; i < count && reader.ok(); ++i) {
     const uint64_t hash = reader.Fixed64();
-    record.identities.emplace_back(hash,
-                                   static_cast<uint32_t>(reader.Varint()));
+    record.identities.emplace_back(hash, reader.Varint32());
   }
   if (!reader.AtEnd()) return Malformed("usage record");
+  return record;
+}
+
+std::string PlanRecord::Encode() const {
+  std::string bytes;
+  AppendVarint(bytes, lane);
+  AppendText(bytes, main.Encode());
+  AppendVarint(bytes, aside.size());
+  for (const auto& [hash, seq] : aside) {
+    AppendFixed64(bytes, hash);
+    AppendVarint(bytes, seq);
+  }
+  return bytes;
+}
+
+absl::StatusOr<PlanRecord> PlanRecord::Decode(absl::string_view bytes) {
+  Reader reader(bytes);
+  PlanRecord record;
+  record.lane = reader.Varint32();
+  absl::StatusOr<SeqSet> main = SeqSet::Decode(reader.Text());
+  const uint64_t count = reader.Varint();
+  for (uint64_t i = 0; i < count && reader.ok(); ++i) {
+    const uint64_t hash = reader.Fixed64();
+    record.aside.emplace_back(hash, reader.Varint());
+  }
+  if (!reader.AtEnd() || !main.ok()) return Malformed("plan record");
+  record.main = *std::move(main);
   return record;
 }
 

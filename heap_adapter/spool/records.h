@@ -118,6 +118,19 @@ struct UsageRecord {
   static absl::StatusOr<UsageRecord> Decode(absl::string_view bytes);
 };
 
+// Which updates of users or accounts travel together. It is kept from before
+// the first attempt until they are settled, so that after a restart the same
+// request is sent again: were it cut anew, an old value could be sent alone
+// after Heap took it together with the newer one.
+struct PlanRecord {
+  LaneId lane = 0;
+  SeqSet main;                                  // from the lane's blocks
+  std::vector<std::pair<uint64_t, Seq>> aside;  // (identity hash, sequence)
+
+  std::string Encode() const;
+  static absl::StatusOr<PlanRecord> Decode(absl::string_view bytes);
+};
+
 // Where items went that no longer have a record of their own.
 struct Forwarding {
   enum class Kind : uint8_t {

@@ -8,6 +8,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace heapsync {
@@ -19,6 +20,13 @@ rocksdb::Slice ToSlice(absl::string_view text) {
 
 absl::string_view ToView(const rocksdb::Slice& slice) {
   return absl::string_view(slice.data(), slice.size());
+}
+
+// RocksDB has no code for it.
+bool IsLocked(const rocksdb::Status& status) {
+  const std::string text = status.ToString();
+  return absl::StartsWith(text, "IO error: While lock file") ||
+         absl::StartsWith(text, "IO error: lock hold by current process");
 }
 
 absl::Status ToStatus(const rocksdb::Status& status) {
@@ -143,7 +151,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(
     const std::string text = absl::StrCat(
         "cannot open the spool at ", options.path, ": ", status.ToString());
     if (status.IsCorruption()) return absl::DataLossError(text);
-    if (status.ToString().find("lock") != std::string::npos) {
+    if (IsLocked(status)) {
       return absl::UnavailableError(
           absl::StrCat(text, " (is another server using it?)"));
     }

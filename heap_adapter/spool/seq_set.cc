@@ -23,20 +23,20 @@ void SeqSet::Add(SeqRange range) {
 
 void SeqSet::Remove(SeqRange range) {
   if (range.empty()) return;
-  auto it = ranges_.upper_bound(range.begin);
-  if (it != ranges_.begin() && std::prev(it)->second > range.begin) --it;
-  while (it != ranges_.end() && it->first < range.end) {
+  while (true) {
+    auto it = ranges_.lower_bound(range.end);
+    if (it == ranges_.begin()) return;
+    --it;
     const SeqRange old{it->first, it->second};
-    it = ranges_.erase(it);
+    if (old.end <= range.begin) return;
+    ranges_.erase(it);
     size_ -= old.size();
-    if (old.begin < range.begin) {
-      ranges_.emplace(old.begin, range.begin);
-      size_ += range.begin - old.begin;
-    }
-    if (old.end > range.end) {
-      ranges_.emplace(range.end, old.end);
-      size_ += old.end - range.end;
-      break;
+    const SeqRange before{old.begin, std::min(old.end, range.begin)};
+    const SeqRange behind{std::max(old.begin, range.end), old.end};
+    for (const SeqRange& rest : {before, behind}) {
+      if (rest.empty()) continue;
+      ranges_.emplace(rest.begin, rest.end);
+      size_ += rest.size();
     }
   }
 }

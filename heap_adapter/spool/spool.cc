@@ -23,6 +23,7 @@ enum class Table : char {
   kAttempt = 'T',     // attempt → AttemptRecord
   kHistory = 'H',     // lane, last sequence, attempt → first sequence
   kUsage = 'U',       // attempt → UsageRecord
+  kPlan = 'O',        // attempt → PlanRecord
   kPaused = 'S',      // destination → nothing
 };
 
@@ -166,6 +167,14 @@ void SpoolChange::DeleteUsage(AttemptId id) {
   batch_.Delete(AttemptKey(Table::kUsage, id));
 }
 
+void SpoolChange::PutPlan(AttemptId id, const PlanRecord& record) {
+  batch_.Put(AttemptKey(Table::kPlan, id), record.Encode());
+}
+
+void SpoolChange::DeletePlan(AttemptId id) {
+  batch_.Delete(AttemptKey(Table::kPlan, id));
+}
+
 void SpoolChange::PutPaused(absl::string_view destination, bool paused) {
   std::string key = absl::StrCat(Key(Table::kPaused), destination);
   if (paused) {
@@ -225,23 +234,7 @@ absl::StatusOr<std::vector<StoredLane>> Spool::Lanes() const {
     if (!extent.ok()) return extent.status();
     lane.progress = std::move(extent->progress);
     lane.head = extent->head;
-    const std::string blocks = Key(Table::kBlock, lane.id);
-    auto last = store_.Last(blocks, PrefixEnd(blocks));
-    if (!last.ok()) return last.status();
-    if (last->has_value()) {
-      const Seq last_seq = Tail((*last)->first).Next();
-      const BlockReader newest((*last)->second, last_seq);
-      lane.lane_bytes = newest.lane_bytes();
-      auto first = ReadBlock(lane.id, lane.progress.low_watermark);
-      if (!first.ok()) return first.status();
-      if (first->has_value()) {
-        const BlockReader oldest((*first)->value, (*first)->last);
-        lane.settled_bytes = oldest.lane_bytes();
-        for (const StoredItem& item : oldest.items()) {
-          lane.settled_bytes -= item.text.size();
-        }
-      }
-    }
+    if (absl::Status status = MeasureBlocks(lane); !status.ok()) return status;
     lanes.push_back(std::move(lane));
   }
   if (!cursor->status().ok()) return cursor->status();
@@ -269,6 +262,38 @@ absl::StatusOr<Spool::LaneExtent> Spool::ReadExtent(LaneId lane) const {
     extent.head = std::max(extent.head, extent.progress.settled.back() + 1);
   }
   return extent;
+}
+
+absl::Status Spool::MeasureBlocks(StoredLane& lane) const {
+  const std::string begin = Key(Table::kBlock, lane.id);
+  std::string end = PrefixEnd(begin);
+  // Damaged blocks tell no sizes: the nearest that is well does.
+  while (true) {
+    auto newest = store_.Last(begin, end);
+    if (!newest.ok()) return newest.status();
+    if (!newest->has_value()) break;
+    const Seq last = Tail((*newest)->first).Next();
+    lane.head = std::max(lane.head, last + 1);
+    const BlockReader block((*newest)->second, last);
+    lane.lane_bytes = block.lane_bytes();
+    if (block.status().ok()) break;
+    end = (*newest)->first;
+  }
+  for (Seq from = lane.progress.low_watermark; from < lane.head;) {
+    auto oldest = ReadBlock(lane.id, from);
+    if (!oldest.ok()) return oldest.status();
+    if (!oldest->has_value()) break;
+    const BlockReader block((*oldest)->value, (*oldest)->last);
+    if (block.status().ok()) {
+      lane.settled_bytes = block.lane_bytes();
+      for (const StoredItem& item : block.items()) {
+        lane.settled_bytes -= item.text.size();
+      }
+      break;
+    }
+    from = (*oldest)->last + 1;
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> Spool::IsPaused(absl::string_view destination) const {
@@ -447,13 +472,25 @@ absl::StatusOr<std::optional<AttemptRecord>> Spool::FindAttempt(
 
 absl::StatusOr<AttemptId> Spool::LastAttempt() const {
   AttemptId greatest = 0;
-  for (const Table table : {Table::kAttempt, Table::kUsage}) {
+  for (const Table table : {Table::kAttempt, Table::kUsage, Table::kPlan}) {
     auto last = store_.Last(Key(table), PrefixEnd(Key(table)));
     if (!last.ok()) return last.status();
     if (!last->has_value()) continue;
     greatest = std::max(greatest, AttemptOf((*last)->first));
   }
   return greatest;
+}
+
+absl::Status Spool::VisitPlans(
+    absl::FunctionRef<void(AttemptId, const PlanRecord&)> visit) const {
+  const std::string prefix = Key(Table::kPlan);
+  const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
+  for (; cursor->Valid(); cursor->Next()) {
+    absl::StatusOr<PlanRecord> record = PlanRecord::Decode(cursor->value());
+    if (!record.ok()) return record.status();
+    visit(AttemptOf(cursor->key()), *record);
+  }
+  return cursor->status();
 }
 
 absl::Status Spool::VisitUsage(

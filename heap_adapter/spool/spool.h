@@ -35,6 +35,8 @@ class SpoolChange {
   void DeleteAttempt(AttemptId id, const AttemptRecord& record);
   void PutUsage(AttemptId id, const UsageRecord& record);
   void DeleteUsage(AttemptId id);
+  void PutPlan(AttemptId id, const PlanRecord& record);
+  void DeletePlan(AttemptId id);
   void PutPaused(absl::string_view destination, bool paused);
 
   // Must be on disk, not only in the process's hands, before it counts.
@@ -147,11 +149,18 @@ class Spool {
   // The greatest attempt id in use; zero if there is none.
   absl::StatusOr<AttemptId> LastAttempt() const;
 
+  // Oldest first.
+  absl::Status VisitPlans(
+      absl::FunctionRef<void(AttemptId, const PlanRecord&)> visit) const;
+
   absl::Status VisitUsage(
       absl::FunctionRef<void(AttemptId, const UsageRecord&)> visit) const;
 
  private:
   Spool(Store& store, uint64_t id) : store_(store), id_(id) {}
+
+  // Fills in what the lane's blocks tell.
+  absl::Status MeasureBlocks(StoredLane& lane) const;
 
   Store& store_;
   const uint64_t id_;

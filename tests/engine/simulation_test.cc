@@ -1,0 +1,117 @@
+// Thousands of small worlds in simulated time. A seed that fails prints itself;
+// it then becomes a test of its own at the end of this file.
+
+#include <cstdlib>
+#include <string>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_join.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/engine/world.h"
+
+namespace heapsync {
+namespace {
+
+// More worlds with HEAPSYNC_WORLDS=10000.
+uint64_t Worlds(uint64_t ordinary) {
+  uint64_t worlds = 0;
+  const char* wanted = std::getenv("HEAPSYNC_WORLDS");
+  return wanted != nullptr && absl::SimpleAtoi(wanted, &worlds) ? worlds
+                                                                : ordinary;
+}
+
+struct Sum {
+  uint64_t acknowledged = 0;
+  uint64_t redelivered = 0;
+  uint64_t dead_lettered = 0;
+};
+
+// Runs worlds of these rules until one breaks a promise.
+Sum RunWorlds(WorldRules rules, uint64_t worlds) {
+  Sum sum;
+  for (uint64_t seed = 1; seed <= worlds; ++seed) {
+    rules.seed = seed;
+    World world(rules);
+    const std::vector<std::string> broken = world.Run();
+    sum.acknowledged += world.acknowledged();
+    sum.redelivered += world.redelivered();
+    sum.dead_lettered += world.dead_lettered();
+    EXPECT_TRUE(broken.empty())
+        << "seed " << seed << ":\n"
+        << absl::StrJoin(broken.begin(),
+                         broken.begin() + std::min<size_t>(8, broken.size()),
+                         "\n");
+    if (!broken.empty()) break;
+  }
+  return sum;
+}
+
+WorldRules EverythingGoesWrong() {
+  WorldRules rules;
+  rules.poison = 0.01;
+  rules.process_crash = 0.05;
+  rules.machine_crash = 0.02;
+  rules.faults = {.refused_connection = 0.05,
+                  .unavailable = 0.1,
+                  .reset_after_taking = 0.1,
+                  .hang = 0.02,
+                  .throttled = 0.03,
+                  .setup = 0.01};
+  return rules;
+}
+
+TEST(SimulationTest, InAPeacefulWorldEverythingArrivesWithinTheLimits) {
+  const Sum sum = RunWorlds({}, Worlds(100));
+  EXPECT_GT(sum.acknowledged, 10'000u);
+  EXPECT_EQ(sum.redelivered, 0u);
+  EXPECT_EQ(sum.dead_lettered, 0u);
+}
+
+TEST(SimulationTest, AHeapThatFailsInEveryWayLosesAndReordersNothing) {
+  WorldRules rules = EverythingGoesWrong();
+  rules.poison = rules.process_crash = rules.machine_crash = 0;
+  const Sum sum = RunWorlds(rules, Worlds(100));
+  EXPECT_GT(sum.redelivered, 100u);
+  EXPECT_EQ(sum.dead_lettered, 0u);
+}
+
+TEST(SimulationTest, CrashesLoseNothingThatWasAcknowledged) {
+  WorldRules rules;
+  rules.process_crash = 0.1;
+  rules.machine_crash = 0.05;
+  const Sum sum = RunWorlds(rules, Worlds(100));
+  EXPECT_GT(sum.acknowledged, 5'000u);
+}
+
+TEST(SimulationTest, PoisonThatHeapNamesIsBuriedAlone) {
+  WorldRules rules;
+  rules.poison = 0.05;
+  rules.faults.names_poison = true;
+  const Sum sum = RunWorlds(rules, Worlds(50));
+  EXPECT_GT(sum.dead_lettered, 100u);
+}
+
+TEST(SimulationTest, PoisonThatHeapDoesNotNameIsFoundByHalving) {
+  WorldRules rules;
+  rules.poison = 0.05;
+  const Sum sum = RunWorlds(rules, Worlds(50));
+  EXPECT_GT(sum.dead_lettered, 100u);
+}
+
+TEST(SimulationTest, EverythingAtOnceBreaksNoPromise) {
+  const Sum sum = RunWorlds(EverythingGoesWrong(), Worlds(300));
+  EXPECT_GT(sum.acknowledged, 20'000u);
+  EXPECT_GT(sum.redelivered, 100u);
+  EXPECT_GT(sum.dead_lettered, 50u);
+}
+
+TEST(SimulationTest, JumpsOfTheCivilClockBreakNoLimitWithoutARestart) {
+  WorldRules rules = EverythingGoesWrong();
+  rules.process_crash = rules.machine_crash = 0;
+  rules.clock_jump = 0.2;
+  RunWorlds(rules, Worlds(50));
+}
+
+}  // namespace
+}  // namespace heapsync

@@ -1,0 +1,299 @@
+#include "tests/engine/world.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "heap_adapter/encoding/chunk_encoder.h"
+
+namespace heapsync {
+namespace {
+
+// Small limits and batches, so that a short life meets every edge of them.
+constexpr uint32_t kEventsPerMinute = 150;
+constexpr uint32_t kEventsPerIdentity = 25;
+constexpr uint32_t kUserRequests = 4;
+constexpr uint32_t kBatchItems = 20;
+
+bool LaneLess(const LaneKey& a, const LaneKey& b) {
+  return std::tie(a.destination, a.type) < std::tie(b.destination, b.type);
+}
+
+std::vector<Destination> MakeDestinations(int count) {
+  std::vector<Destination> destinations;
+  for (int i = 0; i < count; ++i) {
+    Destination destination{.name = absl::StrCat("d", i),
+                            .app_id = *AppId::Parse(absl::StrCat(1000 + i)),
+                            .region = i % 2 == 0 ? Region::kUs : Region::kEu};
+    destination.limits = {.events_per_minute = kEventsPerMinute,
+                          .events_per_identity_per_minute = kEventsPerIdentity,
+                          .user_requests_per_identity_per_30s = kUserRequests};
+    destination.batch = {.max_items = kBatchItems,
+                         .max_bytes = 1 << 20,
+                         .max_wait = std::chrono::milliseconds(500)};
+    destinations.push_back(std::move(destination));
+  }
+  return destinations;
+}
+
+}  // namespace
+
+World::World(const WorldRules& rules)
+    : rules_(rules),
+      random_(rules.seed),
+      destinations_(MakeDestinations(rules.destinations)),
+      wall_(std::chrono::seconds(1'700'000'000)),
+      monotonic_(std::chrono::seconds(1'000)),
+      heap_(rules.seed * 7919 + 1,
+            {.events_per_minute = kEventsPerMinute,
+             .events_per_identity_per_minute = kEventsPerIdentity,
+             .user_requests_per_identity_per_30s = kUserRequests}),
+      lanes_(&LaneLess) {
+  heap_.faults = rules.faults;
+  delivery_.setup_backoff.cap = std::chrono::seconds(60);
+  Start();
+}
+
+bool World::Chance(double probability) {
+  return std::uniform_real_distribution<>(0, 1)(random_) < probability;
+}
+
+int64_t World::Pick(int64_t least, int64_t most) {
+  return std::uniform_int_distribution<int64_t>(least, most)(random_);
+}
+
+void World::Start() {
+  auto spool = Spool::Open(store_, 42);
+  if (!spool.ok()) {
+    broken_.push_back(absl::StrCat("open: ", spool.status().ToString()));
+    return;
+  }
+  spool_ = *std::move(spool);
+  auto lanes = spool_->Lanes();
+  lanes_.clear();
+  LaneId next = 1;
+  for (const StoredLane& lane : *lanes) {
+    lanes_.emplace(lane.key, lane.id);
+    next = std::max(next, lane.id + 1);
+  }
+  SpoolChange change;
+  for (const Destination& destination : destinations_) {
+    for (const ObjectType type : kObjectTypes) {
+      const LaneKey key{.destination = destination.name, .type = type};
+      if (!lanes_.emplace(key, next).second) continue;
+      change.PutLane(next, key);
+      lanes->push_back({.id = next, .key = key, .progress = {}});
+      ++next;
+    }
+  }
+  change.RequireDisk();
+  static_cast<void>(spool_->Commit(change));
+  committer_ = std::make_unique<Committer>(
+      *spool_, Committer::Options{.max_block_items = 7}, *lanes,
+      [this](Committer::Notices notices) {
+        notices_.push_back(std::move(notices));
+      });
+  dispatcher_ = std::make_unique<Dispatcher>(
+      *spool_, *committer_, heap_, delivery_, destinations_,
+      [this] { return std::uniform_real_distribution<>(0, 1)(random_); },
+      nullptr);
+  const absl::Status status = dispatcher_->Recover(*lanes, Time());
+  if (!status.ok()) broken_.push_back(status.ToString());
+  next_step_ = monotonic_;
+}
+
+void World::Crash(bool machine) {
+  dispatcher_.reset();
+  committer_.reset();
+  notices_.clear();
+  heap_.LoseSender();
+  if (machine) {
+    store_.CrashMachine(Pick(0, 5));
+    // A machine takes its time to come back.
+    const Duration down = std::chrono::seconds(Pick(1, 90));
+    monotonic_ += down;
+    wall_ += down;
+  } else {
+    store_.CrashProcess();
+    const Duration down = std::chrono::milliseconds(Pick(10, 3'000));
+    monotonic_ += down;
+    wall_ += down;
+  }
+  heap_.SetTime(monotonic_);
+  Start();
+}
+
+void World::AppendChunk() {
+  const Destination& destination =
+      destinations_[static_cast<size_t>(Pick(0, rules_.destinations - 1))];
+  const ObjectType type = kObjectTypes[static_cast<size_t>(Pick(0, 2))];
+  ChunkEncoder encoder(destination.encoding, wall_);
+  const int64_t count = Pick(1, rules_.most_items);
+  std::vector<size_t> indices;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t v = ++next_item_;
+    Sent sent{.app = destination.app_id.digits(), .v = v};
+    sent.poison = type == ObjectType::kTrackEvent && Chance(rules_.poison);
+    // Half of all goes to one identity, which so comes over its limit.
+    const std::string who =
+        absl::StrCat("w", Chance(0.5) ? 0 : Pick(0, rules_.identities - 1));
+    Findings findings;
+    if (type == ObjectType::kTrackEvent) {
+      v1::TrackEvent event;
+      event.set_identity(who);
+      event.set_event(sent.poison ? "poison" : "bought");
+      sent.key = absl::StrCat("key-", 100'000 + v);
+      event.set_idempotency_key(sent.key);
+      findings = encoder.Add(event, {.field = "event"}, "");
+    } else if (type == ObjectType::kUserProperties) {
+      v1::UserProperties user;
+      user.set_identity(who);
+      (*user.mutable_properties()->mutable_fields())["v"].set_number_value(
+          static_cast<double>(v));
+      sent.who = absl::StrCat("u/", who);
+      findings = encoder.Add(user, {.field = "user"});
+    } else {
+      v1::AccountProperties account;
+      account.set_account_id(who);
+      (*account.mutable_properties()->mutable_fields())["v"].set_number_value(
+          static_cast<double>(v));
+      sent.who = absl::StrCat("a/", who);
+      findings = encoder.Add(account, {.field = "account"});
+    }
+    if (!findings.ok()) broken_.push_back(findings.violations[0].description);
+    indices.push_back(submitted_.size());
+    submitted_.push_back(std::move(sent));
+  }
+  const LaneId lane =
+      lanes_.at({.destination = destination.name, .type = type});
+  const absl::Status status = committer_->Append(
+      lane, encoder.Take(), [this, indices](absl::StatusOr<SeqRange> range) {
+        if (!range.ok()) return;
+        promised_.insert(indices.begin(), indices.end());
+        acknowledged_ += indices.size();
+      });
+  if (!status.ok()) broken_.push_back(status.ToString());
+}
+
+void World::Turn() {
+  heap_.SetTime(monotonic_);
+  heap_.Advance();
+  if (Chance(0.7)) committer_->CommitPending();
+  std::vector<Committer::Notices> notices;
+  notices.swap(notices_);
+  for (Committer::Notices& each : notices) {
+    dispatcher_->OnNotices(std::move(each), Time());
+  }
+  dispatcher_->OnAnswers(heap_.Wait(Duration(0)), Time());
+  next_step_ = monotonic_ + dispatcher_->Step(Time());
+}
+
+void World::Live(MonotonicTime until) {
+  while (monotonic_ < until) {
+    Turn();
+    // What the committer has waiting is done in a moment.
+    MonotonicTime next = monotonic_ + std::chrono::milliseconds(Pick(1, 4));
+    const bool busy = committer_->CommitPending() || !notices_.empty();
+    if (!busy) next = std::min({heap_.NextMoment(), next_step_, until});
+    next = std::clamp(next, monotonic_ + Duration(1), until);
+    wall_ += next - monotonic_;
+    monotonic_ = next;
+  }
+}
+
+std::vector<std::string> World::Run() {
+  for (int i = 0; i < rules_.chunks && broken_.empty(); ++i) {
+    if (Chance(rules_.process_crash)) Crash(false);
+    if (Chance(rules_.machine_crash)) Crash(true);
+    if (Chance(rules_.clock_jump)) wall_ += std::chrono::seconds(Pick(-90, 90));
+    AppendChunk();
+    Live(monotonic_ + Duration(Pick(0, rules_.most_pause.count())));
+  }
+  heap_.faults = {.names_poison = rules_.faults.names_poison,
+                  .longest_latency = rules_.faults.longest_latency};
+  for (int minutes = 0; minutes < 24 * 60; ++minutes) {
+    Live(monotonic_ + std::chrono::minutes(1));
+    if (dispatcher_->queued_items() == 0 && dispatcher_->under_way() == 0 &&
+        !committer_->CommitPending()) {
+      break;
+    }
+  }
+  if (dispatcher_->queued_items() > 0) {
+    broken_.push_back(absl::StrCat(dispatcher_->queued_items(),
+                                   " items are never delivered"));
+  }
+  Check();
+  return broken_;
+}
+
+void World::Check() {
+  std::vector<std::string> verdict = heap_.Verdict();
+  broken_.insert(broken_.end(), verdict.begin(), verdict.end());
+
+  std::set<std::string> dead;
+  for (const auto& [key, lane] : lanes_) {
+    const absl::Status status =
+        spool_->VisitDeadLetters(lane, 0, [&](const DeadLetter& letter) {
+          dead.insert(letter.text);
+          ++dead_lettered_;
+          return true;
+        });
+    if (!status.ok()) broken_.push_back(status.ToString());
+  }
+  const auto is_dead = [&](const std::string& part) {
+    return std::any_of(dead.begin(), dead.end(), [&](const std::string& text) {
+      return text.find(absl::StrCat("\"", part, "\"")) != std::string::npos;
+    });
+  };
+
+  std::set<std::string> known;
+  std::map<std::string, int64_t> last_promised;
+  for (size_t i = 0; i < submitted_.size(); ++i) {
+    const Sent& sent = submitted_[i];
+    const bool promised = promised_.contains(i);
+    if (sent.key.empty()) {
+      int64_t& last = last_promised[absl::StrCat(sent.app, "/", sent.who)];
+      if (promised) last = std::max(last, sent.v);
+      continue;
+    }
+    known.insert(sent.key);
+    const auto app = heap_.events().find(sent.app);
+    const bool delivered =
+        app != heap_.events().end() && app->second.contains(sent.key);
+    if (delivered && app->second.at(sent.key) > 1) ++redelivered_;
+    const bool buried = sent.poison && is_dead(sent.key);
+    if (promised && !delivered && !buried) {
+      broken_.push_back(absl::StrCat("lost: ", sent.key));
+    }
+    if (delivered && sent.poison) {
+      broken_.push_back(absl::StrCat("poison was taken: ", sent.key));
+    }
+    if (!sent.poison && is_dead(sent.key)) {
+      broken_.push_back(absl::StrCat("buried without a reason: ", sent.key));
+    }
+  }
+  for (const auto& [app, keys] : heap_.events()) {
+    for (const auto& [key, times] : keys) {
+      if (!known.contains(key)) {
+        broken_.push_back(absl::StrCat("nobody sent: ", key));
+      }
+    }
+  }
+  for (const auto& [who, v] : last_promised) {
+    if (v == 0) continue;
+    const std::string app = who.substr(0, who.find('/'));
+    const bool user = who[app.size() + 1] == 'u';
+    const std::string name = who.substr(app.size() + 3);
+    const auto& held = user ? heap_.users() : heap_.accounts();
+    const auto of_app = held.find(app);
+    const int64_t final_v =
+        of_app == held.end() || !of_app->second.contains(name)
+            ? 0
+            : of_app->second.at(name);
+    if (final_v < v) {
+      broken_.push_back(absl::StrCat("final value of ", who, " is ", final_v,
+                                     ", promised was ", v));
+    }
+  }
+}
+
+}  // namespace heapsync

@@ -1,0 +1,96 @@
+#ifndef HEAPSYNC_TESTS_ENGINE_WORLD_H_
+#define HEAPSYNC_TESTS_ENGINE_WORLD_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "heap_adapter/engine/committer.h"
+#include "heap_adapter/engine/dispatcher.h"
+#include "heap_adapter/spool/spool.h"
+#include "tests/engine/simulated_heap.h"
+#include "tests/spool/memory_store.h"
+
+namespace heapsync {
+
+// What a simulated world is like.
+struct WorldRules {
+  uint64_t seed = 1;
+  int destinations = 2;
+  int identities = 12;
+  int chunks = 120;     // appended over the world's life
+  int most_items = 12;  // of one chunk
+  Duration most_pause = std::chrono::seconds(2);  // between two chunks
+  double poison = 0;         // part of the items that Heap refuses
+  double process_crash = 0;  // chance before each chunk
+  double machine_crash = 0;
+  double clock_jump = 0;  // of the civil clock
+  HeapFaults faults;
+};
+
+// Callers, committer, dispatcher, store and Heap in one thread and in simulated
+// time, with faults, crashes and clock jumps drawn from the seed. It remembers
+// what was promised to whom and says what was not kept.
+class World {
+ public:
+  explicit World(const WorldRules& rules);
+
+  // Lives through the rules, then without faults until all is drained. Gives
+  // every broken promise in words; none is what there should be.
+  std::vector<std::string> Run();
+
+  uint64_t acknowledged() const { return acknowledged_; }
+  uint64_t redelivered() const { return redelivered_; }
+  uint64_t dead_lettered() const { return dead_lettered_; }
+
+ private:
+  struct Sent {
+    std::string app;
+    std::string key;  // of an event
+    std::string who;  // of a user or account
+    int64_t v = 0;    // its value
+    bool poison = false;
+  };
+
+  void Start();
+  void Crash(bool machine);
+  void AppendChunk();
+  void Live(MonotonicTime until);
+  void Turn();
+  void Check();
+  bool Chance(double probability);
+  int64_t Pick(int64_t least, int64_t most);
+  Now Time() const { return {.wall = wall_, .monotonic = monotonic_}; }
+
+  const WorldRules rules_;
+  std::mt19937_64 random_;
+  std::vector<Destination> destinations_;
+  WallTime wall_;
+  MonotonicTime monotonic_;
+  MemoryStore store_;
+  SimulatedHeap heap_;
+  DeliveryRules delivery_;
+
+  std::unique_ptr<Spool> spool_;
+  std::unique_ptr<Committer> committer_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  std::vector<Committer::Notices> notices_;
+  std::map<LaneKey, LaneId, bool (*)(const LaneKey&, const LaneKey&)> lanes_;
+  MonotonicTime next_step_;
+
+  int64_t next_item_ = 0;
+  std::vector<Sent> submitted_;
+  std::set<size_t> promised_;  // indices in submitted_ that were acknowledged
+  std::vector<std::string> broken_;
+  uint64_t acknowledged_ = 0;
+  uint64_t redelivered_ = 0;
+  uint64_t dead_lettered_ = 0;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_TESTS_ENGINE_WORLD_H_

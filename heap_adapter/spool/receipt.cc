@@ -36,6 +36,7 @@ absl::StatusOr<Receipt> Receipt::Decode(absl::string_view text) {
   const absl::Status malformed = absl::InvalidArgumentError(
       "not a receipt: it should be the text, unchanged, that an answer named "
       "`receipt` carried");
+  const absl::string_view whole = text;
   std::string bytes;
   if (text.size() > kLongestText || !absl::ConsumePrefix(&text, kPrefix) ||
       !absl::WebSafeBase64Unescape(text, &bytes) || bytes.size() < 4) {
@@ -58,7 +59,8 @@ absl::StatusOr<Receipt> Receipt::Decode(absl::string_view text) {
     if (!reader.ok() || size == 0 || begin + size < begin) return malformed;
     receipt.items.push_back({begin, begin + size});
   }
-  if (!reader.AtEnd()) return malformed;
+  // Base64 has several texts for the same bytes: blanks, padding, unused bits.
+  if (!reader.AtEnd() || receipt.Encode() != whole) return malformed;
   return receipt;
 }
 

@@ -83,9 +83,11 @@ AttemptId AttemptOf(absl::string_view key) {
 template <typename Visit>
 void ForEachHistoryRange(const SeqSet& seqs, Visit visit) {
   for (const auto& [begin, end] : seqs.ranges()) {
-    for (Seq from = begin; from < end; from += kLongestHistoryRange) {
-      visit(SeqRange{from, std::min<Seq>(from + kLongestHistoryRange, end)});
+    Seq from = begin;
+    for (; end - from > kLongestHistoryRange; from += kLongestHistoryRange) {
+      visit(SeqRange{from, from + kLongestHistoryRange});
     }
+    visit(SeqRange{from, end});
   }
 }
 

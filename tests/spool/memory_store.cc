@@ -19,7 +19,8 @@ class MemoryCursor final : public StoreCursor {
     MutexLock lock(store_.mutex_);
     version_ = store_.version_;
     store_.cursors_.insert(version_);
-    Settle(store_.entries_.lower_bound(ToKey(begin)));
+    status_ = store_.BeginRead();
+    if (status_.ok()) Settle(store_.entries_.lower_bound(ToKey(begin)));
   }
   ~MemoryCursor() override { store_.CloseCursor(version_); }
 
@@ -30,7 +31,7 @@ class MemoryCursor final : public StoreCursor {
     MutexLock lock(store_.mutex_);
     Settle(store_.entries_.upper_bound(key_));
   }
-  absl::Status status() const override { return absl::OkStatus(); }
+  absl::Status status() const override { return status_; }
 
  private:
   // Copies the first entry at or after `it` that existed at the cursor's
@@ -52,6 +53,7 @@ class MemoryCursor final : public StoreCursor {
   const MemoryStore& store_;
   const std::string end_;
   uint64_t version_ = 0;
+  absl::Status status_;
   bool valid_ = false;
   std::string key_;
   std::string value_;
@@ -141,9 +143,17 @@ absl::Status MemoryStore::Write(const StoreBatch& batch,
   return absl::OkStatus();
 }
 
+absl::Status MemoryStore::BeginRead() const {
+  if (read_failure_.ok()) return absl::OkStatus();
+  if (reads_before_failure_ == 0) return read_failure_;
+  --reads_before_failure_;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::optional<std::string>> MemoryStore::Get(
     absl::string_view key) const {
   MutexLock lock(mutex_);
+  if (absl::Status status = BeginRead(); !status.ok()) return status;
   return Current(key);
 }
 
@@ -155,6 +165,7 @@ std::unique_ptr<StoreCursor> MemoryStore::Scan(absl::string_view begin,
 absl::StatusOr<std::optional<std::pair<std::string, std::string>>>
 MemoryStore::Last(absl::string_view begin, absl::string_view end) const {
   MutexLock lock(mutex_);
+  if (absl::Status status = BeginRead(); !status.ok()) return status;
   auto it = entries_.lower_bound(ToKey(end));
   while (it != entries_.begin()) {
     --it;
@@ -178,6 +189,13 @@ void MemoryStore::CrashMachine(uint64_t keep_unsynced) {
   }
   if (keep_unsynced != UINT64_MAX) unsynced_.clear();
   failure_ = absl::OkStatus();
+  read_failure_ = absl::OkStatus();
+}
+
+void MemoryStore::FailReads(absl::Status status, uint64_t after_n_reads) {
+  MutexLock lock(mutex_);
+  read_failure_ = std::move(status);
+  reads_before_failure_ = after_n_reads;
 }
 
 void MemoryStore::FailWrites(absl::Status status, uint64_t after_n_writes,

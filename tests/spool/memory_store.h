@@ -55,6 +55,12 @@ class MemoryStore final : public Store {
                   FailedWrite fate = FailedWrite::kLost)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // The next `after_n_reads` calls of Get, Scan and Last succeed; all later
+  // ones give `status`. With an OK status reads succeed again; so they do after
+  // a crash.
+  void FailReads(absl::Status status, uint64_t after_n_reads)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Successful writes so far; how many of them were synced; how many would be
   // lost if the machine ended now; and how many were tried and failed.
   uint64_t writes() const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -85,6 +91,7 @@ class MemoryStore final : public Store {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Apply(const StoreBatch& batch, Durability durability)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status BeginRead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CloseCursor(uint64_t version) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   mutable Mutex mutex_;
@@ -96,6 +103,8 @@ class MemoryStore final : public Store {
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   FailedWrite fate_ ABSL_GUARDED_BY(mutex_) = FailedWrite::kLost;
   uint64_t writes_before_failure_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status read_failure_ ABSL_GUARDED_BY(mutex_);
+  mutable uint64_t reads_before_failure_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t writes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t syncs_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t failed_writes_ ABSL_GUARDED_BY(mutex_) = 0;

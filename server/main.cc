@@ -20,6 +20,7 @@
 #include "heap_adapter/engine/engine.h"
 #include "heap_adapter/spool/rocksdb_store.h"
 #include "heap_adapter/transport/curl_transport.h"
+#include "server/admin_service.h"
 #include "server/data_service.h"
 #include "server/flags.h"
 #include "server/log.h"
@@ -29,6 +30,7 @@ namespace heapsync {
 namespace {
 
 constexpr char kDataService[] = "heapsync.v1.HeapSyncService";
+constexpr char kAdminService[] = "heapsync.v1.HeapSyncAdminService";
 constexpr char kHealthService[] = "grpc.health.v1.Health";
 constexpr char kReflectionV1Alpha[] =
     "grpc.reflection.v1alpha.ServerReflection";
@@ -145,7 +147,9 @@ int Serve(const ServerConfig& config) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   DataService data(**engine);
-  ReflectionV1 reflection({kDataService, kHealthService, kReflectionV1Alpha});
+  AdminService admin(**engine);
+  ReflectionV1 reflection(
+      {kDataService, kAdminService, kHealthService, kReflectionV1Alpha});
   int port = 0;
   grpc::ServerBuilder builder;
   builder.AddListeningPort(config.listen, grpc::InsecureServerCredentials(),
@@ -153,6 +157,7 @@ int Serve(const ServerConfig& config) {
   builder.SetMaxReceiveMessageSize(static_cast<int>(config.max_message_bytes));
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.RegisterService(&data);
+  builder.RegisterService(&admin);
   builder.RegisterService(&reflection);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr || port == 0) {
@@ -160,6 +165,7 @@ int Serve(const ServerConfig& config) {
   }
   grpc::HealthCheckServiceInterface& health = *server->GetHealthCheckService();
   health.SetServingStatus(kDataService, true);
+  health.SetServingStatus(kAdminService, true);
   Log(LogSeverity::kInfo, "serving",
       {{"version", HEAPSYNC_VERSION},
        {"listen", config.listen},
@@ -177,6 +183,7 @@ int Serve(const ServerConfig& config) {
   data.EndStreams();
   const bool drained = (*engine)->Drain(config.drain_timeout);
   server->Shutdown(std::chrono::system_clock::now() + kCallGrace);
+  admin.Stop();
   engine->reset();
   Log(LogSeverity::kInfo, "stopped", {{"drained", drained}});
   return EXIT_SUCCESS;

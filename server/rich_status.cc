@@ -131,4 +131,30 @@ CallError ShuttingDown() {
           .retry_delay = kRetryDelay};
 }
 
+CallError NotRead(const absl::Status& status) {
+  return {
+      .code = grpc::StatusCode::INTERNAL,
+      .reason = "SPOOL_UNREADABLE",
+      .message = absl::StrCat("the spool cannot be read: ", status.message()),
+      .violations = {}};
+}
+
+CallError AdminBusy() {
+  return {.code = grpc::StatusCode::RESOURCE_EXHAUSTED,
+          .reason = "ADMIN_BUSY",
+          .message = "too many admin calls wait already",
+          .violations = {},
+          .retry_delay = kRetryDelay};
+}
+
+CallError UnknownReceipt(absl::string_view reason, absl::string_view message,
+                         absl::string_view receipt) {
+  return {.code = grpc::StatusCode::NOT_FOUND,
+          .reason = std::string(reason),
+          .message = std::string(message),
+          .violations = {},
+          .resource_type = "receipt",
+          .resource_name = std::string(receipt)};
+}
+
 }  // namespace heapsync

@@ -44,6 +44,17 @@ CallError NotStored(const absl::Status& status);
 // UNAVAILABLE: the server stops; another one, or the next, will do.
 CallError ShuttingDown();
 
+// INTERNAL: the spool could not be read.
+CallError NotRead(const absl::Status& status);
+
+// RESOURCE_EXHAUSTED: too many admin calls at once.
+CallError AdminBusy();
+
+// NOT_FOUND for a receipt, or the id of a dead letter, that means nothing here;
+// `reason` says why.
+CallError UnknownReceipt(absl::string_view reason, absl::string_view message,
+                         absl::string_view receipt);
+
 }  // namespace heapsync
 
 #endif  // HEAPSYNC_SERVER_RICH_STATUS_H_

@@ -2,7 +2,6 @@
 #define HEAPSYNC_SERVER_UNARY_CALL_H_
 
 #include <google/protobuf/arena.h>
-#include <grpcpp/alarm.h>
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
@@ -12,49 +11,13 @@
 #include <vector>
 
 #include "heap_adapter/engine/engine.h"
-#include "heap_adapter/sync/mutex.h"
 #include "server/call_rules.h"
+#include "server/delivery_wait.h"
 #include "server/item_traits.h"
 #include "server/rich_status.h"
 #include "server/wire_message.h"
 
 namespace heapsync {
-
-// Waits for the end of a delivery on behalf of one call, but not past the
-// call's deadline or cancellation: whichever comes first gives the answer,
-// once. Shared by the call, the timer and the engine, since each may be the
-// last to know it.
-class DeliveryWait : public std::enable_shared_from_this<DeliveryWait> {
- public:
-  // `answer` is called at most once, by the first End(); with nothing if the
-  // call's time is over.
-  using Answer = absl::AnyInvocable<void(std::optional<Settlement>)>;
-  explicit DeliveryWait(Answer answer) : answer_(std::move(answer)) {}
-
-  // Gives the answer without a settlement at `deadline`. Once.
-  void StartTimer(std::chrono::system_clock::time_point deadline) {
-    MutexLock lock(mutex_);
-    if (!answer_) return;
-    alarm_.Set(deadline,
-               [self = shared_from_this()](bool) { self->End(std::nullopt); });
-  }
-
-  void End(std::optional<Settlement> settlement) {
-    Answer answer;
-    {
-      MutexLock lock(mutex_);
-      answer = std::exchange(answer_, nullptr);
-      if (!answer) return;
-      alarm_.Cancel();
-    }
-    answer(settlement);
-  }
-
- private:
-  grpc::Alarm alarm_;
-  Mutex mutex_;
-  Answer answer_ ABSL_GUARDED_BY(mutex_);
-};
 
 // One call of a unary data RPC. It deletes itself when gRPC is done with it.
 template <typename Traits>

@@ -89,8 +89,8 @@ class Engine {
 
   // As Dispatcher::Flush, for every item whose acceptance was told before this
   // call; `done` is destroyed without a call if the engine stops or its spool
-  // fails first. Errors: kNotFound for an
-  // unknown destination, and those of Committer::Change. Any thread.
+  // fails first. Errors: kNotFound for an unknown destination, and those of
+  // Committer::Change. Any thread.
   absl::Status Flush(absl::string_view destination, SettledCallback done);
 
   // Refuses items from now on. Any thread.

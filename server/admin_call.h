@@ -1,0 +1,62 @@
+#ifndef HEAPSYNC_SERVER_ADMIN_CALL_H_
+#define HEAPSYNC_SERVER_ADMIN_CALL_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "server/admin_worker.h"
+#include "server/rich_status.h"
+#include "server/wire_message.h"
+
+namespace heapsync {
+
+// What an admin RPC answers.
+template <typename Response>
+using CallResult = std::variant<Response, CallError>;
+
+// One call of an admin RPC whose work is done by the worker. It deletes itself
+// when gRPC is done with it.
+template <typename Request, typename Response>
+class AdminCall final : public grpc::ServerUnaryReactor {
+ public:
+  using Work = absl::AnyInvocable<CallResult<Response>(const Request&)>;
+
+  AdminCall(AdminWorker& worker, grpc::CallbackServerContext* context,
+            const grpc::ByteBuffer* request, grpc::ByteBuffer* response,
+            Work work)
+      : context_(context), response_(response), work_(std::move(work)) {
+    std::vector<Finding> violations = ParseWireMessage(*request, &request_);
+    if (!violations.empty()) {
+      Finish(InvalidRequest(std::move(violations)).ToStatus());
+    } else if (!worker.Submit([this] { Run(); })) {
+      Finish(AdminBusy().ToStatus());
+    }
+  }
+
+ private:
+  void Run() {
+    // Nobody waits for it any more.
+    if (context_->IsCancelled()) return Finish(grpc::Status::CANCELLED);
+    CallResult<Response> result = work_(request_);
+    if (auto* error = std::get_if<CallError>(&result)) {
+      return Finish(error->ToStatus());
+    }
+    *response_ = ToByteBuffer(std::get<Response>(result));
+    Finish(grpc::Status::OK);
+  }
+
+  void OnDone() override { delete this; }
+
+  grpc::CallbackServerContext* const context_;
+  grpc::ByteBuffer* const response_;
+  Work work_;
+  Request request_;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_ADMIN_CALL_H_

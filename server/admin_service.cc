@@ -1,0 +1,109 @@
+#include "server/admin_service.h"
+
+#include "server/admin_call.h"
+#include "server/dead_letter_rpcs.h"
+#include "server/delivery_rpcs.h"
+#include "server/destination_rpcs.h"
+
+// The calls delete themselves when gRPC is done with them.
+
+namespace heapsync {
+namespace {
+
+// Calls that may wait for the service's thread.
+constexpr size_t kMostWaiting = 100;
+
+}  // namespace
+
+AdminService::AdminService(Engine& engine)
+    : engine_(engine),
+      letters_(engine),
+      open_flushes_(std::make_shared<OpenFlushes>(0)),
+      worker_(kMostWaiting) {}
+
+AdminService::Reactor* AdminService::ListDestinations(Context* context,
+                                                      const Bytes* request,
+                                                      Bytes* response) {
+  using Request = v1::ListDestinationsRequest;
+  return new AdminCall<Request, v1::ListDestinationsResponse>(
+      worker_, context, request, response, [this](const Request& r) {
+        return heapsync::ListDestinations(engine_, r);
+      });
+}
+
+AdminService::Reactor* AdminService::GetDestination(Context* context,
+                                                    const Bytes* request,
+                                                    Bytes* response) {
+  using Request = v1::GetDestinationRequest;
+  return new AdminCall<Request, v1::GetDestinationResponse>(
+      worker_, context, request, response, [this](const Request& r) {
+        return heapsync::GetDestination(engine_, r);
+      });
+}
+
+AdminService::Reactor* AdminService::GetDelivery(Context* context,
+                                                 const Bytes* request,
+                                                 Bytes* response) {
+  using Request = v1::GetDeliveryRequest;
+  return new AdminCall<Request, v1::GetDeliveryResponse>(
+      worker_, context, request, response,
+      [this](const Request& r) { return heapsync::GetDelivery(engine_, r); });
+}
+
+AdminService::Reactor* AdminService::PauseDestination(Context* context,
+                                                      const Bytes* request,
+                                                      Bytes* response) {
+  using Request = v1::PauseDestinationRequest;
+  return new AdminCall<Request, v1::PauseDestinationResponse>(
+      worker_, context, request, response, [this](const Request& r) {
+        return heapsync::PauseDestination(engine_, r);
+      });
+}
+
+AdminService::Reactor* AdminService::ResumeDestination(Context* context,
+                                                       const Bytes* request,
+                                                       Bytes* response) {
+  using Request = v1::ResumeDestinationRequest;
+  return new AdminCall<Request, v1::ResumeDestinationResponse>(
+      worker_, context, request, response, [this](const Request& r) {
+        return heapsync::ResumeDestination(engine_, r);
+      });
+}
+
+AdminService::Reactor* AdminService::ListDeadLetters(Context* context,
+                                                     const Bytes* request,
+                                                     Bytes* response) {
+  using Request = v1::ListDeadLettersRequest;
+  return new AdminCall<Request, v1::ListDeadLettersResponse>(
+      worker_, context, request, response, [this](const Request& r) {
+        return heapsync::ListDeadLetters(engine_, letters_, r);
+      });
+}
+
+AdminService::Reactor* AdminService::ReplayDeadLetters(Context* context,
+                                                       const Bytes* request,
+                                                       Bytes* response) {
+  using Request = v1::ReplayDeadLettersRequest;
+  return new AdminCall<Request, v1::ReplayDeadLettersResponse>(
+      worker_, context, request, response, [this](const Request& r) {
+        return heapsync::ReplayDeadLetters(engine_, letters_, r);
+      });
+}
+
+AdminService::Reactor* AdminService::DiscardDeadLetters(Context* context,
+                                                        const Bytes* request,
+                                                        Bytes* response) {
+  using Request = v1::DiscardDeadLettersRequest;
+  return new AdminCall<Request, v1::DiscardDeadLettersResponse>(
+      worker_, context, request, response, [this](const Request& r) {
+        return heapsync::DiscardDeadLetters(engine_, letters_, r);
+      });
+}
+
+AdminService::Reactor* AdminService::Flush(Context* context,
+                                           const Bytes* request,
+                                           Bytes* response) {
+  return new FlushCall(engine_, open_flushes_, context, request, response);
+}
+
+}  // namespace heapsync

@@ -1,0 +1,48 @@
+#ifndef HEAPSYNC_SERVER_DEAD_LETTER_CHOICE_H_
+#define HEAPSYNC_SERVER_DEAD_LETTER_CHOICE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "heap_adapter/engine/dead_letter_admin.h"
+#include "heap_adapter/engine/engine.h"
+#include "heapsync/v1/heap_sync_admin_service.pb.h"
+#include "server/rich_status.h"
+
+namespace heapsync {
+
+// The id of the dead letter at `place`: a receipt for that one item.
+std::string DeadLetterId(const Engine& engine, DeadLetterPlace place);
+
+// The dead letters that a request is about, checked.
+struct DeadLetterChoice {
+  DeadLetterFilter filter;
+  // Not empty: these, where they match. Sorted, each once.
+  std::vector<DeadLetterPlace> ids;
+  uint32_t page_size = 0;
+  DeadLetterPlace from;  // of the page
+};
+
+// Reads a request's filter and its page. With `may_be_all` false, a filter with
+// nothing set is a violation: it would change every letter of the server.
+std::variant<DeadLetterChoice, CallError> ReadChoice(
+    const Engine& engine, const DeadLetterAdmin& letters,
+    const v1::DeadLetterFilter& filter, uint32_t page_size,
+    absl::string_view page_token, bool may_be_all);
+
+// The letters of the page.
+struct ChosenDeadLetters {
+  std::vector<FoundDeadLetter> letters;
+  std::vector<DeadLetterPlace> not_found;  // of the ids
+  std::optional<DeadLetterPlace> next;
+};
+absl::StatusOr<ChosenDeadLetters> FindChosen(const DeadLetterAdmin& letters,
+                                             const DeadLetterChoice& choice);
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_DEAD_LETTER_CHOICE_H_

@@ -1,0 +1,55 @@
+#ifndef HEAPSYNC_SERVER_DELIVERY_WAIT_H_
+#define HEAPSYNC_SERVER_DELIVERY_WAIT_H_
+
+#include <grpcpp/alarm.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "heap_adapter/engine/settlement.h"
+#include "heap_adapter/sync/mutex.h"
+
+namespace heapsync {
+
+// Waits for the end of a delivery on behalf of one call, but not past the
+// call's deadline or cancellation: whichever comes first gives the answer,
+// once. Shared by the call, the timer and the engine, since each may be the
+// last to know it.
+class DeliveryWait : public std::enable_shared_from_this<DeliveryWait> {
+ public:
+  // `answer` is called at most once, by the first End(); with nothing if the
+  // call's time is over.
+  using Answer = absl::AnyInvocable<void(std::optional<Settlement>)>;
+  explicit DeliveryWait(Answer answer) : answer_(std::move(answer)) {}
+
+  // Gives the answer without a settlement at `deadline`. Once.
+  void StartTimer(std::chrono::system_clock::time_point deadline) {
+    MutexLock lock(mutex_);
+    if (!answer_) return;
+    alarm_.Set(deadline,
+               [self = shared_from_this()](bool) { self->End(std::nullopt); });
+  }
+
+  void End(std::optional<Settlement> settlement) {
+    Answer answer;
+    {
+      MutexLock lock(mutex_);
+      answer = std::exchange(answer_, nullptr);
+      if (!answer) return;
+      alarm_.Cancel();
+    }
+    answer(settlement);
+  }
+
+ private:
+  grpc::Alarm alarm_;
+  Mutex mutex_;
+  Answer answer_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_DELIVERY_WAIT_H_

@@ -1,0 +1,198 @@
+#include "server/destination_rpcs.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "heap_adapter/engine/snapshot.h"
+#include "server/admin_fields.h"
+
+namespace heapsync {
+namespace {
+
+v1::DestinationState StateOf(DestinationState state) {
+  switch (state) {
+    case DestinationState::kActive:
+      return v1::DESTINATION_STATE_ACTIVE;
+    case DestinationState::kBackingOff:
+      return v1::DESTINATION_STATE_BACKING_OFF;
+    case DestinationState::kNeedsAttention:
+      return v1::DESTINATION_STATE_NEEDS_ATTENTION;
+    case DestinationState::kPaused:
+      return v1::DESTINATION_STATE_PAUSED;
+  }
+  return v1::DESTINATION_STATE_UNSPECIFIED;
+}
+
+// What one would have to know of Heap to understand a destination's numbers.
+void AddNotes(const DestinationSnapshot& snapshot, v1::Destination& to) {
+  to.add_notes(
+      "Heap answers 200 to a wrong App ID or region, too: check Heap's Live "
+      "view for what is delivered");
+  for (const LaneSnapshot& lane : snapshot.lanes) {
+    const bool used = lane.counts.appended > 0 || lane.counts.delivered > 0 ||
+                      lane.queued_items > 0;
+    if (lane.type == ObjectType::kAccountProperties && used) {
+      to.add_notes(
+          "Heap ignores account properties until Account ID tracking is set "
+          "up there");
+    }
+  }
+  if (to.set_aside_items() > 0) {
+    to.add_notes(
+        "items set aside wait for their own identity's limit or order, and "
+        "delay no others");
+  }
+}
+
+absl::Status Fill(const Engine& engine, const DestinationSnapshot& snapshot,
+                  WallTime now, v1::Destination& to) {
+  to.set_name(snapshot.name);
+  to.set_region(snapshot.region == Region::kUs ? v1::HEAP_REGION_US
+                                               : v1::HEAP_REGION_EU);
+  to.set_masked_app_id(snapshot.masked_app_id);
+  to.set_state(StateOf(snapshot.state));
+  const Destination* by_default = engine.FindDestination("");
+  to.set_is_default(by_default != nullptr && by_default->name == snapshot.name);
+  to.set_allowance_used(snapshot.allowance_used);
+  to.set_allowance_total(snapshot.allowance_total);
+  to.set_requests_under_way(static_cast<uint32_t>(snapshot.requests_under_way));
+  to.set_concurrency_limit(static_cast<uint32_t>(snapshot.concurrency_limit));
+  to.set_last_error(snapshot.last_error);
+  if (snapshot.last_error_at.has_value()) {
+    *to.mutable_last_error_at() = ToProto(*snapshot.last_error_at);
+  }
+  if (snapshot.drained_in.has_value()) {
+    *to.mutable_drained_in() = ToProto(*snapshot.drained_in);
+  }
+  std::optional<WallTime> oldest_of_all;
+  for (const LaneSnapshot& lane : snapshot.lanes) {
+    v1::ItemTypeStatus& type = *to.add_types();
+    type.set_type(ToProto(lane.type));
+    type.set_queued_items(lane.queued_items);
+    type.set_queued_bytes(lane.queued_bytes);
+    type.set_set_aside_items(lane.aside_items);
+    type.set_accepted(lane.counts.appended);
+    type.set_delivered(lane.counts.delivered);
+    type.set_dead_lettered(lane.counts.dead_lettered);
+    type.set_merged(lane.counts.merged);
+    type.set_delivered_per_second(lane.delivered_per_second);
+    to.set_queued_items(to.queued_items() + lane.queued_items);
+    to.set_queued_bytes(to.queued_bytes() + lane.queued_bytes);
+    to.set_set_aside_items(to.set_aside_items() + lane.aside_items);
+    if (lane.queued_items == 0) continue;
+    auto oldest = OldestWaiting(engine.spool(), lane);
+    if (!oldest.ok()) return oldest.status();
+    if (!oldest->has_value()) continue;
+    *type.mutable_oldest_age() =
+        ToProto(std::max(now - **oldest, Duration::zero()));
+    oldest_of_all = std::min(oldest_of_all.value_or(**oldest), **oldest);
+  }
+  if (oldest_of_all.has_value()) {
+    *to.mutable_oldest_age() =
+        ToProto(std::max(now - *oldest_of_all, Duration::zero()));
+  }
+  AddNotes(snapshot, to);
+  return absl::OkStatus();
+}
+
+// Puts a destination, as it is now, into an answer.
+template <typename Response>
+CallResult<Response> Describe(Engine& engine, absl::string_view name) {
+  std::optional<DestinationSnapshot> snapshot;
+  WallTime wall;
+  if (!engine.Ask([&](Dispatcher& dispatcher, Now now) {
+        snapshot = dispatcher.SnapshotOf(name, now);
+        wall = now.wall;
+      })) {
+    return ShuttingDown();
+  }
+  Response response;
+  const absl::Status status =
+      Fill(engine, *snapshot, wall, *response.mutable_destination());
+  if (!status.ok()) return NotRead(status);
+  return response;
+}
+
+template <typename Response, typename Request>
+CallResult<Response> SetPaused(Engine& engine, const Request& request,
+                               bool paused) {
+  const Destination* destination =
+      engine.FindDestination(request.destination());
+  if (destination == nullptr) return UnknownDestination(request.destination());
+  if (!engine.Ask([&](Dispatcher& dispatcher, Now) {
+        dispatcher.Pause(destination->name, paused);
+      })) {
+    return ShuttingDown();
+  }
+  // Changes are stored in order: when this one is, so is the dispatcher's.
+  const absl::Status stored = engine.Apply({});
+  if (!stored.ok()) return NotStored(stored);
+  return Describe<Response>(engine, destination->name);
+}
+
+}  // namespace
+
+CallResult<v1::ListDestinationsResponse> ListDestinations(
+    Engine& engine, const v1::ListDestinationsRequest& request) {
+  std::vector<Finding> violations;
+  const size_t size = PageSize(request.page_size(), violations);
+  const std::vector<Destination>& all = engine.destinations();
+  auto first = all.begin();
+  if (!request.page_token().empty()) {
+    first = std::find_if(all.begin(), all.end(), [&](const Destination& each) {
+      return each.name == request.page_token();
+    });
+    if (first == all.end()) {
+      violations.push_back(
+          {.field = "page_token",
+           .reason = "UNKNOWN_PAGE",
+           .description =
+               "must be the `next_page_token` of an earlier answer"});
+    }
+  }
+  if (!violations.empty()) return InvalidRequest(std::move(violations));
+  const auto end =
+      first + static_cast<std::ptrdiff_t>(std::min(
+                  size, static_cast<size_t>(std::distance(first, all.end()))));
+
+  std::vector<DestinationSnapshot> snapshots;
+  WallTime wall;
+  if (!engine.Ask([&](Dispatcher& dispatcher, Now now) {
+        for (auto it = first; it != end; ++it) {
+          snapshots.push_back(*dispatcher.SnapshotOf(it->name, now));
+        }
+        wall = now.wall;
+      })) {
+    return ShuttingDown();
+  }
+  v1::ListDestinationsResponse response;
+  for (const DestinationSnapshot& snapshot : snapshots) {
+    const absl::Status status =
+        Fill(engine, snapshot, wall, *response.add_destinations());
+    if (!status.ok()) return NotRead(status);
+  }
+  if (end != all.end()) response.set_next_page_token(end->name);
+  return response;
+}
+
+CallResult<v1::GetDestinationResponse> GetDestination(
+    Engine& engine, const v1::GetDestinationRequest& request) {
+  const Destination* destination =
+      engine.FindDestination(request.destination());
+  if (destination == nullptr) return UnknownDestination(request.destination());
+  return Describe<v1::GetDestinationResponse>(engine, destination->name);
+}
+
+CallResult<v1::PauseDestinationResponse> PauseDestination(
+    Engine& engine, const v1::PauseDestinationRequest& request) {
+  return SetPaused<v1::PauseDestinationResponse>(engine, request, true);
+}
+
+CallResult<v1::ResumeDestinationResponse> ResumeDestination(
+    Engine& engine, const v1::ResumeDestinationRequest& request) {
+  return SetPaused<v1::ResumeDestinationResponse>(engine, request, false);
+}
+
+}  // namespace heapsync

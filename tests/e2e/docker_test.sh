@@ -23,7 +23,7 @@ done
 mkdir -p "${cache}"
 work="$(mktemp -d)"
 # Storage of its own: what else is on the machine is neither used nor changed.
-storage=(--root "${cache}/storage" --runroot "${work}/run" --storage-driver vfs)
+storage=(--root "${cache}/storage" --runroot "${cache}/run" --storage-driver vfs)
 podman=(podman "${storage[@]}" --runtime runc --cgroup-manager cgroupfs)
 # A container gets this machine's loopback, and limits that it may set where it is nested in another container.
 run=("${podman[@]}" run --detach --network=host --ulimit nofile=1024:1024 --ulimit nproc=1000:1000)
@@ -35,6 +35,7 @@ clean_up() {
   trap - EXIT
   if ((code != 0)); then
     for name in "${server}" "${heap}"; do
+      "${podman[@]}" container exists "${name}" || continue
       echo "== log of ${name}" >&2
       "${podman[@]}" logs --tail 50 "${name}" >&2 || true
     done
@@ -58,6 +59,11 @@ wait_for() {
     sleep 0.1
   done
 }
+
+# Podman's database knows its own paths: in a tree that was moved or copied it is of no use.
+if ! "${podman[@]}" info >/dev/null 2>&1; then
+  rm -rf "${cache}/storage" "${cache}/run"
+fi
 
 say "Base image"
 if ! "${podman[@]}" image exists localhost/debian:bookworm-slim; then

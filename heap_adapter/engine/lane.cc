@@ -131,7 +131,28 @@ void Lane::Dequeue(uint64_t items, uint64_t bytes) {
   if (queued_items_ == 0) queued_bytes_ = 0;
 }
 
+void Lane::PassSettledBlocks() {
+  while (cursor_ < progress_.low_watermark) {
+    const auto block = spool_.ReadBlock(id_, cursor_);
+    if (!block.ok() || !block->has_value()) return;
+    const Seq last = (*block)->last;
+    if (last >= progress_.low_watermark) return;
+    const BlockReader reader((*block)->value, last);
+    for (const StoredItem& item : reader.items()) {
+      if (item.seq < cursor_) continue;
+      waiting_bytes_ -= std::min<uint64_t>(waiting_bytes_, item.text.size());
+    }
+    if (read_blocks_.empty() || read_blocks_.back() < last) {
+      read_blocks_.push_back(last);
+    }
+    cursor_ = last + 1;
+  }
+}
+
 void Lane::StoreProgress(SpoolChange& change) {
+  // Blocks behind the watermark that is stored would never be read again, and
+  // so never be deleted.
+  PassSettledBlocks();
   change.PutProgress(id_, progress_);
   while (!read_blocks_.empty() &&
          read_blocks_.front() < progress_.low_watermark) {

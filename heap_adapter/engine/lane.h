@@ -144,6 +144,7 @@ class Lane {
   void MakeReady(uint64_t identity_hash, Aside& aside);
   void MakeAsideReady(uint64_t identity_hash);
   void Release(uint64_t identity_hash);
+  void PassSettledBlocks();
   void StoreProgress(SpoolChange& change);
   void EndItem(const BatchItem& item, bool delivered, SpoolChange& change);
   void Dequeue(uint64_t items, uint64_t bytes);

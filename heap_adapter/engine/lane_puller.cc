@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <limits>
+#include <string>
+#include <vector>
 
 #include "heap_adapter/encoding/merge_properties.h"
 #include "heap_adapter/engine/lane.h"
@@ -30,6 +32,12 @@ class Lane::Puller {
   absl::Status FromPlan(BatchPlan plan);
   absl::Status FromAside();
   absl::Status FromBlocks();
+  // Whether something has changed that Finish() must tell.
+  bool touched() const {
+    return progressed_ || builder_.size() > 0 || !pull_.change.empty() ||
+           !pull_.over_limit.empty() || !plan_aside_.empty() ||
+           !set_aside_.empty();
+  }
   Pull Finish();
 
  private:
@@ -43,9 +51,17 @@ class Lane::Puller {
   absl::StatusOr<bool> MergeIntoAside(const StoredItem& item, Aside& aside);
   bool MergeIntoPlanItem(const StoredItem& item);
   void Merged(const StoredItem& item, Seq into);
-  void Expire(const StoredItem& item, Source source);
+  void GiveUp(const StoredItem& item, Source source, DeadLetterReason reason);
   void BuryLost(SeqRange range);
-  absl::Status FromPlanRange(SeqRange range, BatchPlan& rest);
+  // An item of a plan; lost ones are damaged or missing on disk.
+  struct PlanItem {
+    StoredItem item;
+    std::string text;
+    Source source;
+    bool lost = false;
+  };
+  absl::StatusOr<std::vector<PlanItem>> Read(const BatchPlan& plan) const;
+  absl::Status Read(SeqRange range, std::vector<PlanItem>& items) const;
 
   Lane& lane_;
   const PullRules& rules_;
@@ -85,7 +101,8 @@ absl::StatusOr<Lane::Pull> Lane::Next(const PullRules& rules) {
     status = puller.FromAside();
     if (status.ok()) status = puller.FromBlocks();
   }
-  if (!status.ok()) return status;
+  // What was done before an error stays done; the next pull meets it again.
+  if (!status.ok() && !puller.touched()) return status;
   return puller.Finish();
 }
 
@@ -118,8 +135,12 @@ bool Lane::Puller::MayGo(const StoredItem& item, Source source) {
 
 absl::StatusOr<Lane::Puller::Offered> Lane::Puller::Offer(
     const StoredItem& item, Source source) {
+  if (item.text.empty()) {
+    GiveUp(item, source, DeadLetterReason::kDamaged);
+    return Offered::kGone;
+  }
   if (rules_.now.wall - item.accepted_at > rules_.max_age) {
-    Expire(item, source);
+    GiveUp(item, source, DeadLetterReason::kExpired);
     return Offered::kGone;
   }
   BatchBuilder::Added added = BatchBuilder::Added::kConflict;
@@ -164,6 +185,8 @@ bool Lane::Puller::MergeIntoPlanItem(const StoredItem& item) {
       MergeProperties(open->second.text, item.text);
   if (!merged.ok()) return false;
   open->second.text = *std::move(merged);
+  open->second.accepted_at =
+      std::max(open->second.accepted_at, item.accepted_at);
   Merged(item, open->second.seq);
   return true;
 }
@@ -183,6 +206,8 @@ absl::StatusOr<bool> Lane::Puller::MergeIntoAside(const StoredItem& item,
   absl::StatusOr<std::string> merged = MergeProperties(older.text, item.text);
   if (!merged.ok()) return false;
   older.text = *std::move(merged);
+  // It is as young as what is newest in it: that must not expire early.
+  older.accepted_at = std::max(older.accepted_at, item.accepted_at);
   Merged(item, older.seq);
   set_aside_.insert_or_assign(item.identity_hash, std::move(older));
   return true;
@@ -195,18 +220,17 @@ absl::Status Lane::Puller::SetAside(const StoredItem& item, Source source) {
       source == Source::kPlanBlock || source == Source::kPlanAside;
   if (of_plan) lane_.under_way_.erase(hash);
   if (source != Source::kPlanAside) {
-    progressed_ = true;
-    lane_.progress_.Settle({item.seq, item.seq + 1});
-    if (lane_.merges_ && of_plan && MergeIntoPlanItem(item)) {
-      return absl::OkStatus();
-    }
+    bool is_merged = lane_.merges_ && of_plan && MergeIntoPlanItem(item);
     const auto it = lane_.aside_.find(hash);
     if (lane_.merges_ && !of_plan && it != lane_.aside_.end() &&
         it->second.items > 0) {
       absl::StatusOr<bool> merged = MergeIntoAside(item, it->second);
       if (!merged.ok()) return merged.status();
-      if (*merged) return absl::OkStatus();
+      is_merged = *merged;
     }
+    progressed_ = true;
+    lane_.progress_.Settle({item.seq, item.seq + 1});
+    if (is_merged) return absl::OkStatus();
   }
   Aside& aside = lane_.aside_[hash];
   aside.next = aside.items == 0 ? item.seq : std::min(aside.next, item.seq);
@@ -237,10 +261,11 @@ absl::Status Lane::Puller::SetAside(const StoredItem& item, Source source) {
   return absl::OkStatus();
 }
 
-void Lane::Puller::Expire(const StoredItem& item, Source source) {
+void Lane::Puller::GiveUp(const StoredItem& item, Source source,
+                          DeadLetterReason reason) {
   const bool aside = source == Source::kAside || source == Source::kPlanAside;
   DeadLetter letter{.seq = item.seq,
-                    .reason = DeadLetterReason::kExpired,
+                    .reason = reason,
                     .accepted_at = item.accepted_at,
                     .dead_at = rules_.now.wall,
                     .identity_hash = item.identity_hash,
@@ -384,13 +409,18 @@ absl::Status Lane::Puller::FromBlocks() {
   return absl::OkStatus();
 }
 
-absl::Status Lane::Puller::FromPlanRange(SeqRange range, BatchPlan& rest) {
+absl::Status Lane::Puller::Read(SeqRange range,
+                                std::vector<PlanItem>& items) const {
+  const auto lose = [&items](SeqRange lost) {
+    for (Seq seq = lost.begin; seq < lost.end; ++seq) {
+      items.push_back({.item = {.seq = seq},
+                       .text = {},
+                       .source = Source::kPlanBlock,
+                       .lost = true});
+    }
+  };
   Seq seq = range.begin;
   while (seq < range.end) {
-    if (!rest.empty()) {
-      rest.main.Add(SeqRange{seq, range.end});
-      return absl::OkStatus();
-    }
     auto block = lane_.spool_.ReadBlock(lane_.id_, seq);
     if (!block.ok()) return block.status();
     const Seq last = block->has_value() ? (*block)->last : range.end - 1;
@@ -400,24 +430,46 @@ absl::Status Lane::Puller::FromPlanRange(SeqRange range, BatchPlan& rest) {
     for (const StoredItem& item : reader.items()) {
       if (item.seq < seq) continue;
       if (item.seq >= end) break;
-      BuryLost({seq, item.seq});
-      seq = item.seq;
-      absl::StatusOr<Offered> offered = Offer(item, Source::kPlanBlock);
-      if (!offered.ok()) return offered.status();
-      if (*offered == Offered::kFull) {
-        rest.main.Add(SeqRange{seq, range.end});
-        return absl::OkStatus();
-      }
-      if (*offered == Offered::kDeferred) deferred_.main.Add(seq);
-      ++seq;
+      lose({seq, item.seq});
+      items.push_back({.item = item,
+                       .text = std::string(item.text),
+                       .source = Source::kPlanBlock});
+      seq = item.seq + 1;
     }
-    BuryLost({seq, end});
+    lose({seq, end});
     seq = end;
   }
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<Lane::Puller::PlanItem>> Lane::Puller::Read(
+    const BatchPlan& plan) const {
+  std::vector<PlanItem> items;
+  for (const auto& [hash, seq] : plan.aside) {
+    auto item = lane_.spool_.FindAside(lane_.id_, seq);
+    if (!item.ok()) return item.status();
+    if (!item->has_value()) continue;
+    items.push_back({.item = {.seq = seq,
+                              .accepted_at = (*item)->accepted_at,
+                              .identity_hash = hash,
+                              .replays = (*item)->replays},
+                     .text = (*item)->text,
+                     .source = Source::kPlanAside});
+  }
+  for (const auto& [begin, end] : plan.main.ranges()) {
+    if (absl::Status s = Read({begin, end}, items); !s.ok()) return s;
+  }
+  return items;
+}
+
 absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
+  // All is read before anything is decided: a plan is taken whole or not at
+  // all.
+  absl::StatusOr<std::vector<PlanItem>> items = Read(plan);
+  if (!items.ok()) {
+    lane_.retries_.push_front(std::move(plan));
+    return items.status();
+  }
   plan_ = {.id = plan.id,
            .tries = plan.tries,
            .part = plan.part,
@@ -426,31 +478,27 @@ absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
   deferred_ = plan_;
   pull_.used_plan = plan.stored_as;
   BatchPlan rest = plan_;
-  for (const auto& [hash, seq] : plan.aside) {
+  const auto put_into = [](BatchPlan& target, const PlanItem& each) {
+    if (each.source == Source::kPlanAside) {
+      target.aside.emplace_back(each.item.identity_hash, each.item.seq);
+    } else {
+      target.main.Add(each.item.seq);
+    }
+  };
+  for (PlanItem& each : *items) {
     if (!rest.empty()) {
-      rest.aside.emplace_back(hash, seq);
+      put_into(rest, each);
       continue;
     }
-    auto item = lane_.spool_.FindAside(lane_.id_, seq);
-    if (!item.ok()) return item.status();
-    if (!item->has_value()) continue;
-    absl::StatusOr<Offered> offered =
-        Offer({.seq = seq,
-               .accepted_at = (*item)->accepted_at,
-               .identity_hash = hash,
-               .replays = (*item)->replays,
-               .text = (*item)->text},
-              Source::kPlanAside);
+    if (each.lost) {
+      BuryLost({each.item.seq, each.item.seq + 1});
+      continue;
+    }
+    each.item.text = each.text;
+    absl::StatusOr<Offered> offered = Offer(each.item, each.source);
     if (!offered.ok()) return offered.status();
-    if (*offered == Offered::kFull) rest.aside.emplace_back(hash, seq);
-    if (*offered == Offered::kDeferred) {
-      deferred_.aside.emplace_back(hash, seq);
-    }
-  }
-  for (const auto& [begin, end] : plan.main.ranges()) {
-    if (absl::Status status = FromPlanRange({begin, end}, rest); !status.ok()) {
-      return status;
-    }
+    if (*offered == Offered::kFull) put_into(rest, each);
+    if (*offered == Offered::kDeferred) put_into(deferred_, each);
   }
   if (!rest.empty()) lane_.retries_.push_front(std::move(rest));
   if (!deferred_.empty()) lane_.deferred_.push_back(std::move(deferred_));
@@ -467,6 +515,8 @@ Lane::Pull Lane::Puller::Finish() {
   while (!lane_.marks_.empty() && lane_.marks_.front().end <= lane_.cursor_) {
     lane_.marks_.pop_front();
   }
+  // Damaged blocks do not tell their sizes.
+  if (lane_.cursor_ == lane_.head_) lane_.waiting_bytes_ = 0;
   pull_.batch = std::move(builder_).Finish();
   if (!pull_.batch.has_value()) return std::move(pull_);
   pull_.batch->id = plan_.id;

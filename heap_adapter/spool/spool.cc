@@ -91,6 +91,10 @@ void ForEachHistoryRange(const SeqSet& seqs, Visit visit) {
   }
 }
 
+AsideItem DecodeAside(absl::string_view value) {
+  return AsideItem::Decode(value).value_or(AsideItem());
+}
+
 absl::Status Located(const absl::Status& status, absl::string_view where) {
   return absl::Status(status.code(),
                       absl::StrCat(where, ": ", status.message()));
@@ -325,12 +329,11 @@ absl::StatusOr<std::vector<AsideItem>> Spool::ReadAside(LaneId lane,
       store_.Scan(Key(Table::kAside, lane, identity_hash, from),
                   PrefixEnd(Key(Table::kAside, lane, identity_hash)));
   for (; cursor->Valid() && items.size() < limit; cursor->Next()) {
-    absl::StatusOr<AsideItem> item = AsideItem::Decode(cursor->value());
-    if (!item.ok()) return item.status();
+    AsideItem item = DecodeAside(cursor->value());
     Tail tail(cursor->key());
-    item->identity_hash = tail.Next();
-    item->seq = tail.Next();
-    items.push_back(*std::move(item));
+    item.identity_hash = tail.Next();
+    item.seq = tail.Next();
+    items.push_back(std::move(item));
   }
   if (!cursor->status().ok()) return cursor->status();
   return items;
@@ -345,11 +348,10 @@ absl::StatusOr<std::optional<AsideItem>> Spool::FindAside(LaneId lane,
   auto value = store_.Get(Key(Table::kAside, lane, identity_hash, seq));
   if (!value.ok()) return value.status();
   if (!value->has_value()) return std::nullopt;
-  absl::StatusOr<AsideItem> item = AsideItem::Decode(**value);
-  if (!item.ok()) return item.status();
-  item->seq = seq;
-  item->identity_hash = identity_hash;
-  return *std::move(item);
+  AsideItem item = DecodeAside(**value);
+  item.seq = seq;
+  item.identity_hash = identity_hash;
+  return item;
 }
 
 absl::StatusOr<std::vector<AsideIdentity>> Spool::AsideIdentities(

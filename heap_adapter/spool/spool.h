@@ -115,11 +115,12 @@ class Spool {
                                                        Seq from) const;
 
   // Items of one identity that were set aside, from `from` on, at most `limit`.
+  // One whose record is damaged has no text.
   absl::StatusOr<std::vector<AsideItem>> ReadAside(LaneId lane,
                                                    uint64_t identity_hash,
                                                    Seq from,
                                                    size_t limit) const;
-  // The item `seq` if it is set aside.
+  // The item `seq` if it is set aside; without text if its record is damaged.
   absl::StatusOr<std::optional<AsideItem>> FindAside(LaneId lane,
                                                      Seq seq) const;
   // Each identity with items set aside.

@@ -136,7 +136,7 @@ TEST(BatchBuilderTest, RefusesWhatCannotBeMerged) {
 }
 
 TEST(BatchBuilderTest, MergingNeverMakesTheBodyTooLarge) {
-  BatchBuilder builder = Users(100, 600);
+  BatchBuilder builder = Users(100, 400);
   uint64_t seq = 0;
   for (int round = 0; round < 30; ++round) {
     builder.Add({.seq = seq++,
@@ -145,8 +145,8 @@ TEST(BatchBuilderTest, MergingNeverMakesTheBodyTooLarge) {
                 false);
   }
   const Batch batch = *std::move(builder).Finish();
-  EXPECT_LE(batch.body.size(), 600);
-  EXPECT_GT(batch.body.size(), 560);
+  EXPECT_LE(batch.body.size(), 400);
+  EXPECT_GT(batch.body.size(), 380);
 }
 
 TEST(BatchTest, PlansAreMadeOfTheItemsAndWhatIsMergedIntoThem) {

@@ -160,11 +160,13 @@ echo "Requests beyond Heap's published limits: $(sed -n 's/.*"total":{[^}]*"viol
 say "What was rejected, and why"
 for file in events.csv users.csv accounts.ndjson; do
   echo "${file}: all of them in ${DEMO}/${file}.rejected"
-  grep -o '"reason":"[A-Z0-9_]*"' "${DEMO}/${file}.rejected" | sed 's/.*:"\(.*\)"/\1/' | sort | uniq -c |
-    while read -r count reason; do
-      wanted="$(expected "${file}" "${reason}")"
-      printf '  %4d  %s%s\n' "${count}" "${reason}" "$([[ "${count}" == "${wanted}" ]] || echo "  (expected ${wanted:-none})")"
-    done
+  while read -r count reason; do
+    wanted="$(expected "${file}" "${reason}")" remark=""
+    if [[ "${count}" != "${wanted}" ]]; then
+      remark="  (EXPECTED ${wanted:-NONE})" failed=1
+    fi
+    printf '  %4d  %s%s\n' "${count}" "${reason}" "${remark}"
+  done < <(grep -o '"reason":"[A-Z0-9_]*"' "${DEMO}/${file}.rejected" | sed 's/.*:"\(.*\)"/\1/' | sort | uniq -c)
 done
 
 if ((failed)); then
@@ -187,6 +189,10 @@ cat <<TRY
     ${server} heapsync.v1.HeapSyncService/AccountProperties
   ${grpcurl} -plaintext -d '{"validate_only":true,"event":{"identity":"null","properties":{"a":{"b":1}}}}' \\
     ${server} heapsync.v1.HeapSyncService/TrackEvent
+  echo '{"request_id":"job-1","events":[{"identity":"a@example.com","event":"One"},{"identity":"b@example.com","event":"Two"}]}
+    {"events":[{"event":"Nobody"},{"identity":"c@example.com","event":"Three"}]}' | ${grpcurl} -plaintext -d @ \\
+    ${server} heapsync.v1.HeapSyncService/BulkTrackEvents
+  ${grpcurl} -plaintext ${server} heapsync.v1.HeapSyncAdminService/ListDestinations
   ${heapsync} track --server=${server} --identity=user@example.com --event="Purchase Completed"
 What the simulated Heap has: http://127.0.0.1:${heap_us_port}/_fake/users?app_id=${APP_ID}&identity=user@example.com
 TRY

@@ -18,7 +18,7 @@ readonly GO_MINIMUM_MINOR=19 # Go 1.19: Debian 12's own, and enough for the pinn
 
 runtime_packages=(
   ca-certificates libgrpc++1.51 libprotobuf32 libabsl20220623 libcurl4 libssl3 librocksdb7.8
-  libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0 libspdlog1.10 libxxhash0 zlib1g libzstd1)
+  libprometheus-cpp-core1.0 libcivetweb1 libspdlog1.10 libxxhash0 zlib1g libzstd1)
 build_packages=(
   cmake ninja-build g++ ccache pkg-config git ca-certificates
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libabsl-dev

@@ -70,7 +70,7 @@ class GrpcurlTest(harness.EndToEnd):
 
     def test_list_names_every_service(self) -> None:
         listed = self.grpcurl("list").text.split()
-        for service in (SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
+        for service in (SERVICE, "heapsync.v1.HeapSyncAdminService", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
                         "grpc.reflection.v1alpha.ServerReflection"):
             self.assertIn(service, listed)
 

@@ -23,9 +23,9 @@ build_packages=(
   cmake ninja-build g++ ccache pkg-config git ca-certificates
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libabsl-dev
   libgoogle-common-protos-java libcurl4-openssl-dev libssl-dev nlohmann-json3-dev librocksdb-dev
-  prometheus-cpp-dev libcivetweb-dev libcli11-dev libspdlog-dev libboost-dev
-  libxxhash-dev zlib1g-dev libzstd-dev libgtest-dev libgmock-dev libbenchmark-dev)
-test_packages=(lld python3 python3-grpcio python3-protobuf curl jq gzip zstd openssl)
+  prometheus-cpp-dev libcivetweb-dev libcli11-dev libboost-dev
+  libxxhash-dev zlib1g-dev libzstd-dev libgtest-dev libgmock-dev)
+test_packages=(lld libbenchmark-dev python3 python3-grpcio python3-protobuf curl jq gzip zstd openssl)
 lint_packages=(clang-format clang-tidy clang-14 libclang-rt-14-dev shellcheck)
 container_packages=(buildah podman runc debootstrap)
 

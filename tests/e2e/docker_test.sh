@@ -81,7 +81,8 @@ fi
 # The cache mount of the Dockerfile would be outside build/: its folder follows TMPDIR.
 export TMPDIR="${cache}/tmp"
 mkdir -p "${TMPDIR}"
-build=(buildah "${storage[@]}" build --isolation=chroot --pull-never --layers --format=docker --network=host
+# With good manners: other tests run beside this one, and some of them measure time.
+build=(nice -n 10 buildah "${storage[@]}" build --isolation=chroot --pull-never --layers --format=docker --network=host
   --file "${source_dir}/docker/Dockerfile")
 say "Building fake-heap"
 "${build[@]}" --target fake-heap --tag fake-heap "${source_dir}"

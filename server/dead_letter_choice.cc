@@ -149,7 +149,31 @@ std::optional<CallError> ReadIds(const Engine& engine,
   return std::nullopt;
 }
 
+// A page token is a receipt of two ranges: the place, and the time of the first
+// page.
+bool ReadPageToken(const Engine& engine, absl::string_view token,
+                   DeadLetterChoice& choice) {
+  const absl::StatusOr<Receipt> read = Receipt::Decode(token);
+  if (!read.ok() || read->spool_id != engine.spool().id() ||
+      read->items.size() != 2) {
+    return false;
+  }
+  choice.from = {read->lane, read->items[0].begin};
+  choice.begun = WallTime(Duration(read->items[1].begin));
+  return true;
+}
+
 }  // namespace
+
+std::string PageToken(const Engine& engine, const DeadLetterChoice& choice,
+                      DeadLetterPlace next) {
+  const auto begun =
+      static_cast<uint64_t>(choice.begun.time_since_epoch().count());
+  return Receipt{.spool_id = engine.spool().id(),
+                 .lane = next.lane,
+                 .items = {{next.seq, next.seq + 1}, {begun, begun + 1}}}
+      .Encode();
+}
 
 std::string DeadLetterId(const Engine& engine, DeadLetterPlace place) {
   return Receipt{.spool_id = engine.spool().id(),
@@ -161,10 +185,10 @@ std::string DeadLetterId(const Engine& engine, DeadLetterPlace place) {
 std::variant<DeadLetterChoice, CallError> ReadChoice(
     const Engine& engine, const DeadLetterAdmin& letters,
     const v1::DeadLetterFilter& filter, uint32_t page_size,
-    absl::string_view page_token, bool may_be_all) {
+    absl::string_view page_token, DeadLetterUse use) {
   DeadLetterChoice choice;
   std::vector<Finding> violations = ReadTimes(filter, choice.filter);
-  if (!may_be_all && IsEmpty(filter)) {
+  if (use == DeadLetterUse::kChange && IsEmpty(filter)) {
     violations.push_back(
         {.field = "filter",
          .reason = "REQUIRED",
@@ -186,18 +210,16 @@ std::variant<DeadLetterChoice, CallError> ReadChoice(
   if (auto fatal = ReadIds(engine, filter, choice.ids, violations)) {
     return *std::move(fatal);
   }
-  if (!page_token.empty()) {
-    const absl::StatusOr<Receipt> from = Receipt::Decode(page_token);
-    if (!from.ok() || from->spool_id != engine.spool().id() ||
-        !IsOneItem(*from)) {
-      violations.push_back(
-          {.field = "page_token",
-           .reason = "UNKNOWN_PAGE",
-           .description =
-               "must be the `next_page_token` of an earlier answer"});
-    } else {
-      choice.from = {from->lane, from->items[0].begin};
-    }
+  choice.begun = engine.clock().Read().wall;
+  if (!page_token.empty() && !ReadPageToken(engine, page_token, choice)) {
+    violations.push_back(
+        {.field = "page_token",
+         .reason = "UNKNOWN_PAGE",
+         .description = "must be the `next_page_token` of an earlier answer"});
+  }
+  if (use != DeadLetterUse::kLook && choice.ids.empty()) {
+    choice.filter.until =
+        std::min(choice.filter.until.value_or(choice.begun), choice.begun);
   }
   if (!violations.empty()) return InvalidRequest(std::move(violations));
   if (!filter.destination().empty() && !letters.Knows(filter.destination())) {

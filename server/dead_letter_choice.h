@@ -25,14 +25,27 @@ struct DeadLetterChoice {
   std::vector<DeadLetterPlace> ids;
   uint32_t page_size = 0;
   DeadLetterPlace from;  // of the page
+  WallTime begun;        // when the first page was asked for
 };
 
-// Reads a request's filter and its page. With `may_be_all` false, a filter with
-// nothing set is a violation: it would change every letter of the server.
+// What a request does with the letters that it chooses.
+enum class DeadLetterUse {
+  kLook,
+  kChange,     // a filter with nothing set is a violation
+  kChangeAll,  // the caller said that it means all
+};
+
+// Reads a request's filter and its page. Changes leave alone what was given up
+// after the first page was asked for: it may be a replay that came back, and
+// pages would go on for ever.
 std::variant<DeadLetterChoice, CallError> ReadChoice(
     const Engine& engine, const DeadLetterAdmin& letters,
     const v1::DeadLetterFilter& filter, uint32_t page_size,
-    absl::string_view page_token, bool may_be_all);
+    absl::string_view page_token, DeadLetterUse use);
+
+// The token of the page that begins at `next`.
+std::string PageToken(const Engine& engine, const DeadLetterChoice& choice,
+                      DeadLetterPlace next);
 
 // The letters of the page.
 struct ChosenDeadLetters {

@@ -71,7 +71,8 @@ void Fill(const Engine& engine, const FoundDeadLetter& found,
 
 // Adds what became of each chosen letter; gives how many came out as `wanted`.
 template <typename Response>
-uint32_t Fill(const Engine& engine, const ChosenDeadLetters& chosen,
+uint32_t Fill(const Engine& engine, const DeadLetterChoice& choice,
+              const ChosenDeadLetters& chosen,
               const std::vector<DeadLetterResult>& results,
               DeadLetterOutcome wanted, Response& response) {
   uint32_t count = 0;
@@ -91,9 +92,14 @@ uint32_t Fill(const Engine& engine, const ChosenDeadLetters& chosen,
     to.set_outcome(v1::DEAD_LETTER_OUTCOME_NOT_FOUND);
   }
   if (chosen.next.has_value()) {
-    response.set_next_page_token(DeadLetterId(engine, *chosen.next));
+    response.set_next_page_token(PageToken(engine, choice, *chosen.next));
   }
   return count;
+}
+
+template <typename Request>
+DeadLetterUse UseOf(const Request& request) {
+  return request.all() ? DeadLetterUse::kChangeAll : DeadLetterUse::kChange;
 }
 
 // The item of `edited_item_json`; none if the letter is gone.
@@ -121,9 +127,10 @@ CallResult<v1::ListDeadLettersResponse> ListDeadLetters(
     const Engine& engine, const DeadLetterAdmin& letters,
     const v1::ListDeadLettersRequest& request) {
   auto read = ReadChoice(engine, letters, request.filter(), request.page_size(),
-                         request.page_token(), true);
+                         request.page_token(), DeadLetterUse::kLook);
   if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
-  auto chosen = FindChosen(letters, std::get<DeadLetterChoice>(read));
+  const DeadLetterChoice& choice = std::get<DeadLetterChoice>(read);
+  auto chosen = FindChosen(letters, choice);
   if (!chosen.ok()) return NotRead(chosen.status());
   v1::ListDeadLettersResponse response;
   size_t bytes = 0;
@@ -142,7 +149,7 @@ CallResult<v1::ListDeadLettersResponse> ListDeadLetters(
     }
   }
   if (chosen->next.has_value()) {
-    response.set_next_page_token(DeadLetterId(engine, *chosen->next));
+    response.set_next_page_token(PageToken(engine, choice, *chosen->next));
   }
   for (const DeadLetterPlace place : chosen->not_found) {
     response.add_not_found_ids(DeadLetterId(engine, place));
@@ -162,9 +169,10 @@ CallResult<v1::ReplayDeadLettersResponse> ReplayDeadLetters(
                          "`edited_item_json` is set"}});
   }
   auto read = ReadChoice(engine, letters, request.filter(), request.page_size(),
-                         request.page_token(), request.all());
+                         request.page_token(), UseOf(request));
   if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
-  auto chosen = FindChosen(letters, std::get<DeadLetterChoice>(read));
+  const DeadLetterChoice& choice = std::get<DeadLetterChoice>(read);
+  auto chosen = FindChosen(letters, choice);
   if (!chosen.ok()) return NotRead(chosen.status());
   std::optional<EncodedChunk> instead;
   if (edits) {
@@ -177,8 +185,8 @@ CallResult<v1::ReplayDeadLettersResponse> ReplayDeadLetters(
                      {.dry_run = request.dry_run(), .force = request.force()},
                      std::move(instead));
   v1::ReplayDeadLettersResponse response;
-  response.set_replayed(
-      Fill(engine, *chosen, results, DeadLetterOutcome::kReplayed, response));
+  response.set_replayed(Fill(engine, choice, *chosen, results,
+                             DeadLetterOutcome::kReplayed, response));
   return response;
 }
 
@@ -186,15 +194,16 @@ CallResult<v1::DiscardDeadLettersResponse> DiscardDeadLetters(
     const Engine& engine, DeadLetterAdmin& letters,
     const v1::DiscardDeadLettersRequest& request) {
   auto read = ReadChoice(engine, letters, request.filter(), request.page_size(),
-                         request.page_token(), request.all());
+                         request.page_token(), UseOf(request));
   if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
-  auto chosen = FindChosen(letters, std::get<DeadLetterChoice>(read));
+  const DeadLetterChoice& choice = std::get<DeadLetterChoice>(read);
+  auto chosen = FindChosen(letters, choice);
   if (!chosen.ok()) return NotRead(chosen.status());
   const std::vector<DeadLetterResult> results =
       letters.Discard(chosen->letters, {.dry_run = request.dry_run()});
   v1::DiscardDeadLettersResponse response;
-  response.set_discarded(
-      Fill(engine, *chosen, results, DeadLetterOutcome::kDiscarded, response));
+  response.set_discarded(Fill(engine, choice, *chosen, results,
+                              DeadLetterOutcome::kDiscarded, response));
   return response;
 }
 

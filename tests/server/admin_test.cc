@@ -1,0 +1,346 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "heap_adapter/spool/receipt.h"
+#include "tests/server/admin_world.h"
+
+namespace heapsync {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+using ::testing::UnorderedElementsAre;
+using Admin = v1::HeapSyncAdminService::Stub;
+
+HttpAnswer Status(int status) { return {.status = status, .body = {}}; }
+
+// Gives the answers in turn, then 200.
+ScriptedTransport::Script InTurn(std::vector<int> statuses) {
+  return [statuses, next = size_t{0}](
+             const HeapRequest&) mutable -> std::optional<HttpAnswer> {
+    return Status(next < statuses.size() ? statuses[next++] : 200);
+  };
+}
+
+std::optional<HttpAnswer> NoAnswer(const HeapRequest&) { return std::nullopt; }
+
+class AdminTest : public ::testing::Test {
+ protected:
+  // Polls: an item is under way, or set aside, some time after it was accepted.
+  v1::ItemDelivery ItemOnceIn(v1::ItemState state, const std::string& receipt) {
+    v1::ItemDelivery item;
+    do {
+      item = world_.Item(receipt);
+    } while (item.state() != state && !HasFailure());
+    return item;
+  }
+
+  AdminWorld world_;
+};
+
+TEST_F(AdminTest, DestinationsAreListedInPages) {
+  v1::ListDestinationsRequest request;
+  request.set_page_size(1);
+  auto page = world_.Call(&Admin::ListDestinations, request);
+  ASSERT_EQ(page.destinations_size(), 1);
+  EXPECT_EQ(page.destinations(0).name(), "prod");
+  EXPECT_TRUE(page.destinations(0).is_default());
+  EXPECT_EQ(page.destinations(0).region(), v1::HEAP_REGION_US);
+  request.set_page_token(page.next_page_token());
+  page = world_.Call(&Admin::ListDestinations, request);
+  ASSERT_EQ(page.destinations_size(), 1);
+  EXPECT_EQ(page.destinations(0).name(), "europe");
+  EXPECT_EQ(page.destinations(0).region(), v1::HEAP_REGION_EU);
+  EXPECT_EQ(page.next_page_token(), "");
+}
+
+TEST_F(AdminTest, ListDestinationsRefusesBadPagesAllAtOnce) {
+  v1::ListDestinationsRequest request;
+  request.set_page_size(1'001);
+  request.set_page_token("nowhere");
+  const ErrorSeen error = world_.Fail(&Admin::ListDestinations, request);
+  EXPECT_EQ(error.code, grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(error.violations,
+              UnorderedElementsAre(Pair("page_size", "OUT_OF_RANGE"),
+                                   Pair("page_token", "UNKNOWN_PAGE")));
+}
+
+TEST_F(AdminTest, ADestinationTellsWhatWaitsAndMasksItsAppId) {
+  world_.Pause();
+  world_.Track("a", "one");
+  world_.Track("b", "two");
+  world_.SetUser("a", "plan", "x");
+  const v1::Destination prod = world_.Destination();
+  EXPECT_EQ(prod.name(), "prod");
+  EXPECT_EQ(prod.masked_app_id(), "…7890");
+  EXPECT_EQ(prod.state(), v1::DESTINATION_STATE_PAUSED);
+  EXPECT_EQ(prod.queued_items(), 3u);
+  EXPECT_GT(prod.queued_bytes(), 0u);
+  EXPECT_TRUE(prod.has_oldest_age());
+  EXPECT_FALSE(prod.has_drained_in());
+  EXPECT_EQ(prod.allowance_total(), 15'000u);
+  ASSERT_EQ(prod.types_size(), 3);
+  EXPECT_EQ(prod.types(0).queued_items(), 2u);
+  EXPECT_EQ(prod.types(1).accepted(), 1u);
+  EXPECT_THAT(prod.notes(), Contains(HasSubstr("Live view")));
+  EXPECT_EQ(world_.Destination("europe").queued_items(), 0u);
+}
+
+TEST_F(AdminTest, ADestinationTellsWhatWentAndWhatWentWrong) {
+  world_.heap().Follow(InTurn({503}));
+  world_.Track("a", "one");
+  world_.Flush();
+  const v1::Destination prod = world_.Destination("prod");
+  EXPECT_EQ(prod.state(), v1::DESTINATION_STATE_ACTIVE);
+  EXPECT_EQ(prod.last_error(), "HTTP 503");
+  EXPECT_TRUE(prod.has_last_error_at());
+  EXPECT_EQ(prod.types(0).delivered(), 1u);
+  EXPECT_GT(prod.types(0).delivered_per_second(), 0);
+  EXPECT_EQ(prod.allowance_used(), 2u);
+  EXPECT_EQ(prod.drained_in().seconds(), 0);
+  EXPECT_TRUE(prod.has_drained_in());
+}
+
+TEST_F(AdminTest, AnUnknownDestinationIsNamed) {
+  v1::GetDestinationRequest get;
+  get.set_destination("nowhere");
+  v1::PauseDestinationRequest pause;
+  pause.set_destination("nowhere");
+  v1::ResumeDestinationRequest resume;
+  resume.set_destination("nowhere");
+  v1::FlushRequest flush;
+  flush.set_destination("nowhere");
+  for (const ErrorSeen& error : {world_.Fail(&Admin::GetDestination, get),
+                                 world_.Fail(&Admin::PauseDestination, pause),
+                                 world_.Fail(&Admin::ResumeDestination, resume),
+                                 world_.Fail(&Admin::Flush, flush)}) {
+    EXPECT_EQ(error.code, grpc::StatusCode::NOT_FOUND);
+    EXPECT_EQ(error.reason, "DESTINATION_NOT_FOUND");
+    EXPECT_EQ(error.resource, "destination/nowhere");
+  }
+}
+
+TEST_F(AdminTest, APauseOutlivesARestartAndResumeLetsGo) {
+  world_.Pause();
+  const std::string receipt = world_.Track("a", "one");
+  world_.Track("b", "two", "europe");
+  v1::FlushRequest europe;
+  europe.set_destination("europe");
+  EXPECT_EQ(world_.Call(&Admin::Flush, europe).delivered(), 1u);
+  world_.Restart();
+  EXPECT_EQ(world_.Destination().state(), v1::DESTINATION_STATE_PAUSED);
+  EXPECT_EQ(world_.Item(receipt).state(), v1::ITEM_STATE_WAITING);
+  world_.Resume();
+  world_.Flush();
+  EXPECT_EQ(world_.Item(receipt).state(), v1::ITEM_STATE_DELIVERED);
+}
+
+TEST_F(AdminTest, FlushCountsWhatItWaitedFor) {
+  world_.Pause();
+  world_.Track("a", "one");
+  world_.Track("b", "poison");
+  world_.heap().Follow([](const HeapRequest& request) {
+    return Status(request.body.find("poison") == std::string::npos ? 200 : 400);
+  });
+  world_.Resume();
+  const auto done = world_.Call(&Admin::Flush, v1::FlushRequest());
+  EXPECT_LE(done.delivered(), 1u);
+  EXPECT_LE(done.dead_lettered(), 1u);
+  const v1::Destination prod = world_.Destination();
+  EXPECT_EQ(prod.queued_items(), 0u);
+  EXPECT_EQ(prod.types(0).delivered(), 1u);
+  EXPECT_EQ(prod.types(0).dead_lettered(), 1u);
+}
+
+TEST_F(AdminTest, TheCallersDeadlineEndsAFlushAndNotTheDelivery) {
+  world_.Pause();
+  const std::string receipt = world_.Track("a", "one");
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() +
+                       std::chrono::milliseconds(200));
+  v1::FlushResponse response;
+  const ErrorSeen error =
+      SeenIn(world_.admin().Flush(&context, v1::FlushRequest(), &response));
+  EXPECT_EQ(error.code, grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(error.reason, "STILL_DELIVERING");
+  EXPECT_TRUE(error.has_retry);
+  world_.Resume();
+  world_.Flush();
+  EXPECT_EQ(world_.Item(receipt).state(), v1::ITEM_STATE_DELIVERED);
+}
+
+TEST_F(AdminTest, ADeliveryTellsEachAttemptAlsoAfterARestart) {
+  world_.heap().Follow(InTurn({503, 429}));
+  const std::string receipt = world_.Track("a", "one");
+  world_.Flush();
+  const v1::GetDeliveryResponse before = world_.Delivery(receipt);
+  EXPECT_EQ(before.destination(), "prod");
+  EXPECT_EQ(before.type(), v1::ITEM_TYPE_TRACK_EVENT);
+  EXPECT_EQ(before.total_items(), 1u);
+  ASSERT_EQ(before.items_size(), 1);
+  const v1::ItemDelivery& item = before.items(0);
+  EXPECT_EQ(item.state(), v1::ITEM_STATE_DELIVERED);
+  std::vector<uint32_t> statuses;
+  for (const v1::DeliveryAttempt& attempt : item.attempts()) {
+    statuses.push_back(attempt.http_status());
+    EXPECT_EQ(attempt.batch_id(), item.attempts(0).batch_id());
+    EXPECT_EQ(attempt.items(), 1u);
+    EXPECT_TRUE(attempt.has_started_at());
+    EXPECT_TRUE(attempt.has_ended_at());
+  }
+  EXPECT_THAT(statuses, ElementsAre(503, 429, 200));
+  EXPECT_EQ(item.attempts(1).attempt_class(), v1::ATTEMPT_CLASS_THROTTLED);
+  world_.Restart();
+  EXPECT_EQ(world_.Delivery(receipt).SerializeAsString(),
+            before.SerializeAsString());
+}
+
+TEST_F(AdminTest, AnItemUnderWayTellsTheAttemptThatHasNoAnswer) {
+  world_.heap().Follow(NoAnswer);
+  const std::string receipt = world_.Track("a", "one");
+  const v1::ItemDelivery item = ItemOnceIn(v1::ITEM_STATE_UNDER_WAY, receipt);
+  ASSERT_EQ(item.attempts_size(), 1);
+  EXPECT_FALSE(item.attempts(0).has_ended_at());
+  EXPECT_NE(item.attempts(0).batch_id(), 0u);
+  EXPECT_EQ(world_.Destination().requests_under_way(), 1u);
+}
+
+TEST_F(AdminTest, AnItemOverItsIdentitysLimitIsSetAside) {
+  std::string receipt;
+  for (int i = 0; i < 11; ++i) {
+    receipt = world_.Track("hot", "event " + std::to_string(i));
+  }
+  ItemOnceIn(v1::ITEM_STATE_SET_ASIDE, receipt);
+  const v1::Destination prod = world_.Destination();
+  EXPECT_EQ(prod.set_aside_items(), 1u);
+  EXPECT_TRUE(prod.has_oldest_age());
+  EXPECT_THAT(prod.notes(), Contains(HasSubstr("set aside")));
+  world_.Restart();
+  EXPECT_EQ(world_.Item(receipt).state(), v1::ITEM_STATE_SET_ASIDE);
+}
+
+TEST_F(AdminTest, AMergedUpdateTellsWhichOneCarriedIt) {
+  world_.Pause();
+  const std::string first = world_.SetUser("u", "plan", "one");
+  const std::string second = world_.SetUser("u", "plan", "two");
+  world_.Resume();
+  world_.Flush();
+  world_.Restart();
+  EXPECT_EQ(world_.Item(first).state(), v1::ITEM_STATE_DELIVERED);
+  const v1::ItemDelivery merged = world_.Item(second);
+  EXPECT_EQ(merged.state(), v1::ITEM_STATE_MERGED);
+  EXPECT_EQ(merged.into_sequence(), world_.Item(first).sequence());
+  EXPECT_EQ(merged.into_receipt(), first);
+  EXPECT_EQ(merged.into_state(), v1::ITEM_STATE_DELIVERED);
+  EXPECT_EQ(merged.attempts_size(), 1);
+}
+
+TEST_F(AdminTest, ALongReceiptComesInPages) {
+  world_.Pause();
+  const heapsync::Destination& prod = *world_.engine().FindDestination("prod");
+  const LaneId lane = world_.engine().LaneOf(prod, ObjectType::kTrackEvent);
+  for (int i = 0; i < 5; ++i) world_.Track("i" + std::to_string(i), "e");
+  v1::GetDeliveryRequest request;
+  request.set_receipt(Receipt{
+      .spool_id = world_.engine().spool().id(),
+      .lane = lane,
+      .items = {{0, 2},
+                {3, 5}}}.Encode());
+  request.set_page_size(3);
+  std::vector<uint64_t> sequences;
+  do {
+    const auto page = world_.Call(&Admin::GetDelivery, request);
+    EXPECT_EQ(page.total_items(), 4u);
+    EXPECT_LE(page.items_size(), 3);
+    for (const auto& item : page.items()) sequences.push_back(item.sequence());
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_THAT(sequences, ElementsAre(0, 1, 3, 4));
+}
+
+TEST_F(AdminTest, ReceiptsThatMeanNothingHereAreRefused) {
+  const auto fail = [this](const std::string& receipt) {
+    v1::GetDeliveryRequest request;
+    request.set_receipt(receipt);
+    return world_.Fail(&Admin::GetDelivery, request);
+  };
+  EXPECT_THAT(fail("").violations, ElementsAre(Pair("receipt", "REQUIRED")));
+  EXPECT_THAT(fail("r1.nonsense").violations,
+              ElementsAre(Pair("receipt", "MALFORMED_RECEIPT")));
+
+  auto known = Receipt::Decode(world_.Track("a", "one"));
+  ASSERT_TRUE(known.ok());
+  Receipt foreign = *known;
+  ++foreign.spool_id;
+  const ErrorSeen error = fail(foreign.Encode());
+  EXPECT_EQ(error.code, grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(error.reason, "FOREIGN_RECEIPT");
+  EXPECT_EQ(error.resource, "receipt/" + foreign.Encode());
+
+  Receipt future = *known;
+  ++future.items[0].end;
+  Receipt no_lane = *known;
+  no_lane.lane = 99;
+  for (const Receipt& unknown : {future, no_lane}) {
+    const ErrorSeen seen = fail(unknown.Encode());
+    EXPECT_EQ(seen.code, grpc::StatusCode::NOT_FOUND);
+    EXPECT_EQ(seen.reason, "UNKNOWN_RECEIPT");
+  }
+}
+
+TEST_F(AdminTest, GetDeliveryRefusesBadPages) {
+  v1::GetDeliveryRequest request;
+  request.set_receipt(world_.Track("a", "one"));
+  request.set_page_token("1");
+  request.set_page_size(5'000);
+  EXPECT_THAT(world_.Fail(&Admin::GetDelivery, request).violations,
+              UnorderedElementsAre(Pair("page_size", "OUT_OF_RANGE"),
+                                   Pair("page_token", "UNKNOWN_PAGE")));
+}
+
+TEST_F(AdminTest, ASpoolThatCannotWriteIsToldToWhoeverChangesSomething) {
+  world_.store().FailWrites(absl::InternalError("disk"), 0);
+  const ErrorSeen error =
+      world_.Fail(&Admin::PauseDestination, v1::PauseDestinationRequest());
+  EXPECT_EQ(error.code, grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(error.reason, "SPOOL_FAILED");
+  EXPECT_TRUE(error.has_retry);
+  EXPECT_EQ(world_.Fail(&Admin::Flush, v1::FlushRequest()).code,
+            grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(world_.Destination().name(), "prod");
+}
+
+TEST(AdminWorkerTest, RefusesWhatItsQueueCannotTakeAndEndsWhatItTook) {
+  std::mutex busy;
+  busy.lock();
+  std::atomic<int> done{0};
+  AdminWorker worker(2);
+  std::atomic<bool> started{false};
+  ASSERT_TRUE(worker.Submit([&] {
+    started = true;
+    const std::lock_guard<std::mutex> wait(busy);
+    ++done;
+  }));
+  while (!started) std::this_thread::yield();
+  EXPECT_TRUE(worker.Submit([&] { ++done; }));
+  EXPECT_TRUE(worker.Submit([&] { ++done; }));
+  EXPECT_FALSE(worker.Submit([&] { ++done; }));
+  busy.unlock();
+  worker.Stop();
+  EXPECT_EQ(done, 3);
+  EXPECT_FALSE(worker.Submit([&] { ++done; }));
+}
+
+}  // namespace
+}  // namespace heapsync

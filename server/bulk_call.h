@@ -27,7 +27,8 @@ namespace heapsync {
 struct BulkLimits {
   int most_messages_under_way = 8;     // read, not yet durable
   size_t most_unsent_bytes = 1 << 20;  // of refusals and previews
-  size_t answer_bytes = 256 << 10;     // about, of one answer
+  size_t most_receipt_ranges = 16 * kMaxReceiptRanges;  // not yet told
+  size_t answer_bytes = 256 << 10;                      // about, of one answer
   int most_items_per_message = 10'000;
   size_t chunk_items = 1'000;
   size_t chunk_bytes = 512 << 10;
@@ -105,18 +106,22 @@ class BulkCall final
 
   void OnReadDone(bool ok) override {
     if (ok) {
+      bool over = false;
       {
         MutexLock lock(state_->mutex);
-        taking_in_ = true;
+        // The end may have been decided while the message was on its way;
+        // nothing may be started then that could outlive the call.
+        over = finished_ || error_.has_value();
+        taking_in_ = !over;
       }
-      return OnMessage();
+      if (!over) return OnMessage();
     }
     Act act;
     {
       MutexLock lock(state_->mutex);
       reading_ = false;
-      half_closed_ = true;
-      if (!settings_.has_value() && !error_.has_value()) {
+      half_closed_ = half_closed_ || !ok;
+      if (!ok && !settings_.has_value() && !error_.has_value()) {
         Fail(InvalidRequest(
             {{.field = std::string(Traits::kBulkField),
               .reason = "EMPTY_STREAM",
@@ -391,7 +396,8 @@ class BulkCall final
     }
     if (!said_all && !reading_ &&
         messages_under_way_ < limits_.most_messages_under_way &&
-        unsent_bytes_ < limits_.most_unsent_bytes) {
+        unsent_bytes_ < limits_.most_unsent_bytes &&
+        receipt_.size() < limits_.most_receipt_ranges) {
       reading_ = true;
       act.read = true;
     }

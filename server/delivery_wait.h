@@ -25,12 +25,34 @@ class DeliveryWait : public std::enable_shared_from_this<DeliveryWait> {
   using Answer = absl::AnyInvocable<void(std::optional<Settlement>)>;
   explicit DeliveryWait(Answer answer) : answer_(std::move(answer)) {}
 
-  // Gives the answer without a settlement at `deadline`. Once.
-  void StartTimer(std::chrono::system_clock::time_point deadline) {
-    MutexLock lock(mutex_);
-    if (!answer_) return;
-    alarm_.Set(deadline,
-               [self = shared_from_this()](bool) { self->End(std::nullopt); });
+  // From now on the time may end the wait: at `deadline` (max(): never) or at a
+  // cancellation, which may have come already. Once. The call may be gone when
+  // this returns, so its thread must not touch it afterwards.
+  void Begin(std::chrono::system_clock::time_point deadline) {
+    {
+      MutexLock lock(mutex_);
+      begun_ = true;
+      if (!answer_) return;
+      if (!cancelled_) {
+        if (deadline == std::chrono::system_clock::time_point::max()) return;
+        alarm_.Set(deadline, [self = shared_from_this()](bool) {
+          self->End(std::nullopt);
+        });
+        return;
+      }
+    }
+    End(std::nullopt);
+  }
+
+  // Nobody listens any more. Before Begin() it is only noted: what is not
+  // durable yet must first become so.
+  void Cancel() {
+    {
+      MutexLock lock(mutex_);
+      cancelled_ = true;
+      if (!begun_) return;
+    }
+    End(std::nullopt);
   }
 
   void End(std::optional<Settlement> settlement) {
@@ -48,6 +70,8 @@ class DeliveryWait : public std::enable_shared_from_this<DeliveryWait> {
   grpc::Alarm alarm_;
   Mutex mutex_;
   Answer answer_ ABSL_GUARDED_BY(mutex_);
+  bool begun_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace heapsync

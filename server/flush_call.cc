@@ -74,10 +74,11 @@ std::optional<CallError> FlushCall::Begin(Engine& engine,
   const auto wait = std::make_shared<DeliveryWait>(
       [this](std::optional<Settlement> settlement) { End(settlement); });
   wait_ = wait;
-  const auto deadline = context_->deadline();
+  auto deadline = context_->deadline();
   if (deadline != std::chrono::system_clock::time_point::max()) {
-    wait->StartTimer(deadline - kLead);
+    deadline -= kLead;
   }
+  wait->Begin(deadline);
   // An error drops the ticket, which ends the wait.
   static_cast<void>(engine.Flush(
       name, [ticket = std::make_unique<FlushTicket>(std::move(open), wait)](
@@ -100,7 +101,7 @@ void FlushCall::End(std::optional<Settlement> settlement) {
 }
 
 void FlushCall::OnCancel() {
-  if (wait_ != nullptr) wait_->End(std::nullopt);
+  if (wait_ != nullptr) wait_->Cancel();
 }
 
 }  // namespace heapsync

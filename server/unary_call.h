@@ -4,7 +4,6 @@
 #include <google/protobuf/arena.h>
 #include <grpcpp/grpcpp.h>
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -112,13 +111,12 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     // The caller learns of the level reached only if the answer comes before it
     // gives up.
     constexpr auto kLead = std::chrono::milliseconds(50);
-    const std::shared_ptr<DeliveryWait> wait = wait_;
-    const auto deadline = context_->deadline();
+    auto deadline = context_->deadline();
     if (deadline != std::chrono::system_clock::time_point::max()) {
-      wait->StartTimer(deadline - kLead);
+      deadline -= kLead;
     }
-    durable_ = true;
-    if (context_->IsCancelled()) wait->End(std::nullopt);
+    const std::shared_ptr<DeliveryWait> wait = wait_;
+    wait->Begin(deadline);
   }
 
   void OnEnd(std::optional<Settlement> settlement) {
@@ -136,9 +134,8 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     Finish(grpc::Status::OK);
   }
 
-  // Ends the wait only: what is not durable yet must first become so, or fail.
   void OnCancel() override {
-    if (durable_) wait_->End(std::nullopt);
+    if (wait_ != nullptr) wait_->Cancel();
   }
 
   void OnDone() override { delete this; }
@@ -149,7 +146,6 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   const Destination* destination_ = nullptr;
   Response answer_;
   std::shared_ptr<DeliveryWait> wait_;
-  std::atomic<bool> durable_{false};
 };
 
 }  // namespace heapsync

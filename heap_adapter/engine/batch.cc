@@ -72,8 +72,10 @@ size_t BatchBuilder::BodyBytes() const {
 }
 
 BatchBuilder::Added BatchBuilder::Merge(size_t index, const StoredItem& item) {
+  const bool newer = item.seq > items_[index].seq;
   absl::StatusOr<std::string> merged =
-      MergeProperties(texts_[index], item.text);
+      newer ? MergeProperties(texts_[index], item.text)
+            : MergeProperties(item.text, texts_[index]);
   if (!merged.ok()) return Added::kConflict;
   if (merged->size() > texts_[index].size() &&
       BodyBytes() + merged->size() - texts_[index].size() > max_bytes_) {

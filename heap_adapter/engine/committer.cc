@@ -169,7 +169,14 @@ bool Committer::Commit(Pending pending) {
         syncs_.fetch_add(1, std::memory_order_relaxed);
       }
     }
-    if (!status.ok()) healthy_.store(false, std::memory_order_release);
+    if (!status.ok()) {
+      {
+        MutexLock lock(mutex_);
+        failure_ = std::string(status.message());
+      }
+      healthy_.store(false, std::memory_order_release);
+      status = SpoolFailed();
+    }
   } else {
     status = SpoolFailed();
   }

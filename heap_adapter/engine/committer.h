@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -100,6 +101,12 @@ class Committer {
   // False once a write failed. Any thread.
   bool healthy() const { return healthy_.load(std::memory_order_acquire); }
 
+  // What storage said when a write failed; empty while healthy. Any thread.
+  std::string failure() const {
+    MutexLock lock(mutex_);
+    return failure_;
+  }
+
   // Counters since the start. Any thread.
   uint64_t commits() const { return commits_.load(std::memory_order_relaxed); }
   uint64_t syncs() const { return syncs_.load(std::memory_order_relaxed); }
@@ -144,9 +151,10 @@ class Committer {
   std::atomic<uint64_t> commits_{0};
   std::atomic<uint64_t> syncs_{0};
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar wake_;
   Pending pending_ ABSL_GUARDED_BY(mutex_);
+  std::string failure_ ABSL_GUARDED_BY(mutex_);
   bool accepting_ ABSL_GUARDED_BY(mutex_) = true;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };

@@ -212,8 +212,8 @@ Duration Dispatcher::Step(Now now) {
     Enqueue(lane);
   }
   // A lane that starts something goes to the end of the line.
-  while (!ready_.empty() &&
-         under_way_.size() < static_cast<size_t>(rules_.most_under_way)) {
+  while (under_way_.size() < static_cast<size_t>(rules_.most_under_way)) {
+    if (ready_.empty() && !OfferRegionSlot()) break;
     const LaneId lane = ready_.front();
     ready_.pop_front();
     StateOf(lane).queued = false;
@@ -222,6 +222,37 @@ Duration Dispatcher::Step(Now now) {
   if (wakes_.empty()) return kLongestSleep;
   return std::clamp<Duration>(wakes_.begin()->first - now.monotonic,
                               Duration(1), kLongestSleep);
+}
+
+// A lane that waits for its region may turn out to have nothing to send now;
+// the slot is then offered to the next.
+bool Dispatcher::OfferRegionSlot() {
+  for (const Region region : {Region::kUs, Region::kEu}) {
+    std::deque<LaneId>& waiting = waiting_for_region_[region == Region::kEu];
+    if (waiting.empty() ||
+        RegionUse(region) >= rules_.most_under_way_per_region) {
+      continue;
+    }
+    ready_.push_back(waiting.front());
+    waiting.pop_front();
+    return true;
+  }
+  return false;
+}
+
+AttemptId Dispatcher::NextId(Now now) {
+  last_attempt_ = std::max<AttemptId>(
+      last_attempt_ + 1,
+      static_cast<AttemptId>(now.wall.time_since_epoch().count()));
+  return last_attempt_;
+}
+
+void Dispatcher::StorePlan(LaneId lane, BatchPlan& plan, Now now,
+                           SpoolChange& change) {
+  if (!StateOf(lane).lane.merges()) return;
+  plan.stored_as = NextId(now);
+  change.PutPlan(plan.stored_as,
+                 {.lane = lane, .main = plan.main, .aside = plan.aside});
 }
 
 std::optional<MonotonicTime> Dispatcher::BlockedUntil(LaneState& state,
@@ -296,18 +327,22 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
   UsageLedger* ledger = LedgerOf(target, state.lane.key().type);
   OnceApplied then;
   then.finished = state.lane.waiters().TakeFinished();
+  if (pull.deferred.has_value()) {
+    StorePlan(id, *pull.deferred, now, pull.change);
+    state.lane.Defer(*std::move(pull.deferred));
+  }
   const bool aside_ended = state.lane.TakeAsideEnded();
-  if (pull.set_aside || aside_ended) {
+  // A pull that only buries or sets aside waits for its change, too, so that a
+  // long backlog of such items neither piles up changes nor keeps the thread.
+  const bool only_changes = !pull.batch.has_value() && !pull.change.empty();
+  if (pull.set_aside || aside_ended || only_changes) {
     ++state.awaiting;
     then.awaiting_lane = id;
   }
   if (pull.used_plan != 0) pull.change.DeletePlan(pull.used_plan);
   if (pull.batch.has_value()) {
     Batch& batch = *pull.batch;
-    last_attempt_ = std::max<AttemptId>(
-        last_attempt_ + 1,
-        static_cast<AttemptId>(now.wall.time_since_epoch().count()));
-    const AttemptId attempt = last_attempt_;
+    const AttemptId attempt = NextId(now);
     if (batch.id == 0) batch.id = attempt;
     ++batch.tries;
     if (state.lane.merges()) {
@@ -412,12 +447,13 @@ void Dispatcher::OnAnswer(HeapAnswer answer, Now now) {
              .oldest_item_age = now.wall - oldest,
              .next_try_in = next_try});
   }
-  EnqueueLanesOf(target);
+  // Whoever waits for the region goes before the one that was just served.
   std::deque<LaneId>& waiting = waiting_for_region_[region == Region::kEu];
   if (!waiting.empty()) {
-    ready_.push_back(waiting.front());
+    ready_.push_front(waiting.front());
     waiting.pop_front();
   }
+  EnqueueLanesOf(target);
 }
 
 void Dispatcher::EndAttempt(UnderWay& attempt, const Verdict& verdict,
@@ -527,7 +563,9 @@ void Dispatcher::Split(UnderWay& attempt, const Verdict& verdict,
     plan.id = 0;
     plan.stored_as = 0;
     plan.part = true;
-    if (!plan.empty()) state.lane.Return(std::move(plan));
+    if (plan.empty()) return;
+    StorePlan(attempt.lane, plan, now, change);
+    state.lane.Return(std::move(plan));
   };
   if (!culprit.has_value()) {
     give_back(count / 2, count);
@@ -546,13 +584,19 @@ void Dispatcher::Split(UnderWay& attempt, const Verdict& verdict,
                     .text = {}};
   const absl::Status buried =
       state.lane.Bury(batch.items[*culprit], std::move(letter), change);
-  if (!buried.ok()) return give_back(0, count);
+  if (!buried.ok()) {
+    state.not_before =
+        std::max(state.not_before, now.monotonic + kStorageRetry);
+    return give_back(0, count);
+  }
   BatchPlan rest{
       .id = 0, .tries = batch.tries, .part = true, .main = {}, .aside = {}};
   for (size_t i = 0; i < count; ++i) {
     if (i != *culprit) rest.Add(batch.items[i]);
   }
-  if (!rest.empty()) state.lane.Return(std::move(rest));
+  if (rest.empty()) return;
+  StorePlan(attempt.lane, rest, now, change);
+  state.lane.Return(std::move(rest));
 }
 
 void Dispatcher::Prune(Now now, SpoolChange& change) {

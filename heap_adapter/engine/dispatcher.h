@@ -172,6 +172,9 @@ class Dispatcher {
   void TryStart(LaneId lane, Now now);
   std::optional<MonotonicTime> BlockedUntil(LaneState& state, Now now);
   void Start(LaneId lane, Lane::Pull pull, Now now);
+  AttemptId NextId(Now now);
+  void StorePlan(LaneId lane, BatchPlan& plan, Now now, SpoolChange& change);
+  bool OfferRegionSlot();
   void Apply(SpoolChange change, OnceApplied then);
   void OnAnswer(HeapAnswer answer, Now now);
   void EndAttempt(UnderWay& attempt, const Verdict& verdict,

@@ -59,6 +59,9 @@ class Lane {
     std::vector<uint64_t> over_limit;
     // The stored plan that `batch` came from; `batch` replaces it.
     AttemptId used_plan = 0;
+    // What of a refused batch must wait for its identity's limit; for Defer(),
+    // once its plan is stored.
+    std::optional<BatchPlan> deferred;
     // The pull stopped at its bound, not for lack of items.
     bool more = false;
   };
@@ -91,6 +94,8 @@ class Lane {
   void Deliver(const Batch& batch, SpoolChange& change);
   // They are to be sent again, before anything else; in this grouping.
   void Return(BatchPlan plan) { retries_.push_front(std::move(plan)); }
+  // They wait until the ledger frees an identity.
+  void Defer(BatchPlan plan) { deferred_.push_back(std::move(plan)); }
   // Heap refused one of them for good. Errors: storage that cannot be read.
   absl::Status Bury(const BatchItem& item, DeadLetter letter,
                     SpoolChange& change);

@@ -501,7 +501,7 @@ absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
     if (*offered == Offered::kDeferred) put_into(deferred_, each);
   }
   if (!rest.empty()) lane_.retries_.push_front(std::move(rest));
-  if (!deferred_.empty()) lane_.deferred_.push_back(std::move(deferred_));
+  if (!deferred_.empty()) pull_.deferred = std::move(deferred_);
   return absl::OkStatus();
 }
 

@@ -92,7 +92,13 @@ bool MessageIsOfTheConnection(Kind kind) {
 TransportFailure FailureOf(CURLcode code, RequestStage stage,
                            absl::string_view message) {
   constexpr size_t kLongestDetail = 200;
-  const Kind kind = KindOf(code, stage);
+  Kind kind = KindOf(code, stage);
+  // libcurl may look for a new connection after it lost the one it had sent on:
+  // that this one could not be had does not undo the sending.
+  if (stage == RequestStage::kSent &&
+      (kind == Kind::kDns || kind == Kind::kConnect || kind == Kind::kTls)) {
+    kind = Kind::kReset;
+  }
   if (code == CURLE_ABORTED_BY_CALLBACK) {
     return {kind, "the connection was closed before an answer began"};
   }

@@ -73,6 +73,12 @@ void SimulatedHeap::Send(HeapRequest request) {
   } else if (Chance(faults.setup)) {
     each.fate = Fate::kNotTaken;
     each.answer.result = Http(403);
+  } else if (Chance(faults.oversized) &&
+             nlohmann::json::parse(each.request.body)
+                     .at(ArrayOf(PathOf(each.request.url)))
+                     .size() > 1) {
+    each.fate = Fate::kNotTaken;
+    each.answer.result = Http(413);
   } else if (Chance(faults.reset_after_taking)) {
     each.answer.result = Failure(Kind::kReset);
   } else if (Chance(faults.hang)) {
@@ -133,8 +139,8 @@ void SimulatedHeap::Take(const std::string& path, const nlohmann::json& body) {
     auto& held = path == "/api/add_user_properties" ? users_ : accounts_;
     const auto it = held[app].find(who);
     if (it != held[app].end() && it->second > v) {
-      broken_.push_back(absl::StrCat("older after newer: ", path, " ", app, " ", who, " had ",
-                                     it->second, ", got ", v));
+      broken_.push_back(absl::StrCat("older after newer: ", path, " ", app, " ",
+                                     who, " had ", it->second, ", got ", v));
     }
     held[app][who] = v;
     by_identity[who] = 1;

@@ -23,6 +23,7 @@ struct HeapFaults {
   double hang = 0;                // no answer; taken or not
   double throttled = 0;           // 429, sometimes with Retry-After
   double setup = 0;               // 403
+  double oversized = 0;           // 413 to more than one item
   bool names_poison = false;      // a 400 names the bad item
   Duration longest_latency = std::chrono::milliseconds(800);
 };

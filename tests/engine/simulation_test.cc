@@ -57,7 +57,8 @@ WorldRules EverythingGoesWrong() {
                   .reset_after_taking = 0.1,
                   .hang = 0.02,
                   .throttled = 0.03,
-                  .setup = 0.01};
+                  .setup = 0.01,
+                  .oversized = 0.05};
   return rules;
 }
 

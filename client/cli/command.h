@@ -61,6 +61,8 @@ void PrintError(std::ostream& err, const absl::Status& status,
 void AddItemCommands(CLI::App& program, CommandContext& context);
 void AddImportCommand(CLI::App& program, CommandContext& context);
 void AddHealthCommand(CLI::App& program, CommandContext& context);
+void AddAdminCommands(CLI::App& program, CommandContext& context);
+void AddDeadLetterCommands(CLI::App& program, CommandContext& context);
 
 }  // namespace heapsync
 

@@ -21,6 +21,8 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out,
   AddItemCommands(program, context);
   AddImportCommand(program, context);
   AddHealthCommand(program, context);
+  AddAdminCommands(program, context);
+  AddDeadLetterCommands(program, context);
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

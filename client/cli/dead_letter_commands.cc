@@ -1,0 +1,266 @@
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "client/cli/admin_call.h"
+#include "client/cli/admin_text.h"
+#include "client/cli/command.h"
+#include "client/cli/command_line.h"
+#include "client/cli/timestamp_parsing.h"
+#include "heapsync/client/client.h"
+
+namespace heapsync {
+namespace {
+
+struct DeadLetterFlags {
+  ServerFlags server;
+  v1::DeadLetterFilter filter;
+  std::string since, until, item;
+  std::vector<std::string> ids;
+  bool all = false, dry_run = false, force = false, json = false;
+  uint64_t limit = 100;
+};
+
+void Fail(const absl::Status& status, const DeadLetterFlags& flags,
+          CommandContext& context) {
+  PrintError(context.err, status,
+             flags.json ? ErrorFormat::kJson : ErrorFormat::kText);
+  context.exit_code = kExitFailed;
+}
+
+void AddShared(CLI::App& command, DeadLetterFlags& flags) {
+  command.add_flag("--json", flags.json, "answers and errors as JSON");
+  AddServerFlags(command, flags.server, "30s", "bounds each call");
+}
+
+// The options that choose dead letters.
+void AddFilter(CLI::App& command, DeadLetterFlags& flags) {
+  static const std::map<std::string, v1::ItemType> kTypes = {
+      {"track", v1::ITEM_TYPE_TRACK_EVENT},
+      {"user", v1::ITEM_TYPE_USER_PROPERTIES},
+      {"account", v1::ITEM_TYPE_ACCOUNT_PROPERTIES}};
+  static const std::map<std::string, v1::DeadLetterReason> kReasons = {
+      {"refused", v1::DEAD_LETTER_REASON_REFUSED},
+      {"too_large", v1::DEAD_LETTER_REASON_TOO_LARGE},
+      {"expired", v1::DEAD_LETTER_REASON_EXPIRED},
+      {"damaged", v1::DEAD_LETTER_REASON_DAMAGED}};
+  command.add_option("ids", flags.ids, "dead letters, as `list` names them");
+  command.add_option_function<std::string>(
+      "--destination",
+      [&flags](const std::string& name) { flags.filter.set_destination(name); },
+      "accepted for this destination");
+  command
+      .add_option_function<std::string>(
+          "--type",
+          [&flags](const std::string& name) {
+            flags.filter.set_type(kTypes.at(name));
+          },
+          "of this type: track, user or account")
+      ->check(CLI::IsMember(kTypes));
+  command
+      .add_option_function<std::string>(
+          "--reason",
+          [&flags](const std::string& name) {
+            flags.filter.set_reason(kReasons.at(name));
+          },
+          "given up for this: refused, too_large, expired or damaged")
+      ->check(CLI::IsMember(kReasons));
+  command.add_option("--since", flags.since,
+                     "given up then or later: RFC 3339 or \"YYYY-MM-DD "
+                     "HH:MM:SS\" (UTC)");
+  command.add_option("--until", flags.until, "given up before then");
+  command.add_option_function<std::string>(
+      "--receipt",
+      [&flags](const std::string& text) { flags.filter.set_receipt(text); },
+      "among the items of this receipt");
+}
+
+google::protobuf::Timestamp TimeOf(const char* flag, const std::string& text) {
+  auto time = ParseTimestamp(text);
+  if (!time.ok()) {
+    throw CLI::ValidationError(flag, std::string(time.status().message()));
+  }
+  return *time;
+}
+
+v1::DeadLetterFilter FilterOf(const DeadLetterFlags& flags) {
+  v1::DeadLetterFilter filter = flags.filter;
+  if (!flags.since.empty()) {
+    *filter.mutable_since() = TimeOf("--since", flags.since);
+  }
+  if (!flags.until.empty()) {
+    *filter.mutable_until() = TimeOf("--until", flags.until);
+  }
+  for (const std::string& id : flags.ids) filter.add_ids(id);
+  return filter;
+}
+
+absl::StatusOr<v1::ListDeadLettersResponse> List(const DeadLetterFlags& flags) {
+  const Client client(flags.server.ToClientOptions());
+  v1::ListDeadLettersRequest request;
+  *request.mutable_filter() = FilterOf(flags);
+  v1::ListDeadLettersResponse all;
+  const auto have = [&all] {
+    return static_cast<uint64_t>(all.dead_letters_size());
+  };
+  do {
+    const uint64_t wanted = flags.limit == 0 ? 1'000 : flags.limit - have();
+    request.set_page_size(
+        static_cast<uint32_t>(std::min<uint64_t>(wanted, 1'000)));
+    auto page = CallAdmin(client, &AdminStub::ListDeadLetters, request);
+    if (!page.ok()) return page;
+    request.set_page_token(page->next_page_token());
+    all.MergeFrom(*page);
+  } while (!request.page_token().empty() &&
+           (flags.limit == 0 || have() < flags.limit));
+  all.set_next_page_token(request.page_token());
+  return all;
+}
+
+// Ids that mean nothing, in whichever form the rest goes.
+void ReportMissing(const v1::ListDeadLettersResponse& list,
+                   CommandContext& context) {
+  for (const std::string& id : list.not_found_ids()) {
+    context.err << "no such dead letter (any more): " << id << "\n";
+    context.exit_code = kExitFailed;
+  }
+}
+
+void AddList(CLI::App& group, CommandContext& context) {
+  // Shared with the callback, which CLI11 keeps and copies.
+  const auto flags = std::make_shared<DeadLetterFlags>();
+  CLI::App& command =
+      *group.add_subcommand("list", "Lists items that were given up.");
+  AddFilter(command, *flags);
+  command.add_option("--limit", flags->limit, "list at most so many; 0: all")
+      ->capture_default_str();
+  AddShared(command, *flags);
+  command.callback([flags, &context] {
+    const auto list = List(*flags);
+    if (!list.ok()) return Fail(list.status(), *flags, context);
+    if (flags->json) {
+      context.out << ToJson(*list);
+    } else if (list->dead_letters().empty()) {
+      context.out << "no dead letters\n";
+    } else {
+      context.out << DeadLetterTable(list->dead_letters());
+      if (!list->next_page_token().empty()) {
+        context.out << "more dead letters: raise --limit\n";
+      }
+    }
+    ReportMissing(*list, context);
+  });
+}
+
+void AddShow(CLI::App& group, CommandContext& context) {
+  const auto flags = std::make_shared<DeadLetterFlags>();
+  flags->limit = 0;
+  CLI::App& command = *group.add_subcommand(
+      "show", "Shows dead letters whole: Heap's answer and the item itself.");
+  command.add_option("ids", flags->ids, "as `list` names them")->required();
+  AddShared(command, *flags);
+  command.callback([flags, &context] {
+    const auto list = List(*flags);
+    if (!list.ok()) return Fail(list.status(), *flags, context);
+    if (flags->json) {
+      context.out << ToJson(*list);
+    } else {
+      for (const v1::DeadLetter& letter : list->dead_letters()) {
+        context.out << DeadLetterText(letter);
+      }
+    }
+    ReportMissing(*list, context);
+  });
+}
+
+// Goes through all pages of a change, showing each as it comes, so that what
+// was done is known even if a later page fails.
+template <typename Request, typename Response, typename CountOf>
+void Change(Request request,
+            grpc::Status (AdminStub::*method)(grpc::ClientContext*,
+                                              const Request&, Response*),
+            const DeadLetterFlags& flags, const char* done,
+            const CountOf& count_of, CommandContext& context) {
+  const Client client(flags.server.ToClientOptions());
+  *request.mutable_filter() = FilterOf(flags);
+  request.set_all(flags.all);
+  request.set_dry_run(flags.dry_run);
+  request.set_page_size(1'000);
+  uint64_t looked_at = 0, changed = 0;
+  do {
+    auto page = CallAdmin(client, method, request);
+    if (!page.ok()) return Fail(page.status(), flags, context);
+    request.set_page_token(page->next_page_token());
+    looked_at += static_cast<uint64_t>(page->results_size());
+    changed += count_of(*page);
+    if (flags.json) {
+      context.out << ToJson(*page);
+    } else if (!page->results().empty()) {
+      context.out << ResultTable(page->results());
+    }
+  } while (!request.page_token().empty());
+  if (!flags.json) {
+    context.out << changed << " of " << looked_at
+                << (flags.dry_run ? " would be " : " ") << done << "\n";
+  }
+  if (changed < looked_at) context.exit_code = kExitFailed;
+}
+
+void AddChangeFlags(CLI::App& command, DeadLetterFlags& flags) {
+  AddFilter(command, flags);
+  command.add_flag("--all", flags.all,
+                   "without a filter: every dead letter of the server");
+  command.add_flag("--dry_run", flags.dry_run, "only tell what would happen");
+}
+
+void AddReplay(CLI::App& group, CommandContext& context) {
+  const auto flags = std::make_shared<DeadLetterFlags>();
+  CLI::App& command = *group.add_subcommand(
+      "replay",
+      "Accepts dead letters again, under the idempotency keys that they had.");
+  AddChangeFlags(command, *flags);
+  command.add_flag("--force", flags->force,
+                   "replay also what came back three times already");
+  command.add_option("--item", flags->item,
+                     "for one id: the item to send instead, as JSON");
+  AddShared(command, *flags);
+  command.callback([flags, &context] {
+    v1::ReplayDeadLettersRequest request;
+    request.set_force(flags->force);
+    request.set_edited_item_json(flags->item);
+    Change(
+        std::move(request), &AdminStub::ReplayDeadLetters, *flags, "replayed",
+        [](const auto& page) { return page.replayed(); }, context);
+  });
+}
+
+void AddDiscard(CLI::App& group, CommandContext& context) {
+  const auto flags = std::make_shared<DeadLetterFlags>();
+  CLI::App& command =
+      *group.add_subcommand("discard", "Removes dead letters for good.");
+  AddChangeFlags(command, *flags);
+  AddShared(command, *flags);
+  command.callback([flags, &context] {
+    Change(
+        v1::DiscardDeadLettersRequest(), &AdminStub::DiscardDeadLetters, *flags,
+        "discarded", [](const auto& page) { return page.discarded(); },
+        context);
+  });
+}
+
+}  // namespace
+
+void AddDeadLetterCommands(CLI::App& program, CommandContext& context) {
+  CLI::App& group = *program.add_subcommand(
+      "dead-letters", "Items that were given up: look, replay, discard.");
+  group.require_subcommand(1);
+  AddList(group, context);
+  AddShow(group, context);
+  AddReplay(group, context);
+  AddDiscard(group, context);
+}
+
+}  // namespace heapsync

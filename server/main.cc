@@ -16,14 +16,20 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "heap_adapter/engine/engine.h"
 #include "heap_adapter/spool/rocksdb_store.h"
 #include "heap_adapter/transport/curl_transport.h"
 #include "server/admin_service.h"
+#include "server/attempt_metrics.h"
+#include "server/call_metrics.h"
 #include "server/data_service.h"
 #include "server/flags.h"
+#include "server/http_server.h"
 #include "server/log.h"
+#include "server/operator_pages.h"
+#include "server/process_metrics.h"
 #include "server/reflection/reflection_v1.h"
 
 namespace heapsync {
@@ -107,7 +113,8 @@ void ServeUntilSignal(const Engine& engine,
       serving = false;
       health.SetServingStatus(false);
       Log(LogSeverity::kError,
-          "the spool failed to write; nothing is accepted until a restart");
+          "the spool failed to write; nothing is accepted until a restart",
+          {{"error", engine.committer().failure()}});
     }
   }
 }
@@ -140,9 +147,22 @@ int Serve(const ServerConfig& config) {
                                      .eu_url = config.heap_eu_url,
                                      .max_age = config.max_age},
                         .spool_path = spool_path};
-  auto engine = Engine::Start(**store, transport, SystemClock(),
-                              std::move(options), LogAttempt);
+  AttemptMetrics attempts;
+  auto engine =
+      Engine::Start(**store, transport, SystemClock(), std::move(options),
+                    [&attempts](const AttemptEvent& event) {
+                      LogAttempt(event);
+                      attempts.OnAttempt(event);
+                    });
   if (!engine.ok()) return Fail("cannot read the spool", engine.status());
+
+  CallMetrics calls({kDataService, kAdminService});
+  ProcessMetrics process;
+  StatusReader status(**engine);
+  auto http = HttpServer::Start(
+      config.http_listen,
+      OperatorPages(status, HEAPSYNC_VERSION, {&attempts, &calls, &process}));
+  if (!http.ok()) return Fail("cannot listen for HTTP", http.status());
 
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -156,6 +176,11 @@ int Serve(const ServerConfig& config) {
                            &port);
   builder.SetMaxReceiveMessageSize(static_cast<int>(config.max_message_bytes));
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  std::vector<
+      std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
+      interceptors;
+  interceptors.push_back(calls.NewInterceptorFactory());
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
   builder.RegisterService(&data);
   builder.RegisterService(&admin);
   builder.RegisterService(&reflection);
@@ -170,6 +195,8 @@ int Serve(const ServerConfig& config) {
       {{"version", HEAPSYNC_VERSION},
        {"listen", config.listen},
        {"port", port},
+       {"http_listen", config.http_listen},
+       {"http_port", (*http)->port()},
        {"destinations", config.destinations.destinations.size()},
        {"data_dir", config.data_dir}});
 
@@ -184,6 +211,7 @@ int Serve(const ServerConfig& config) {
   const bool drained = (*engine)->Drain(config.drain_timeout);
   server->Shutdown(std::chrono::system_clock::now() + kCallGrace);
   admin.Stop();
+  http->reset();
   engine->reset();
   Log(LogSeverity::kInfo, "stopped", {{"drained", drained}});
   return EXIT_SUCCESS;

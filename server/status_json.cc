@@ -1,0 +1,195 @@
+#include "server/status_json.h"
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "nlohmann/json.hpp"
+
+namespace heapsync {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double Seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+Json Seconds(std::optional<Duration> duration) {
+  if (!duration.has_value()) return nullptr;
+  return Seconds(*duration);
+}
+
+std::string TimeText(WallTime time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromChrono(time),
+                          absl::UTCTimeZone());
+}
+
+std::optional<Duration> AgeOf(std::optional<WallTime> time, WallTime now) {
+  if (!time.has_value()) return std::nullopt;
+  return std::max(now - *time, Duration::zero());
+}
+
+const char* WhyOf(DestinationState state) {
+  switch (state) {
+    case DestinationState::kActive:
+      return "";
+    case DestinationState::kBackingOff:
+      return "Heap, or the way to it, fails. One request at a time tries "
+             "again; everything is kept.";
+    case DestinationState::kNeedsAttention:
+      return "Heap refuses the requests themselves. Check the App ID, the "
+             "region and Heap's settings; everything is kept.";
+    case DestinationState::kPaused:
+      return "Somebody paused it. ResumeDestination lets it go on; everything "
+             "is kept.";
+  }
+  return "";
+}
+
+// How much a person should look at it: first by state, then by backlog.
+std::pair<int, uint64_t> Urgency(const DestinationSnapshot& destination) {
+  int by_state = 0;
+  switch (destination.state) {
+    case DestinationState::kActive:
+      break;
+    case DestinationState::kPaused:
+      by_state = 1;
+      break;
+    case DestinationState::kBackingOff:
+      by_state = 2;
+      break;
+    case DestinationState::kNeedsAttention:
+      by_state = 3;
+      break;
+  }
+  uint64_t queued = 0;
+  for (const LaneSnapshot& lane : destination.lanes) {
+    queued += lane.queued_items;
+  }
+  return {by_state, queued};
+}
+
+std::vector<size_t> Shown(const ServerStatus& status, size_t most) {
+  std::vector<size_t> shown(status.destinations.size());
+  std::iota(shown.begin(), shown.end(), size_t{0});
+  if (shown.size() <= most) return shown;
+  std::vector<std::pair<int, uint64_t>> urgency;
+  urgency.reserve(shown.size());
+  for (const DestinationStatus& destination : status.destinations) {
+    urgency.push_back(Urgency(destination.snapshot));
+  }
+  std::stable_sort(shown.begin(), shown.end(),
+                   [&](size_t a, size_t b) { return urgency[a] > urgency[b]; });
+  shown.resize(most);
+  std::sort(shown.begin(), shown.end());
+  return shown;
+}
+
+struct Numbers {
+  uint64_t queued_items = 0;
+  uint64_t queued_bytes = 0;
+  uint64_t aside_items = 0;
+  double delivered_per_second = 0;
+  uint64_t accepted = 0;
+  uint64_t delivered = 0;
+  uint64_t dead_lettered = 0;
+  uint64_t merged = 0;
+  std::optional<WallTime> oldest;
+
+  void Add(const LaneSnapshot& lane, std::optional<WallTime> lane_oldest) {
+    queued_items += lane.queued_items;
+    queued_bytes += lane.queued_bytes;
+    aside_items += lane.aside_items;
+    delivered_per_second += lane.delivered_per_second;
+    accepted += lane.counts.appended;
+    delivered += lane.counts.delivered;
+    dead_lettered += lane.counts.dead_lettered;
+    merged += lane.counts.merged;
+    if (lane_oldest.has_value()) {
+      oldest = std::min(oldest.value_or(*lane_oldest), *lane_oldest);
+    }
+  }
+};
+
+void Put(const Numbers& numbers, WallTime now, Json& to) {
+  to["queued_items"] = numbers.queued_items;
+  to["queued_bytes"] = numbers.queued_bytes;
+  to["set_aside_items"] = numbers.aside_items;
+  to["oldest_age_seconds"] = Seconds(AgeOf(numbers.oldest, now));
+  to["delivered_per_second"] = numbers.delivered_per_second;
+  to["accepted"] = numbers.accepted;
+  to["delivered"] = numbers.delivered;
+  to["dead_lettered"] = numbers.dead_lettered;
+  to["merged"] = numbers.merged;
+}
+
+Json ToJson(const DestinationStatus& destination, WallTime now) {
+  const DestinationSnapshot& snapshot = destination.snapshot;
+  Json json;
+  json["name"] = snapshot.name;
+  json["region"] = std::string(Name(snapshot.region));
+  json["masked_app_id"] = snapshot.masked_app_id;
+  json["state"] = std::string(Name(snapshot.state));
+  json["why"] = WhyOf(snapshot.state);
+  json["last_error"] = snapshot.last_error;
+  json["last_error_at"] = nullptr;
+  if (snapshot.last_error_at.has_value()) {
+    json["last_error_at"] = TimeText(*snapshot.last_error_at);
+  }
+  json["last_error_age_seconds"] = Seconds(AgeOf(snapshot.last_error_at, now));
+  json["requests_under_way"] = snapshot.requests_under_way;
+  json["requests_under_way_limit"] = snapshot.concurrency_limit;
+  json["allowance_used"] = snapshot.allowance_used;
+  json["allowance_limit"] = nullptr;
+  if (snapshot.allowance_total > 0) {
+    json["allowance_limit"] = snapshot.allowance_total;
+  }
+  json["drained_in_seconds"] = Seconds(snapshot.drained_in);
+  Numbers all;
+  Json types = Json::array();
+  for (size_t i = 0; i < snapshot.lanes.size(); ++i) {
+    const LaneSnapshot& lane = snapshot.lanes[i];
+    Numbers numbers;
+    numbers.Add(lane, destination.oldest_waiting[i]);
+    all.Add(lane, destination.oldest_waiting[i]);
+    Json& type = types.emplace_back();
+    type["type"] = std::string(Name(lane.type));
+    Put(numbers, now, type);
+  }
+  Put(all, now, json);
+  json["types"] = std::move(types);
+  return json;
+}
+
+}  // namespace
+
+std::string StatusJson(const ServerStatus& status, absl::string_view version,
+                       size_t most) {
+  Json json;
+  json["version"] = std::string(version);
+  json["now"] = TimeText(status.now.wall);
+  json["uptime_seconds"] = Seconds(status.uptime);
+  json["snapshot_age_seconds"] = nullptr;
+  if (status.taken_at.has_value()) {
+    json["snapshot_age_seconds"] =
+        Seconds(status.now.monotonic - *status.taken_at);
+  }
+  json["spool"] = {{"healthy", status.spool_healthy},
+                   {"disk_nearly_full", status.disk_nearly_full},
+                   {"commits", status.spool_commits},
+                   {"syncs", status.spool_syncs}};
+  json["destinations_total"] = status.destinations.size();
+  Json& destinations = json["destinations"] = Json::array();
+  for (const size_t index : Shown(status, most)) {
+    destinations.push_back(ToJson(status.destinations[index], status.now.wall));
+  }
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace heapsync

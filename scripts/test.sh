@@ -4,10 +4,10 @@
 #   scripts/test.sh [--quick] [--preset NAME]… [-- CTEST ARGUMENT…]
 #
 #   --quick         the dev preset, without the tests that build the image
-#   --preset NAME   these instead of asan and tsan; repeatable
+#   --preset NAME   these instead of dev and tsan; repeatable
 #
-# asan is the dev preset plus AddressSanitizer and UndefinedBehaviorSanitizer, so that unit tests and the programs in the
-# end-to-end tests are both watched; tsan is all that does not link gRPC. The image's test builds what release builds.
+# tsan is what has threads and does not link gRPC. `--preset asan` runs everything, the programs of the end-to-end tests
+# included, under AddressSanitizer and UndefinedBehaviorSanitizer. The image's test builds what release builds.
 # CI=true makes a test that cannot run here, for want of a tool, a failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -33,7 +33,7 @@ if ((quick)); then
   ((${#presets[@]})) || presets=(dev)
   ctest_arguments+=(--label-exclude docker)
 else
-  ((${#presets[@]})) || presets=(asan tsan)
+  ((${#presets[@]})) || presets=(dev tsan)
   packages+=(--container)
 fi
 

@@ -1,10 +1,20 @@
 #include "server/http_server.h"
 
+#include <arpa/inet.h>
 #include <civetweb.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <future>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace heapsync {
@@ -54,27 +64,78 @@ absl::string_view ViewOf(const char* text) {
   return text == nullptr ? absl::string_view() : absl::string_view(text);
 }
 
+absl::StatusOr<sockaddr_in> Resolve(absl::string_view address) {
+  const size_t colon = address.rfind(':');
+  uint32_t port = 0;
+  if (colon == absl::string_view::npos ||
+      !absl::SimpleAtoi(address.substr(colon + 1), &port) || port > 65'535) {
+    return absl::UnavailableError(absl::StrCat(address, ": not host:port"));
+  }
+  const std::string host(address.substr(0, colon));
+  if (absl::StartsWith(host, "[")) {
+    return absl::UnavailableError(
+        absl::StrCat(address, ": HTTP is served over IPv4 only"));
+  }
+  const addrinfo hints{.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+  addrinfo* found = nullptr;
+  const int failure = getaddrinfo(host.c_str(), nullptr, &hints, &found);
+  if (failure != 0) {
+    return absl::UnavailableError(
+        absl::StrCat(address, ": ", gai_strerror(failure)));
+  }
+  sockaddr_in resolved = *reinterpret_cast<const sockaddr_in*>(found->ai_addr);
+  freeaddrinfo(found);
+  resolved.sin_port = htons(static_cast<uint16_t>(port));
+  return resolved;
+}
+
+std::string Numeric(const sockaddr_in& address) {
+  std::array<char, INET_ADDRSTRLEN> text{};
+  inet_ntop(AF_INET, &address.sin_addr, text.data(), text.size());
+  return absl::StrCat(text.data(), ":", ntohs(address.sin_port));
+}
+
+// Knocks and goes away.
+void Touch(const sockaddr_in& address) {
+  const int knocking =
+      socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (knocking < 0) return;
+  // Whether it gets through makes no difference.
+  (void)connect(knocking, reinterpret_cast<const sockaddr*>(&address),
+                sizeof(address));
+  close(knocking);
+}
+
 }  // namespace
 
-HttpServer::HttpServer(HttpHandlers handlers) : handlers_(std::move(handlers)) {
+HttpServer::HttpServer(HttpHandlers handlers, sockaddr_in address)
+    : handlers_(std::move(handlers)), address_(address) {
   mg_init_library(0);
 }
 
 HttpServer::~HttpServer() {
-  if (context_ != nullptr) mg_stop(context_);
+  if (context_ != nullptr) {
+    auto stopped =
+        std::async(std::launch::async, [this] { mg_stop(context_); });
+    // The accepting thread looks only every two seconds whether it shall stop,
+    // and after every connection.
+    while (stopped.wait_for(std::chrono::milliseconds(10)) !=
+           std::future_status::ready) {
+      Touch(address_);
+    }
+  }
   mg_exit_library();
 }
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(
     absl::string_view address, HttpHandlers handlers) {
-  // The library reads a comma as the start of a second address.
-  if (address.find(',') != absl::string_view::npos) {
-    return absl::UnavailableError(absl::StrCat(address, ": not one address"));
-  }
-  std::unique_ptr<HttpServer> server(new HttpServer(std::move(handlers)));
-  const std::string port_text(address);
+  const absl::StatusOr<sockaddr_in> resolved = Resolve(address);
+  if (!resolved.ok()) return resolved.status();
+  std::unique_ptr<HttpServer> server(
+      new HttpServer(std::move(handlers), *resolved));
+  const std::string numeric = Numeric(*resolved);
   const char* options[] = {"listening_ports",
-                           port_text.c_str(),
+                           numeric.c_str(),
                            "num_threads",
                            kThreads,
                            "connection_queue",
@@ -103,7 +164,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(
   server->starting_ = false;
   mg_server_port port{};
   if (mg_get_server_ports(server->context_, 1, &port) == 1) {
-    server->port_ = port.port;
+    server->address_.sin_port = htons(static_cast<uint16_t>(port.port));
   }
   return server;
 }
@@ -113,7 +174,10 @@ int HttpServer::TakeMessage(const mg_connection* connection,
   // Afterwards it only tells of what clients do wrong, in their own words.
   auto* server =
       static_cast<HttpServer*>(mg_get_user_data(mg_get_context(connection)));
-  if (server != nullptr && server->starting_) server->start_error_ = message;
+  if (server != nullptr && server->starting_) {
+    absl::StrAppend(&server->start_error_,
+                    server->start_error_.empty() ? "" : "; ", message);
+  }
   return 1;
 }
 

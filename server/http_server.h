@@ -1,6 +1,8 @@
 #ifndef HEAPSYNC_SERVER_HTTP_SERVER_H_
 #define HEAPSYNC_SERVER_HTTP_SERVER_H_
 
+#include <netinet/in.h>
+
 #include <functional>
 #include <map>
 #include <memory>
@@ -33,9 +35,9 @@ using HttpHandlers = std::map<std::string, HttpHandler, std::less<>>;
 // bounded queue, so that nobody outside can make it use much.
 class HttpServer {
  public:
-  // Listens on `address`, "host:port" with an IPv6 host in brackets; port 0
-  // lets the system choose. Errors: kUnavailable with the address and the
-  // cause.
+  // Listens on `address`, "host:port", where the host is an IPv4 address or a
+  // name for one: Debian builds the library without IPv6. Port 0 lets the
+  // system choose. Errors: kUnavailable with the address and the cause.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(
       absl::string_view address, HttpHandlers handlers);
 
@@ -46,10 +48,10 @@ class HttpServer {
   HttpServer& operator=(const HttpServer&) = delete;
 
   // The port that it really listens on.
-  int port() const { return port_; }
+  int port() const { return ntohs(address_.sin_port); }
 
  private:
-  explicit HttpServer(HttpHandlers handlers);
+  HttpServer(HttpHandlers handlers, sockaddr_in address);
 
   static int Serve(mg_connection* connection);
   static int TakeMessage(const mg_connection* connection, const char* message);
@@ -57,10 +59,10 @@ class HttpServer {
                       absl::string_view query) const;
 
   const HttpHandlers handlers_;
-  std::string start_error_;  // the library's last words before Start() returns
+  sockaddr_in address_;      // that it really listens on
+  std::string start_error_;  // the library's words before Start() returns
   bool starting_ = true;
   mg_context* context_ = nullptr;
-  int port_ = 0;
 };
 
 }  // namespace heapsync

@@ -35,9 +35,15 @@ std::optional<Duration> AgeOf(std::optional<WallTime> time, WallTime now) {
   return std::max(now - *time, Duration::zero());
 }
 
-const char* WhyOf(DestinationState state) {
-  switch (state) {
+const char* WhyOf(const DestinationSnapshot& destination,
+                  uint64_t queued_events) {
+  switch (destination.state) {
     case DestinationState::kActive:
+      if (queued_events > 0 && destination.allowance_total > 0 &&
+          destination.allowance_used >= destination.allowance_total) {
+        return "Heap's limit for this minute is used up; what waits goes as "
+               "it frees.";
+      }
       return "";
     case DestinationState::kBackingOff:
       return "Heap, or the way to it, fails. One request at a time tries "
@@ -136,7 +142,11 @@ Json ToJson(const DestinationStatus& destination, WallTime now) {
   json["region"] = std::string(Name(snapshot.region));
   json["masked_app_id"] = snapshot.masked_app_id;
   json["state"] = std::string(Name(snapshot.state));
-  json["why"] = WhyOf(snapshot.state);
+  uint64_t queued_events = 0;
+  for (const LaneSnapshot& lane : snapshot.lanes) {
+    if (lane.type == ObjectType::kTrackEvent) queued_events = lane.queued_items;
+  }
+  json["why"] = WhyOf(snapshot, queued_events);
   json["last_error"] = snapshot.last_error;
   json["last_error_at"] = nullptr;
   if (snapshot.last_error_at.has_value()) {

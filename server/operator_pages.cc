@@ -75,7 +75,7 @@ HttpHandlers OperatorPages(
   pages["/statusz.json"] = [&status, version](absl::string_view query) {
     return StatusAnswer(status, version, query);
   };
-  pages["/metrics"] = [&status, version,
+  pages["/metrics"] = [&status, version = std::move(version),
                        metrics = std::move(metrics)](absl::string_view) {
     return HttpResponse{
         .content_type = "text/plain; version=0.0.4; charset=utf-8",

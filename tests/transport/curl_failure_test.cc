@@ -16,10 +16,6 @@ using ::testing::Not;
 using ::testing::SizeIs;
 using Kind = TransportFailure::Kind;
 
-Kind KindOf(CURLcode code) {
-  return FailureOf(code, RequestStage::kSent, "").kind;
-}
-
 TEST(CurlFailure, HasAKindForEachCodeThatHttpCanGive) {
   const std::map<CURLcode, Kind> expected = {
       {CURLE_COULDNT_RESOLVE_HOST, Kind::kDns},
@@ -46,7 +42,20 @@ TEST(CurlFailure, HasAKindForEachCodeThatHttpCanGive) {
       {CURLE_URL_MALFORMAT, Kind::kOther},
       {CURLE_OUT_OF_MEMORY, Kind::kOther}};
   for (const auto& [code, kind] : expected) {
-    EXPECT_EQ(KindOf(code), kind) << curl_easy_strerror(code);
+    const bool only_before_sending =
+        kind == Kind::kDns || kind == Kind::kConnect || kind == Kind::kTls;
+    const RequestStage stage =
+        only_before_sending ? RequestStage::kNotSent : RequestStage::kSent;
+    EXPECT_EQ(FailureOf(code, stage, "").kind, kind)
+        << curl_easy_strerror(code);
+  }
+}
+
+TEST(CurlFailure, IsAResetWhenTheConnectionForASecondSendingCannotBeHad) {
+  for (const CURLcode code : {CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT,
+                              CURLE_SSL_CONNECT_ERROR}) {
+    EXPECT_EQ(FailureOf(code, RequestStage::kSent, "").kind, Kind::kReset)
+        << curl_easy_strerror(code);
   }
 }
 

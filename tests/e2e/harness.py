@@ -157,8 +157,8 @@ class FakeHeap(Program):
         answer = self.get("events", app_id=app_id, identity=identity, limit="100000")
         return [event["event"] for event in answer["events"]]
 
-    def set_faults(self, *rules: dict[str, Any]) -> None:
-        self._ask("/_fake/faults", "PUT", json.dumps({"rules": list(rules)}).encode())
+    def set_faults(self, *rules: dict[str, Any], seed: int = 1) -> None:
+        self._ask("/_fake/faults", "PUT", json.dumps({"seed": seed, "rules": list(rules)}).encode())
 
     def clear_faults(self) -> None:
         self._ask("/_fake/faults", "DELETE")

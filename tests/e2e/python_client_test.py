@@ -5,12 +5,8 @@ It does what grpcurl does in grpcurl_test.py, and what JSON cannot say: NaN, tex
 send nothing, that are cancelled, and that lie open while the server stops.
 """
 
-import importlib
 import math
-import subprocess
-import sys
 import threading
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,13 +14,13 @@ from typing import Any
 import grpc
 
 import harness
-from harness import APP_EU, SOURCE, Server, temporary_folder, two_regions, wait_until
+from harness import APP_EU, Server, temporary_folder, two_regions, wait_until
+from proto_stubs import generate_stubs
 
 PACKAGE = "heapsync.v1"
-COMMON_PROTOS = Path("/usr/share/java/proto-google-common-protos.jar")
 MIB = 1 << 20
 
-# Modules that generate_stubs() makes.
+# Filled by load_stubs().
 items: Any = None
 service: Any = None
 stubs: Any = None
@@ -32,28 +28,10 @@ rpc_status: Any = None
 detail_modules: list[Any] = []
 
 
-def generate_stubs(folder: Path) -> None:
-    """Fills the modules above, with no help but Debian's protoc and its Python plugin."""
-    common, ours, out = folder / "protos", SOURCE / "proto", folder / "python"
-    with zipfile.ZipFile(COMMON_PROTOS) as jar:
-        files = ["google/rpc/status.proto", "google/rpc/error_details.proto"]
-        jar.extractall(common, files)
-    # Debian's common protos are older than ErrorInfo, which ours has.
-    files += sorted(path.relative_to(ours).as_posix() for part in ("heapsync", "google") for path in (ours / part).rglob("*.proto"))
-    out.mkdir()
-    subprocess.run([
-        "protoc", f"--proto_path={ours}", f"--proto_path={common}", f"--python_out={out}", f"--grpc_python_out={out}",
-        "--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin", *files
-    ], check=True)
-    # `google` is a package of Debian's protobuf: ours joins it instead of hiding it.
-    sys.path.insert(0, str(out))
-    importlib.import_module("google").__path__.append(str(out / "google"))
-    module = globals()
-    detail_modules.extend(importlib.import_module(f"google.rpc.{name}_pb2") for name in ("error_details", "error_info"))
-    module["rpc_status"] = importlib.import_module("google.rpc.status_pb2")
-    module["items"] = importlib.import_module("heapsync.v1.items_pb2")
-    module["service"] = importlib.import_module("heapsync.v1.heap_sync_service_pb2")
-    module["stubs"] = importlib.import_module("heapsync.v1.heap_sync_service_pb2_grpc")
+def load_stubs(folder: Path) -> None:
+    made = generate_stubs(folder)
+    globals().update({name: made[name] for name in ("items", "service", "stubs", "rpc_status")})
+    detail_modules.extend((made["error_details"], made["error_info"]))
 
 
 def details_of(error: grpc.RpcError) -> dict[str, Any]:
@@ -78,7 +56,7 @@ class PythonClientTest(harness.EndToEnd):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        generate_stubs(temporary_folder(cls))
+        load_stubs(temporary_folder(cls))
         cls.channel = grpc.insecure_channel(cls.server.address, options=[("grpc.max_send_message_length", -1)])
         cls.addClassCleanup(cls.channel.close)
         cls.stub = stubs.HeapSyncServiceStub(cls.channel)
@@ -271,7 +249,7 @@ class StopTest(harness.EndToEnd):
     def setUpClass(cls) -> None:
         super().setUpClass()
         if items is None:
-            generate_stubs(temporary_folder(cls))
+            load_stubs(temporary_folder(cls))
 
     def tearDown(self) -> None:
         """The server is meant to be gone."""

@@ -1,5 +1,6 @@
 #include "server/attempt_metrics.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace heapsync {
@@ -31,11 +32,17 @@ double Seconds(Duration duration) {
 
 }  // namespace
 
-AttemptMetrics::AttemptMetrics()
-    : attempts_(prometheus::BuildCounter()
+AttemptMetrics::AttemptMetrics(MetricDestinations& destinations)
+    : destinations_(destinations),
+      attempts_(prometheus::BuildCounter()
                     .Name("heapsync_attempts_total")
                     .Help("Requests to Heap by the class of their answer.")
                     .Register(registry_)),
+      retries_(prometheus::BuildCounter()
+                   .Name("heapsync_retries_total")
+                   .Help("Requests that have to be sent again as they were, by "
+                         "the class of the answer that made it necessary.")
+                   .Register(registry_)),
       batch_items_(prometheus::BuildHistogram()
                        .Name("heapsync_batch_items")
                        .Help("Items in a request to Heap.")
@@ -43,8 +50,8 @@ AttemptMetrics::AttemptMetrics()
       delivery_latency_(
           prometheus::BuildHistogram()
               .Name("heapsync_delivery_latency_seconds")
-              .Help("Time from acceptance to delivery, of the oldest item in "
-                    "each delivered request.")
+              .Help("Time from acceptance to delivery of each item; what was "
+                    "merged counts as one.")
               .Register(registry_)),
       request_duration_(prometheus::BuildHistogram()
                             .Name("heapsync_request_duration_seconds")
@@ -53,16 +60,23 @@ AttemptMetrics::AttemptMetrics()
                             .Register(registry_)) {}
 
 AttemptMetrics::Rows& AttemptMetrics::RowsOf(const AttemptEvent& event) {
-  const auto [entry, added] =
-      rows_.try_emplace({event.destination.name, event.type});
+  const std::string label = destinations_.LabelOf(event.destination.name);
+  const auto [entry, added] = rows_.try_emplace({label, event.type});
   Rows& rows = entry->second;
   if (!added) return rows;
-  const prometheus::Labels labels = {{"destination", event.destination.name},
+  const prometheus::Labels labels = {{"destination", label},
                                      {"type", std::string(Name(event.type))}};
   for (size_t i = 1; i < kClasses; ++i) {
+    const auto answer_class = static_cast<AnswerClass>(i);
     prometheus::Labels with_class = labels;
-    with_class.emplace("class", Name(static_cast<AnswerClass>(i)));
+    with_class.emplace("class", Name(answer_class));
     rows.attempts[i] = &attempts_.Add(with_class);
+    // The others lead to no second sending of the same request.
+    if (answer_class == AnswerClass::kTransient ||
+        answer_class == AnswerClass::kThrottled ||
+        answer_class == AnswerClass::kSetup) {
+      rows.retries[i] = &retries_.Add(with_class);
+    }
   }
   rows.batch_items = &batch_items_.Add(labels, ItemBuckets());
   rows.delivery_latency = &delivery_latency_.Add(labels, LatencyBuckets());
@@ -72,12 +86,33 @@ AttemptMetrics::Rows& AttemptMetrics::RowsOf(const AttemptEvent& event) {
 
 void AttemptMetrics::OnAttempt(const AttemptEvent& event) {
   Rows& rows = RowsOf(event);
-  rows.attempts[static_cast<size_t>(event.verdict.answer_class)]->Increment();
-  rows.batch_items->Observe(static_cast<double>(event.items));
+  const auto answer_class = static_cast<size_t>(event.verdict.answer_class);
+  rows.attempts[answer_class]->Increment();
+  if (event.next_try_in.has_value() && rows.retries[answer_class] != nullptr) {
+    rows.retries[answer_class]->Increment();
+  }
+  rows.batch_items->Observe(static_cast<double>(event.items.size()));
   rows.request_duration->Observe(Seconds(event.latency));
   if (event.verdict.answer_class == AnswerClass::kDelivered) {
-    rows.delivery_latency->Observe(Seconds(event.oldest_item_age));
+    ObserveLatencies(event, *rows.delivery_latency);
   }
+}
+
+// All items at once: the histogram is locked once for a request.
+void AttemptMetrics::ObserveLatencies(const AttemptEvent& event,
+                                      prometheus::Histogram& latencies) {
+  const prometheus::Histogram::BucketBoundaries& bounds = LatencyBuckets();
+  std::vector<double> counts(bounds.size() + 1);
+  double sum = 0;
+  for (const BatchItem& item : event.items) {
+    // The clock of the machine may have been set back.
+    const double seconds =
+        std::max(0.0, Seconds(event.ended_at - item.accepted_at));
+    const auto bucket = std::lower_bound(bounds.begin(), bounds.end(), seconds);
+    ++counts[static_cast<size_t>(bucket - bounds.begin())];
+    sum += seconds;
+  }
+  latencies.ObserveMultiple(counts, sum);
 }
 
 std::vector<prometheus::MetricFamily> AttemptMetrics::Collect() const {

@@ -15,15 +15,17 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "heap_adapter/engine/dispatcher.h"
+#include "server/metric_destinations.h"
 
 namespace heapsync {
 
 // Counts and measures the requests to Heap, per destination and type. A
-// destination's rows appear with its first request, so ten thousand that are
-// idle cost nothing.
+// destination's rows appear with its first request, so those that are idle cost
+// nothing.
 class AttemptMetrics final : public prometheus::Collectable {
  public:
-  AttemptMetrics();
+  // `destinations` must outlive this.
+  explicit AttemptMetrics(MetricDestinations& destinations);
 
   // The dispatcher's thread.
   void OnAttempt(const AttemptEvent& event);
@@ -37,19 +39,24 @@ class AttemptMetrics final : public prometheus::Collectable {
   // The metrics belong to `registry_`.
   struct Rows {
     std::array<prometheus::Counter*, kClasses> attempts{};
+    std::array<prometheus::Counter*, kClasses> retries{};
     prometheus::Histogram* batch_items = nullptr;
     prometheus::Histogram* delivery_latency = nullptr;
     prometheus::Histogram* request_duration = nullptr;
   };
 
   Rows& RowsOf(const AttemptEvent& event);
+  static void ObserveLatencies(const AttemptEvent& event,
+                               prometheus::Histogram& latencies);
 
+  MetricDestinations& destinations_;
   prometheus::Registry registry_;
   prometheus::Family<prometheus::Counter>& attempts_;
+  prometheus::Family<prometheus::Counter>& retries_;
   prometheus::Family<prometheus::Histogram>& batch_items_;
   prometheus::Family<prometheus::Histogram>& delivery_latency_;
   prometheus::Family<prometheus::Histogram>& request_duration_;
-  // Belongs to the dispatcher's thread.
+  // By label. Belongs to the dispatcher's thread.
   absl::flat_hash_map<std::pair<std::string, ObjectType>, Rows> rows_;
 };
 

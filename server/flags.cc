@@ -69,6 +69,13 @@ ABSL_FLAG(Text, max_message_bytes, std::nullopt,
           "Longest gRPC message in bytes (default 4194304)");
 ABSL_FLAG(Text, log_level, std::nullopt,
           "debug, info, warning or error (default info)");
+ABSL_FLAG(Text, metrics_destinations, std::nullopt,
+          "Destinations with metrics of their own, the first of the file; the "
+          "others are summed up as _other (default 100). Each costs a scrape "
+          "some 200 lines");
+ABSL_FLAG(Text, send_traceparent, std::nullopt,
+          "true or false: whether a request to Heap carries the trace context "
+          "of the first of its items that came with one (default true)");
 
 namespace heapsync {
 namespace {

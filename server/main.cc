@@ -28,6 +28,8 @@
 #include "server/flags.h"
 #include "server/http_server.h"
 #include "server/log.h"
+#include "server/measured_store.h"
+#include "server/metric_destinations.h"
 #include "server/operator_pages.h"
 #include "server/process_metrics.h"
 #include "server/reflection/reflection_v1.h"
@@ -88,7 +90,7 @@ void LogAttempt(const AttemptEvent& event) {
        {"batch", event.batch_id},
        {"attempt", event.attempt_id},
        {"tries", event.tries},
-       {"items", event.items},
+       {"items", event.items.size()},
        {"class", std::string(Name(event.verdict.answer_class))},
        {"summary", event.verdict.summary},
        {"latency_ms", Milliseconds(event.latency)},
@@ -147,9 +149,14 @@ int Serve(const ServerConfig& config) {
                                      .eu_url = config.heap_eu_url,
                                      .max_age = config.max_age},
                         .spool_path = spool_path};
-  AttemptMetrics attempts;
+  MeasuredStore measured(**store, spool_path, options.min_free_disk_bytes);
+  MetricDestinations with_metrics(config.metrics_destinations);
+  for (const Destination& destination : config.destinations.destinations) {
+    with_metrics.HasOwn(destination.name);
+  }
+  AttemptMetrics attempts(with_metrics);
   auto engine =
-      Engine::Start(**store, transport, SystemClock(), std::move(options),
+      Engine::Start(measured, transport, SystemClock(), std::move(options),
                     [&attempts](const AttemptEvent& event) {
                       LogAttempt(event);
                       attempts.OnAttempt(event);
@@ -161,7 +168,8 @@ int Serve(const ServerConfig& config) {
   StatusReader status(**engine);
   auto http = HttpServer::Start(
       config.http_listen,
-      OperatorPages(status, HEAPSYNC_VERSION, {&attempts, &calls, &process}));
+      OperatorPages(status, HEAPSYNC_VERSION, with_metrics,
+                    {&measured, &attempts, &calls, &process}));
   if (!http.ok()) return Fail("cannot listen for HTTP", http.status());
 
   grpc::EnableDefaultHealthCheckService(true);

@@ -6,8 +6,10 @@
 #include <array>
 #include <chrono>
 #include <iterator>
+#include <optional>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "server/metric_rows.h"
 
 namespace heapsync {
@@ -19,6 +21,80 @@ using prometheus::MetricType;
 constexpr std::array<DestinationState, 4> kStates = {
     DestinationState::kActive, DestinationState::kBackingOff,
     DestinationState::kNeedsAttention, DestinationState::kPaused};
+
+// What stands under one value of the label "destination": one destination, or
+// the sum of all that have no metrics of their own.
+struct Group {
+  DestinationStatus sum;
+  std::array<uint64_t, kStates.size()> states{};
+};
+
+template <typename T>
+void KeepGreatest(const std::optional<T>& value, std::optional<T>& greatest) {
+  if (!greatest.has_value() || (value.has_value() && *value > *greatest)) {
+    greatest = value;
+  }
+}
+
+void Fold(const LaneSnapshot& lane, LaneSnapshot& into) {
+  into.queued_items += lane.queued_items;
+  into.queued_bytes += lane.queued_bytes;
+  into.aside_items += lane.aside_items;
+  into.counts.appended += lane.counts.appended;
+  into.counts.delivered += lane.counts.delivered;
+  into.counts.merged += lane.counts.merged;
+  into.counts.set_aside += lane.counts.set_aside;
+  for (size_t i = 0; i < lane.counts.dead_lettered_for.size(); ++i) {
+    into.counts.dead_lettered_for[i] += lane.counts.dead_lettered_for[i];
+  }
+}
+
+// REQUIRES: the lanes of all destinations have the same types in one order.
+void Fold(const DestinationStatus& destination, DestinationStatus& into) {
+  const DestinationSnapshot& from = destination.snapshot;
+  DestinationSnapshot& to = into.snapshot;
+  to.requests_under_way += from.requests_under_way;
+  to.concurrency_limit += from.concurrency_limit;
+  to.allowance_used += from.allowance_used;
+  to.allowance_total += from.allowance_total;
+  KeepGreatest(from.drained_in, to.drained_in);
+  KeepGreatest(from.last_error_at, to.last_error_at);
+  for (size_t i = 0; i < from.lanes.size() && i < to.lanes.size(); ++i) {
+    Fold(from.lanes[i], to.lanes[i]);
+    const std::optional<WallTime>& oldest = destination.oldest_waiting[i];
+    std::optional<WallTime>& first = into.oldest_waiting[i];
+    if (!first.has_value() || (oldest.has_value() && *oldest < *first)) {
+      first = oldest;
+    }
+  }
+}
+
+void CountState(DestinationState state, Group& group) {
+  for (size_t i = 0; i < kStates.size(); ++i) {
+    if (state == kStates[i]) ++group.states[i];
+  }
+}
+
+std::vector<Group> GroupsOf(const ServerStatus& status,
+                            MetricDestinations& destinations) {
+  std::vector<Group> groups;
+  std::optional<Group> other;
+  for (const DestinationStatus& destination : status.destinations) {
+    Group* group = nullptr;
+    if (destinations.HasOwn(destination.snapshot.name)) {
+      group = &groups.emplace_back(Group{.sum = destination});
+    } else if (!other.has_value()) {
+      group = &other.emplace(Group{.sum = destination});
+      group->sum.snapshot.name = MetricDestinations::kOther;
+    } else {
+      group = &*other;
+      Fold(destination, group->sum);
+    }
+    CountState(destination.snapshot.state, *group);
+  }
+  if (other.has_value()) groups.push_back(*std::move(other));
+  return groups;
+}
 
 double Seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
@@ -85,9 +161,6 @@ constexpr LaneMetric kLaneMetrics[] = {
     {MetricType::Counter, "heapsync_items_delivered_total",
      "Items that Heap took, merged ones included.",
      [](const LaneSnapshot& lane) { return lane.counts.delivered; }},
-    {MetricType::Counter, "heapsync_items_dead_lettered_total",
-     "Items given up, kept for a person to look at.",
-     [](const LaneSnapshot& lane) { return lane.counts.dead_lettered; }},
     {MetricType::Counter, "heapsync_items_merged_total",
      "Property updates that were merged into another one before sending.",
      [](const LaneSnapshot& lane) { return lane.counts.merged; }},
@@ -145,13 +218,13 @@ void AddServer(const ServerStatus& status, absl::string_view version,
   }
 }
 
-void AddDestinations(const ServerStatus& status,
+void AddDestinations(const std::vector<Group>& groups,
                      std::vector<MetricFamily>& families) {
   for (const DestinationMetric& metric : kDestinationMetrics) {
     MetricFamily family = NewFamily(metric.type, metric.name, metric.help);
-    for (const DestinationStatus& destination : status.destinations) {
-      if (const auto value = metric.value(destination.snapshot)) {
-        AddRow(family, *value, LabelsOf(destination.snapshot));
+    for (const Group& group : groups) {
+      if (const auto value = metric.value(group.sum.snapshot)) {
+        AddRow(family, *value, LabelsOf(group.sum.snapshot));
       }
     }
     families.push_back(std::move(family));
@@ -159,62 +232,90 @@ void AddDestinations(const ServerStatus& status,
   MetricFamily info =
       NewFamily(MetricType::Gauge, "heapsync_destination_info",
                 "Always 1; the labels tell. The App ID is masked.");
-  MetricFamily states = NewFamily(
-      MetricType::Gauge, "heapsync_destination_state",
-      "1 for the state that the destination is in, 0 for the others.");
-  for (const DestinationStatus& destination : status.destinations) {
-    const DestinationSnapshot& snapshot = destination.snapshot;
-    AddRow(info, 1,
-           {{"destination", snapshot.name},
-            {"region", std::string(Name(snapshot.region))},
-            {"masked_app_id", snapshot.masked_app_id}});
-    for (const DestinationState state : kStates) {
+  MetricFamily states =
+      NewFamily(MetricType::Gauge, "heapsync_destination_state",
+                "1 for the state that the destination is in, 0 for the others; "
+                "of _other: how many are in it.");
+  for (const Group& group : groups) {
+    const DestinationSnapshot& snapshot = group.sum.snapshot;
+    if (snapshot.name != MetricDestinations::kOther) {
+      AddRow(info, 1,
+             {{"destination", snapshot.name},
+              {"region", std::string(Name(snapshot.region))},
+              {"masked_app_id", snapshot.masked_app_id}});
+    }
+    for (size_t i = 0; i < kStates.size(); ++i) {
       MetricLabels labels = LabelsOf(snapshot);
-      labels.push_back({"state", std::string(Name(state))});
-      AddRow(states, snapshot.state == state ? 1 : 0, std::move(labels));
+      labels.push_back({"state", std::string(Name(kStates[i]))});
+      AddRow(states, static_cast<double>(group.states[i]), std::move(labels));
     }
   }
   families.push_back(std::move(info));
   families.push_back(std::move(states));
 }
 
-void AddLanes(const ServerStatus& status, std::vector<MetricFamily>& families) {
+MetricFamily DeadLetters(const std::vector<Group>& groups) {
+  MetricFamily family =
+      NewFamily(MetricType::Counter, "heapsync_items_dead_lettered_total",
+                "Items given up, kept for a person to look at, by the reason.");
+  for (const Group& group : groups) {
+    for (const LaneSnapshot& lane : group.sum.snapshot.lanes) {
+      for (size_t i = 1; i <= kDeadLetterReasons; ++i) {
+        MetricLabels labels = LabelsOf(group.sum.snapshot, lane);
+        labels.push_back({"reason", absl::AsciiStrToLower(Name(
+                                        static_cast<DeadLetterReason>(i)))});
+        AddRow(family, static_cast<double>(lane.counts.dead_lettered_for[i]),
+               std::move(labels));
+      }
+    }
+  }
+  return family;
+}
+
+MetricFamily OldestAges(const std::vector<Group>& groups, WallTime now) {
+  MetricFamily family = NewFamily(
+      MetricType::Gauge, "heapsync_oldest_item_age_seconds",
+      "Time since the acceptance of the oldest item that waits; 0 if none.");
+  for (const Group& group : groups) {
+    const DestinationSnapshot& snapshot = group.sum.snapshot;
+    for (size_t i = 0; i < snapshot.lanes.size(); ++i) {
+      const std::optional<WallTime> oldest = group.sum.oldest_waiting[i];
+      const Duration age = oldest.has_value()
+                               ? std::max(now - *oldest, Duration::zero())
+                               : Duration::zero();
+      AddRow(family, Seconds(age), LabelsOf(snapshot, snapshot.lanes[i]));
+    }
+  }
+  return family;
+}
+
+void AddLanes(const std::vector<Group>& groups, WallTime now,
+              std::vector<MetricFamily>& families) {
   for (const LaneMetric& metric : kLaneMetrics) {
     MetricFamily family = NewFamily(metric.type, metric.name, metric.help);
-    for (const DestinationStatus& destination : status.destinations) {
-      for (const LaneSnapshot& lane : destination.snapshot.lanes) {
+    for (const Group& group : groups) {
+      for (const LaneSnapshot& lane : group.sum.snapshot.lanes) {
         AddRow(family, static_cast<double>(metric.value(lane)),
-               LabelsOf(destination.snapshot, lane));
+               LabelsOf(group.sum.snapshot, lane));
       }
     }
     families.push_back(std::move(family));
   }
-  MetricFamily ages = NewFamily(
-      MetricType::Gauge, "heapsync_oldest_item_age_seconds",
-      "Time since the acceptance of the oldest item that waits; 0 if none.");
-  for (const DestinationStatus& destination : status.destinations) {
-    const DestinationSnapshot& snapshot = destination.snapshot;
-    for (size_t i = 0; i < snapshot.lanes.size(); ++i) {
-      const std::optional<WallTime> oldest = destination.oldest_waiting[i];
-      const Duration age =
-          oldest.has_value()
-              ? std::max(status.now.wall - *oldest, Duration::zero())
-              : Duration::zero();
-      AddRow(ages, Seconds(age), LabelsOf(snapshot, snapshot.lanes[i]));
-    }
-  }
-  families.push_back(std::move(ages));
+  families.push_back(DeadLetters(groups));
+  families.push_back(OldestAges(groups, now));
 }
 
 }  // namespace
 
 std::string MetricsText(
     const ServerStatus& status, absl::string_view version,
+    MetricDestinations& destinations,
     const std::vector<const prometheus::Collectable*>& others) {
   std::vector<MetricFamily> families;
   AddServer(status, version, families);
-  AddDestinations(status, families);
-  AddLanes(status, families);
+  const std::vector<Group> groups = GroupsOf(status, destinations);
+  AddDestinations(groups, families);
+  AddLanes(groups, status.now.wall, families);
   for (const prometheus::Collectable* other : others) {
     std::vector<MetricFamily> more = other->Collect();
     std::move(more.begin(), more.end(), std::back_inserter(families));

@@ -64,7 +64,7 @@ HttpResponse StatusAnswer(StatusReader& status, absl::string_view version,
 }  // namespace
 
 HttpHandlers OperatorPages(
-    StatusReader& status, std::string version,
+    StatusReader& status, std::string version, MetricDestinations& destinations,
     std::vector<const prometheus::Collectable*> metrics) {
   HttpHandlers pages;
   pages["/"] = [policy = PagePolicy(kStatusPage)](absl::string_view) {
@@ -75,11 +75,11 @@ HttpHandlers OperatorPages(
   pages["/statusz.json"] = [&status, version](absl::string_view query) {
     return StatusAnswer(status, version, query);
   };
-  pages["/metrics"] = [&status, version = std::move(version),
+  pages["/metrics"] = [&status, &destinations, version = std::move(version),
                        metrics = std::move(metrics)](absl::string_view) {
     return HttpResponse{
         .content_type = "text/plain; version=0.0.4; charset=utf-8",
-        .body = MetricsText(*status.Read(), version, metrics)};
+        .body = MetricsText(*status.Read(), version, destinations, metrics)};
   };
   pages["/healthz"] = [&status](absl::string_view) -> HttpResponse {
     if (status.spool_healthy()) return {.body = "ok\n"};

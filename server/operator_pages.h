@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/http_server.h"
+#include "server/metric_destinations.h"
 #include "server/server_status.h"
 
 namespace heapsync {
@@ -18,8 +19,9 @@ namespace heapsync {
 //   /metrics       see MetricsText, with what `metrics` count
 //   /healthz       200, or 503 once the spool failed to write
 //
-// `status` and `metrics` must outlive the handlers.
+// Everything given by reference must outlive the handlers.
 HttpHandlers OperatorPages(StatusReader& status, std::string version,
+                           MetricDestinations& destinations,
                            std::vector<const prometheus::Collectable*> metrics);
 
 }  // namespace heapsync

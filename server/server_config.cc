@@ -21,6 +21,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr NumberRange kMessageBytesRange{1 << 10, 512 << 20};
+constexpr NumberRange kMetricsDestinationsRange{0, 10'000};
 
 struct DurationRange {
   milliseconds least;
@@ -73,6 +74,9 @@ class SettingsReader {
     ReadNumber("max_message_bytes", kMessageBytesRange,
                config.max_message_bytes);
     ReadLogLevel(config.log_level);
+    ReadNumber("metrics_destinations", kMetricsDestinationsRange,
+               config.metrics_destinations);
+    ReadSwitch("send_traceparent", config.send_traceparent);
     if (faults_.empty()) return config;
     return absl::InvalidArgumentError(absl::StrJoin(faults_, "\n"));
   }
@@ -216,6 +220,14 @@ class SettingsReader {
     };
     read("heap_us_url", config.heap_us_url);
     read("heap_eu_url", config.heap_eu_url);
+  }
+
+  void ReadSwitch(const char* name, bool& on) {
+    const std::optional<Setting> setting = Find(name);
+    if (!setting.has_value()) return;
+    if (!absl::SimpleAtob(setting->text, &on)) {
+      AddFault(setting->place, "must be true or false");
+    }
   }
 
   // These two return whether the setting was given and good.

@@ -41,6 +41,15 @@ struct ServerConfig {
 
   LogLevel log_level = LogLevel::kInfo;
 
+  // Destinations with metrics of their own: the first of the file. The others
+  // are summed up, so that ten thousand do not make a scrape of megabytes. Each
+  // costs some 200 lines.
+  uint32_t metrics_destinations = 100;
+
+  // Whether a request to Heap carries the trace of the first of its items that
+  // came with one. Off: traces end here, and Heap learns no trace ids.
+  bool send_traceparent = true;
+
   const std::string& UrlOf(Region region) const {
     return region == Region::kUs ? heap_us_url : heap_eu_url;
   }
@@ -48,13 +57,25 @@ struct ServerConfig {
 
 // Every setting, as its flag is called. The environment variable is
 // EnvironmentVariable(name).
-inline constexpr std::array<const char*, 16> kSettings = {
-    "app_id",          "region",          "config",
-    "listen",          "http_listen",     "data_dir",
-    "heap_us_url",     "heap_eu_url",     "allow_plaintext_heap",
-    "max_batch_items", "max_batch_bytes", "max_batch_wait",
-    "max_age",         "drain_timeout",   "max_message_bytes",
-    "log_level"};
+inline constexpr std::array<const char*, 18> kSettings = {
+    "app_id",
+    "region",
+    "config",
+    "listen",
+    "http_listen",
+    "data_dir",
+    "heap_us_url",
+    "heap_eu_url",
+    "allow_plaintext_heap",
+    "max_batch_items",
+    "max_batch_bytes",
+    "max_batch_wait",
+    "max_age",
+    "drain_timeout",
+    "max_message_bytes",
+    "log_level",
+    "metrics_destinations",
+    "send_traceparent"};
 
 // "HEAPSYNC_HTTP_LISTEN" for "http_listen".
 std::string EnvironmentVariable(absl::string_view setting);

@@ -60,7 +60,8 @@ struct AttemptEvent {
   uint64_t batch_id;
   AttemptId attempt_id;
   int tries;
-  size_t items;
+  const std::vector<BatchItem>& items;
+  WallTime ended_at;
   const Verdict& verdict;
   Duration latency;          // of the request
   Duration oldest_item_age;  // since acceptance

@@ -212,6 +212,8 @@ absl::Status Lane::Bury(const BatchItem& item, DeadLetter letter,
                                .into = item.seq,
                                .at = letter.dead_at});
   }
+  counts_.dead_lettered_for[static_cast<size_t>(letter.reason)] +=
+      1 + item.merged.size();
   EndItem(item, false, change);
   StoreProgress(change);
   return absl::OkStatus();

@@ -1,6 +1,7 @@
 #ifndef HEAPSYNC_HEAP_ADAPTER_ENGINE_LANE_H_
 #define HEAPSYNC_HEAP_ADAPTER_ENGINE_LANE_H_
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -24,6 +25,8 @@ struct LaneCounts {
   uint64_t appended = 0;
   uint64_t delivered = 0;
   uint64_t dead_lettered = 0;
+  // The same by DeadLetterReason.
+  std::array<uint64_t, kDeadLetterReasons + 1> dead_lettered_for{};
   uint64_t merged = 0;
   uint64_t set_aside = 0;
 };

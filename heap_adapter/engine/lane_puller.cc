@@ -273,6 +273,7 @@ void Lane::Puller::GiveUp(const StoredItem& item, Source source,
                     .heap_answer = {},
                     .text = std::string(item.text)};
   pull_.change.PutDeadLetter(lane_.id_, letter);
+  ++lane_.counts_.dead_lettered_for[static_cast<size_t>(reason)];
   progressed_ = true;
   const bool was_under_way =
       source == Source::kPlanBlock || source == Source::kPlanAside;
@@ -300,6 +301,8 @@ void Lane::Puller::BuryLost(SeqRange range) {
     lane_.waiters_.End(seq, false);
     lane_.Dequeue(1, 0);
     ++lane_.counts_.dead_lettered;
+    ++lane_.counts_
+          .dead_lettered_for[static_cast<size_t>(DeadLetterReason::kDamaged)];
     progressed_ = true;
   }
 }

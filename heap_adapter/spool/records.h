@@ -1,6 +1,7 @@
 #ifndef HEAPSYNC_HEAP_ADAPTER_SPOOL_RECORDS_H_
 #define HEAPSYNC_HEAP_ADAPTER_SPOOL_RECORDS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -70,6 +71,8 @@ enum class DeadLetterReason : uint8_t {
   kExpired = 3,   // it was older than the server's --max_age
   kDamaged = 4,   // its bytes on disk were damaged
 };
+
+inline constexpr size_t kDeadLetterReasons = 4;  // counted from one
 
 // "REFUSED", "TOO_LARGE", "EXPIRED", "DAMAGED".
 absl::string_view Name(DeadLetterReason reason);

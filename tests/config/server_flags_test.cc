@@ -80,6 +80,8 @@ TEST(ServerConfig, NeedsNothingButAnAppId) {
   EXPECT_EQ(config.drain_timeout, std::chrono::seconds(10));
   EXPECT_EQ(config.max_message_bytes, 4u << 20);
   EXPECT_EQ(config.log_level, LogLevel::kInfo);
+  EXPECT_EQ(config.metrics_destinations, 100u);
+  EXPECT_TRUE(config.send_traceparent);
 }
 
 TEST(ServerConfig, TakesEverySettingFromFlags) {
@@ -97,7 +99,9 @@ TEST(ServerConfig, TakesEverySettingFromFlags) {
                                     {"max_age", "1h"},
                                     {"drain_timeout", "1m"},
                                     {"max_message_bytes", "8388608"},
-                                    {"log_level", "debug"}});
+                                    {"log_level", "debug"},
+                                    {"metrics_destinations", "7"},
+                                    {"send_traceparent", "false"}});
   ASSERT_THAT(config.destinations.destinations, SizeIs(1));
   const Destination& only = config.destinations.destinations[0];
   EXPECT_EQ(only.region, Region::kEu);
@@ -113,6 +117,8 @@ TEST(ServerConfig, TakesEverySettingFromFlags) {
   EXPECT_EQ(config.drain_timeout, std::chrono::minutes(1));
   EXPECT_EQ(config.max_message_bytes, 8u << 20);
   EXPECT_EQ(config.log_level, LogLevel::kDebug);
+  EXPECT_EQ(config.metrics_destinations, 7u);
+  EXPECT_FALSE(config.send_traceparent);
 }
 
 TEST(ServerConfig, TakesEverySettingFromTheEnvironment) {
@@ -201,7 +207,9 @@ TEST(ServerConfig, ListsAllFaultsAtOnce) {
               {"max_batch_wait", "2h"},
               {"max_age", "0s"},
               {"drain_timeout", "-1s"},
-              {"max_message_bytes", "-1"}},
+              {"max_message_bytes", "-1"},
+              {"metrics_destinations", "10001"},
+              {"send_traceparent", "perhaps"}},
              surroundings),
       ElementsAre(
           "a.json: destinations[0].app_id: is missing",
@@ -221,7 +229,9 @@ TEST(ServerConfig, ListsAllFaultsAtOnce) {
           StartsWith("--max_age: must be a duration"),
           StartsWith("--drain_timeout: must be a duration"),
           "--max_message_bytes: must be a whole number from 1024 to 536870912",
-          "HEAPSYNC_LOG_LEVEL: must be debug, info, warning or error"));
+          "HEAPSYNC_LOG_LEVEL: must be debug, info, warning or error",
+          "--metrics_destinations: must be a whole number from 0 to 10000",
+          "--send_traceparent: must be true or false"));
 }
 
 TEST(ServerConfig, NamesAFileThatItCannotRead) {

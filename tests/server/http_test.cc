@@ -29,8 +29,11 @@
 #include "server/call_metrics.h"
 #include "server/data_service.h"
 #include "server/http_server.h"
+#include "server/measured_store.h"
+#include "server/metric_destinations.h"
 #include "server/operator_pages.h"
 #include "server/process_metrics.h"
+#include "tests/server/scrape.h"
 #include "tests/spool/memory_store.h"
 
 namespace heapsync {
@@ -119,59 +122,6 @@ Reply Ask(int port, const std::string& path, const char* method = "GET") {
   return reply;
 }
 
-// A text in Prometheus's format, taken apart line by line.
-struct Scrape {
-  std::map<std::string, double> samples;  // "name{labels}" → value
-  std::map<std::string, std::string> types;
-  std::vector<std::string> faults;
-
-  double operator[](const std::string& sample) const {
-    const auto it = samples.find(sample);
-    return it == samples.end() ? -1 : it->second;
-  }
-};
-
-std::string FamilyOf(const std::string& sample, const Scrape& scrape) {
-  std::string name = sample.substr(0, sample.find('{'));
-  if (scrape.types.contains(name)) return name;
-  for (const char* suffix : {"_bucket", "_sum", "_count"}) {
-    if (absl::EndsWith(name, suffix)) {
-      return name.substr(0, name.size() - std::string(suffix).size());
-    }
-  }
-  return name;
-}
-
-Scrape Parse(absl::string_view text) {
-  Scrape scrape;
-  std::set<std::string> helped;
-  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
-    if (line.empty()) continue;
-    const std::vector<std::string> words = absl::StrSplit(line, ' ');
-    if (absl::StartsWith(line, "# HELP ")) {
-      if (!helped.insert(words[2]).second || words.size() < 4) {
-        scrape.faults.push_back(std::string(line));
-      }
-    } else if (absl::StartsWith(line, "# TYPE ")) {
-      const bool fresh = scrape.types.emplace(words[2], words[3]).second;
-      if (!fresh || !helped.contains(words[2])) {
-        scrape.faults.push_back(std::string(line));
-      }
-    } else {
-      const size_t space = line.rfind(' ');
-      const std::string sample(line.substr(0, space));
-      double value = 0;
-      const bool number = absl::SimpleAtod(line.substr(space + 1), &value);
-      const bool fresh = scrape.samples.emplace(sample, value).second;
-      if (!number || !fresh ||
-          !scrape.types.contains(FamilyOf(sample, scrape))) {
-        scrape.faults.push_back(std::string(line));
-      }
-    }
-  }
-  return scrape;
-}
-
 class HttpTest : public ::testing::Test {
  protected:
   HttpTest() {
@@ -180,12 +130,13 @@ class HttpTest : public ::testing::Test {
         {.name = "prod", .app_id = *AppId::Parse(kAppId)});
     options.destinations.default_destination = "prod";
     engine_ = *Engine::Start(
-        store_, heap_, SystemClock(), std::move(options),
+        measured_, heap_, SystemClock(), std::move(options),
         [this](const AttemptEvent& event) { attempts_.OnAttempt(event); });
     status_ = std::make_unique<StatusReader>(*engine_, kPatience);
     http_ = *HttpServer::Start(
         "127.0.0.1:0",
-        OperatorPages(*status_, "1.2.3", {&attempts_, &calls_, &process_}));
+        OperatorPages(*status_, "1.2.3", with_metrics_,
+                      {&measured_, &attempts_, &calls_, &process_}));
   }
   ~HttpTest() override {
     http_.reset();
@@ -223,8 +174,10 @@ class HttpTest : public ::testing::Test {
   static constexpr Duration kPatience = std::chrono::milliseconds(300);
 
   MemoryStore store_;
+  MeasuredStore measured_{store_, "/", 123};
   InstantHeap heap_;
-  AttemptMetrics attempts_;
+  MetricDestinations with_metrics_{10};
+  AttemptMetrics attempts_{with_metrics_};
   CallMetrics calls_{{"heapsync.v1.HeapSyncService", "not.linked.Service"}};
   ProcessMetrics process_;
   std::unique_ptr<Engine> engine_;
@@ -324,11 +277,13 @@ TEST_F(HttpTest, MetricsCountWhatWasDelivered) {
   const std::string lane = R"({destination="prod",type="track_event"})";
   EXPECT_EQ(scrape["heapsync_items_accepted_total" + lane], 7);
   EXPECT_EQ(scrape["heapsync_items_delivered_total" + lane], 7);
-  EXPECT_EQ(scrape["heapsync_items_dead_lettered_total" + lane], 0);
+  EXPECT_EQ(scrape["heapsync_items_dead_lettered_total{destination=\"prod\","
+                   "type=\"track_event\",reason=\"refused\"}"],
+            0);
   EXPECT_EQ(scrape["heapsync_queued_items" + lane], 0);
   EXPECT_EQ(scrape["heapsync_oldest_item_age_seconds" + lane], 0);
   EXPECT_EQ(scrape["heapsync_batch_items_sum" + lane], 7);
-  EXPECT_EQ(scrape["heapsync_delivery_latency_seconds_count" + lane], 1);
+  EXPECT_EQ(scrape["heapsync_delivery_latency_seconds_count" + lane], 7);
   EXPECT_EQ(scrape["heapsync_request_duration_seconds_count" + lane], 1);
   EXPECT_EQ(scrape[R"(heapsync_attempts_total{class="delivered",)"
                    R"(destination="prod",type="track_event"})"],
@@ -340,6 +295,41 @@ TEST_F(HttpTest, MetricsCountWhatWasDelivered) {
             0);
   EXPECT_EQ(scrape["heapsync_spool_healthy"], 1);
   EXPECT_EQ(scrape[R"(heapsync_build_info{version="1.2.3"})"], 1);
+}
+
+TEST_F(HttpTest, MetricsTellOfTheSpoolAndItsDisk) {
+  ASSERT_TRUE(Append(1).ok());
+  Flush();
+  const Scrape scrape = Parse(Get("/metrics").body);
+  const std::string synced = R"({synced="true"})";
+  EXPECT_GE(scrape["heapsync_spool_commit_seconds_count" + synced], 2);
+  EXPECT_GT(scrape["heapsync_spool_written_bytes_total"], 100);
+  EXPECT_EQ(scrape["heapsync_spool_write_failures_total"], 0);
+  EXPECT_GT(scrape["heapsync_spool_disk_size_bytes"],
+            scrape["heapsync_spool_disk_free_bytes"]);
+  EXPECT_EQ(scrape["heapsync_spool_disk_reserve_bytes"], 123);
+}
+
+TEST_F(HttpTest, MetricsCountRetriesAndDeadLettersByTheirCause) {
+  heap_.AnswerWith(400);
+  ASSERT_TRUE(Append(1).ok());
+  Flush();
+  heap_.AnswerWith(503);
+  ASSERT_TRUE(Append(1).ok());
+  const std::string lane = R"(destination="prod",type="track_event")";
+  Scrape scrape;
+  do {
+    scrape = Parse(Get("/metrics").body);
+  } while (scrape[R"(heapsync_retries_total{class="transient",)" + lane + "}"] <
+           1);
+  EXPECT_EQ(scrape["heapsync_items_dead_lettered_total{" + lane +
+                   R"(,reason="refused"})"],
+            1);
+  EXPECT_EQ(scrape["heapsync_items_dead_lettered_total{" + lane +
+                   R"(,reason="expired"})"],
+            0);
+  EXPECT_EQ(scrape[R"(heapsync_attempts_total{class="invalid",)" + lane + "}"],
+            1);
 }
 
 TEST_F(HttpTest, MetricsCountCallsByMethodAndCode) {

@@ -14,6 +14,7 @@
 #include "heap_adapter/engine/engine.h"
 #include "heap_adapter/spool/receipt.h"
 #include "heap_adapter/sync/mutex.h"
+#include "server/call_log.h"
 #include "server/call_rules.h"
 #include "server/item_traits.h"
 #include "server/open_streams.h"
@@ -47,7 +48,10 @@ class BulkCall final
  public:
   BulkCall(Engine& engine, OpenStreams& open_streams,
            grpc::CallbackServerContext* context)
-      : engine_(engine), open_streams_(open_streams), context_(context) {
+      : engine_(engine),
+        open_streams_(open_streams),
+        context_(context),
+        trace_(TraceOf(*context)) {
     state_ = std::make_shared<State>();
     Act act;
     {
@@ -277,8 +281,10 @@ class BulkCall final
         state->WithCall([&](BulkCall& call) { call.OnSettled(settlement); });
       };
     }
+    EncodedChunk chunk = encoder_->Take();
+    chunk.trace = trace_;
     const absl::Status status = engine_.Append(
-        *destination_, Traits::kType, encoder_->Take(),
+        *destination_, Traits::kType, std::move(chunk),
         [this](absl::StatusOr<SeqRange> range) { OnDurable(range); },
         std::move(on_settled));
     if (status.ok()) return std::nullopt;
@@ -449,7 +455,10 @@ class BulkCall final
   // return: the count in `acting_` keeps the call alive until this is done.
   void Perform(Act act) {
     while (act.any()) {
-      if (act.finish.has_value()) return Finish(*act.finish);
+      if (act.finish.has_value()) {
+        LogEnd(*act.finish);
+        return Finish(*act.finish);
+      }
       if (act.write.has_value()) {
         outgoing_ = *std::move(act.write);
         StartWrite(&outgoing_);
@@ -459,6 +468,18 @@ class BulkCall final
       --acting_;
       act = NextAct();
     }
+  }
+
+  void LogEnd(const grpc::Status& status) {
+    if (!CallsAreLogged()) return;
+    CallSummary call;
+    if (destination_ != nullptr) call.destination = destination_->name;
+    if (settings_.has_value()) call.request_id = Shown(settings_->request_id());
+    {
+      MutexLock lock(state_->mutex);
+      call.items = accepted_;
+    }
+    LogCall(Traits::kBulkField, call, trace_, status);
   }
 
   void OnWriteDone(bool) override {
@@ -496,6 +517,7 @@ class BulkCall final
   Engine& engine_;
   OpenStreams& open_streams_;
   grpc::CallbackServerContext* const context_;
+  const std::optional<TraceContext> trace_;
   const BulkLimits limits_;
 
   // Used while a message is taken in: by one thread at a time.

@@ -39,8 +39,12 @@ std::string Dump(const nlohmann::ordered_json& line) {
 
 void SetLogSeverity(LogSeverity least) { least_severity = least; }
 
+bool Logs(LogSeverity severity) {
+  return severity >= least_severity.load(std::memory_order_relaxed);
+}
+
 void Log(LogSeverity severity, absl::string_view message, LogFields fields) {
-  if (severity < least_severity.load(std::memory_order_relaxed)) return;
+  if (!Logs(severity)) return;
   nlohmann::ordered_json line;
   line["time"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(),
                                   absl::UTCTimeZone());

@@ -17,6 +17,9 @@ using LogFields =
 // Lines below this are not written. kInfo at first. Any thread.
 void SetLogSeverity(LogSeverity least);
 
+// Whether lines of this severity are written. Any thread.
+bool Logs(LogSeverity severity);
+
 // Writes one line of JSON to standard error:
 // {"time":"…","severity":"INFO","message":…,<fields>}. `message` is a fixed
 // text; what varies stands in `fields`, none of which may carry an identity, a

@@ -84,6 +84,12 @@ void LogAttempt(const AttemptEvent& event) {
   if (event.next_try_in.has_value()) {
     next_try = Milliseconds(*event.next_try_in);
   }
+  nlohmann::json trace_id;
+  nlohmann::json span_id;
+  if (event.trace.has_value()) {
+    trace_id = event.trace->context.TraceId();
+    span_id = SpanId(event.trace->span);
+  }
   Log(severity, "attempt ended",
       {{"destination", event.destination.name},
        {"type", std::string(Name(event.type))},
@@ -95,7 +101,9 @@ void LogAttempt(const AttemptEvent& event) {
        {"summary", event.verdict.summary},
        {"latency_ms", Milliseconds(event.latency)},
        {"oldest_item_age_ms", Milliseconds(event.oldest_item_age)},
-       {"next_try_in_ms", next_try}});
+       {"next_try_in_ms", next_try},
+       {"trace_id", trace_id},
+       {"span_id", span_id}});
 }
 
 int Fail(absl::string_view what, const absl::Status& status) {
@@ -144,11 +152,13 @@ int Serve(const ServerConfig& config) {
   if (!store.ok()) return Fail("cannot open the spool", store.status());
 
   CurlTransport transport({.user_agent = "heapsync/" HEAPSYNC_VERSION});
-  EngineOptions options{.destinations = config.destinations,
-                        .delivery = {.us_url = config.heap_us_url,
-                                     .eu_url = config.heap_eu_url,
-                                     .max_age = config.max_age},
-                        .spool_path = spool_path};
+  EngineOptions options{
+      .destinations = config.destinations,
+      .delivery = {.us_url = config.heap_us_url,
+                   .eu_url = config.heap_eu_url,
+                   .max_age = config.max_age,
+                   .send_traceparent = config.send_traceparent},
+      .spool_path = spool_path};
   MeasuredStore measured(**store, spool_path, options.min_free_disk_bytes);
   MetricDestinations with_metrics(config.metrics_destinations);
   for (const Destination& destination : config.destinations.destinations) {

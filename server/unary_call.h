@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "heap_adapter/engine/engine.h"
+#include "server/call_log.h"
 #include "server/call_rules.h"
 #include "server/delivery_wait.h"
 #include "server/item_traits.h"
@@ -26,7 +27,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
             const grpc::ByteBuffer* request, grpc::ByteBuffer* response)
       : engine_(engine), context_(context), response_(response) {
     if (std::optional<CallError> error = Begin(*request); error.has_value()) {
-      Finish(error->ToStatus());
+      End(error->ToStatus());
     }
   }
 
@@ -45,6 +46,9 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     if (destination_ == nullptr) {
       return UnknownDestination(request->destination());
     }
+
+    trace_ = TraceOf(*context_);
+    if (CallsAreLogged()) log_.request_id = Shown(request->request_id());
 
     violations = CheckCallFields(*request);
     ChunkEncoder encoder(destination_->encoding, engine_.clock().Read().wall);
@@ -86,6 +90,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   }
 
   std::optional<CallError> Store(EncodedChunk chunk, v1::AckLevel level) {
+    chunk.trace = trace_;
     SettledCallback on_settled;
     if (level == v1::ACK_LEVEL_DELIVERED) {
       wait_ = std::make_shared<DeliveryWait>(
@@ -103,7 +108,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   }
 
   void OnDurable(const absl::StatusOr<SeqRange>& items) {
-    if (!items.ok()) return Finish(NotStored(items.status()).ToStatus());
+    if (!items.ok()) return End(NotStored(items.status()).ToStatus());
     answer_.set_receipt(
         engine_.ReceiptOf(*destination_, Traits::kType, {*items}));
     answer_.set_ack_level(v1::ACK_LEVEL_DURABLE);
@@ -131,7 +136,17 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
 
   void Answer() {
     *response_ = ToByteBuffer(answer_);
-    Finish(grpc::Status::OK);
+    End(grpc::Status::OK);
+  }
+
+  void End(const grpc::Status& status) {
+    if (CallsAreLogged()) {
+      if (destination_ != nullptr) log_.destination = destination_->name;
+      log_.receipt = answer_.receipt();
+      log_.items = answer_.receipt().empty() ? 0 : 1;
+      LogCall(Traits::kUnaryField, log_, trace_, status);
+    }
+    Finish(status);
   }
 
   void OnCancel() override {
@@ -145,6 +160,8 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   grpc::ByteBuffer* const response_;
   const Destination* destination_ = nullptr;
   Response answer_;
+  std::optional<TraceContext> trace_;
+  CallSummary log_;
   std::shared_ptr<DeliveryWait> wait_;
 };
 

@@ -13,6 +13,7 @@
 #include "heap_adapter/encoding/timestamp_text.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/object_type.h"
+#include "heap_adapter/model/trace_context.h"
 #include "heapsync/v1/items.pb.h"
 
 namespace heapsync {
@@ -27,6 +28,8 @@ struct EncodedChunk {
   WallTime accepted_at;
   // How often a person sent these items again from the dead letters.
   uint32_t replays = 0;
+  // Of the call that brought them. Not stored.
+  std::optional<TraceContext> trace = std::nullopt;
   std::vector<Item> items;
   std::string text;  // JSON objects, one after the other with nothing between
 };

@@ -198,6 +198,7 @@ bool Committer::Commit(Pending pending) {
                                 .items = ranges[i],
                                 .text_bytes = append.chunk.text.size(),
                                 .accepted_at = append.chunk.accepted_at,
+                                .trace = append.chunk.trace,
                                 .on_settled = std::move(append.on_settled)});
   }
   for (PendingChange& each : pending.changes) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct Appended {
   SeqRange items;
   uint64_t text_bytes = 0;
   WallTime accepted_at;
+  std::optional<TraceContext> trace = std::nullopt;
   SettledCallback on_settled;  // may be empty
 };
 

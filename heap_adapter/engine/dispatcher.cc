@@ -71,7 +71,8 @@ Dispatcher::Dispatcher(Spool& spool, Committer& committer, Transport& transport,
       transport_(transport),
       rules_(rules),
       random01_(std::move(random01)),
-      events_(std::move(events)) {
+      events_(std::move(events)),
+      traces_(rules.most_traces) {
   for (const Destination& destination : destinations) {
     target_by_name_.emplace(destination.name, targets_.size());
     targets_.push_back(std::make_unique<Target>(
@@ -188,6 +189,9 @@ void Dispatcher::WakeAt(LaneId lane, MonotonicTime time) {
 void Dispatcher::OnNotices(Committer::Notices notices, Now now) {
   for (Appended& appended : notices.appended) {
     const LaneId lane = appended.lane;
+    if (appended.trace.has_value()) {
+      traces_.Remember(lane, appended.items, *appended.trace);
+    }
     StateOf(lane).lane.OnAppended(std::move(appended), now.monotonic);
     Enqueue(lane);
   }
@@ -245,6 +249,16 @@ AttemptId Dispatcher::NextId(Now now) {
       last_attempt_ + 1,
       static_cast<AttemptId>(now.wall.time_since_epoch().count()));
   return last_attempt_;
+}
+
+std::optional<BatchTrace> Dispatcher::TraceOf(LaneId lane, const Batch& batch,
+                                              AttemptId attempt) const {
+  const auto context = traces_.FirstOf(lane, batch.items);
+  if (!context.has_value()) return std::nullopt;
+  // Attempts of other spools must not get the same span in one trace, and zero
+  // is none. The multiplier is that of Knuth's 64-bit congruential generator.
+  const uint64_t span = (attempt ^ spool_.id()) * 6'364'136'223'846'793'005u;
+  return BatchTrace{.context = *context, .span = std::max<uint64_t>(span, 1)};
 }
 
 void Dispatcher::StorePlan(LaneId lane, BatchPlan& plan, Now now,
@@ -352,12 +366,16 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
       batch.stored_as = attempt;
     }
     const Region region = target.destination.region;
+    const std::optional<BatchTrace> trace = TraceOf(id, batch, attempt);
     then.send =
         HeapRequest{.id = attempt,
                     .url = absl::StrCat(
                         region == Region::kUs ? rules_.us_url : rules_.eu_url,
                         HeapPath(state.lane.key().type)),
                     .body = std::move(batch.body)};
+    if (trace.has_value() && rules_.send_traceparent) {
+      then.send->traceparent = trace->context.TraceParent(trace->span);
+    }
     if (ledger != nullptr) {
       pull.change.PutUsage(attempt, {.lane = id, .identities = pull.usage});
       ledger->Begin(attempt, std::move(pull.usage));
@@ -370,6 +388,7 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
     under_way_.emplace(attempt, UnderWay{.lane = id,
                                          .batch = std::move(batch),
                                          .started = now,
+                                         .trace = trace,
                                          .probe = probe});
   }
   for (const uint64_t hash : pull.over_limit) {
@@ -443,6 +462,7 @@ void Dispatcher::OnAnswer(HeapAnswer answer, Now now) {
              .tries = attempt.batch.tries,
              .items = attempt.batch.items,
              .ended_at = now.wall,
+             .trace = attempt.trace,
              .verdict = verdict,
              .latency = now.monotonic - attempt.started.monotonic,
              .oldest_item_age = now.wall - oldest,

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "heap_adapter/engine/committer.h"
 #include "heap_adapter/engine/lane.h"
+#include "heap_adapter/engine/recent_traces.h"
 #include "heap_adapter/engine/snapshot.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/scheduling/backoff.h"
@@ -51,6 +52,18 @@ struct DeliveryRules {
 
   // Attempts that are remembered, for receipts. Each costs some 200 bytes.
   uint64_t most_attempts_kept = 200'000;
+
+  // Whether requests carry the trace of the first of their items that has one.
+  bool send_traceparent = true;
+  // Appends whose trace is remembered; see RecentTraces.
+  size_t most_traces = 1 << 16;
+};
+
+// Where a request stands in a trace: its items may have come in many, so it
+// belongs to that of the first which has one, with a span of its own.
+struct BatchTrace {
+  TraceContext context;
+  uint64_t span;  // of this attempt
 };
 
 // One attempt, for logs and metrics.
@@ -62,6 +75,7 @@ struct AttemptEvent {
   int tries;
   const std::vector<BatchItem>& items;
   WallTime ended_at;
+  const std::optional<BatchTrace>& trace;
   const Verdict& verdict;
   Duration latency;          // of the request
   Duration oldest_item_age;  // since acceptance
@@ -152,6 +166,7 @@ class Dispatcher {
     LaneId lane;
     Batch batch;
     Now started;
+    std::optional<BatchTrace> trace = std::nullopt;
     bool probe = false;
   };
   struct OnceApplied {
@@ -174,6 +189,8 @@ class Dispatcher {
   std::optional<MonotonicTime> BlockedUntil(LaneState& state, Now now);
   void Start(LaneId lane, Lane::Pull pull, Now now);
   AttemptId NextId(Now now);
+  std::optional<BatchTrace> TraceOf(LaneId lane, const Batch& batch,
+                                    AttemptId attempt) const;
   void StorePlan(LaneId lane, BatchPlan& plan, Now now, SpoolChange& change);
   bool OfferRegionSlot();
   void Apply(SpoolChange change, OnceApplied then);
@@ -204,6 +221,7 @@ class Dispatcher {
   absl::btree_set<std::pair<MonotonicTime, LaneId>> wakes_;
   absl::flat_hash_map<AttemptId, UnderWay> under_way_;
   std::array<int, 2> region_use_{};
+  RecentTraces traces_;
   AttemptId last_attempt_ = 0;
   uint64_t attempts_kept_ = 0;
   AttemptId oldest_kept_ = 0;

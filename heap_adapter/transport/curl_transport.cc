@@ -48,24 +48,29 @@ CURLM* NewMulti(const CurlTransportOptions& options) {
   return multi;
 }
 
-curl_slist* NewHeaders() {
+}  // namespace
+
+curl_slist* CurlTransport::NewHeaders(const std::string& traceparent) {
   curl_slist* headers = nullptr;
-  // The empty Expect keeps libcurl from asking for leave before a large body,
-  // which costs a round trip.
-  for (const char* line : {"Content-Type: application/json", "Expect:"}) {
+  const auto add = [&headers](const char* line) {
     headers = curl_slist_append(headers, line);
     if (headers == nullptr) std::abort();
-  }
+  };
+  add("Content-Type: application/json");
+  // The empty Expect keeps libcurl from asking for leave before a large body,
+  // which costs a round trip.
+  add("Expect:");
+  if (!traceparent.empty()) add(("traceparent: " + traceparent).c_str());
   return headers;
 }
-
-}  // namespace
 
 // A request under way, or the idle easy handle of a former one.
 struct CurlTransport::Transfer {
   std::unique_ptr<CURL, EasyDeleter> easy{curl_easy_init()};
   size_t place = 0;  // index in `under_way_`
   HeapRequest request{};
+  // Of this request alone; null: it has those of all.
+  std::unique_ptr<curl_slist, ListDeleter> own_headers;
   RequestStage stage = RequestStage::kNotSent;
   bool head_complete = false;
   std::string answer_body;
@@ -101,7 +106,7 @@ struct CurlTransport::Transfer {
     return CURL_PREREQFUNC_OK;
   }
 
-  void Configure(const CurlTransportOptions& options, curl_slist* headers) {
+  void Configure(const CurlTransportOptions& options) {
     CURL* handle = easy.get();
     longest_answer = options.longest_answer;
     Set(handle, CURLOPT_PRIVATE, this);
@@ -114,7 +119,6 @@ struct CurlTransport::Transfer {
     Set(handle, CURLOPT_PREREQDATA, this);
 
     Set(handle, CURLOPT_POST, 1);
-    Set(handle, CURLOPT_HTTPHEADER, headers);
     Set(handle, CURLOPT_USERAGENT, options.user_agent.c_str());
     Set(handle, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
     Set(handle, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -141,8 +145,14 @@ struct CurlTransport::Transfer {
     Set(handle, CURLOPT_LOW_SPEED_TIME, options.stall_timeout.count());
   }
 
-  void Prepare(HeapRequest next) {
+  void Prepare(HeapRequest next, curl_slist* headers) {
     request = std::move(next);
+    std::unique_ptr<curl_slist, ListDeleter> former = std::move(own_headers);
+    if (!request.traceparent.empty()) {
+      own_headers.reset(NewHeaders(request.traceparent));
+      headers = own_headers.get();
+    }
+    Set(easy.get(), CURLOPT_HTTPHEADER, headers);
     stage = RequestStage::kNotSent;
     head_complete = false;
     answer_body.clear();
@@ -182,7 +192,7 @@ struct CurlTransport::Transfer {
 CurlTransport::CurlTransport(CurlTransportOptions options)
     : options_(std::move(options)),
       multi_(NewMulti(options_)),
-      headers_(NewHeaders()) {}
+      headers_(NewHeaders("")) {}
 
 CurlTransport::~CurlTransport() {
   for (const auto& transfer : under_way_) {
@@ -198,13 +208,13 @@ std::unique_ptr<CurlTransport::Transfer> CurlTransport::TakeTransfer() {
   }
   auto transfer = std::make_unique<Transfer>();
   if (transfer->easy == nullptr) std::abort();
-  transfer->Configure(options_, headers_.get());
+  transfer->Configure(options_);
   return transfer;
 }
 
 void CurlTransport::Send(HeapRequest request) {
   std::unique_ptr<Transfer> transfer = TakeTransfer();
-  transfer->Prepare(std::move(request));
+  transfer->Prepare(std::move(request), headers_.get());
   CheckOk(curl_multi_add_handle(multi_.get(), transfer->easy.get()));
   transfer->place = under_way_.size();
   under_way_.push_back(std::move(transfer));

@@ -90,6 +90,7 @@ class CurlTransport final : public Transport {
 
   // An idle transfer, or a new one.
   std::unique_ptr<Transfer> TakeTransfer();
+  static curl_slist* NewHeaders(const std::string& traceparent);
   // Moves what libcurl has finished to `answers_`.
   void CollectFinished();
 

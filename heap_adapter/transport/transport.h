@@ -15,7 +15,8 @@ namespace heapsync {
 struct HeapRequest {
   uint64_t id;      // chosen by the sender; unique among the requests under way
   std::string url;  // scheme, host and path
-  std::string body;  // JSON
+  std::string body;              // JSON
+  std::string traceparent = {};  // the header's text; empty: it is not sent
 };
 
 // Heap (or something in front of it) answered over HTTP, with whatever status.

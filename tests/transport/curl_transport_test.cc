@@ -71,6 +71,25 @@ TEST(CurlTransport, PostsTheBodyAsJsonAndReturnsTheAnswer) {
   EXPECT_THAT(request, HasSubstr("\r\nUser-Agent: heapsync/1.2.3\r\n"));
 }
 
+TEST(CurlTransport, SendsATraceparentWithTheRequestThatHasOneOnly) {
+  ScriptedServer server({Answer(200, ""), Answer(200, ""), Answer(200, "")});
+  CurlTransport transport;
+  for (const char* traceparent : {"", "00-1-2-01", ""}) {
+    transport.Send({.id = 7,
+                    .url = server.Url(),
+                    .body = "{}",
+                    .traceparent = traceparent});
+    EXPECT_THAT(transport.Wait(kForever), SizeIs(1));
+  }
+  ASSERT_THAT(server.requests(), SizeIs(3));
+  EXPECT_THAT(server.requests()[0], Not(HasSubstr("traceparent")));
+  EXPECT_THAT(server.requests()[1],
+              HasSubstr("\r\ntraceparent: 00-1-2-01\r\n"));
+  EXPECT_THAT(server.requests()[1],
+              HasSubstr("\r\nContent-Type: application/json\r\n"));
+  EXPECT_THAT(server.requests()[2], Not(HasSubstr("traceparent")));
+}
+
 TEST(CurlTransport, AsksNoLeaveForALargeBody) {
   ScriptedServer server({Answer(200, "")});
   CurlTransport transport;

@@ -23,9 +23,10 @@ constexpr std::array<DestinationState, 4> kStates = {
     DestinationState::kNeedsAttention, DestinationState::kPaused};
 
 // What stands under one value of the label "destination": one destination, or
-// the sum of all that have no metrics of their own.
+// the sum of all that have no metrics of their own. `total` has one lane for
+// each type, whatever lanes there really are.
 struct Group {
-  DestinationStatus sum;
+  DestinationStatus total;
   std::array<uint64_t, kStates.size()> states{};
 };
 
@@ -36,42 +37,53 @@ void KeepGreatest(const std::optional<T>& value, std::optional<T>& greatest) {
   }
 }
 
-void Fold(const LaneSnapshot& lane, LaneSnapshot& into) {
-  into.queued_items += lane.queued_items;
-  into.queued_bytes += lane.queued_bytes;
-  into.aside_items += lane.aside_items;
-  into.counts.appended += lane.counts.appended;
-  into.counts.delivered += lane.counts.delivered;
-  into.counts.merged += lane.counts.merged;
-  into.counts.set_aside += lane.counts.set_aside;
+void Add(const LaneSnapshot& lane, LaneSnapshot& to) {
+  to.queued_items += lane.queued_items;
+  to.queued_bytes += lane.queued_bytes;
+  to.aside_items += lane.aside_items;
+  to.counts.appended += lane.counts.appended;
+  to.counts.delivered += lane.counts.delivered;
+  to.counts.merged += lane.counts.merged;
+  to.counts.set_aside += lane.counts.set_aside;
   for (size_t i = 0; i < lane.counts.dead_lettered_for.size(); ++i) {
-    into.counts.dead_lettered_for[i] += lane.counts.dead_lettered_for[i];
+    to.counts.dead_lettered_for[i] += lane.counts.dead_lettered_for[i];
   }
 }
 
-// REQUIRES: the lanes of all destinations have the same types in one order.
-void Fold(const DestinationStatus& destination, DestinationStatus& into) {
+Group EmptyGroup(std::string name) {
+  Group group{};
+  group.total.snapshot.name = std::move(name);
+  for (const ObjectType type : kObjectTypes) {
+    group.total.snapshot.lanes.emplace_back().type = type;
+    group.total.oldest_waiting.emplace_back();
+  }
+  return group;
+}
+
+void Add(const DestinationStatus& destination, Group& group) {
   const DestinationSnapshot& from = destination.snapshot;
-  DestinationSnapshot& to = into.snapshot;
+  DestinationSnapshot& to = group.total.snapshot;
+  to.region = from.region;
+  to.masked_app_id = from.masked_app_id;
   to.requests_under_way += from.requests_under_way;
   to.concurrency_limit += from.concurrency_limit;
   to.allowance_used += from.allowance_used;
   to.allowance_total += from.allowance_total;
   KeepGreatest(from.drained_in, to.drained_in);
   KeepGreatest(from.last_error_at, to.last_error_at);
-  for (size_t i = 0; i < from.lanes.size() && i < to.lanes.size(); ++i) {
-    Fold(from.lanes[i], to.lanes[i]);
-    const std::optional<WallTime>& oldest = destination.oldest_waiting[i];
-    std::optional<WallTime>& first = into.oldest_waiting[i];
-    if (!first.has_value() || (oldest.has_value() && *oldest < *first)) {
-      first = oldest;
-    }
-  }
-}
-
-void CountState(DestinationState state, Group& group) {
   for (size_t i = 0; i < kStates.size(); ++i) {
-    if (state == kStates[i]) ++group.states[i];
+    if (from.state == kStates[i]) ++group.states[i];
+  }
+  for (size_t i = 0; i < from.lanes.size(); ++i) {
+    for (size_t type = 0; type < to.lanes.size(); ++type) {
+      if (to.lanes[type].type != from.lanes[i].type) continue;
+      Add(from.lanes[i], to.lanes[type]);
+      const std::optional<WallTime>& oldest = destination.oldest_waiting[i];
+      std::optional<WallTime>& first = group.total.oldest_waiting[type];
+      if (!first.has_value() || (oldest.has_value() && *oldest < *first)) {
+        first = oldest;
+      }
+    }
   }
 }
 
@@ -80,17 +92,13 @@ std::vector<Group> GroupsOf(const ServerStatus& status,
   std::vector<Group> groups;
   std::optional<Group> other;
   for (const DestinationStatus& destination : status.destinations) {
-    Group* group = nullptr;
-    if (destinations.HasOwn(destination.snapshot.name)) {
-      group = &groups.emplace_back(Group{.sum = destination});
-    } else if (!other.has_value()) {
-      group = &other.emplace(Group{.sum = destination});
-      group->sum.snapshot.name = MetricDestinations::kOther;
-    } else {
-      group = &*other;
-      Fold(destination, group->sum);
+    const std::string& name = destination.snapshot.name;
+    if (destinations.HasOwn(name)) {
+      Add(destination, groups.emplace_back(EmptyGroup(name)));
+      continue;
     }
-    CountState(destination.snapshot.state, *group);
+    if (!other.has_value()) other = EmptyGroup(MetricDestinations::kOther);
+    Add(destination, *other);
   }
   if (other.has_value()) groups.push_back(*std::move(other));
   return groups;
@@ -223,8 +231,8 @@ void AddDestinations(const std::vector<Group>& groups,
   for (const DestinationMetric& metric : kDestinationMetrics) {
     MetricFamily family = NewFamily(metric.type, metric.name, metric.help);
     for (const Group& group : groups) {
-      if (const auto value = metric.value(group.sum.snapshot)) {
-        AddRow(family, *value, LabelsOf(group.sum.snapshot));
+      if (const auto value = metric.value(group.total.snapshot)) {
+        AddRow(family, *value, LabelsOf(group.total.snapshot));
       }
     }
     families.push_back(std::move(family));
@@ -237,7 +245,7 @@ void AddDestinations(const std::vector<Group>& groups,
                 "1 for the state that the destination is in, 0 for the others; "
                 "of _other: how many are in it.");
   for (const Group& group : groups) {
-    const DestinationSnapshot& snapshot = group.sum.snapshot;
+    const DestinationSnapshot& snapshot = group.total.snapshot;
     if (snapshot.name != MetricDestinations::kOther) {
       AddRow(info, 1,
              {{"destination", snapshot.name},
@@ -259,9 +267,9 @@ MetricFamily DeadLetters(const std::vector<Group>& groups) {
       NewFamily(MetricType::Counter, "heapsync_items_dead_lettered_total",
                 "Items given up, kept for a person to look at, by the reason.");
   for (const Group& group : groups) {
-    for (const LaneSnapshot& lane : group.sum.snapshot.lanes) {
+    for (const LaneSnapshot& lane : group.total.snapshot.lanes) {
       for (size_t i = 1; i <= kDeadLetterReasons; ++i) {
-        MetricLabels labels = LabelsOf(group.sum.snapshot, lane);
+        MetricLabels labels = LabelsOf(group.total.snapshot, lane);
         labels.push_back({"reason", absl::AsciiStrToLower(Name(
                                         static_cast<DeadLetterReason>(i)))});
         AddRow(family, static_cast<double>(lane.counts.dead_lettered_for[i]),
@@ -277,9 +285,9 @@ MetricFamily OldestAges(const std::vector<Group>& groups, WallTime now) {
       MetricType::Gauge, "heapsync_oldest_item_age_seconds",
       "Time since the acceptance of the oldest item that waits; 0 if none.");
   for (const Group& group : groups) {
-    const DestinationSnapshot& snapshot = group.sum.snapshot;
+    const DestinationSnapshot& snapshot = group.total.snapshot;
     for (size_t i = 0; i < snapshot.lanes.size(); ++i) {
-      const std::optional<WallTime> oldest = group.sum.oldest_waiting[i];
+      const std::optional<WallTime> oldest = group.total.oldest_waiting[i];
       const Duration age = oldest.has_value()
                                ? std::max(now - *oldest, Duration::zero())
                                : Duration::zero();
@@ -294,9 +302,9 @@ void AddLanes(const std::vector<Group>& groups, WallTime now,
   for (const LaneMetric& metric : kLaneMetrics) {
     MetricFamily family = NewFamily(metric.type, metric.name, metric.help);
     for (const Group& group : groups) {
-      for (const LaneSnapshot& lane : group.sum.snapshot.lanes) {
+      for (const LaneSnapshot& lane : group.total.snapshot.lanes) {
         AddRow(family, static_cast<double>(metric.value(lane)),
-               LabelsOf(group.sum.snapshot, lane));
+               LabelsOf(group.total.snapshot, lane));
       }
     }
     families.push_back(std::move(family));

@@ -98,6 +98,11 @@ user="$("${podman[@]}" image inspect heapsync --format '{{.Config.User}}')"
   fail "volume or ports are missing"
 [[ "$("${podman[@]}" image inspect heapsync --format '{{.HealthCheck.Test}}')" == "[CMD heapsync health]" ]] ||
   fail "the health check is missing"
+say "Size: $("${podman[@]}" image inspect heapsync --format '{{.Size}}' | numfmt --to=iec), of which the base has \
+$("${podman[@]}" image inspect localhost/debian:bookworm-slim --format '{{.Size}}' | numfmt --to=iec)"
+for left in /src /usr/bin/g++ /usr/include/grpcpp /tmp/install_dependencies.sh; do
+  ! "${podman[@]}" run --rm --network=none --entrypoint ls heapsync "${left}" >/dev/null 2>&1 || fail "the image still has ${left}"
+done
 
 say "Starting both"
 install -d -m 0777 "${work}/ports"
@@ -107,13 +112,18 @@ wait_for 60 "the simulator" test -s "${work}/ports/ports.json"
 heap_url="$(jq --raw-output .us.url "${work}/ports/ports.json")"
 read -r grpc_port http_port < <(/usr/bin/python3 -c \
   "import sys; sys.path.insert(0, '${source_dir}/tests/e2e'); import harness; print(*harness.free_ports(2))")
-"${run[@]}" --name "${server}" --volume "${volume}:/var/lib/heapsync" \
+# As compose.yaml and the manifests for Kubernetes run it: nothing may be written but the volume.
+"${run[@]}" --read-only --read-only-tmpfs=false --cap-drop=all --security-opt=no-new-privileges --name "${server}" --volume "${volume}:/var/lib/heapsync" \
   --env HEAPSYNC_APP_ID="${APP_ID}" --env HEAPSYNC_HEAP_US_URL="${heap_url}" \
   --env HEAPSYNC_LISTEN="127.0.0.1:${grpc_port}" --env HEAPSYNC_HTTP_LISTEN="127.0.0.1:${http_port}" heapsync
 inside=("${podman[@]}" exec "${server}" heapsync)
 here="--server=127.0.0.1:${grpc_port}"
 wait_for 60 "the server" "${inside[@]}" health "${here}"
 [[ "$("${podman[@]}" exec "${server}" id -u)" != 0 ]] || fail "the server runs as root"
+
+! "${podman[@]}" exec "${server}" touch /tmp/written 2>/dev/null || fail "the root file system can be written to"
+curl --silent --fail "http://127.0.0.1:${http_port}/healthz" >/dev/null || fail "the HTTP port does not answer"
+curl --silent --fail "http://127.0.0.1:${http_port}/metrics" | grep --quiet '^heapsync_spool_healthy 1' || fail "no metrics"
 
 say "An event through the shipped command line reaches Heap"
 "${inside[@]}" track "${here}" --identity=docker@example.com --event="Image Started" --ack=delivered

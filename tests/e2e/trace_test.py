@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import harness
+import raw_calls
 from harness import EndToEnd, FakeHeap, Server, temporary_folder, two_regions, wait_until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -14,17 +15,9 @@ PARENT = "b7ad6b7169203331"
 SECRET = "somebody.private@example.com"
 
 
-def field(number: int, content: bytes) -> bytes:
-    """One length-delimited field of a protobuf message."""
-    assert len(content) < 128
-    return bytes([number << 3 | 2, len(content)]) + content
-
-
 def track(server: Server, identity: str, metadata: list[tuple[str, str]], request_id: str = "") -> None:
-    event = field(1, identity.encode()) + field(3, b"Traced")
-    request = field(5, event) + field(3, request_id.encode())
     with grpc.insecure_channel(server.address) as channel:
-        channel.unary_unary("/heapsync.v1.HeapSyncService/TrackEvent")(request, timeout=harness.PATIENCE, metadata=metadata)
+        raw_calls.call(channel, "TrackEvent", raw_calls.event(identity), request_id=request_id, metadata=metadata)
 
 
 def lines(server: Server, message: str) -> list[dict[str, Any]]:
@@ -38,7 +31,7 @@ def lines(server: Server, message: str) -> list[dict[str, Any]]:
 
 def traceparents(heap: FakeHeap) -> list[str]:
     sent = []
-    for request in heap.get("requests", limit="1000"):
+    for request in heap.get("requests", limit="1000")["requests"]:
         for name, text in request["headers"].items():
             if name.lower() == "traceparent":
                 sent.append(text)

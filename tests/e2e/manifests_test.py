@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""What docker/ tells Docker and Kubernetes agrees with what the programs really take and do."""
+
+import re
+import subprocess
+import unittest
+from typing import Any
+
+import harness
+import yaml
+from harness import SOURCE, Binaries
+
+DOCKER = SOURCE / "docker"
+OPEN_PORTS = {"grpc": 50051, "http": 9464}
+
+
+def manifests() -> dict[str, dict[str, Any]]:
+    """By kind and name."""
+    found = {}
+    for path in sorted((DOCKER / "kubernetes").glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            found[f"{document['kind']}/{document['metadata']['name']}"] = document
+    return found
+
+
+def flags_of_the_server() -> set[str]:
+    text = subprocess.run([Binaries.server, "--help"], capture_output=True, text=True, check=False).stdout
+    return set(re.findall(r"^\s+--([a-z_]+) ", text, re.MULTILINE))
+
+
+def seconds(text: str) -> float:
+    number, unit = re.fullmatch(r"(\d+)(ms|s|m|h)", text).groups()  # type: ignore[union-attr]
+    return int(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit]
+
+
+def drain_default() -> float:
+    text = subprocess.run([Binaries.server, "--help"], capture_output=True, text=True, check=False).stdout
+    return seconds(re.search(r"--drain_timeout [^;]*?\(default (\w+)\)", re.sub(r"\s+", " ", text)).group(1))  # type: ignore[union-attr]
+
+
+# The time for open calls to end, and a margin for a slow disk: kCallGrace and what follows it in server/main.cc.
+STOP_MARGIN = 10
+
+
+class KubernetesTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.all = manifests()
+        cls.pod = cls.all["StatefulSet/heapsync"]["spec"]["template"]
+        cls.container = cls.pod["spec"]["containers"][0]
+        cls.arguments = dict(argument.removeprefix("--").split("=", 1) for argument in cls.container["args"])
+
+    def test_every_flag_and_variable_exists(self) -> None:
+        known = flags_of_the_server()
+        self.assertGreater(len(known), 15)
+        self.assertLessEqual(set(self.arguments), known)
+        for variable in self.container.get("env", []):
+            self.assertIn(variable["name"].removeprefix("HEAPSYNC_").lower(), known)
+
+    def test_every_path_is_mounted(self) -> None:
+        mounts = {mount["mountPath"]: mount for mount in self.container["volumeMounts"]}
+        volumes = {volume["name"] for volume in self.pod["spec"]["volumes"]}
+        volumes |= {claim["metadata"]["name"] for claim in self.all["StatefulSet/heapsync"]["spec"]["volumeClaimTemplates"]}
+        for mount in mounts.values():
+            self.assertIn(mount["name"], volumes)
+        for flag, text in self.arguments.items():
+            if text.startswith("/"):
+                holder = [path for path in mounts if text == path or text.startswith(path + "/")]
+                self.assertTrue(holder, f"--{flag}={text}")
+                if flag != "data_dir":
+                    self.assertTrue(mounts[holder[0]].get("readOnly"), flag)
+
+    def test_the_ports_are_those_that_it_listens_on(self) -> None:
+        ports = {port["name"]: port["containerPort"] for port in self.container["ports"]}
+        self.assertEqual(ports, OPEN_PORTS)
+        self.assertEqual(self.arguments["listen"], f"0.0.0.0:{ports['grpc']}")
+        self.assertEqual(self.arguments["http_listen"], f"0.0.0.0:{ports['http']}")
+        self.assertEqual(self.pod["metadata"]["annotations"]["prometheus.io/port"], str(ports["http"]))
+        for name in ("heapsync", "heapsync-headless"):
+            for port in self.all[f"Service/{name}"]["spec"]["ports"]:
+                self.assertEqual((port["port"], port["targetPort"]), (ports[port["name"]], port["name"]))
+        self.assertEqual(self.all["Service/heapsync-headless"]["spec"]["clusterIP"], "None")
+        self.assertEqual(self.all["StatefulSet/heapsync"]["spec"]["serviceName"], "heapsync-headless")
+        allowed = {port["port"] for rule in self.all["NetworkPolicy/heapsync"]["spec"]["ingress"] for port in rule["ports"]}
+        self.assertEqual(allowed, set(ports.values()))
+
+    def test_probes_ask_services_of_their_own(self) -> None:
+        self.assertEqual(self.container["livenessProbe"]["grpc"], {"port": 50051, "service": "heapsync.liveness"})
+        self.assertEqual(self.container["readinessProbe"]["grpc"], {"port": 50051, "service": "heapsync.readiness"})
+        self.assertEqual(self.container["startupProbe"]["grpc"]["service"], "heapsync.liveness")
+
+    def test_the_grace_period_outlasts_the_drain(self) -> None:
+        drain = seconds(self.arguments["drain_timeout"]) if "drain_timeout" in self.arguments else drain_default()
+        self.assertGreaterEqual(self.pod["spec"]["terminationGracePeriodSeconds"], drain + STOP_MARGIN)
+
+    def test_it_may_do_next_to_nothing(self) -> None:
+        pod, container = self.pod["spec"]["securityContext"], self.container["securityContext"]
+        self.assertTrue(pod["runAsNonRoot"])
+        self.assertEqual(pod["seccompProfile"], {"type": "RuntimeDefault"})
+        uid = re.search(r"useradd --uid (\d+)", (DOCKER / "Dockerfile").read_text())
+        self.assertEqual(pod["runAsUser"], int(uid.group(1)))  # type: ignore[union-attr]
+        self.assertEqual(pod["fsGroup"], pod["runAsGroup"])
+        self.assertTrue(container["readOnlyRootFilesystem"])
+        self.assertFalse(container["allowPrivilegeEscalation"])
+        self.assertEqual(container["capabilities"], {"drop": ["ALL"]})
+        self.assertFalse(self.pod["spec"]["automountServiceAccountToken"])
+        self.assertFalse(self.pod["spec"]["enableServiceLinks"])
+
+    def test_what_belongs_together_is_found_by_the_same_labels(self) -> None:
+        labels = self.pod["metadata"]["labels"]
+        for selector in (self.all["StatefulSet/heapsync"]["spec"]["selector"]["matchLabels"],
+                         self.all["Service/heapsync"]["spec"]["selector"], self.all["Service/heapsync-headless"]["spec"]["selector"],
+                         self.all["PodDisruptionBudget/heapsync"]["spec"]["selector"]["matchLabels"],
+                         self.all["NetworkPolicy/heapsync"]["spec"]["podSelector"]["matchLabels"]):
+            self.assertLessEqual(selector.items(), labels.items())
+        self.assertEqual(self.all["StatefulSet/heapsync"]["spec"]["replicas"], 1)
+
+    def test_secrets_are_mounted_and_never_written_out(self) -> None:
+        for volume in self.pod["spec"]["volumes"]:
+            self.assertEqual(volume["secret"]["defaultMode"], 0o440)
+        self.assertNotIn("app_id", self.arguments)
+        self.assertFalse([name for name in self.all if name.startswith("Secret/")])
+
+
+class ComposeTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.services = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
+
+    def test_the_server_alone_starts_with_its_simulator(self) -> None:
+        plain = {name for name, service in self.services.items() if "profiles" not in service}
+        self.assertEqual(plain, {"server", "fake-heap"})
+        self.assertEqual(self.services["prometheus"]["profiles"], ["metrics", "dashboard"])
+        self.assertEqual(self.services["grafana"]["profiles"], ["dashboard"])
+
+    def test_every_variable_of_the_server_is_one_of_its_flags(self) -> None:
+        known = flags_of_the_server()
+        for name in self.services["server"]["environment"]:
+            self.assertIn(name.removeprefix("HEAPSYNC_").lower(), known)
+        for name in re.findall(r"HEAPSYNC_([A-Z_]+)=", (DOCKER / "Dockerfile").read_text()):
+            self.assertIn(name.lower(), known)
+
+    def test_ports_are_published_to_this_machine_only(self) -> None:
+        for name, service in self.services.items():
+            for port in service["ports"]:
+                self.assertTrue(str(port).startswith("127.0.0.1:"), f"{name}: {port}")
+
+    def test_the_grace_period_outlasts_the_drain(self) -> None:
+        self.assertGreaterEqual(seconds(self.services["server"]["stop_grace_period"]), drain_default() + STOP_MARGIN)
+
+    def test_every_container_may_do_next_to_nothing(self) -> None:
+        for name, service in self.services.items():
+            self.assertEqual(service["cap_drop"], ["ALL"], name)
+            self.assertEqual(service["security_opt"], ["no-new-privileges:true"], name)
+        self.assertTrue(self.services["server"]["read_only"])
+
+    def test_every_file_that_is_mounted_exists(self) -> None:
+        volumes = yaml.safe_load((DOCKER / "compose.yaml").read_text())["volumes"]
+        for service in self.services.values():
+            for mount in service.get("volumes", []):
+                source = mount.split(":")[0]
+                if source.startswith("."):
+                    self.assertTrue((DOCKER / source).exists(), source)
+                else:
+                    self.assertIn(source, volumes)
+
+    def test_prometheus_and_grafana_find_each_other_and_the_server(self) -> None:
+        scrape = yaml.safe_load((DOCKER / "prometheus/prometheus.yaml").read_text())["scrape_configs"][0]
+        self.assertEqual(scrape["static_configs"], [{"targets": [f"server:{OPEN_PORTS['http']}"]}])
+        source = yaml.safe_load((DOCKER / "grafana/provisioning/datasources/prometheus.yaml").read_text())["datasources"][0]
+        self.assertEqual(source["url"], "http://prometheus:9090")
+        provider = yaml.safe_load((DOCKER / "grafana/provisioning/dashboards/heapsync.yaml").read_text())["providers"][0]
+        self.assertIn(f"./grafana/dashboards:{provider['options']['path']}:ro", self.services["grafana"]["volumes"])
+
+
+if __name__ == "__main__":
+    harness.run()

@@ -93,10 +93,7 @@ std::variant<Receipt, CallError> ReadReceipt(const Engine& engine,
                                        "the server that accepted the items"),
                           text);
   }
-  const auto& lanes = engine.lane_ids();
-  if (std::none_of(lanes.begin(), lanes.end(), [&](const auto& lane) {
-        return lane.second == receipt->lane;
-      })) {
+  if (!engine.lanes().KeyOf(receipt->lane).has_value()) {
     return UnknownReceipt(
         "UNKNOWN_RECEIPT",
         absl::StrCat(field, ": this server never gave such a receipt"), text);

@@ -16,6 +16,7 @@
 #include "heap_adapter/sync/mutex.h"
 #include "server/call_log.h"
 #include "server/call_rules.h"
+#include "server/caller.h"
 #include "server/item_traits.h"
 #include "server/open_streams.h"
 #include "server/rich_status.h"
@@ -168,6 +169,10 @@ class BulkCall final
       }
       std::vector<Finding> violations = CheckCallFields(request);
       if (!violations.empty()) return InvalidRequest(std::move(violations));
+      if (!request.validate_only()) {
+        lane_ = engine_.LaneFor(*destination_, Traits::kType,
+                                CallerOf(*context_).name);
+      }
       settings_.emplace();
       settings_->set_destination(request.destination());
       settings_->set_ack_level(request.ack_level());
@@ -277,14 +282,18 @@ class BulkCall final
     }
     SettledCallback on_settled;
     if (settings_->ack_level() == v1::ACK_LEVEL_DELIVERED) {
-      on_settled = [state = state_](Settlement settlement) {
-        state->WithCall([&](BulkCall& call) { call.OnSettled(settlement); });
-      };
+      const std::weak_ptr<State> listener = state_;
+      on_settled = {listener, [listener](Settlement settlement) {
+                      const std::shared_ptr<State> state = listener.lock();
+                      if (state == nullptr) return;
+                      state->WithCall(
+                          [&](BulkCall& call) { call.OnSettled(settlement); });
+                    }};
     }
     EncodedChunk chunk = encoder_->Take();
     chunk.trace = trace_;
     const absl::Status status = engine_.Append(
-        *destination_, Traits::kType, std::move(chunk),
+        *destination_, lane_, std::move(chunk),
         [this](absl::StatusOr<SeqRange> range) { OnDurable(range); },
         std::move(on_settled));
     if (status.ok()) return std::nullopt;
@@ -428,7 +437,7 @@ class BulkCall final
     if (!receipt_.empty()) {
       const size_t ranges = std::min(receipt_.size(), kMaxReceiptRanges);
       answer.set_receipt(engine_.ReceiptOf(
-          *destination_, Traits::kType,
+          lane_,
           std::vector<SeqRange>(receipt_.begin(), receipt_.begin() + ranges)));
       receipt_.erase(receipt_.begin(), receipt_.begin() + ranges);
     }
@@ -524,6 +533,7 @@ class BulkCall final
   grpc::ByteBuffer incoming_;
   std::optional<Request> settings_;
   const Destination* destination_ = nullptr;
+  LaneId lane_ = 0;
   std::optional<KeySource> keys_;
   std::optional<ChunkEncoder> encoder_;
   uint64_t next_index_ = 0;

@@ -148,11 +148,10 @@ CallResult<v1::GetDeliveryResponse> GetDelivery(
   if (!items.ok()) return NotRead(items.status());
 
   v1::GetDeliveryResponse response;
-  for (const auto& [key, lane] : engine.lane_ids()) {
-    if (lane != receipt.lane) continue;
-    response.set_destination(key.destination);
-    response.set_type(ToProto(key.type));
-  }
+  const std::optional<LaneKey> key = engine.lanes().KeyOf(receipt.lane);
+  response.set_destination(key->destination);
+  response.set_type(ToProto(key->type));
+  response.set_caller(key->caller);
   response.set_total_items(total);
   for (const ItemDelivery& item : *items) {
     Fill(receipt, item, *response.add_items());

@@ -46,6 +46,18 @@ void AddNotes(const DestinationSnapshot& snapshot, v1::Destination& to) {
   }
 }
 
+void Fill(const LaneSnapshot& lane, std::optional<WallTime> oldest,
+          WallTime now, v1::CallerStatus& to) {
+  to.set_caller(lane.caller);
+  to.set_queued_events(lane.queued_items);
+  to.set_accepted_events(lane.counts.appended);
+  to.set_delivered_events(lane.counts.delivered);
+  if (oldest.has_value()) {
+    *to.mutable_oldest_age() =
+        ToProto(std::max(now - *oldest, Duration::zero()));
+  }
+}
+
 absl::Status Fill(const Engine& engine, const DestinationSnapshot& snapshot,
                   WallTime now, v1::Destination& to) {
   to.set_name(snapshot.name);
@@ -67,27 +79,37 @@ absl::Status Fill(const Engine& engine, const DestinationSnapshot& snapshot,
     *to.mutable_drained_in() = ToProto(*snapshot.drained_in);
   }
   std::optional<WallTime> oldest_of_all;
-  for (const LaneSnapshot& lane : snapshot.lanes) {
+  for (const ObjectType object_type : kObjectTypes) {
+    TypeNumbers numbers;
+    for (const LaneSnapshot& lane : snapshot.lanes) {
+      if (lane.type != object_type) continue;
+      std::optional<WallTime> oldest;
+      if (lane.queued_items > 0) {
+        auto read = OldestWaiting(engine.spool(), lane);
+        if (!read.ok()) return read.status();
+        oldest = *read;
+      }
+      numbers.Add(lane, oldest);
+      if (!lane.caller.empty()) Fill(lane, oldest, now, *to.add_callers());
+    }
     v1::ItemTypeStatus& type = *to.add_types();
-    type.set_type(ToProto(lane.type));
-    type.set_queued_items(lane.queued_items);
-    type.set_queued_bytes(lane.queued_bytes);
-    type.set_set_aside_items(lane.aside_items);
-    type.set_accepted(lane.counts.appended);
-    type.set_delivered(lane.counts.delivered);
-    type.set_dead_lettered(lane.counts.dead_lettered);
-    type.set_merged(lane.counts.merged);
-    type.set_delivered_per_second(lane.delivered_per_second);
-    to.set_queued_items(to.queued_items() + lane.queued_items);
-    to.set_queued_bytes(to.queued_bytes() + lane.queued_bytes);
-    to.set_set_aside_items(to.set_aside_items() + lane.aside_items);
-    if (lane.queued_items == 0) continue;
-    auto oldest = OldestWaiting(engine.spool(), lane);
-    if (!oldest.ok()) return oldest.status();
-    if (!oldest->has_value()) continue;
+    type.set_type(ToProto(object_type));
+    type.set_queued_items(numbers.queued_items);
+    type.set_queued_bytes(numbers.queued_bytes);
+    type.set_set_aside_items(numbers.aside_items);
+    type.set_accepted(numbers.counts.appended);
+    type.set_delivered(numbers.counts.delivered);
+    type.set_dead_lettered(numbers.counts.dead_lettered);
+    type.set_merged(numbers.counts.merged);
+    type.set_delivered_per_second(numbers.delivered_per_second);
+    to.set_queued_items(to.queued_items() + numbers.queued_items);
+    to.set_queued_bytes(to.queued_bytes() + numbers.queued_bytes);
+    to.set_set_aside_items(to.set_aside_items() + numbers.aside_items);
+    if (!numbers.oldest_waiting.has_value()) continue;
+    const WallTime oldest = *numbers.oldest_waiting;
     *type.mutable_oldest_age() =
-        ToProto(std::max(now - **oldest, Duration::zero()));
-    oldest_of_all = std::min(oldest_of_all.value_or(**oldest), **oldest);
+        ToProto(std::max(now - oldest, Duration::zero()));
+    oldest_of_all = std::min(oldest_of_all.value_or(oldest), oldest);
   }
   if (oldest_of_all.has_value()) {
     *to.mutable_oldest_age() =

@@ -67,6 +67,11 @@ ABSL_FLAG(
     "What is not finished is sent again after the next start");
 ABSL_FLAG(Text, max_message_bytes, std::nullopt,
           "Longest gRPC message in bytes (default 4194304)");
+ABSL_FLAG(
+    Text, max_queued_mib, std::nullopt,
+    "MiB that may wait in the spool for each destination (default 10240); "
+    "beyond it new items for it are refused. More: longer outages are ridden "
+    "out, but one destination may fill the disk for all");
 ABSL_FLAG(Text, log_level, std::nullopt,
           "debug, info, warning or error (default info)");
 ABSL_FLAG(Text, metrics_destinations, std::nullopt,

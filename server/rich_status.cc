@@ -7,6 +7,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/error_info.pb.h"
 #include "google/rpc/status.pb.h"
+#include "heap_adapter/engine/backlog.h"
 
 namespace heapsync {
 namespace {
@@ -109,8 +110,14 @@ CallError NotStored(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kResourceExhausted:
       error.code = grpc::StatusCode::RESOURCE_EXHAUSTED;
-      error.reason = "SPOOL_FULL";
+      error.reason = RefusalOf(status) == Refusal::kDestinationFull
+                         ? "DESTINATION_FULL"
+                         : "SPOOL_FULL";
       error.retry_delay = kRetryDelay;
+      if (const auto delay = AskAgainIn(status); delay.has_value()) {
+        error.retry_delay =
+            std::chrono::duration_cast<std::chrono::milliseconds>(*delay);
+      }
       break;
     case absl::StatusCode::kUnavailable:
       return ShuttingDown();

@@ -11,8 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "heap_adapter/config/batch_ranges.h"
 #include "heap_adapter/config/duration_text.h"
+#include "heap_adapter/config/ranges.h"
 #include "heap_adapter/config/url.h"
 
 namespace heapsync {
@@ -65,6 +65,7 @@ class SettingsReader {
     ServerConfig config;
     config.destinations = ReadDestinations();
     ReadBatchSettings(config.destinations);
+    ReadQuota(config.destinations);
     ReadAddress("listen", config.listen);
     ReadAddress("http_listen", config.http_listen);
     ReadDataDir(config.data_dir);
@@ -178,6 +179,14 @@ class SettingsReader {
       if (items) destination.batch.max_items = given.max_items;
       if (bytes) destination.batch.max_bytes = given.max_bytes;
       if (wait) destination.batch.max_wait = given.max_wait;
+    }
+  }
+
+  void ReadQuota(DestinationConfig& config) {
+    uint32_t mib = 0;
+    if (!ReadNumber("max_queued_mib", kQueuedMibRange, mib)) return;
+    for (Destination& destination : config.destinations) {
+      destination.max_queued_mib = mib;
     }
   }
 

@@ -57,7 +57,7 @@ struct ServerConfig {
 
 // Every setting, as its flag is called. The environment variable is
 // EnvironmentVariable(name).
-inline constexpr std::array<const char*, 18> kSettings = {
+inline constexpr std::array<const char*, 19> kSettings = {
     "app_id",
     "region",
     "config",
@@ -75,7 +75,8 @@ inline constexpr std::array<const char*, 18> kSettings = {
     "max_message_bytes",
     "log_level",
     "metrics_destinations",
-    "send_traceparent"};
+    "send_traceparent",
+    "max_queued_mib"};
 
 // "HEAPSYNC_HTTP_LISTEN" for "http_listen".
 std::string EnvironmentVariable(absl::string_view setting);
@@ -94,8 +95,9 @@ struct Surroundings {
 // often end with a line break. Variables with other HEAPSYNC_ names are not
 // looked at, since Kubernetes sets some for a service called "heapsync".
 //
-// The batch settings, where given, replace those of every destination in the
-// file. With `app_id` the one destination is called "default".
+// The batch settings and the quota, where given, replace those of every
+// destination in the file. With `app_id` the one destination is called
+// "default".
 //
 // Errors: kInvalidArgument with one line per fault, each starting with the
 // flag, variable or file that it lies in; all faults at once, none with an App

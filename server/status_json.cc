@@ -97,42 +97,16 @@ std::vector<size_t> Shown(const ServerStatus& status, size_t most) {
   return shown;
 }
 
-struct Numbers {
-  uint64_t queued_items = 0;
-  uint64_t queued_bytes = 0;
-  uint64_t aside_items = 0;
-  double delivered_per_second = 0;
-  uint64_t accepted = 0;
-  uint64_t delivered = 0;
-  uint64_t dead_lettered = 0;
-  uint64_t merged = 0;
-  std::optional<WallTime> oldest;
-
-  void Add(const LaneSnapshot& lane, std::optional<WallTime> lane_oldest) {
-    queued_items += lane.queued_items;
-    queued_bytes += lane.queued_bytes;
-    aside_items += lane.aside_items;
-    delivered_per_second += lane.delivered_per_second;
-    accepted += lane.counts.appended;
-    delivered += lane.counts.delivered;
-    dead_lettered += lane.counts.dead_lettered;
-    merged += lane.counts.merged;
-    if (lane_oldest.has_value()) {
-      oldest = std::min(oldest.value_or(*lane_oldest), *lane_oldest);
-    }
-  }
-};
-
-void Put(const Numbers& numbers, WallTime now, Json& to) {
+void Put(const TypeNumbers& numbers, WallTime now, Json& to) {
   to["queued_items"] = numbers.queued_items;
   to["queued_bytes"] = numbers.queued_bytes;
   to["set_aside_items"] = numbers.aside_items;
-  to["oldest_age_seconds"] = Seconds(AgeOf(numbers.oldest, now));
+  to["oldest_age_seconds"] = Seconds(AgeOf(numbers.oldest_waiting, now));
   to["delivered_per_second"] = numbers.delivered_per_second;
-  to["accepted"] = numbers.accepted;
-  to["delivered"] = numbers.delivered;
-  to["dead_lettered"] = numbers.dead_lettered;
-  to["merged"] = numbers.merged;
+  to["accepted"] = numbers.counts.appended;
+  to["delivered"] = numbers.counts.delivered;
+  to["dead_lettered"] = numbers.counts.dead_lettered;
+  to["merged"] = numbers.counts.merged;
 }
 
 Json ToJson(const DestinationStatus& destination, WallTime now) {
@@ -144,7 +118,9 @@ Json ToJson(const DestinationStatus& destination, WallTime now) {
   json["state"] = std::string(Name(snapshot.state));
   uint64_t queued_events = 0;
   for (const LaneSnapshot& lane : snapshot.lanes) {
-    if (lane.type == ObjectType::kTrackEvent) queued_events = lane.queued_items;
+    if (lane.type == ObjectType::kTrackEvent) {
+      queued_events += lane.queued_items;
+    }
   }
   json["why"] = WhyOf(snapshot, queued_events);
   json["last_error"] = snapshot.last_error;
@@ -161,15 +137,18 @@ Json ToJson(const DestinationStatus& destination, WallTime now) {
     json["allowance_limit"] = snapshot.allowance_total;
   }
   json["drained_in_seconds"] = Seconds(snapshot.drained_in);
-  Numbers all;
+  TypeNumbers all;
   Json types = Json::array();
-  for (size_t i = 0; i < snapshot.lanes.size(); ++i) {
-    const LaneSnapshot& lane = snapshot.lanes[i];
-    Numbers numbers;
-    numbers.Add(lane, destination.oldest_waiting[i]);
-    all.Add(lane, destination.oldest_waiting[i]);
+  for (const ObjectType object_type : kObjectTypes) {
+    TypeNumbers numbers;
+    for (size_t i = 0; i < snapshot.lanes.size(); ++i) {
+      const LaneSnapshot& lane = snapshot.lanes[i];
+      if (lane.type != object_type) continue;
+      numbers.Add(lane, destination.oldest_waiting[i]);
+      all.Add(lane, destination.oldest_waiting[i]);
+    }
     Json& type = types.emplace_back();
-    type["type"] = std::string(Name(lane.type));
+    type["type"] = std::string(Name(object_type));
     Put(numbers, now, type);
   }
   Put(all, now, json);

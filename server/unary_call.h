@@ -12,6 +12,7 @@
 #include "heap_adapter/engine/engine.h"
 #include "server/call_log.h"
 #include "server/call_rules.h"
+#include "server/caller.h"
 #include "server/delivery_wait.h"
 #include "server/item_traits.h"
 #include "server/rich_status.h"
@@ -95,12 +96,15 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     if (level == v1::ACK_LEVEL_DELIVERED) {
       wait_ = std::make_shared<DeliveryWait>(
           [this](std::optional<Settlement> settlement) { OnEnd(settlement); });
-      on_settled = [wait = wait_](Settlement settlement) {
-        wait->End(settlement);
-      };
+      const std::weak_ptr<DeliveryWait> listener = wait_;
+      on_settled = {listener, [listener](Settlement settlement) {
+                      if (auto wait = listener.lock()) wait->End(settlement);
+                    }};
     }
+    lane_ =
+        engine_.LaneFor(*destination_, Traits::kType, CallerOf(*context_).name);
     const absl::Status status = engine_.Append(
-        *destination_, Traits::kType, std::move(chunk),
+        *destination_, lane_, std::move(chunk),
         [this](absl::StatusOr<SeqRange> items) { OnDurable(items); },
         std::move(on_settled));
     if (!status.ok()) return NotStored(status);
@@ -109,8 +113,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
 
   void OnDurable(const absl::StatusOr<SeqRange>& items) {
     if (!items.ok()) return End(NotStored(items.status()).ToStatus());
-    answer_.set_receipt(
-        engine_.ReceiptOf(*destination_, Traits::kType, {*items}));
+    answer_.set_receipt(engine_.ReceiptOf(lane_, {*items}));
     answer_.set_ack_level(v1::ACK_LEVEL_DURABLE);
     if (wait_ == nullptr) return Answer();
     // The caller learns of the level reached only if the answer comes before it
@@ -159,6 +162,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   grpc::CallbackServerContext* const context_;
   grpc::ByteBuffer* const response_;
   const Destination* destination_ = nullptr;
+  LaneId lane_ = 0;
   Response answer_;
   std::optional<TraceContext> trace_;
   CallSummary log_;

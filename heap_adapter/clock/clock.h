@@ -2,6 +2,7 @@
 #define HEAPSYNC_HEAP_ADAPTER_CLOCK_CLOCK_H_
 
 #include <chrono>
+#include <cstdint>
 
 namespace heapsync {
 
@@ -11,7 +12,8 @@ using Duration = std::chrono::microseconds;
 // records but never measures a wait.
 using WallTime = std::chrono::time_point<std::chrono::system_clock, Duration>;
 
-// Time that only goes forward. Meaningless outside this process.
+// Time that only goes forward. Means something only to processes that have the
+// same Clock::Epoch().
 using MonotonicTime =
     std::chrono::time_point<std::chrono::steady_clock, Duration>;
 
@@ -27,6 +29,10 @@ class Clock {
  public:
   virtual ~Clock() = default;
   virtual Now Read() const = 0;
+  // Names the moment at which monotonic time began, such as the machine's
+  // start. The same number again: monotonic times may be compared with those of
+  // an earlier process.
+  virtual uint64_t Epoch() const = 0;
 };
 
 // The machine's clocks. Lives as long as the process.

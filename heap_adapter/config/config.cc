@@ -12,9 +12,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "heap_adapter/config/batch_ranges.h"
 #include "heap_adapter/config/duration_text.h"
 #include "heap_adapter/config/json_faults.h"
+#include "heap_adapter/config/ranges.h"
 
 namespace heapsync {
 namespace {
@@ -194,6 +194,8 @@ class ConfigReader {
     EncodingRules encoding = ReadEncodingRules(reader);
     const HeapLimits limits = ReadLimits(reader, faults_);
     const BatchRules batch = ReadBatchRules(reader, faults_);
+    const auto max_queued_mib = reader.WholeNumber(
+        "max_queued_mib", kQueuedMibRange.least, kQueuedMibRange.most);
     reader.RefuseOtherKeys();
 
     CheckNameIsNew(reader, name, index);
@@ -206,6 +208,9 @@ class ConfigReader {
                                     .limits = limits,
                                     .limit_share = limit_share,
                                     .batch = batch});
+    if (max_queued_mib.has_value()) {
+      config_.destinations.back().max_queued_mib = *max_queued_mib;
+    }
   }
 
   void CheckNameIsNew(ObjectReader& reader, const std::string& name,

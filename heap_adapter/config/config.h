@@ -26,7 +26,7 @@ struct DestinationConfig {
 //                      "events_per_identity_per_minute": 1000,
 //                                 "user_requests_per_identity_per_30s": 30},
 //                      "batch": {"max_items": 1000, "max_bytes": 1048576,
-//                      "max_wait": "500ms"}}],
+//                      "max_wait": "500ms"}, "max_queued_mib": 10240}],
 //    "default_destination": "prod"}
 //
 // `denied_identities` adds to the built-in list, `allowed_identities` takes

@@ -31,6 +31,11 @@ Committer::Committer(Spool& spool, const Options& options,
   }
 }
 
+void Committer::AddLane(LaneId id, LaneKey key) {
+  MutexLock lock(mutex_);
+  pending_.lanes.push_back({.id = id, .key = std::move(key)});
+}
+
 absl::Status Committer::Append(LaneId lane, EncodedChunk chunk, AppendDone done,
                                SettledCallback on_settled, AppendAlong along) {
   if (!healthy()) return SpoolFailed();
@@ -149,8 +154,15 @@ void Committer::CloseBlock(LaneId lane, SpoolChange& change) {
 bool Committer::Commit(Pending pending) {
   std::vector<SeqRange> ranges;
   absl::Status status = absl::OkStatus();
+  for (AddedLane& lane : pending.lanes) {
+    tails_.try_emplace(lane.id);
+    unstored_lanes_.push_back(std::move(lane));
+  }
   if (healthy()) {
     SpoolChange change;
+    for (const AddedLane& lane : unstored_lanes_) {
+      change.PutLane(lane.id, lane.key);
+    }
     for (PendingChange& each : pending.changes) {
       change.Append(std::move(each.change));
     }
@@ -190,6 +202,7 @@ bool Committer::Commit(Pending pending) {
   }
   // Callers first: the notices may take work on, the answers only end it.
   Notices notices;
+  notices.lanes = std::exchange(unstored_lanes_, {});
   notices.appended.reserve(pending.appends.size());
   for (size_t i = 0; i < pending.appends.size(); ++i) {
     PendingAppend& append = pending.appends[i];

@@ -20,6 +20,12 @@
 
 namespace heapsync {
 
+// A lane that has come into being.
+struct AddedLane {
+  LaneId id = 0;
+  LaneKey key;
+};
+
 // Items that have become durable.
 struct Appended {
   LaneId lane = 0;
@@ -55,6 +61,7 @@ class Committer {
   // What a commit leads to, for the dispatcher; called from the committing
   // thread.
   struct Notices {
+    std::vector<AddedLane> lanes;  // heard of before anything in them
     std::vector<Appended> appended;
     std::vector<Applied> applied;
   };
@@ -71,6 +78,11 @@ class Committer {
   // `spool` must outlive this. `lanes` are the lanes that chunks may go to.
   Committer(Spool& spool, const Options& options,
             const std::vector<StoredLane>& lanes, NoticeSink sink);
+
+  // Makes a lane known that was not in `lanes`; it is stored with the next
+  // commit that succeeds. Once for each lane, before its first chunk. Any
+  // thread.
+  void AddLane(LaneId id, LaneKey key);
 
   // Queues a chunk of at least one item. `done` is called unless this returns
   // an error: kResourceExhausted if too much waits already, kUnavailable after
@@ -128,6 +140,7 @@ class Committer {
         nullptr;  // set: it is called, and the token means nothing
   };
   struct Pending {
+    std::vector<AddedLane> lanes;
     std::vector<PendingAppend> appends;
     std::vector<PendingChange> changes;
     size_t bytes = 0;
@@ -149,6 +162,7 @@ class Committer {
   const Options options_;
   const NoticeSink sink_;
   absl::flat_hash_map<LaneId, Tail> tails_;
+  std::vector<AddedLane> unstored_lanes_;
   std::atomic<bool> healthy_{true};
   std::atomic<uint64_t> commits_{0};
   std::atomic<uint64_t> syncs_{0};

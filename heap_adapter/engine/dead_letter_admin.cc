@@ -1,6 +1,7 @@
 #include "heap_adapter/engine/dead_letter_admin.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 
 #include "heap_adapter/sync/mutex.h"
@@ -68,29 +69,21 @@ EncodedChunk ChunkOf(DeadLetter letter, WallTime now) {
 }  // namespace
 
 DeadLetterAdmin::DeadLetterAdmin(Engine& engine, uint32_t max_replays)
-    : engine_(engine), max_replays_(max_replays) {
-  for (const auto& [key, id] : engine_.lane_ids()) lanes_.emplace(id, key);
-}
+    : engine_(engine), max_replays_(max_replays) {}
 
 bool DeadLetterAdmin::Knows(absl::string_view destination) const {
-  return std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& lane) {
+  const auto lanes = engine_.lanes().All();
+  return std::any_of(lanes.begin(), lanes.end(), [&](const auto& lane) {
     return lane.second.destination == destination;
   });
-}
-
-const LaneKey* DeadLetterAdmin::KeyOf(LaneId lane) const {
-  const auto it = lanes_.find(lane);
-  return it == lanes_.end() ? nullptr : &it->second;
 }
 
 absl::StatusOr<DeadLetterAdmin::Page> DeadLetterAdmin::Find(
     const DeadLetterFilter& filter, DeadLetterPlace from, size_t most) const {
   Page page;
   size_t looked_at = 0;
-  for (auto lane = lanes_.lower_bound(from.lane); lane != lanes_.end();
-       ++lane) {
-    const auto& [id, key] = *lane;
-    if (!LaneMatches(filter, id, key)) continue;
+  for (const auto& [id, key] : engine_.lanes().All()) {
+    if (id < from.lane || !LaneMatches(filter, id, key)) continue;
     const Seq begin = id == from.lane ? from.seq : 0;
     const absl::Status status = engine_.spool().VisitDeadLetters(
         id, begin, [&, id = id, &key = key](const DeadLetter& letter) {
@@ -112,8 +105,8 @@ absl::StatusOr<DeadLetterAdmin::Page> DeadLetterAdmin::Find(
 
 absl::StatusOr<std::optional<FoundDeadLetter>> DeadLetterAdmin::FindOne(
     const DeadLetterFilter& filter, DeadLetterPlace place) const {
-  const LaneKey* key = KeyOf(place.lane);
-  if (key == nullptr || !LaneMatches(filter, place.lane, *key)) {
+  std::optional<LaneKey> key = engine_.lanes().KeyOf(place.lane);
+  if (!key.has_value() || !LaneMatches(filter, place.lane, *key)) {
     return std::nullopt;
   }
   auto letter = engine_.spool().FindDeadLetter(place.lane, place.seq);
@@ -121,8 +114,9 @@ absl::StatusOr<std::optional<FoundDeadLetter>> DeadLetterAdmin::FindOne(
   if (!letter->has_value() || !LetterMatches(filter, **letter)) {
     return std::nullopt;
   }
-  return FoundDeadLetter{
-      .lane = place.lane, .key = *key, .letter = **std::move(letter)};
+  return FoundDeadLetter{.lane = place.lane,
+                         .key = *std::move(key),
+                         .letter = **std::move(letter)};
 }
 
 std::optional<DeadLetterOutcome> DeadLetterAdmin::Obstacle(
@@ -165,8 +159,7 @@ std::vector<DeadLetterResult> DeadLetterAdmin::Replay(
                              : ChunkOf(std::move(found.letter), now);
     chunk.replays = replays;
     const absl::Status queued = engine_.Append(
-        *engine_.FindDestination(found.key.destination), found.key.type,
-        std::move(chunk),
+        *engine_.FindDestination(found.key.destination), lane, std::move(chunk),
         [appends, k](absl::StatusOr<SeqRange> items) {
           appends->End(k, std::move(items));
         },
@@ -198,6 +191,7 @@ std::vector<DeadLetterResult> DeadLetterAdmin::Discard(
   const WallTime now = engine_.clock().Read().wall;
   std::vector<DeadLetterResult> results;
   SpoolChange change;
+  std::map<LaneId, SeqSet> discarded;
   for (const FoundDeadLetter& found : letters) {
     const Seq seq = found.letter.seq;
     results.push_back({.place = found.place(),
@@ -205,10 +199,16 @@ std::vector<DeadLetterResult> DeadLetterAdmin::Discard(
                        .into = std::nullopt,
                        .detail = {}});
     change.DeleteDeadLetter(found.lane, seq);
-    // Without this its receipt would claim that it was delivered.
-    change.PutForwarding(found.lane, {.kind = Forwarding::Kind::kDiscarded,
-                                      .from = {seq, seq + 1},
-                                      .at = now});
+    discarded[found.lane].Add(seq);
+  }
+  // Without these their receipts would claim that they were delivered. One for
+  // all that stand together, since they are kept for good.
+  for (const auto& [lane, seqs] : discarded) {
+    for (const auto& [begin, end] : seqs.ranges()) {
+      change.PutForwarding(lane, {.kind = Forwarding::Kind::kDiscarded,
+                                  .from = {begin, end},
+                                  .at = now});
+    }
   }
   if (rules.dry_run || letters.empty()) return results;
   change.RequireDisk();

@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/btree_map.h"
 #include "absl/status/statusor.h"
 #include "heap_adapter/engine/engine.h"
 #include "heap_adapter/spool/receipt.h"
@@ -71,9 +70,6 @@ class DeadLetterAdmin {
 
   // Whether this destination has, or once had, items.
   bool Knows(absl::string_view destination) const;
-  // The lane's destination and type; null if there is no such lane.
-  const LaneKey* KeyOf(LaneId lane) const;
-
   struct Page {
     std::vector<FoundDeadLetter> letters;
     std::optional<DeadLetterPlace> next;  // none: there are no more
@@ -108,7 +104,6 @@ class DeadLetterAdmin {
 
   Engine& engine_;
   const uint32_t max_replays_;
-  absl::btree_map<LaneId, LaneKey> lanes_;
 };
 
 }  // namespace heapsync

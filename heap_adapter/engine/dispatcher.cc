@@ -9,6 +9,8 @@ namespace heapsync {
 namespace {
 
 constexpr Duration kLongestSleep = std::chrono::seconds(60);
+constexpr Duration kForecastInterval = std::chrono::milliseconds(250);
+constexpr Duration kForgettingInterval = std::chrono::seconds(1);
 constexpr Duration kStorageRetry = std::chrono::seconds(1);
 // A user ledger holds an entry for each user of each request in its window; its
 // memory stays bounded by letting a lane wait beyond this.
@@ -16,6 +18,10 @@ constexpr size_t kMostLedgerEntries = 1 << 20;
 // Each throttled answer halves the rate; each delivered batch gives back this.
 constexpr double kLowestFactor = 1.0 / 64;
 constexpr double kRecovery = 0.01;
+// Of a destination's limit, one part in so many is kept for callers that use
+// less than their share. More kept: shorter waits for them, less use of the
+// limit by the others.
+constexpr uint32_t kKeptForTheModest = 128;
 // Attempts forgotten in one go.
 constexpr int kPruneStep = 8;
 
@@ -92,17 +98,15 @@ UsageLedger* Dispatcher::LedgerOf(Target& target, ObjectType type) {
   return nullptr;
 }
 
-absl::Status Dispatcher::Recover(const std::vector<StoredLane>& lanes,
-                                 Now now) {
+absl::Status Dispatcher::Recover(const std::vector<StoredLane>& lanes, Now now,
+                                 uint64_t epoch) {
+  epoch_ = epoch;
   for (const StoredLane& stored : lanes) {
     const auto target = target_by_name_.find(stored.key.destination);
     if (target == target_by_name_.end()) continue;
     auto aside = spool_.AsideIdentities(stored.id);
     if (!aside.ok()) return aside.status();
-    lanes_.emplace(stored.id, std::make_unique<LaneState>(
-                                  spool_, stored, *aside, target->second));
-    targets_[target->second]->lanes.push_back(stored.id);
-    Enqueue(stored.id);
+    AddLane(stored, *aside, target->second);
   }
   for (const auto& target : targets_) {
     auto paused = spool_.IsPaused(target->destination.name);
@@ -118,7 +122,20 @@ absl::Status Dispatcher::Recover(const std::vector<StoredLane>& lanes,
       });
   if (!visited.ok()) return visited;
   if (!restored.ok()) return restored;
+  for (const auto& target : targets_) TellBacklog(*target, now);
   return RecoverUsage(now);
+}
+
+void Dispatcher::AddLane(const StoredLane& stored,
+                         const std::vector<AsideIdentity>& aside,
+                         size_t target) {
+  lanes_.emplace(stored.id,
+                 std::make_unique<LaneState>(spool_, stored, aside, target));
+  targets_[target]->lanes.push_back(stored.id);
+  if (stored.key.type == ObjectType::kTrackEvent) {
+    targets_[target]->event_lanes.push_back(stored.id);
+  }
+  Enqueue(stored.id);
 }
 
 absl::Status Dispatcher::RecoverUsage(Now now) {
@@ -146,9 +163,8 @@ absl::Status Dispatcher::RecoverUsage(Now now) {
     auto attempt = spool_.FindAttempt(each.id);
     if (!attempt.ok()) return attempt.status();
     // Without a record of its end it was under way when the process ended.
-    if (!attempt->has_value()) continue;
-    const Duration ago = now.wall - (*attempt)->ended_at;
-    each.ended = now.monotonic - std::max(ago, Duration::zero());
+    if (!attempt->has_value() || (*attempt)->epoch != epoch_) continue;
+    each.ended = std::min((*attempt)->ended, now.monotonic);
   }
   std::sort(used.begin(), used.end(),
             [](const Used& a, const Used& b) { return a.ended < b.ended; });
@@ -159,7 +175,7 @@ absl::Status Dispatcher::RecoverUsage(Now now) {
     LaneState& state = *it->second;
     UsageLedger* ledger = LedgerOf(TargetOf(state), state.lane.key().type);
     if (ledger == nullptr) continue;
-    ledger->Begin(each.id, std::move(each.record.identities));
+    ledger->Begin(each.id, std::move(each.record.identities), each.record.lane);
     ledger->End(each.id, each.ended);
   }
   return absl::OkStatus();
@@ -187,12 +203,20 @@ void Dispatcher::WakeAt(LaneId lane, MonotonicTime time) {
 }
 
 void Dispatcher::OnNotices(Committer::Notices notices, Now now) {
+  for (AddedLane& added : notices.lanes) {
+    const auto target = target_by_name_.find(added.key.destination);
+    if (target == target_by_name_.end()) continue;
+    AddLane({.id = added.id, .key = std::move(added.key), .progress = {}}, {},
+            target->second);
+  }
   for (Appended& appended : notices.appended) {
     const LaneId lane = appended.lane;
     if (appended.trace.has_value()) {
       traces_.Remember(lane, appended.items, *appended.trace);
     }
-    StateOf(lane).lane.OnAppended(std::move(appended), now.monotonic);
+    LaneState& state = StateOf(lane);
+    state.lane.OnAppended(std::move(appended), now.monotonic);
+    TellBacklog(TargetOf(state), now);
     Enqueue(lane);
   }
   for (const Applied& applied : notices.applied) {
@@ -244,6 +268,20 @@ bool Dispatcher::OfferRegionSlot() {
   return false;
 }
 
+const Backlog* Dispatcher::BacklogOf(absl::string_view destination) const {
+  const auto it = target_by_name_.find(destination);
+  return it == target_by_name_.end() ? nullptr : &targets_[it->second]->backlog;
+}
+
+void Dispatcher::TellBacklog(Target& target, Now now) {
+  uint64_t bytes = 0;
+  for (const LaneId id : target.lanes) bytes += StateOf(id).lane.queued_bytes();
+  target.backlog.SetBytes(bytes);
+  if (now.monotonic < target.next_forecast) return;
+  target.next_forecast = now.monotonic + kForecastInterval;
+  target.backlog.SetForecast(SnapshotOf(target, now).drained_in);
+}
+
 AttemptId Dispatcher::NextId(Now now) {
   last_attempt_ = std::max<AttemptId>(
       last_attempt_ + 1,
@@ -285,15 +323,61 @@ std::optional<MonotonicTime> Dispatcher::BlockedUntil(LaneState& state,
   return std::nullopt;
 }
 
+void Dispatcher::TakeBackUsage(Target& target, LaneState& state, Now now) {
+  UsageLedger* ledger = LedgerOf(target, state.lane.key().type);
+  if (ledger == nullptr) return;
+  const std::vector<uint64_t> freed = ledger->Advance(now.monotonic);
+  if (state.lane.key().type != ObjectType::kTrackEvent) {
+    for (const uint64_t hash : freed) state.lane.OnFreed(hash);
+    return;
+  }
+  // Whoever waits for one of these identities, it may be in any caller's lane.
+  for (const LaneId id : target.event_lanes) {
+    LaneState& other = StateOf(id);
+    if (!other.lane.waits_for_ledger()) continue;
+    for (const uint64_t hash : freed) other.lane.OnFreed(hash);
+    if (&other != &state && !freed.empty()) Enqueue(id);
+  }
+}
+
+uint32_t Dispatcher::EventAllowance(const LaneState& state) {
+  const Target& target = TargetOf(state);
+  const uint32_t allowance = target.events.TotalAllowance();
+  const uint32_t limit = target.events.total_limit();
+  const size_t callers = target.event_lanes.size();
+  if (limit == UsageLedger::kUnlimited || callers < 2) return allowance;
+  if (target.events.UsedBy(state.lane.id()) <= limit / callers)
+    return allowance;
+  const uint32_t kept = std::max<uint32_t>(1, limit / kKeptForTheModest);
+  return allowance > kept ? allowance - kept : 0;
+}
+
+// The lane whose turn it is when `candidate` could start: of those that could
+// too, the one that used least. What it may take is never less than what
+// `candidate` may.
+LaneId Dispatcher::WhoseTurn(Target& target, LaneId candidate, Now now) {
+  LaneId turn = candidate;
+  uint64_t least = target.events.UsedBy(candidate);
+  for (const LaneId id : target.event_lanes) {
+    LaneState& state = StateOf(id);
+    const auto ready = state.lane.ReadyAt(target.destination.batch);
+    if (!ready.has_value() || *ready > now.monotonic) continue;
+    if (BlockedUntil(state, now).has_value()) continue;
+    const uint64_t used = target.events.UsedBy(state.lane.id());
+    if (used >= least) continue;
+    turn = id;
+    least = used;
+  }
+  return turn;
+}
+
 void Dispatcher::TryStart(LaneId id, Now now) {
   LaneState& state = StateOf(id);
   Target& target = TargetOf(state);
   Lane& lane = state.lane;
   UsageLedger* ledger = LedgerOf(target, lane.key().type);
   if (ledger != nullptr) {
-    for (const uint64_t hash : ledger->Advance(now.monotonic)) {
-      lane.OnFreed(hash);
-    }
+    TakeBackUsage(target, state, now);
     const auto release = ledger->NextRelease();
     if (lane.waits_for_ledger() && release.has_value()) WakeAt(id, *release);
   }
@@ -312,20 +396,37 @@ void Dispatcher::TryStart(LaneId id, Now now) {
     return;
   }
   const bool counts_items = lane.key().type == ObjectType::kTrackEvent;
-  if (ledger != nullptr && ((counts_items && ledger->TotalAllowance() == 0) ||
-                            ledger->entries() > kMostLedgerEntries)) {
+  uint32_t most_items = UsageLedger::kUnlimited;
+  if (counts_items) most_items = EventAllowance(state);
+  if (ledger != nullptr &&
+      (most_items == 0 || ledger->entries() > kMostLedgerEntries)) {
     // Nothing has ended yet: the end of what is under way enqueues the lane.
     if (const auto release = ledger->NextRelease(); release.has_value()) {
       WakeAt(id, *release);
     }
     return;
   }
+  if (counts_items && target.event_lanes.size() > 1) {
+    const LaneId turn = WhoseTurn(target, id, now);
+    if (turn != id) {
+      Pull(turn, EventAllowance(StateOf(turn)), now);
+      return Enqueue(id);
+    }
+  }
+  Pull(id, most_items, now);
+}
+
+void Dispatcher::Pull(LaneId id, uint32_t most_items, Now now) {
+  LaneState& state = StateOf(id);
+  Target& target = TargetOf(state);
+  const ObjectType type = state.lane.key().type;
   absl::StatusOr<Lane::Pull> pull =
-      lane.Next({.now = now,
-                 .destination = target.destination,
-                 .ledger = ledger,
-                 .counts_items = counts_items,
-                 .max_age = rules_.max_age});
+      state.lane.Next({.now = now,
+                       .destination = target.destination,
+                       .ledger = LedgerOf(target, type),
+                       .counts_items = type == ObjectType::kTrackEvent,
+                       .max_age = rules_.max_age,
+                       .most_items = most_items});
   if (!pull.ok()) {
     target.last_error = std::string(pull.status().message());
     target.last_error_at = now.wall;
@@ -378,7 +479,7 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
     }
     if (ledger != nullptr) {
       pull.change.PutUsage(attempt, {.lane = id, .identities = pull.usage});
-      ledger->Begin(attempt, std::move(pull.usage));
+      ledger->Begin(attempt, std::move(pull.usage), id);
     }
     ++RegionUse(region);
     ++target.under_way;
@@ -410,6 +511,7 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
       then.awaiting_lane.has_value() || !then.finished.empty()) {
     Apply(std::move(pull.change), std::move(then));
   }
+  TellBacklog(target, now);
   Enqueue(id);
 }
 
@@ -442,7 +544,8 @@ void Dispatcher::OnAnswer(HeapAnswer answer, Now now) {
   EndAttempt(attempt, verdict, answer, id, now, change);
   const std::optional<Duration> next_try =
       Judge(attempt, verdict, answer, now, change);
-  Prune(now, change);
+  Prune(state, now, change);
+  TellBacklog(target, now);
   OnceApplied then{.finished = state.lane.waiters().TakeFinished()};
   if (state.lane.TakeAsideEnded()) {
     ++state.awaiting;
@@ -496,6 +599,8 @@ void Dispatcher::EndAttempt(UnderWay& attempt, const Verdict& verdict,
       .batch_id = attempt.batch.id,
       .started_at = attempt.started.wall,
       .ended_at = now.wall,
+      .ended = now.monotonic,
+      .epoch = epoch_,
       .answer_class = verdict.answer_class,
       .http_status = StatusOf(answer),
       .summary = verdict.summary,
@@ -620,7 +725,13 @@ void Dispatcher::Split(UnderWay& attempt, const Verdict& verdict,
   state.lane.Return(std::move(rest));
 }
 
-void Dispatcher::Prune(Now now, SpoolChange& change) {
+void Dispatcher::Prune(LaneState& state, Now now, SpoolChange& change) {
+  if (now.monotonic >= state.next_forgetting) {
+    state.next_forgetting = now.monotonic + kForgettingInterval;
+    // What cannot be read stays, and is not worth stopping deliveries for.
+    static_cast<void>(
+        state.lane.ForgetForwardings(now.wall - rules_.merges_kept, change));
+  }
   while (!usage_records_.empty() &&
          usage_records_.front().first <= now.monotonic) {
     change.DeleteUsage(usage_records_.front().second);

@@ -15,6 +15,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "heap_adapter/engine/backlog.h"
 #include "heap_adapter/engine/committer.h"
 #include "heap_adapter/engine/lane.h"
 #include "heap_adapter/engine/recent_traces.h"
@@ -52,6 +53,9 @@ struct DeliveryRules {
 
   // Attempts that are remembered, for receipts. Each costs some 200 bytes.
   uint64_t most_attempts_kept = 200'000;
+  // How long receipts tell into which other item a delivered one was merged.
+  // Each costs some 30 bytes.
+  Duration merges_kept = std::chrono::hours(24);
 
   // Whether requests carry the trace of the first of their items that has one.
   bool send_traceparent = true;
@@ -84,6 +88,9 @@ struct AttemptEvent {
 
 // Decides what is sent when, and what each answer leads to. Lanes take turns;
 // limits, backoff and holds are kept per destination, so none delays another.
+// Of one destination's callers, whoever uses least of its limit goes first, and
+// a small part of the limit is kept for those who use less than their share: a
+// caller with a long backlog does not delay the rest.
 //
 // Belongs to one thread and holds no lock; time and randomness come in as
 // arguments, requests leave through the transport and changes through the
@@ -101,9 +108,12 @@ class Dispatcher {
              std::function<double()> random01, EventSink events);
 
   // Takes over what the spool holds: lanes, items set aside, and the limits
-  // that attempts before this start have used. Call once, first. Errors: those
+  // that attempts before this start have used. `epoch` is that of `now`, see
+  // Clock::Epoch(): what ended before another epoch counts as if it ended now,
+  // since nothing tells how long ago that was. Call once, first. Errors: those
   // of reading the spool.
-  absl::Status Recover(const std::vector<StoredLane>& lanes, Now now);
+  absl::Status Recover(const std::vector<StoredLane>& lanes, Now now,
+                       uint64_t epoch);
 
   void OnNotices(Committer::Notices notices, Now now);
   void OnAnswers(std::vector<HeapAnswer> answers, Now now);
@@ -127,6 +137,10 @@ class Dispatcher {
   // The requests of a lane that wait for their answer.
   std::vector<AttemptUnderWay> AttemptsUnderWay(LaneId lane) const;
 
+  // What waits for a destination; null if there is none of this name. Lives as
+  // long as the dispatcher, and may be read by any thread.
+  const Backlog* BacklogOf(absl::string_view destination) const;
+
   // Items of all lanes that are not settled, and requests under way.
   uint64_t queued_items() const;
   size_t under_way() const { return under_way_.size(); }
@@ -145,6 +159,7 @@ class Dispatcher {
     int failures = 0;  // in a row
     MonotonicTime not_before;
     std::optional<MonotonicTime> wake_at;
+    MonotonicTime next_forgetting;
     RecentRate delivered;
   };
   struct Target {
@@ -154,6 +169,7 @@ class Dispatcher {
     UsageLedger users;
     ConcurrencyLimit concurrency;
     std::vector<LaneId> lanes;
+    std::vector<LaneId> event_lanes;  // of these: they share the limit
     int under_way = 0;
     bool probing = false;  // a request of a failing lane is under way
     bool paused = false;
@@ -161,6 +177,8 @@ class Dispatcher {
     MonotonicTime held_until;
     std::string last_error;
     std::optional<WallTime> last_error_at;
+    Backlog backlog;
+    MonotonicTime next_forecast;
   };
   struct UnderWay {
     LaneId lane;
@@ -182,10 +200,17 @@ class Dispatcher {
   DestinationSnapshot SnapshotOf(const Target& target, Now now) const;
   int& RegionUse(Region region) { return region_use_[region == Region::kEu]; }
 
+  void AddLane(const StoredLane& stored,
+               const std::vector<AsideIdentity>& aside, size_t target);
   void Enqueue(LaneId lane);
   void WakeAt(LaneId lane, MonotonicTime time);
   void EnqueueLanesOf(Target& target);
+  void TellBacklog(Target& target, Now now);
   void TryStart(LaneId lane, Now now);
+  void TakeBackUsage(Target& target, LaneState& state, Now now);
+  uint32_t EventAllowance(const LaneState& state);
+  void Pull(LaneId lane, uint32_t most_items, Now now);
+  LaneId WhoseTurn(Target& target, LaneId candidate, Now now);
   std::optional<MonotonicTime> BlockedUntil(LaneState& state, Now now);
   void Start(LaneId lane, Lane::Pull pull, Now now);
   AttemptId NextId(Now now);
@@ -203,7 +228,7 @@ class Dispatcher {
                                 SpoolChange& change);
   void Split(UnderWay& attempt, const Verdict& verdict,
              const HeapAnswer& answer, Now now, SpoolChange& change);
-  void Prune(Now now, SpoolChange& change);
+  void Prune(LaneState& state, Now now, SpoolChange& change);
   absl::Status RecoverUsage(Now now);
 
   Spool& spool_;
@@ -222,6 +247,7 @@ class Dispatcher {
   absl::flat_hash_map<AttemptId, UnderWay> under_way_;
   std::array<int, 2> region_use_{};
   RecentTraces traces_;
+  uint64_t epoch_ = 0;
   AttemptId last_attempt_ = 0;
   uint64_t attempts_kept_ = 0;
   AttemptId oldest_kept_ = 0;

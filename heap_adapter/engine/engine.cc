@@ -45,7 +45,12 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(
         return absl::Uniform(*generator, 0.0, 1.0);
       },
       std::move(events));
-  absl::Status recovered = engine->dispatcher_->Recover(*lanes, clock.Read());
+  for (const Destination& destination : engine->destinations()) {
+    engine->backlogs_.emplace(destination.name,
+                              engine->dispatcher_->BacklogOf(destination.name));
+  }
+  absl::Status recovered =
+      engine->dispatcher_->Recover(*lanes, clock.Read(), clock.Epoch());
   if (!recovered.ok()) return recovered;
   engine->committer_thread_ =
       std::thread([e = engine.get()] { e->committer_->Run(); });
@@ -57,19 +62,16 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(
 absl::StatusOr<std::vector<StoredLane>> Engine::OpenLanes() {
   absl::StatusOr<std::vector<StoredLane>> lanes = spool_->Lanes();
   if (!lanes.ok()) return lanes;
-  LaneId next = 1;
-  for (const StoredLane& lane : *lanes) {
-    lane_ids_.emplace(lane.key, lane.id);
-    next = std::max(next, lane.id + 1);
-  }
+  for (const StoredLane& lane : *lanes) lanes_.Add(lane.id, lane.key);
   SpoolChange change;
   for (const Destination& destination : destinations()) {
     for (const ObjectType type : kObjectTypes) {
-      const LaneKey key{.destination = destination.name, .type = type};
-      if (!lane_ids_.emplace(key, next).second) continue;
-      change.PutLane(next, key);
-      lanes->push_back({.id = next, .key = key, .progress = {}});
-      ++next;
+      const auto lane = lanes_.FindOrAdd(destination.name, type, "");
+      if (!lane.is_new) continue;
+      const LaneKey key{
+          .destination = destination.name, .type = type, .caller = {}};
+      change.PutLane(lane.id, key);
+      lanes->push_back({.id = lane.id, .key = key, .progress = {}});
     }
   }
   if (!change.empty()) {
@@ -97,27 +99,45 @@ const Destination* Engine::FindDestination(absl::string_view name) const {
   return it == by_name_.end() ? nullptr : it->second;
 }
 
-LaneId Engine::LaneOf(const Destination& destination, ObjectType type) const {
-  return lane_ids_.at({.destination = destination.name, .type = type});
+LaneId Engine::LaneFor(const Destination& destination, ObjectType type,
+                       absl::string_view caller) {
+  const auto lane = lanes_.FindOrAdd(destination.name, type, caller);
+  if (lane.is_new) {
+    committer_->AddLane(lane.id, {.destination = destination.name,
+                                  .type = type,
+                                  .caller = std::string(caller)});
+    lanes_.Publish(lane.id);
+  }
+  return lane.id;
 }
 
-absl::Status Engine::Append(const Destination& destination, ObjectType type,
+const Backlog& Engine::BacklogOf(const Destination& destination) const {
+  return *backlogs_.find(destination.name)->second;
+}
+
+absl::Status Engine::Append(const Destination& destination, LaneId lane,
                             EncodedChunk chunk, Committer::AppendDone done,
                             SettledCallback on_settled,
                             Committer::AppendAlong along) {
+  const Backlog& backlog = BacklogOf(destination);
   if (disk_.NearlyFull()) {
-    return absl::ResourceExhaustedError("the server's disk is nearly full");
+    return Refused(Refusal::kDiskNearlyFull, backlog.RoomIn(),
+                   "the server's disk is nearly full");
   }
-  return committer_->Append(LaneOf(destination, type), std::move(chunk),
-                            std::move(done), std::move(on_settled),
-                            std::move(along));
+  if (backlog.bytes() + chunk.text.size() > destination.max_queued_mib << 20) {
+    return Refused(
+        Refusal::kDestinationFull, backlog.RoomIn(),
+        absl::StrCat("destination \"", destination.name, "\" has ",
+                     backlog.bytes() >> 20, " MiB waiting of at most ",
+                     destination.max_queued_mib));
+  }
+  return committer_->Append(lane, std::move(chunk), std::move(done),
+                            std::move(on_settled), std::move(along));
 }
 
-std::string Engine::ReceiptOf(const Destination& destination, ObjectType type,
-                              std::vector<SeqRange> items) const {
-  return Receipt{.spool_id = spool_->id(),
-                 .lane = LaneOf(destination, type),
-                 .items = std::move(items)}
+std::string Engine::ReceiptOf(LaneId lane, std::vector<SeqRange> items) const {
+  return Receipt{
+      .spool_id = spool_->id(), .lane = lane, .items = std::move(items)}
       .Encode();
 }
 

@@ -17,6 +17,7 @@
 #include "heap_adapter/config/config.h"
 #include "heap_adapter/engine/committer.h"
 #include "heap_adapter/engine/dispatcher.h"
+#include "heap_adapter/engine/lane_directory.h"
 #include "heap_adapter/spool/disk_space.h"
 #include "heap_adapter/sync/mutex.h"
 #include "heap_adapter/transport/transport.h"
@@ -57,22 +58,27 @@ class Engine {
     return options_.destinations.destinations;
   }
 
-  // See Committer::Append; besides, kResourceExhausted while the disk is nearly
-  // full. Any thread.
-  absl::Status Append(const Destination& destination, ObjectType type,
+  // Where the items of a caller go; see LaneDirectory::FindOrAdd. An empty
+  // name: of nobody in particular. Any thread.
+  LaneId LaneFor(const Destination& destination, ObjectType type,
+                 absl::string_view caller = "");
+
+  // See Committer::Append; besides, Refused() while the disk is nearly full, or
+  // too much waits for the destination. `lane` is one of its lanes, of
+  // LaneFor(). Any thread.
+  absl::Status Append(const Destination& destination, LaneId lane,
                       EncodedChunk chunk, Committer::AppendDone done,
                       SettledCallback on_settled = nullptr,
                       Committer::AppendAlong along = nullptr);
+  // What waits for a destination.
+  const Backlog& BacklogOf(const Destination& destination) const;
 
-  // The receipt of items that were appended. Any thread.
-  std::string ReceiptOf(const Destination& destination, ObjectType type,
-                        std::vector<SeqRange> items) const;
-  LaneId LaneOf(const Destination& destination, ObjectType type) const;
+  // The receipt of items that were appended to a lane. Any thread.
+  std::string ReceiptOf(LaneId lane, std::vector<SeqRange> items) const;
+
   // Every lane of the spool, those of destinations that are configured no more
-  // included. Any thread; never changes.
-  const absl::flat_hash_map<LaneKey, LaneId>& lane_ids() const {
-    return lane_ids_;
-  }
+  // included.
+  const LaneDirectory& lanes() const { return lanes_; }
 
   // Runs `command` on the dispatcher's thread. Any thread. After Stop() it
   // never runs and is only destroyed.
@@ -119,10 +125,11 @@ class Engine {
   const EngineOptions options_;
   DiskSpace disk_;
   std::unique_ptr<Spool> spool_;
-  absl::flat_hash_map<LaneKey, LaneId> lane_ids_;
+  LaneDirectory lanes_{LaneDirectory::Bounds()};
   absl::flat_hash_map<std::string, const Destination*> by_name_;
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<Dispatcher> dispatcher_;
+  absl::flat_hash_map<std::string, const Backlog*> backlogs_;
 
   Mutex mutex_;
   std::vector<Committer::Notices> notices_ ABSL_GUARDED_BY(mutex_);

@@ -10,6 +10,7 @@ namespace {
 
 // Marks say when items arrived; beyond this many the newest share one.
 constexpr size_t kMostMarks = 64;
+constexpr size_t kForgottenAtOnce = 64;
 
 }  // namespace
 
@@ -217,6 +218,37 @@ absl::Status Lane::Bury(const BatchItem& item, DeadLetter letter,
   EndItem(item, false, change);
   StoreProgress(change);
   return absl::OkStatus();
+}
+
+absl::Status Lane::ForgetForwardings(WallTime before, SpoolChange& change) {
+  std::vector<Forwarding> old;
+  absl::Status status = spool_.VisitForwardings(
+      id_, next_forwarding_, [&](const Forwarding& forwarding) {
+        if (forwarding.at >= before || old.size() == kForgottenAtOnce) {
+          return false;
+        }
+        old.push_back(forwarding);
+        return true;
+      });
+  for (const Forwarding& forwarding : old) {
+    if (!status.ok()) break;
+    next_forwarding_ = forwarding.from.end;
+    // What was discarded must not be taken for delivered, ever.
+    if (forwarding.kind == Forwarding::Kind::kDiscarded) continue;
+    if (!progress_.IsSettled(forwarding.into)) continue;
+    const auto aside = spool_.FindAside(id_, forwarding.into);
+    const auto letter = spool_.FindDeadLetter(id_, forwarding.into);
+    const auto further = spool_.FindForwarding(id_, forwarding.into);
+    status.Update(aside.status());
+    status.Update(letter.status());
+    status.Update(further.status());
+    if (!status.ok() || aside->has_value() || letter->has_value() ||
+        further->has_value()) {
+      continue;
+    }
+    change.DeleteForwarding(id_, forwarding.from);
+  }
+  return status;
 }
 
 absl::StatusOr<std::string> Lane::TextOf(const BatchItem& item) const {

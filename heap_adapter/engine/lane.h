@@ -51,6 +51,8 @@ class Lane {
     UsageLedger* ledger;
     bool counts_items;  // the ledger counts items, not requests
     Duration max_age;
+    // Items that this lane may take now, whatever the ledger would allow.
+    uint32_t most_items = UsageLedger::kUnlimited;
   };
   struct Pull {
     std::optional<Batch> batch;
@@ -111,6 +113,12 @@ class Lane {
   // Identities that the ledger has freed.
   void OnFreed(uint64_t identity_hash);
 
+  // Forgets where some items went that were merged or replayed before `before`,
+  // and whose carrier Heap took since: nothing is told of them any more but
+  // that they were delivered. Does a little each time. Errors: storage that
+  // cannot be read.
+  absl::Status ForgetForwardings(WallTime before, SpoolChange& change);
+
   SettlementWaiters& waiters() { return waiters_; }
 
   // Items that are neither delivered nor dead-lettered, and their text.
@@ -170,6 +178,7 @@ class Lane {
   Seq hurry_below_ = 0;
   uint64_t waiting_bytes_ = 0;   // text from cursor_ on
   std::deque<Seq> read_blocks_;  // blocks read and not yet deleted
+  Seq next_forwarding_ = 0;      // where to go on forgetting
   std::deque<BatchPlan> retries_;
   std::deque<BatchPlan> deferred_;  // parts whose identity is over its limit
   absl::flat_hash_map<uint64_t, Aside> aside_;

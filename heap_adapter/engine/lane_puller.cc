@@ -80,7 +80,8 @@ class Lane::Puller {
 };
 
 absl::StatusOr<Lane::Pull> Lane::Next(const PullRules& rules) {
-  uint32_t max_items = rules.destination.batch.max_items;
+  uint32_t max_items =
+      std::min(rules.destination.batch.max_items, rules.most_items);
   if (rules.ledger != nullptr && rules.counts_items) {
     max_items = std::min(max_items, rules.ledger->TotalAllowance());
   }

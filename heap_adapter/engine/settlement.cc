@@ -1,10 +1,31 @@
 #include "heap_adapter/engine/settlement.h"
 
+#include <algorithm>
 #include <iterator>
 
 namespace heapsync {
 
+void SettlementWaiters::ForgetUnwanted() {
+  if (size() < next_look_) return;
+  absl::erase_if(by_begin_, [](const auto& waiter) {
+    return !waiter.second.callback.wanted();
+  });
+  std::erase_if(flushes_,
+                [](const Waiter& waiter) { return !waiter.callback.wanted(); });
+  if (empty()) forwarded_.clear();
+  next_look_ = std::max(kFirstLook, 2 * size());
+}
+
+bool SettlementWaiters::IsWaitedFor(Seq seq) const {
+  if (auto it = by_begin_.upper_bound(seq); it != by_begin_.begin()) {
+    if (seq < std::prev(it)->second.end) return true;
+  }
+  return std::any_of(flushes_.begin(), flushes_.end(),
+                     [seq](const Waiter& waiter) { return seq < waiter.end; });
+}
+
 void SettlementWaiters::WaitForItems(SeqRange items, SettledCallback callback) {
+  ForgetUnwanted();
   by_begin_.emplace(items.begin, Waiter{.end = items.end,
                                         .remaining = items.size(),
                                         .callback = std::move(callback),
@@ -17,6 +38,7 @@ void SettlementWaiters::WaitForAllBelow(Seq end, uint64_t count,
     finished_.emplace_back(std::move(callback), Settlement{});
     return;
   }
+  ForgetUnwanted();
   // What travels inside another item is counted no more, but will end too.
   for (const auto& [into, inside] : forwarded_) count += inside.size();
   flushes_.push_back(Waiter{.end = end,
@@ -26,8 +48,7 @@ void SettlementWaiters::WaitForAllBelow(Seq end, uint64_t count,
 }
 
 void SettlementWaiters::Forward(Seq seq, Seq into) {
-  if (empty()) return;
-  forwarded_[into].push_back(seq);
+  if (IsWaitedFor(seq)) forwarded_[into].push_back(seq);
   // What travelled inside `seq` goes along.
   const auto it = forwarded_.find(seq);
   if (it == forwarded_.end()) return;

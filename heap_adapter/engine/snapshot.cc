@@ -15,28 +15,46 @@ Duration Seconds(double seconds) {
   return Duration(static_cast<int64_t>(1e6 * seconds));
 }
 
-// How long a lane takes for what waits in it; none if nothing tells.
-std::optional<Duration> DrainedIn(const LaneSnapshot& lane,
+// How long it takes for what waits of one type; none if nothing tells.
+std::optional<Duration> DrainedIn(ObjectType type, const TypeNumbers& lanes,
                                   uint64_t allowance_used,
                                   uint64_t allowance_total) {
-  if (lane.queued_items == 0) return Duration::zero();
-  const auto queued = static_cast<double>(lane.queued_items);
+  if (lanes.queued_items == 0) return Duration::zero();
+  const auto queued = static_cast<double>(lanes.queued_items);
   // What is set aside goes at its identities' pace: of that, only the past
   // tells.
-  const bool all_aside = lane.aside_items == lane.queued_items;
-  if (lane.type == ObjectType::kTrackEvent && allowance_total > 0 &&
-      !all_aside) {
+  const bool all_aside = lanes.aside_items == lanes.queued_items;
+  if (type == ObjectType::kTrackEvent && allowance_total > 0 && !all_aside) {
     // What the window still allows goes at once, the rest at the limit's pace.
     const uint64_t free =
         allowance_total - std::min(allowance_total, allowance_used);
     const double later = std::max(0.0, queued - static_cast<double>(free));
     return Seconds(60 * later / static_cast<double>(allowance_total));
   }
-  if (lane.delivered_per_second <= 0) return std::nullopt;
-  return Seconds(queued / lane.delivered_per_second);
+  if (lanes.delivered_per_second <= 0) return std::nullopt;
+  return Seconds(queued / lanes.delivered_per_second);
 }
 
 }  // namespace
+
+void TypeNumbers::Add(const LaneSnapshot& lane,
+                      std::optional<WallTime> oldest) {
+  queued_items += lane.queued_items;
+  queued_bytes += lane.queued_bytes;
+  aside_items += lane.aside_items;
+  delivered_per_second += lane.delivered_per_second;
+  counts.appended += lane.counts.appended;
+  counts.delivered += lane.counts.delivered;
+  counts.dead_lettered += lane.counts.dead_lettered;
+  for (size_t i = 0; i < counts.dead_lettered_for.size(); ++i) {
+    counts.dead_lettered_for[i] += lane.counts.dead_lettered_for[i];
+  }
+  counts.merged += lane.counts.merged;
+  counts.set_aside += lane.counts.set_aside;
+  if (oldest.has_value()) {
+    oldest_waiting = std::min(oldest_waiting.value_or(*oldest), *oldest);
+  }
+}
 
 absl::string_view Name(DestinationState state) {
   switch (state) {
@@ -100,9 +118,10 @@ DestinationSnapshot Dispatcher::SnapshotOf(const Target& target,
     const LaneState& state = *lanes_.find(id)->second;
     failing = failing || state.failures > 0;
     const Lane& lane = state.lane;
-    const LaneSnapshot& added = snapshot.lanes.emplace_back(LaneSnapshot{
+    snapshot.lanes.push_back(LaneSnapshot{
         .id = id,
         .type = lane.key().type,
+        .caller = lane.key().caller,
         .queued_items = lane.queued_items(),
         .queued_bytes = lane.queued_bytes(),
         .aside_items = lane.aside_items(),
@@ -110,8 +129,14 @@ DestinationSnapshot Dispatcher::SnapshotOf(const Target& target,
         .counts = lane.counts(),
         .unsettled = {lane.first_unsettled(), lane.head()},
         .some_aside_identities = lane.SomeAsideIdentities(kMostAsideLookedAt)});
-    const std::optional<Duration> drained =
-        DrainedIn(added, snapshot.allowance_used, snapshot.allowance_total);
+  }
+  for (const ObjectType type : kObjectTypes) {
+    TypeNumbers numbers;
+    for (const LaneSnapshot& lane : snapshot.lanes) {
+      if (lane.type == type) numbers.Add(lane, std::nullopt);
+    }
+    const std::optional<Duration> drained = DrainedIn(
+        type, numbers, snapshot.allowance_used, snapshot.allowance_total);
     if (!drained.has_value() || !snapshot.drained_in.has_value()) {
       snapshot.drained_in = std::nullopt;
     } else {

@@ -27,6 +27,7 @@ absl::string_view Name(DestinationState state);
 struct LaneSnapshot {
   LaneId id;
   ObjectType type;
+  std::string caller;     // see LaneKey
   uint64_t queued_items;  // not yet delivered or dead-lettered
   uint64_t queued_bytes;
   uint64_t aside_items;  // of these: set aside for their identity's limit
@@ -43,6 +44,19 @@ struct LaneSnapshot {
 // reading.
 absl::StatusOr<std::optional<WallTime>> OldestWaiting(const Spool& spool,
                                                       const LaneSnapshot& lane);
+
+// The numbers of several lanes of one type as those of one: of a type, whoever
+// the callers are. The places to look at are not summed.
+struct TypeNumbers {
+  uint64_t queued_items = 0;
+  uint64_t queued_bytes = 0;
+  uint64_t aside_items = 0;
+  double delivered_per_second = 0;
+  LaneCounts counts;
+  std::optional<WallTime> oldest_waiting;
+
+  void Add(const LaneSnapshot& lane, std::optional<WallTime> oldest);
+};
 
 // A request that waits for its answer.
 struct AttemptUnderWay {

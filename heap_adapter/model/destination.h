@@ -72,6 +72,10 @@ struct Destination {
   // senders use the same App ID.
   double limit_share = 1.0;
   BatchRules batch;
+  // What may wait for it in the spool, about; beyond it new items are refused.
+  // Larger: it rides out longer outages, but one destination may fill the disk
+  // for all.
+  uint64_t max_queued_mib = 10 << 10;
 };
 
 }  // namespace heapsync

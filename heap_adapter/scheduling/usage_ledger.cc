@@ -4,23 +4,25 @@
 
 namespace heapsync {
 
-void UsageLedger::Begin(uint64_t attempt, Usage usage) {
+void UsageLedger::Begin(uint64_t attempt, Usage usage, uint32_t account) {
   uint64_t units = 0;
   for (const auto& [hash, count] : usage) {
     units += count;
     if (rules_.per_identity > 0) identities_[hash].in_use += count;
   }
   in_use_ += units;
+  by_account_[account] += units;
   if (rules_.per_identity == 0) usage.clear();
   entries_ += usage.size();
-  under_way_.emplace(attempt, std::make_pair(std::move(usage), units));
+  under_way_.emplace(
+      attempt,
+      Attempt{.usage = std::move(usage), .units = units, .account = account});
 }
 
 void UsageLedger::End(uint64_t attempt, MonotonicTime now) {
   auto it = under_way_.find(attempt);
-  ended_.push_back({.release = now + rules_.window,
-                    .usage = std::move(it->second.first),
-                    .units = it->second.second});
+  ended_.push_back(
+      {.release = now + rules_.window, .attempt = std::move(it->second)});
   under_way_.erase(it);
 }
 
@@ -45,11 +47,19 @@ uint32_t UsageLedger::IdentityAllowance(uint64_t identity_hash) const {
              : rules_.per_identity - it->second.in_use;
 }
 
-void UsageLedger::TakeBack(const Usage& usage, uint64_t units,
+uint64_t UsageLedger::UsedBy(uint32_t account) const {
+  const auto it = by_account_.find(account);
+  return it == by_account_.end() ? 0 : it->second;
+}
+
+void UsageLedger::TakeBack(const Attempt& attempt,
                            std::vector<uint64_t>& freed) {
-  in_use_ -= units;
-  entries_ -= usage.size();
-  for (const auto& [hash, count] : usage) {
+  in_use_ -= attempt.units;
+  entries_ -= attempt.usage.size();
+  const auto account = by_account_.find(attempt.account);
+  account->second -= attempt.units;
+  if (account->second == 0) by_account_.erase(account);
+  for (const auto& [hash, count] : attempt.usage) {
     const auto it = identities_.find(hash);
     it->second.in_use -= count;
     if (it->second.watched) {
@@ -62,7 +72,7 @@ void UsageLedger::TakeBack(const Usage& usage, uint64_t units,
 
 void UsageLedger::Refund(uint64_t attempt) {
   const auto it = under_way_.find(attempt);
-  TakeBack(it->second.first, it->second.second, refunded_watched_);
+  TakeBack(it->second, refunded_watched_);
   under_way_.erase(it);
 }
 
@@ -70,7 +80,7 @@ std::vector<uint64_t> UsageLedger::Advance(MonotonicTime now) {
   std::vector<uint64_t> freed = std::exchange(refunded_watched_, {});
   const bool refunded = !freed.empty();
   while (!ended_.empty() && ended_.front().release <= now) {
-    TakeBack(ended_.front().usage, ended_.front().units, freed);
+    TakeBack(ended_.front().attempt, freed);
     ended_.pop_front();
   }
   // What was refunded may have been watched again and freed a second time.

@@ -37,8 +37,9 @@ class UsageLedger {
 
   explicit UsageLedger(const Rules& rules) : rules_(rules) {}
 
+  // `account` is who uses the units, for UsedBy() only.
   // REQUIRES: `attempt` is not under way; the units fit the allowances.
-  void Begin(uint64_t attempt, Usage usage);
+  void Begin(uint64_t attempt, Usage usage, uint32_t account = 0);
   // REQUIRES: Begin(attempt). Its units come back at `now` + window.
   void End(uint64_t attempt, MonotonicTime now);
 
@@ -65,6 +66,8 @@ class UsageLedger {
   double factor() const { return factor_; }
 
   uint64_t total_in_use() const { return in_use_; }
+  // Of these: those of one account.
+  uint64_t UsedBy(uint32_t account) const;
   uint32_t total_limit() const;
   // False: usages may give one entry for all identities.
   bool limits_identities() const { return rules_.per_identity > 0; }
@@ -76,14 +79,17 @@ class UsageLedger {
     uint32_t in_use = 0;
     bool watched = false;
   };
+  struct Attempt {
+    Usage usage;
+    uint64_t units = 0;
+    uint32_t account = 0;
+  };
   struct Ended {
     MonotonicTime release;
-    Usage usage;
-    uint64_t units;
+    Attempt attempt;
   };
 
-  void TakeBack(const Usage& usage, uint64_t units,
-                std::vector<uint64_t>& freed);
+  void TakeBack(const Attempt& attempt, std::vector<uint64_t>& freed);
 
   Rules rules_;
   std::vector<uint64_t> refunded_watched_;
@@ -91,7 +97,8 @@ class UsageLedger {
   uint64_t in_use_ = 0;
   size_t entries_ = 0;
   absl::flat_hash_map<uint64_t, Identity> identities_;
-  absl::flat_hash_map<uint64_t, std::pair<Usage, uint64_t>> under_way_;
+  absl::flat_hash_map<uint32_t, uint64_t> by_account_;
+  absl::flat_hash_map<uint64_t, Attempt> under_way_;
   std::deque<Ended> ended_;  // by release
 };
 

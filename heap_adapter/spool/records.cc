@@ -34,13 +34,16 @@ std::string LaneKey::Encode() const {
   std::string bytes;
   AppendVarint(bytes, static_cast<uint64_t>(type));
   AppendText(bytes, destination);
+  AppendText(bytes, caller);
   return bytes;
 }
 
 absl::StatusOr<LaneKey> LaneKey::Decode(absl::string_view bytes) {
   Reader reader(bytes);
   const uint64_t type = reader.Varint();
-  LaneKey key{.destination = std::string(reader.Text())};
+  LaneKey key;
+  key.destination = std::string(reader.Text());
+  key.caller = std::string(reader.Text());
   if (!reader.AtEnd() || !IsObjectType(type)) return Malformed("lane key");
   key.type = static_cast<ObjectType>(type);
   return key;
@@ -145,6 +148,8 @@ std::string AttemptRecord::Encode() const {
   AppendVarint(bytes, batch_id);
   AppendTime(bytes, started_at);
   AppendTime(bytes, ended_at);
+  AppendVarint(bytes, static_cast<uint64_t>(ended.time_since_epoch().count()));
+  AppendFixed64(bytes, epoch);
   AppendVarint(bytes, static_cast<uint64_t>(answer_class));
   AppendVarint(bytes, http_status);
   AppendText(bytes, summary);
@@ -165,6 +170,8 @@ absl::StatusOr<AttemptRecord> AttemptRecord::Decode(absl::string_view bytes) {
   record.batch_id = reader.Varint();
   record.started_at = ReadTime(reader);
   record.ended_at = ReadTime(reader);
+  record.ended = MonotonicTime(Duration(static_cast<int64_t>(reader.Varint())));
+  record.epoch = reader.Fixed64();
   const uint64_t answer_class = reader.Varint();
   record.http_status = reader.Varint32();
   record.summary = std::string(reader.Text());

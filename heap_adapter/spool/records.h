@@ -19,18 +19,20 @@ namespace heapsync {
 // What the spool stores beside the items themselves. Each has Encode() and a
 // static Decode() that gives kDataLoss for bytes that Encode() does not write.
 
-// One lane for each destination and object type that ever had an item.
+// One lane for each destination and object type, and beside it one for the
+// events of each caller that has a name: so that callers can take turns.
 using LaneId = uint32_t;
 struct LaneKey {
   std::string destination;
   ObjectType type = ObjectType::kTrackEvent;
+  std::string caller;  // empty: of all who have no lane of their own
 
   std::string Encode() const;
   static absl::StatusOr<LaneKey> Decode(absl::string_view bytes);
   friend bool operator==(const LaneKey&, const LaneKey&) = default;
   template <typename H>
   friend H AbslHashValue(H h, const LaneKey& key) {
-    return H::combine(std::move(h), key.destination, key.type);
+    return H::combine(std::move(h), key.destination, key.type, key.caller);
   }
 };
 
@@ -99,6 +101,8 @@ struct AttemptRecord {
   uint64_t batch_id = 0;  // the same for all attempts at one batch
   WallTime started_at;
   WallTime ended_at;
+  MonotonicTime ended;  // since `epoch`, see Clock::Epoch()
+  uint64_t epoch = 0;
   AnswerClass answer_class = AnswerClass::kTransient;
   uint32_t http_status = 0;  // zero: no answer
   std::string summary;       // see Verdict::summary

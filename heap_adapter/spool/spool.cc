@@ -413,9 +413,10 @@ absl::StatusOr<std::optional<Forwarding>> Spool::FindForwarding(LaneId lane,
 }
 
 absl::Status Spool::VisitForwardings(
-    LaneId lane, absl::FunctionRef<bool(const Forwarding&)> visit) const {
-  const std::string prefix = Key(Table::kForwarding, lane);
-  const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
+    LaneId lane, Seq from,
+    absl::FunctionRef<bool(const Forwarding&)> visit) const {
+  const auto cursor = store_.Scan(Key(Table::kForwarding, lane, from),
+                                  PrefixEnd(Key(Table::kForwarding, lane)));
   for (; cursor->Valid(); cursor->Next()) {
     absl::StatusOr<Forwarding> forwarding = Forwarding::Decode(cursor->value());
     if (!forwarding.ok()) return forwarding.status();

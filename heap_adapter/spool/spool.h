@@ -135,9 +135,11 @@ class Spool {
 
   absl::StatusOr<std::optional<Forwarding>> FindForwarding(LaneId lane,
                                                            Seq seq) const;
-  // Oldest first, until `visit` gives false.
+  // By the items that they are of, from the one that covers `from`, or the
+  // next, on, until `visit` gives false.
   absl::Status VisitForwardings(
-      LaneId lane, absl::FunctionRef<bool(const Forwarding&)> visit) const;
+      LaneId lane, Seq from,
+      absl::FunctionRef<bool(const Forwarding&)> visit) const;
 
   // The attempts that carried item `seq`, oldest first.
   absl::StatusOr<std::vector<std::pair<AttemptId, AttemptRecord>>> FindAttempts(

@@ -1,6 +1,7 @@
 #include "heap_adapter/engine/dispatcher.h"
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -84,7 +85,7 @@ class DispatcherTest : public ::testing::Test {
           if (event.next_try_in.has_value())
             waits_.push_back(*event.next_try_in);
         });
-    ASSERT_TRUE(dispatcher_->Recover(lanes, now_).ok());
+    ASSERT_TRUE(dispatcher_->Recover(lanes, now_, epoch_).ok());
   }
 
   // Lets everything happen that happens without time going on.
@@ -106,7 +107,7 @@ class DispatcherTest : public ::testing::Test {
 
   void Track(const std::string& destination, int count,
              SettledCallback on_settled = nullptr,
-             const std::string& identity = "") {
+             const std::string& identity = "", const std::string& caller = "") {
     ChunkEncoder encoder(destinations_[0].encoding, now_.wall);
     for (int i = 0; i < count; ++i) {
       v1::TrackEvent event;
@@ -115,7 +116,9 @@ class DispatcherTest : public ::testing::Test {
       const std::string key = absl::StrCat("key-", 10'000 + next_key_++);
       ASSERT_TRUE(encoder.Add(event, {.field = "event"}, key).ok());
     }
-    Append({.destination = destination, .type = ObjectType::kTrackEvent},
+    Append({.destination = destination,
+            .type = ObjectType::kTrackEvent,
+            .caller = caller},
            encoder.Take(), std::move(on_settled));
   }
 
@@ -131,6 +134,8 @@ class DispatcherTest : public ::testing::Test {
 
   void Append(const LaneKey& key, EncodedChunk chunk,
               SettledCallback callback) {
+    const auto [lane, is_new] = lane_ids_.emplace(key, lane_ids_.size() + 1);
+    if (is_new) committer_->AddLane(lane->second, key);
     ASSERT_TRUE(committer_
                     ->Append(
                         lane_ids_.at(key), std::move(chunk),
@@ -149,6 +154,8 @@ class DispatcherTest : public ::testing::Test {
                            now_);
     Settle();
   }
+
+  uint64_t queued() const { return dispatcher_->queued_items(); }
 
   std::vector<std::string> OpenUrls() const {
     std::vector<std::string> urls;
@@ -181,6 +188,7 @@ class DispatcherTest : public ::testing::Test {
   std::vector<Destination> destinations_;
   Now now_{.wall = WallTime(seconds(1'700'000'000)),
            .monotonic = MonotonicTime(seconds(5'000))};
+  uint64_t epoch_ = 1;
   double random_ = 0.5;
   int next_key_ = 0;
   MemoryStore store_;
@@ -483,6 +491,131 @@ TEST_F(DispatcherTest, AnHourAtTheLimitUsesItAndNeverExceedsIt) {
     ASSERT_LE(sum, 15'000u);
   }
   EXPECT_GE(delivered, 15'000u * 60 * 99 / 100);
+}
+
+TEST_F(DispatcherTest, ACallerWithALongBacklogDoesNotDelayAnother) {
+  // The noisy caller uses up the limit, and has minutes of work waiting.
+  for (int i = 0; i < 100; ++i) Track("us", 1'000, nullptr, "", "noisy");
+  for (int i = 0; i < 90; ++i) {
+    Pass(seconds(1));
+    while (!transport_.sent.empty()) Answer(Http(200));
+  }
+  EXPECT_GE(queued(), 50'000u);
+
+  // The modest one sends an event at a time, and none waits for the limit.
+  for (int i = 0; i < 60; ++i) {
+    bool delivered = false;
+    Track(
+        "us", 1, [&](Settlement) { delivered = true; }, "", "modest");
+    Pass(milliseconds(500));
+    while (!transport_.sent.empty()) Answer(Http(200));
+    EXPECT_TRUE(delivered) << "event " << i;
+    Pass(milliseconds(500));
+    while (!transport_.sent.empty()) Answer(Http(200));
+  }
+}
+
+TEST_F(DispatcherTest, CallersWithBacklogsGetEqualPartsOfTheLimit) {
+  std::map<std::string, uint64_t> done;
+  for (const char* caller : {"one", "two", "three"}) {
+    for (int i = 0; i < 100; ++i) {
+      Track(
+          "us", 1'000,
+          [&done, caller](Settlement s) { done[caller] += s.delivered; }, "",
+          caller);
+    }
+  }
+  for (int i = 0; i < 600; ++i) {
+    Pass(seconds(1));
+    while (!transport_.sent.empty()) Answer(Http(200));
+  }
+  // 15,000 a minute, over ten minutes.
+  EXPECT_NEAR(static_cast<double>(done["one"]), 50'000, 2'000);
+  EXPECT_NEAR(static_cast<double>(done["two"]), 50'000, 2'000);
+  EXPECT_NEAR(static_cast<double>(done["three"]), 50'000, 2'000);
+}
+
+TEST_F(DispatcherTest, CallersKeepTheirQueuesOverARestart) {
+  Track("us", 3, nullptr, "", "shop");
+  Track("us", 2);
+  Start();
+  Pass(seconds(1));
+  EXPECT_THAT(transport_.sent, SizeIs(2));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]) + ItemsOf(transport_.sent[1]), 5u);
+}
+
+TEST_F(DispatcherTest, AnIdentityOverItsLimitIsFreedForEveryCaller) {
+  Track("us", 1'500, nullptr, "hot", "one");
+  Track("us", 10, nullptr, "hot", "two");
+  Pass(seconds(1));
+  while (!transport_.sent.empty()) Answer(Http(200));
+  Pass(seconds(59));
+  while (!transport_.sent.empty()) Answer(Http(200));
+  EXPECT_EQ(queued(), 510u);
+  Pass(seconds(2));
+  while (!transport_.sent.empty()) Answer(Http(200));
+  EXPECT_EQ(queued(), 0u);
+}
+
+TEST_F(DispatcherTest, AJumpOfTheCivilClockFreesNoLimitOverARestart) {
+  Track("us", 15'000);
+  Pass(seconds(1));
+  while (!transport_.sent.empty()) Answer(Http(200));
+  Track("us", 5);
+  now_.wall += std::chrono::hours(1);
+  Start();
+  Pass(seconds(58));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(seconds(2));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+}
+
+TEST_F(DispatcherTest, AfterARestartOfTheMachineTheLimitsCountAsJustUsed) {
+  Track("us", 15'000);
+  Pass(seconds(1));
+  while (!transport_.sent.empty()) Answer(Http(200));
+  Track("us", 5);
+  Pass(seconds(50));
+  ++epoch_;
+  Start();
+  Pass(seconds(59));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(seconds(1));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+}
+
+TEST_F(DispatcherTest,
+       WhereMergedUpdatesWentIsForgottenADayAfterTheirDelivery) {
+  // The second waits aside for the first, the third is merged into it.
+  User("someone", 1);
+  Pass(seconds(1));
+  User("someone", 2);
+  User("someone", 3);
+  Pass(seconds(1));
+  const LaneId lane =
+      lane_ids_.at({.destination = "us", .type = ObjectType::kUserProperties});
+  Answer(Http(200));
+  Pass(seconds(1));
+  ASSERT_TRUE(spool_->FindForwarding(lane, 2)->has_value());
+  Answer(Http(200));
+
+  Pass(std::chrono::hours(25));
+  User("another", 1);
+  Pass(seconds(1));
+  Answer(Http(200));
+  EXPECT_FALSE(spool_->FindForwarding(lane, 2)->has_value());
+}
+
+TEST_F(DispatcherTest, TheBacklogOfADestinationIsToldWithItsForecast) {
+  Track("us", 30'000);
+  Pass(seconds(1));
+  while (!transport_.sent.empty()) Answer(Http(200));
+  const Backlog& backlog = *dispatcher_->BacklogOf("us");
+  EXPECT_GT(backlog.bytes(), 15'000u * 50);
+  // Fifteen thousand at fifteen thousand a minute: a hundredth of that.
+  EXPECT_EQ(backlog.RoomIn(), seconds(1));
+  EXPECT_EQ(dispatcher_->BacklogOf("eu")->bytes(), 0u);
+  EXPECT_EQ(dispatcher_->BacklogOf("nobody"), nullptr);
 }
 
 }  // namespace

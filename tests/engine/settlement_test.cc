@@ -1,5 +1,6 @@
 #include "heap_adapter/engine/settlement.h"
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -133,6 +134,27 @@ TEST_F(SettlementTest, ForgetsForwardingsThatNobodyWaitsForAnyMore) {
   waiters_.WaitForAllBelow(6, 1, Into(outcome_));
   End({0});
   ExpectEnded(outcome_, 1, 0);
+}
+
+TEST_F(SettlementTest, ThoseWhoLeftAreForgottenBeforeTheyPileUp) {
+  const auto stays = std::make_shared<int>();
+  waiters_.WaitForItems({0, 1}, {stays, Into(outcome_)});
+  for (Seq seq = 1; seq < 100'000; ++seq) {
+    const auto leaves = std::make_shared<int>();
+    waiters_.WaitForItems({seq, seq + 1}, {leaves, Into(other_)});
+  }
+  EXPECT_LT(waiters_.size(), 2'000u);
+  End({0, 99'999});
+  ExpectEnded(outcome_, 1, 0);
+}
+
+TEST_F(SettlementTest, WhatNobodyWaitsForIsNotRememberedWhenItIsMerged) {
+  waiters_.WaitForItems({0, 1}, Into(outcome_));
+  waiters_.Forward(7, 0);
+  waiters_.WaitForAllBelow(8, 1, Into(other_));
+  End({0});
+  ExpectEnded(outcome_, 1, 0);
+  ExpectEnded(other_, 1, 0);
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ constexpr uint32_t kUserRequests = 4;
 constexpr uint32_t kBatchItems = 20;
 
 bool LaneLess(const LaneKey& a, const LaneKey& b) {
-  return std::tie(a.destination, a.type) < std::tie(b.destination, b.type);
+  return std::tie(a.destination, a.type, a.caller) <
+         std::tie(b.destination, b.type, b.caller);
 }
 
 std::vector<Destination> MakeDestinations(int count) {
@@ -96,7 +97,7 @@ void World::Start() {
       *spool_, *committer_, heap_, delivery_, destinations_,
       [this] { return std::uniform_real_distribution<>(0, 1)(random_); },
       nullptr);
-  const absl::Status status = dispatcher_->Recover(*lanes, Time());
+  const absl::Status status = dispatcher_->Recover(*lanes, Time(), epoch_);
   if (!status.ok()) broken_.push_back(status.ToString());
   next_step_ = monotonic_;
 }
@@ -108,6 +109,7 @@ void World::Crash(bool machine) {
   heap_.LoseSender();
   if (machine) {
     store_.CrashMachine(Pick(0, 5));
+    ++epoch_;
     // A machine takes its time to come back.
     const Duration down = std::chrono::seconds(Pick(1, 90));
     monotonic_ += down;
@@ -120,6 +122,17 @@ void World::Crash(bool machine) {
   }
   heap_.SetTime(monotonic_);
   Start();
+}
+
+LaneId World::LaneOf(const LaneKey& key) {
+  const auto [lane, is_new] = lanes_.emplace(key, 0);
+  if (is_new) {
+    for (const auto& [other, id] : lanes_) {
+      lane->second = std::max(lane->second, id + 1);
+    }
+    committer_->AddLane(lane->second, key);
+  }
+  return lane->second;
 }
 
 void World::AppendChunk() {
@@ -163,8 +176,11 @@ void World::AppendChunk() {
     indices.push_back(submitted_.size());
     submitted_.push_back(std::move(sent));
   }
-  const LaneId lane =
-      lanes_.at({.destination = destination.name, .type = type});
+  LaneKey key{.destination = destination.name, .type = type};
+  if (type == ObjectType::kTrackEvent && rules_.callers > 0 && Chance(0.5)) {
+    key.caller = absl::StrCat("c", Pick(0, rules_.callers - 1));
+  }
+  const LaneId lane = LaneOf(key);
   const absl::Status status = committer_->Append(
       lane, encoder.Take(), [this, indices](absl::StatusOr<SeqRange> range) {
         if (!range.ok()) return;

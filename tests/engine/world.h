@@ -22,6 +22,7 @@ struct WorldRules {
   uint64_t seed = 1;
   int destinations = 2;
   int identities = 12;
+  int callers = 0;      // with a name; half of the events are of one of them
   int chunks = 120;     // appended over the world's life
   int most_items = 12;  // of one chunk
   Duration most_pause = std::chrono::seconds(2);  // between two chunks
@@ -71,6 +72,7 @@ class World {
   std::vector<Destination> destinations_;
   WallTime wall_;
   MonotonicTime monotonic_;
+  uint64_t epoch_ = 1;
   MemoryStore store_;
   SimulatedHeap heap_;
   DeliveryRules delivery_;
@@ -79,6 +81,8 @@ class World {
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::vector<Committer::Notices> notices_;
+  LaneId LaneOf(const LaneKey& key);
+
   std::map<LaneKey, LaneId, bool (*)(const LaneKey&, const LaneKey&)> lanes_;
   MonotonicTime next_step_;
 

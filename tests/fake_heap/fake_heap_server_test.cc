@@ -25,6 +25,7 @@ class StoppedClock : public Clock {
   Now Read() const override {
     return {WallTime(std::chrono::seconds(1'700'000'000)), MonotonicTime()};
   }
+  uint64_t Epoch() const override { return 1; }
 };
 
 std::string Events(const std::string& key, int count = 1) {

@@ -274,5 +274,18 @@ TEST_P(UsageLedgerWorldTest, NoWindowThatHeapCouldMeasureHoldsTooMuch) {
 INSTANTIATE_TEST_SUITE_P(Seeds, UsageLedgerWorldTest,
                          ::testing::Range<unsigned>(1, 201));
 
+TEST(UsageLedgerTest, WhatAnAccountUsesIsCountedUntilItComesBack) {
+  UsageLedger ledger({.window = seconds(60), .total = 10});
+  ledger.Begin(1, {{0, 3}}, /*account=*/7);
+  ledger.Begin(2, {{0, 4}}, /*account=*/8);
+  ledger.End(1, MonotonicTime(seconds(100)));
+  ledger.Advance(MonotonicTime(seconds(159)));
+  EXPECT_EQ(ledger.UsedBy(7), 3u);
+  ledger.Advance(MonotonicTime(seconds(160)));
+  EXPECT_EQ(ledger.UsedBy(7), 0u);
+  ledger.Refund(2);
+  EXPECT_EQ(ledger.UsedBy(8), 0u);
+}
+
 }  // namespace
 }  // namespace heapsync

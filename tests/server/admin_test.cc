@@ -249,7 +249,7 @@ TEST_F(AdminTest, AMergedUpdateTellsWhichOneCarriedIt) {
 TEST_F(AdminTest, ALongReceiptComesInPages) {
   world_.Pause();
   const heapsync::Destination& prod = *world_.engine().FindDestination("prod");
-  const LaneId lane = world_.engine().LaneOf(prod, ObjectType::kTrackEvent);
+  const LaneId lane = world_.engine().LaneFor(prod, ObjectType::kTrackEvent);
   for (int i = 0; i < 5; ++i) world_.Track("i" + std::to_string(i), "e");
   v1::GetDeliveryRequest request;
   request.set_receipt(Receipt{

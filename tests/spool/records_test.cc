@@ -22,7 +22,9 @@ Record Sample();
 
 template <>
 LaneKey Sample() {
-  return {.destination = "prod", .type = ObjectType::kUserProperties};
+  return {.destination = "prod",
+          .type = ObjectType::kUserProperties,
+          .caller = "checkout"};
 }
 template <>
 LaneProgress Sample() {
@@ -49,6 +51,8 @@ AttemptRecord Sample() {
           .batch_id = 1ull << 50,
           .started_at = kTime,
           .ended_at = kTime + Duration(7),
+          .ended = MonotonicTime(Duration(123'456'789)),
+          .epoch = 0xfedcba9876543210,
           .answer_class = AnswerClass::kThrottled,
           .http_status = 429,
           .summary = "HTTP 429",

@@ -352,13 +352,13 @@ TEST_F(SpoolTest, VisitsAndDeletesForwardings) {
     into.push_back(forwarding.into);
     return true;
   };
-  ASSERT_TRUE(spool_->VisitForwardings(kLastLane, visit).ok());
+  ASSERT_TRUE(spool_->VisitForwardings(kLastLane, 0, visit).ok());
   EXPECT_THAT(into, ElementsAre(99, 5));
   SpoolChange deletion;
   deletion.DeleteForwarding(kLastLane, {10, 20});
   Commit(deletion);
   into.clear();
-  ASSERT_TRUE(spool_->VisitForwardings(kLastLane, visit).ok());
+  ASSERT_TRUE(spool_->VisitForwardings(kLastLane, 0, visit).ok());
   EXPECT_THAT(into, ElementsAre(5));
 }
 

@@ -1,5 +1,5 @@
-#ifndef HEAPSYNC_HEAP_ADAPTER_CONFIG_BATCH_RANGES_H_
-#define HEAPSYNC_HEAP_ADAPTER_CONFIG_BATCH_RANGES_H_
+#ifndef HEAPSYNC_HEAP_ADAPTER_CONFIG_RANGES_H_
+#define HEAPSYNC_HEAP_ADAPTER_CONFIG_RANGES_H_
 
 #include <chrono>
 #include <cstdint>
@@ -11,13 +11,15 @@ struct NumberRange {
   uint32_t most;
 };
 
-// What the file and the flags accept for BatchRules. Heap's reference allows at
+// What the file and the flags accept. Heap's reference allows at
 // most 1,000 items in a request; the other bounds catch slips of the pen.
 inline constexpr NumberRange kBatchItemsRange{1, 1'000};
 inline constexpr NumberRange kBatchBytesRange{1 << 10, 16 << 20};
 inline constexpr std::chrono::milliseconds kLongestBatchWait =
     std::chrono::hours(1);
+// Of Destination::max_queued_mib; at most 16 TiB.
+inline constexpr NumberRange kQueuedMibRange{1, 16 << 20};
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_HEAP_ADAPTER_CONFIG_BATCH_RANGES_H_
+#endif  // HEAPSYNC_HEAP_ADAPTER_CONFIG_RANGES_H_

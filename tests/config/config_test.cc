@@ -53,7 +53,8 @@ TEST(Config, ReadsEverySetting) {
        "limits": {"events_per_minute": 100,
                   "events_per_identity_per_minute": 10,
                   "user_requests_per_identity_per_30s": 0},
-       "batch": {"max_items": 10, "max_bytes": 2048, "max_wait": "2s"}},
+       "batch": {"max_items": 10, "max_bytes": 2048, "max_wait": "2s"},
+       "max_queued_mib": 77},
       {"name": "0-test_2", "app_id": "99"}],
      "default_destination": "0-test_2"})");
   ASSERT_THAT(config.destinations, SizeIs(2));
@@ -71,6 +72,7 @@ TEST(Config, ReadsEverySetting) {
   EXPECT_EQ(prod.batch.max_items, 10u);
   EXPECT_EQ(prod.batch.max_bytes, 2048u);
   EXPECT_EQ(prod.batch.max_wait, std::chrono::seconds(2));
+  EXPECT_EQ(prod.max_queued_mib, 77u);
 
   auto denied = EncodingRules::DefaultDeniedIdentities();
   denied.insert("nobody");
@@ -92,6 +94,7 @@ TEST(Config, LeavesWhatIsNotSaidAtItsDefault) {
   EXPECT_EQ(prod.batch.max_items, 1'000u);
   EXPECT_EQ(prod.batch.max_bytes, 1u << 20);
   EXPECT_EQ(prod.batch.max_wait, std::chrono::milliseconds(500));
+  EXPECT_EQ(prod.max_queued_mib, 10'240u);
 }
 
 TEST(Config, MakesTheOnlyDestinationTheDefault) {

@@ -101,13 +101,15 @@ TEST(ServerConfig, TakesEverySettingFromFlags) {
                                     {"max_message_bytes", "8388608"},
                                     {"log_level", "debug"},
                                     {"metrics_destinations", "7"},
-                                    {"send_traceparent", "false"}});
+                                    {"send_traceparent", "false"},
+                                    {"max_queued_mib", "5"}});
   ASSERT_THAT(config.destinations.destinations, SizeIs(1));
   const Destination& only = config.destinations.destinations[0];
   EXPECT_EQ(only.region, Region::kEu);
   EXPECT_EQ(only.batch.max_items, 10u);
   EXPECT_EQ(only.batch.max_bytes, 2048u);
   EXPECT_EQ(only.batch.max_wait, std::chrono::seconds(2));
+  EXPECT_EQ(only.max_queued_mib, 5u);
   EXPECT_EQ(config.listen, "[::]:1");
   EXPECT_EQ(config.http_listen, "localhost:0");
   EXPECT_EQ(config.data_dir, "data");

@@ -342,5 +342,56 @@ TEST(AdminWorkerTest, RefusesWhatItsQueueCannotTakeAndEndsWhatItTook) {
   EXPECT_FALSE(worker.Submit([&] { ++done; }));
 }
 
+TEST_F(AdminTest, EachCallerHasItsQueueAndItsNumbers) {
+  world_.Pause();
+  const std::string receipt = world_.Track("a", "e", "", "shop");
+  world_.Track("b", "e", "", "shop");
+  world_.Track("c", "e", "", "blog");
+  world_.Track("d", "e");
+
+  const v1::Destination destination = world_.Destination();
+  EXPECT_EQ(destination.types(0).queued_items(), 4u);
+  ASSERT_EQ(destination.callers_size(), 2);
+  EXPECT_EQ(destination.callers(0).caller(), "shop");
+  EXPECT_EQ(destination.callers(0).queued_events(), 2u);
+  EXPECT_EQ(destination.callers(1).caller(), "blog");
+  EXPECT_EQ(destination.callers(1).accepted_events(), 1u);
+  EXPECT_TRUE(destination.callers(1).has_oldest_age());
+  EXPECT_EQ(world_.Delivery(receipt).caller(), "shop");
+
+  world_.Resume();
+  world_.Restart();
+  world_.Flush();
+  EXPECT_EQ(world_.Item(receipt).state(), v1::ITEM_STATE_DELIVERED);
+}
+
+TEST_F(AdminTest, ADestinationThatUsedUpItsPartOfTheSpoolRefusesAlone) {
+  world_.Pause();
+  v1::TrackEventRequest request;
+  request.set_destination("europe");
+  request.mutable_event()->set_identity("a");
+  request.mutable_event()->set_event("e");
+  auto& properties = *request.mutable_event()->mutable_properties();
+  for (int i = 0; i < 60; ++i) {
+    (*properties.mutable_fields())["p" + std::to_string(i)].set_string_value(
+        std::string(1'000, 'x'));
+  }
+  grpc::Status refused;
+  for (int i = 0; i < 100 && refused.ok(); ++i) {
+    grpc::ClientContext context;
+    v1::TrackEventResponse response;
+    refused = world_.data().TrackEvent(&context, request, &response);
+  }
+  const ErrorSeen seen = SeenIn(refused);
+  EXPECT_EQ(seen.code, grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(seen.reason, "DESTINATION_FULL");
+  EXPECT_TRUE(seen.has_retry);
+  world_.Track("a", "e", "prod");
+
+  world_.Resume();
+  world_.Flush();
+  world_.Track("b", "e", "europe");
+}
+
 }  // namespace
 }  // namespace heapsync

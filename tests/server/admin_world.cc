@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
+#include "server/caller.h"
 
 namespace heapsync {
 namespace {
@@ -18,7 +19,7 @@ constexpr absl::string_view kConfig = R"({
      "limits": {"events_per_identity_per_minute": 10},
      "batch": {"max_wait": "1ms"}},
     {"name": "europe", "app_id": "9876543210", "region": "eu",
-     "batch": {"max_wait": "1ms"}}
+     "batch": {"max_wait": "1ms"}, "max_queued_mib": 1}
   ],
   "default_destination": "prod"
 })";
@@ -145,8 +146,10 @@ void AdminWorld::Restart() {
 
 std::string AdminWorld::Track(const std::string& identity,
                               const std::string& event,
-                              const std::string& destination) {
+                              const std::string& destination,
+                              const std::string& caller) {
   grpc::ClientContext context;
+  if (!caller.empty()) context.AddMetadata(kCallerMetadata, caller);
   v1::TrackEventRequest request;
   v1::TrackEventResponse response;
   request.set_destination(destination);

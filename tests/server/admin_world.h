@@ -73,10 +73,12 @@ class AdminWorld {
   MemoryStore& store() { return store_; }
   Engine& engine() { return *engine_; }
   v1::HeapSyncAdminService::Stub& admin() { return *admin_stub_; }
+  v1::HeapSyncService::Stub& data() { return *data_stub_; }
 
   // Receipts of one accepted item.
   std::string Track(const std::string& identity, const std::string& event,
-                    const std::string& destination = "");
+                    const std::string& destination = "",
+                    const std::string& caller = "");
   std::string SetUser(const std::string& identity, const std::string& key,
                       const std::string& value);
 

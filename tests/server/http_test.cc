@@ -155,11 +155,11 @@ class HttpTest : public ::testing::Test {
       encoder.Add(event, ItemPath{.field = "event"}, absl::StrCat("key-", i));
     }
     std::promise<absl::Status> stored;
-    const absl::Status queued =
-        engine_->Append(destination, ObjectType::kTrackEvent, encoder.Take(),
-                        [&](const absl::StatusOr<SeqRange>& seqs) {
-                          stored.set_value(seqs.status());
-                        });
+    const absl::Status queued = engine_->Append(
+        destination, engine_->LaneFor(destination, ObjectType::kTrackEvent),
+        encoder.Take(), [&](const absl::StatusOr<SeqRange>& seqs) {
+          stored.set_value(seqs.status());
+        });
     return queued.ok() ? stored.get_future().get() : queued;
   }
 

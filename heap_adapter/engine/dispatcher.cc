@@ -279,7 +279,7 @@ void Dispatcher::TellBacklog(Target& target, Now now) {
   target.backlog.SetBytes(bytes);
   if (now.monotonic < target.next_forecast) return;
   target.next_forecast = now.monotonic + kForecastInterval;
-  target.backlog.SetForecast(SnapshotOf(target, now).drained_in);
+  target.backlog.SetForecast(DrainedIn(target, now));
 }
 
 AttemptId Dispatcher::NextId(Now now) {

@@ -197,6 +197,8 @@ class Dispatcher {
   LaneState& StateOf(LaneId lane) { return *lanes_.find(lane)->second; }
   Target& TargetOf(const LaneState& state) { return *targets_[state.target]; }
   UsageLedger* LedgerOf(Target& target, ObjectType type);
+  DestinationState ConditionOf(const Target& target) const;
+  std::optional<Duration> DrainedIn(const Target& target, Now now) const;
   DestinationSnapshot SnapshotOf(const Target& target, Now now) const;
   int& RegionUse(Region region) { return region_use_[region == Region::kEu]; }
 

@@ -15,24 +15,30 @@ Duration Seconds(double seconds) {
   return Duration(static_cast<int64_t>(1e6 * seconds));
 }
 
-// How long it takes for what waits of one type; none if nothing tells.
-std::optional<Duration> DrainedIn(ObjectType type, const TypeNumbers& lanes,
-                                  uint64_t allowance_used,
-                                  uint64_t allowance_total) {
-  if (lanes.queued_items == 0) return Duration::zero();
-  const auto queued = static_cast<double>(lanes.queued_items);
+// What waits of one type.
+struct Waiting {
+  uint64_t items = 0;
+  uint64_t aside_items = 0;
+  double delivered_per_second = 0;
+};
+
+// How long it takes; none if nothing tells. An allowance of zero is none.
+std::optional<Duration> TimeFor(const Waiting& waiting, uint64_t allowance_used,
+                                uint64_t allowance_total) {
+  if (waiting.items == 0) return Duration::zero();
+  const auto queued = static_cast<double>(waiting.items);
   // What is set aside goes at its identities' pace: of that, only the past
   // tells.
-  const bool all_aside = lanes.aside_items == lanes.queued_items;
-  if (type == ObjectType::kTrackEvent && allowance_total > 0 && !all_aside) {
+  const bool all_aside = waiting.aside_items == waiting.items;
+  if (allowance_total > 0 && !all_aside) {
     // What the window still allows goes at once, the rest at the limit's pace.
     const uint64_t free =
         allowance_total - std::min(allowance_total, allowance_used);
     const double later = std::max(0.0, queued - static_cast<double>(free));
     return Seconds(60 * later / static_cast<double>(allowance_total));
   }
-  if (lanes.delivered_per_second <= 0) return std::nullopt;
-  return Seconds(queued / lanes.delivered_per_second);
+  if (waiting.delivered_per_second <= 0) return std::nullopt;
+  return Seconds(queued / waiting.delivered_per_second);
 }
 
 }  // namespace
@@ -95,13 +101,47 @@ absl::StatusOr<std::optional<WallTime>> OldestWaiting(
   return oldest;
 }
 
+DestinationState Dispatcher::ConditionOf(const Target& target) const {
+  if (target.paused) return DestinationState::kPaused;
+  if (target.setup_failures > 0) return DestinationState::kNeedsAttention;
+  const bool failing = std::any_of(
+      target.lanes.begin(), target.lanes.end(),
+      [this](LaneId id) { return lanes_.find(id)->second->failures > 0; });
+  return failing ? DestinationState::kBackingOff : DestinationState::kActive;
+}
+
+std::optional<Duration> Dispatcher::DrainedIn(const Target& target,
+                                              Now now) const {
+  if (ConditionOf(target) != DestinationState::kActive) return std::nullopt;
+  absl::flat_hash_map<ObjectType, Waiting> by_type;
+  for (const LaneId id : target.lanes) {
+    const LaneState& state = *lanes_.find(id)->second;
+    if (state.lane.queued_items() == 0) continue;
+    Waiting& waiting = by_type[state.lane.key().type];
+    waiting.items += state.lane.queued_items();
+    waiting.aside_items += state.lane.aside_items();
+    waiting.delivered_per_second += state.delivered.PerSecond(now.monotonic);
+  }
+  Duration longest = Duration::zero();
+  for (const auto& [type, waiting] : by_type) {
+    const uint32_t limit = target.events.total_limit();
+    const bool limited =
+        type == ObjectType::kTrackEvent && limit != UsageLedger::kUnlimited;
+    const std::optional<Duration> drained =
+        TimeFor(waiting, target.events.total_in_use(), limited ? limit : 0);
+    if (!drained.has_value()) return std::nullopt;
+    longest = std::max(longest, *drained);
+  }
+  return longest;
+}
+
 DestinationSnapshot Dispatcher::SnapshotOf(const Target& target,
                                            Now now) const {
   DestinationSnapshot snapshot{
       .name = target.destination.name,
       .region = target.destination.region,
       .masked_app_id = target.destination.app_id.Masked(),
-      .state = DestinationState::kActive,
+      .state = ConditionOf(target),
       .last_error = target.last_error,
       .last_error_at = target.last_error_at,
       .lanes = {},
@@ -109,14 +149,12 @@ DestinationSnapshot Dispatcher::SnapshotOf(const Target& target,
       .concurrency_limit = target.concurrency.limit(),
       .allowance_used = target.events.total_in_use(),
       .allowance_total = 0,
-      .drained_in = Duration::zero()};
+      .drained_in = DrainedIn(target, now)};
   if (target.events.total_limit() != UsageLedger::kUnlimited) {
     snapshot.allowance_total = target.events.total_limit();
   }
-  bool failing = false;
   for (const LaneId id : target.lanes) {
     const LaneState& state = *lanes_.find(id)->second;
-    failing = failing || state.failures > 0;
     const Lane& lane = state.lane;
     snapshot.lanes.push_back(LaneSnapshot{
         .id = id,
@@ -129,29 +167,6 @@ DestinationSnapshot Dispatcher::SnapshotOf(const Target& target,
         .counts = lane.counts(),
         .unsettled = {lane.first_unsettled(), lane.head()},
         .some_aside_identities = lane.SomeAsideIdentities(kMostAsideLookedAt)});
-  }
-  for (const ObjectType type : kObjectTypes) {
-    TypeNumbers numbers;
-    for (const LaneSnapshot& lane : snapshot.lanes) {
-      if (lane.type == type) numbers.Add(lane, std::nullopt);
-    }
-    const std::optional<Duration> drained = DrainedIn(
-        type, numbers, snapshot.allowance_used, snapshot.allowance_total);
-    if (!drained.has_value() || !snapshot.drained_in.has_value()) {
-      snapshot.drained_in = std::nullopt;
-    } else {
-      snapshot.drained_in = std::max(*snapshot.drained_in, *drained);
-    }
-  }
-  if (target.paused) {
-    snapshot.state = DestinationState::kPaused;
-  } else if (target.setup_failures > 0) {
-    snapshot.state = DestinationState::kNeedsAttention;
-  } else if (failing) {
-    snapshot.state = DestinationState::kBackingOff;
-  }
-  if (snapshot.state != DestinationState::kActive) {
-    snapshot.drained_in = std::nullopt;
   }
   return snapshot;
 }

@@ -366,7 +366,7 @@ TEST_F(AdminTest, EachCallerHasItsQueueAndItsNumbers) {
 }
 
 TEST_F(AdminTest, ADestinationThatUsedUpItsPartOfTheSpoolRefusesAlone) {
-  world_.Pause();
+  world_.Pause("europe");
   v1::TrackEventRequest request;
   request.set_destination("europe");
   request.mutable_event()->set_identity("a");
@@ -388,7 +388,7 @@ TEST_F(AdminTest, ADestinationThatUsedUpItsPartOfTheSpoolRefusesAlone) {
   EXPECT_TRUE(seen.has_retry);
   world_.Track("a", "e", "prod");
 
-  world_.Resume();
+  world_.Resume("europe");
   world_.Flush();
   world_.Track("b", "e", "europe");
 }

@@ -122,8 +122,9 @@ std::string Shown(absl::string_view key) {
   const auto plain = [](char c) {
     return absl::ascii_isalnum(c) || c == '_' || c == '-' || c == '.';
   };
+  // A token that lost its way begins like this.
   const bool harmless =
-      !key.empty() && key.size() <= kLongest &&
+      !key.empty() && key.size() <= kLongest && key.substr(0, 4) != "hst_" &&
       std::all_of(key.begin(), key.end(), plain) &&
       std::count_if(key.begin(), key.end(), absl::ascii_isdigit) <= kMostDigits;
   return harmless ? std::string(key) : "(a key that is not shown)";

@@ -14,7 +14,8 @@
 namespace heapsync {
 
 // A JSON text and what is wrong with it, one line per fault. No value is ever
-// quoted, and of keys only those that cannot be a misplaced App ID.
+// quoted, and of keys only those that cannot be a misplaced App
+// ID or token.
 struct CheckedJson {
   // None when the text is not JSON, or nests far deeper than any setting.
   std::optional<nlohmann::json> value;

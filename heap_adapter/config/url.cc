@@ -62,19 +62,6 @@ bool IsIpv6(const std::string& host) {
   return inet_pton(AF_INET6, host.c_str(), &address) == 1;
 }
 
-bool IsLoopback(const std::string& host) {
-  if (host == "localhost") return true;
-  in_addr v4{};
-  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) {
-    return (ntohl(v4.s_addr) >> 24) == 127;
-  }
-  in6_addr v6{};
-  return host.size() > 2 && host.front() == '[' &&
-         inet_pton(AF_INET6, host.substr(1, host.size() - 2).c_str(), &v6) ==
-             1 &&
-         IN6_IS_ADDR_LOOPBACK(&v6);
-}
-
 absl::StatusOr<Authority> ParseAuthority(absl::string_view text) {
   const size_t bracket = text.find(']');
   const size_t colon = absl::StartsWith(text, "[")
@@ -101,6 +88,19 @@ absl::StatusOr<Authority> ParseAuthority(absl::string_view text) {
 }
 
 }  // namespace
+
+bool IsLoopbackHost(const std::string& host) {
+  if (host == "localhost") return true;
+  in_addr v4{};
+  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) {
+    return (ntohl(v4.s_addr) >> 24) == 127;
+  }
+  in6_addr v6{};
+  return host.size() > 2 && host.front() == '[' &&
+         inet_pton(AF_INET6, host.substr(1, host.size() - 2).c_str(), &v6) ==
+             1 &&
+         IN6_IS_ADDR_LOOPBACK(&v6);
+}
 
 absl::StatusOr<std::string> CheckHeapUrl(absl::string_view url,
                                          PlaintextPolicy plaintext) {
@@ -129,7 +129,7 @@ absl::StatusOr<std::string> CheckHeapUrl(absl::string_view url,
   const absl::StatusOr<Authority> authority = ParseAuthority(rest);
   if (!authority.ok()) return authority.status();
   if (scheme == "http" && plaintext == PlaintextPolicy::kLoopbackOnly &&
-      !IsLoopback(authority->host)) {
+      !IsLoopbackHost(authority->host)) {
     return absl::InvalidArgumentError(
         "must be https: plain http would show App IDs and identities to the "
         "network, so it is allowed to this machine only unless "

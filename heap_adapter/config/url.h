@@ -14,6 +14,10 @@ enum class PlaintextPolicy {
   kAnywhere,
 };
 
+// Whether a host ("localhost", an IPv4 address, an IPv6 address in brackets) is
+// this machine for certain. A name other than localhost is not.
+bool IsLoopbackHost(const std::string& host);
+
 // Checks a URL that stands for one of Heap's hosts: `https://` or, as far as
 // `plaintext` allows, `http://`, a host name or address, and perhaps a port.
 // A path beyond "/", a query, a fragment and a user name are refused, since

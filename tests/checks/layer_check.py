@@ -7,7 +7,7 @@ heap_adapter never sees gRPC, so that all of it can run under ThreadSanitizer. I
 above, never in a circle:
 
     model  clock  sync
-    encoding  transport  config  scheduling  spool
+    encoding  transport  config  access  scheduling  spool
     engine
 
 The Heap simulator in tests/fake_heap sees the first row only.
@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROWS = (
     ("heap_adapter/model", "heap_adapter/clock", "heap_adapter/sync"),
-    ("heap_adapter/encoding", "heap_adapter/transport", "heap_adapter/config", "heap_adapter/scheduling", "heap_adapter/spool"),
+    ("heap_adapter/encoding", "heap_adapter/transport", "heap_adapter/config", "heap_adapter/access", "heap_adapter/scheduling", "heap_adapter/spool"),
     ("heap_adapter/engine",),
     ("server", "client"),
 )

@@ -2,8 +2,10 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <fstream>
 #include <map>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -24,6 +26,21 @@ bool ParseTimeout(const std::string& text, absl::Duration& duration) {
   return duration > absl::ZeroDuration() && duration <= absl::Hours(24 * 365);
 }
 
+// The file that a flag names; nothing where it names none.
+std::string ReadText(const char* flag, const std::string& path) {
+  if (path.empty()) return "";
+  constexpr std::streamsize kLongest = 1 << 20;
+  std::ifstream file(path, std::ios::binary);
+  std::string text(kLongest, '\0');
+  file.read(text.data(), kLongest);
+  if (!file.eof() || file.bad()) {
+    throw CLI::ValidationError(flag, "cannot read " + path);
+  }
+  text.resize(static_cast<size_t>(file.gcount()));
+  if (text.empty()) throw CLI::ValidationError(flag, path + " is empty");
+  return text;
+}
+
 }  // namespace
 
 std::chrono::milliseconds ServerFlags::Timeout() const {
@@ -36,6 +53,27 @@ ClientOptions ServerFlags::ToClientOptions() const {
   ClientOptions options;
   options.server = server;
   options.timeout = Timeout();
+  if (tls || !tls_ca.empty() || !tls_cert.empty() || !tls_key.empty() ||
+      !tls_server_name.empty()) {
+    if (tls_cert.empty() != tls_key.empty()) {
+      throw CLI::ValidationError(tls_cert.empty() ? "--tls_key" : "--tls_cert",
+                                 "needs the other of --tls_cert and --tls_key");
+    }
+    options.tls = TlsOptions{.ca = ReadText("--tls_ca", tls_ca),
+                             .certificate = ReadText("--tls_cert", tls_cert),
+                             .key = ReadText("--tls_key", tls_key),
+                             .server_name = tls_server_name};
+  }
+  options.allow_plaintext_token = plaintext_token;
+  options.token = std::string(
+      absl::StripAsciiWhitespace(ReadText("--token_file", token_file)));
+  if (!options.token.empty() && !MayCarryToken(options)) {
+    throw CLI::ValidationError(
+        "--token_file",
+        "the token would cross the network in plaintext: use TLS (--tls_ca, or "
+        "--tls for the system's CAs), or --plaintext_token where something "
+        "else encrypts");
+  }
   return options;
 }
 
@@ -46,6 +84,36 @@ void AddServerFlags(CLI::App& command, ServerFlags& flags,
   command.add_option("--server", flags.server, "host:port of the server")
       ->envname("HEAPSYNC_SERVER")
       ->capture_default_str();
+  command
+      .add_flag("--tls", flags.tls,
+                "use TLS, trusting the system's CAs (implied by the others)")
+      ->envname("HEAPSYNC_TLS");
+  command
+      .add_option("--tls_ca", flags.tls_ca,
+                  "PEM file with the CAs that may vouch for the server")
+      ->envname("HEAPSYNC_TLS_CA");
+  // Not called as the server's own are, which may stand in the same
+  // environment.
+  command
+      .add_option("--tls_cert", flags.tls_cert,
+                  "PEM file with this client's certificate (mutual TLS)")
+      ->envname("HEAPSYNC_CLIENT_CERT");
+  command
+      .add_option("--tls_key", flags.tls_key, "PEM file with its private key")
+      ->envname("HEAPSYNC_CLIENT_KEY");
+  command
+      .add_option("--tls_server_name", flags.tls_server_name,
+                  "the name in the server's certificate, if it is not the one "
+                  "in --server")
+      ->envname("HEAPSYNC_TLS_SERVER_NAME");
+  command
+      .add_option("--token_file", flags.token_file,
+                  "file with the token of this caller")
+      ->envname("HEAPSYNC_TOKEN_FILE");
+  command
+      .add_flag("--plaintext_token", flags.plaintext_token,
+                "let the token go to another machine without TLS")
+      ->envname("HEAPSYNC_PLAINTEXT_TOKEN");
   command
       .add_option("--timeout", flags.timeout,
                   absl::StrCat(timeout_meaning, "; such as 30s, 5m, 500ms"))

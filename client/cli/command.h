@@ -27,12 +27,22 @@ struct CommandContext {
 struct ServerFlags {
   std::string server = ClientOptions().server;
   std::string timeout;
+  bool tls = false;
+  std::string tls_ca;
+  std::string tls_cert;
+  std::string tls_key;
+  std::string tls_server_name;
+  std::string token_file;
+  bool plaintext_token = false;
 
   std::chrono::milliseconds Timeout() const;
+  // Throws CLI::ValidationError for files that cannot be read and for a token
+  // that would cross the network in plaintext.
   ClientOptions ToClientOptions() const;
 };
 
-// Adds --server and --timeout. `timeout` is the default, such as "30s".
+// Adds --server, --timeout, and what makes the connection secure. `timeout` is
+// the default, such as "30s".
 // `flags` must outlive the command.
 void AddServerFlags(CLI::App& command, ServerFlags& flags,
                     absl::string_view timeout,
@@ -58,6 +68,7 @@ void PrintError(std::ostream& err, const absl::Status& status,
 
 // Each adds one subcommand, or a few of a kind, to the program. `context` must
 // outlive it.
+void AddTokenCommand(CLI::App& program, CommandContext& context);
 void AddItemCommands(CLI::App& program, CommandContext& context);
 void AddImportCommand(CLI::App& program, CommandContext& context);
 void AddHealthCommand(CLI::App& program, CommandContext& context);

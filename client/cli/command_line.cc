@@ -21,6 +21,7 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out,
   AddItemCommands(program, context);
   AddImportCommand(program, context);
   AddHealthCommand(program, context);
+  AddTokenCommand(program, context);
   AddAdminCommands(program, context);
   AddDeadLetterCommands(program, context);
   try {

@@ -101,6 +101,24 @@ TEST(ClientTest, HealthTellsServingFromUnknownAndUnreachable) {
   EXPECT_EQ(client.CheckHealth("").code(), absl::StatusCode::kUnavailable);
 }
 
+TEST(ClientTest, ATokenStaysOnThisMachineUnlessTheConnectionIsEncrypted) {
+  const auto may = [](const std::string& server) {
+    return MayCarryToken({.server = server});
+  };
+  for (const char* server : {"localhost:1", "127.0.0.1:1", "127.8.8.8:1",
+                             "[::1]:1", "unix:/run/x", "dns:///localhost:1"}) {
+    EXPECT_TRUE(may(server)) << server;
+  }
+  for (const char* server :
+       {"10.0.0.1:1", "heapsync:1", "127.evil.example:1", "127.0.0.1.example:1",
+        "[::2]:1", "localhost.example:1", ""}) {
+    EXPECT_FALSE(may(server)) << server;
+  }
+  EXPECT_TRUE(MayCarryToken({.server = "10.0.0.1:1", .tls = TlsOptions()}));
+  EXPECT_TRUE(
+      MayCarryToken({.server = "10.0.0.1:1", .allow_plaintext_token = true}));
+}
+
 TEST(RetryPolicyTest, BackoffGrowsUpToItsBoundWithFullJitter) {
   const RetryPolicy policy = {.initial_backoff = milliseconds(100),
                               .max_backoff = milliseconds(500)};

@@ -1,9 +1,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <fstream>
 #include <string>
 #include <vector>
 
+#include "heap_adapter/access/token.h"
 #include "nlohmann/json.hpp"
 #include "tests/client/command_runner.h"
 #include "tests/client/fake_heapsync.h"
@@ -117,6 +120,34 @@ TEST_F(CommandsTest, HelpAndVersionAreNoErrors) {
   EXPECT_EQ(RunCommand({"--help"}).exit_code, 0);
   EXPECT_EQ(RunCommand({"import", "--help"}).exit_code, 0);
   EXPECT_THAT(RunCommand({"--version"}).out, HasSubstr("heapsync 0."));
+}
+
+TEST(TokenCommandTest, PrintsATokenAndItsHash) {
+  const CommandResult result = RunCommand({"token"});
+  EXPECT_EQ(result.exit_code, 0);
+  const size_t token = result.out.find("hst_");
+  ASSERT_NE(token, std::string::npos);
+  EXPECT_THAT(result.out,
+              HasSubstr("token_sha256: " +
+                        ToHex(HashOf(result.out.substr(
+                            token, result.out.find('\n') - token)))));
+}
+
+TEST(TokenFlagsTest, ATokenDoesNotGoToAnotherMachineInPlaintext) {
+  const std::string path = ::testing::TempDir() + "heapsync_token";
+  std::ofstream(path) << "hst_secret\n";
+  const CommandResult result =
+      RunCommand({"health", "--server=192.0.2.1:1", "--token_file=" + path});
+  std::remove(path.c_str());
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("plaintext"));
+  EXPECT_THAT(result.err, ::testing::Not(HasSubstr("hst_secret")));
+}
+
+TEST(TokenFlagsTest, AFileThatCannotBeReadIsNamed) {
+  const CommandResult result = RunCommand({"health", "--tls_ca=/nowhere/ca"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("--tls_ca: cannot read /nowhere/ca"));
 }
 
 }  // namespace

@@ -15,6 +15,8 @@ namespace heapsync {
 struct DestinationConfig {
   std::vector<Destination> destinations;
   std::string default_destination;
+
+  bool operator==(const DestinationConfig&) const = default;
 };
 
 // Reads the JSON form (comments allowed):

@@ -18,6 +18,8 @@ constexpr size_t kMostLedgerEntries = 1 << 20;
 // Each throttled answer halves the rate; each delivered batch gives back this.
 constexpr double kLowestFactor = 1.0 / 64;
 constexpr double kRecovery = 0.01;
+constexpr Duration kEventWindow = std::chrono::seconds(60);
+
 // Of a destination's limit, one part in so many is kept for callers that use
 // less than their share. More kept: shorter waits for them, less use of the
 // limit by the others.
@@ -55,17 +57,17 @@ uint32_t StatusOf(const HeapAnswer& answer) {
 
 Dispatcher::Target::Target(const Destination& destination_in,
                            int most_under_way)
-    : destination(destination_in),
-      events({.window = std::chrono::seconds(60),
-              .total = Share(destination.limits.events_per_minute,
-                             destination.limit_share),
+    : destination(&destination_in),
+      events({.window = kEventWindow,
+              .total = Share(destination_in.limits.events_per_minute,
+                             destination_in.limit_share),
               .per_identity =
-                  Share(destination.limits.events_per_identity_per_minute,
-                        destination.limit_share)}),
+                  Share(destination_in.limits.events_per_identity_per_minute,
+                        destination_in.limit_share)}),
       users({.window = std::chrono::seconds(30),
              .per_identity =
-                 Share(destination.limits.user_requests_per_identity_per_30s,
-                       destination.limit_share)}),
+                 Share(destination_in.limits.user_requests_per_identity_per_30s,
+                       destination_in.limit_share)}),
       concurrency(most_under_way) {}
 
 Dispatcher::Dispatcher(Spool& spool, Committer& committer, Transport& transport,
@@ -109,7 +111,7 @@ absl::Status Dispatcher::Recover(const std::vector<StoredLane>& lanes, Now now,
     AddLane(stored, *aside, target->second);
   }
   for (const auto& target : targets_) {
-    auto paused = spool_.IsPaused(target->destination.name);
+    auto paused = spool_.IsPaused(target->destination->name);
     if (!paused.ok()) return paused.status();
     target->paused = *paused;
   }
@@ -136,6 +138,68 @@ void Dispatcher::AddLane(const StoredLane& stored,
     targets_[target]->event_lanes.push_back(stored.id);
   }
   Enqueue(stored.id);
+}
+
+absl::Status Dispatcher::SetDestination(const Destination& destination,
+                                        const std::vector<StoredLane>& lanes,
+                                        Now now) {
+  const auto known = target_by_name_.find(destination.name);
+  if (known == target_by_name_.end()) {
+    return AddTarget(destination, lanes, now);
+  }
+  Target& target = *targets_[known->second];
+  const Target fresh(destination, rules_.most_under_way_per_destination);
+  // Nobody counted what identities used while they had no limit.
+  if ((fresh.events.limits_identities() &&
+       !target.events.limits_identities()) ||
+      (fresh.users.limits_identities() && !target.users.limits_identities())) {
+    target.held_until =
+        std::max(target.held_until, now.monotonic + kEventWindow);
+  }
+  target.destination = &destination;
+  target.events.SetLimits(fresh.events.rules());
+  target.users.SetLimits(fresh.users.rules());
+  EnqueueLanesOf(target);
+  return absl::OkStatus();
+}
+
+absl::Status Dispatcher::AddTarget(const Destination& destination,
+                                   const std::vector<StoredLane>& lanes,
+                                   Now now) {
+  const absl::StatusOr<bool> paused = spool_.IsPaused(destination.name);
+  if (!paused.ok()) return paused.status();
+  std::vector<std::pair<const StoredLane*, std::vector<AsideIdentity>>> own;
+  for (const StoredLane& stored : lanes) {
+    if (stored.key.destination != destination.name) continue;
+    auto aside = spool_.AsideIdentities(stored.id);
+    if (!aside.ok()) return aside.status();
+    own.emplace_back(&stored, *std::move(aside));
+  }
+  std::vector<std::pair<AttemptId, PlanRecord>> plans;
+  const absl::Status visited =
+      spool_.VisitPlans([&](AttemptId id, const PlanRecord& record) {
+        for (const auto& [stored, aside] : own) {
+          if (stored->id == record.lane) plans.emplace_back(id, record);
+        }
+      });
+  if (!visited.ok()) return visited;
+
+  const size_t index = targets_.size();
+  targets_.push_back(std::make_unique<Target>(
+      destination, rules_.most_under_way_per_destination));
+  target_by_name_.emplace(destination.name, index);
+  Target& target = *targets_[index];
+  target.paused = *paused;
+  for (const auto& [stored, aside] : own) AddLane(*stored, aside, index);
+  // What this destination's lanes used before they were left alone is not known
+  // any more.
+  if (!own.empty()) target.held_until = now.monotonic + kEventWindow;
+  absl::Status restored = absl::OkStatus();
+  for (const auto& [id, record] : plans) {
+    restored.Update(StateOf(record.lane).lane.Restore(id, record));
+  }
+  TellBacklog(target, now);
+  return restored;
 }
 
 absl::Status Dispatcher::RecoverUsage(Now now) {
@@ -360,7 +424,7 @@ LaneId Dispatcher::WhoseTurn(Target& target, LaneId candidate, Now now) {
   uint64_t least = target.events.UsedBy(candidate);
   for (const LaneId id : target.event_lanes) {
     LaneState& state = StateOf(id);
-    const auto ready = state.lane.ReadyAt(target.destination.batch);
+    const auto ready = state.lane.ReadyAt(target.destination->batch);
     if (!ready.has_value() || *ready > now.monotonic) continue;
     if (BlockedUntil(state, now).has_value()) continue;
     const uint64_t used = target.events.UsedBy(state.lane.id());
@@ -382,14 +446,14 @@ void Dispatcher::TryStart(LaneId id, Now now) {
     if (lane.waits_for_ledger() && release.has_value()) WakeAt(id, *release);
   }
   const std::optional<MonotonicTime> ready =
-      lane.ReadyAt(target.destination.batch);
+      lane.ReadyAt(target.destination->batch);
   if (!ready.has_value()) return;
   if (*ready > now.monotonic) return WakeAt(id, *ready);
   if (const auto until = BlockedUntil(state, now); until.has_value()) {
     if (*until != MonotonicTime::max()) WakeAt(id, *until);
     return;
   }
-  const Region region = target.destination.region;
+  const Region region = target.destination->region;
   if (RegionUse(region) >= rules_.most_under_way_per_region) {
     state.queued = true;
     waiting_for_region_[region == Region::kEu].push_back(id);
@@ -422,7 +486,7 @@ void Dispatcher::Pull(LaneId id, uint32_t most_items, Now now) {
   const ObjectType type = state.lane.key().type;
   absl::StatusOr<Lane::Pull> pull =
       state.lane.Next({.now = now,
-                       .destination = target.destination,
+                       .destination = *target.destination,
                        .ledger = LedgerOf(target, type),
                        .counts_items = type == ObjectType::kTrackEvent,
                        .max_age = rules_.max_age,
@@ -466,7 +530,7 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
                           {.lane = id, .main = plan.main, .aside = plan.aside});
       batch.stored_as = attempt;
     }
-    const Region region = target.destination.region;
+    const Region region = target.destination->region;
     const std::optional<BatchTrace> trace = TraceOf(id, batch, attempt);
     then.send =
         HeapRequest{.id = attempt,
@@ -490,6 +554,7 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
                                          .batch = std::move(batch),
                                          .started = now,
                                          .trace = trace,
+                                         .region = region,
                                          .probe = probe});
   }
   for (const uint64_t hash : pull.over_limit) {
@@ -533,7 +598,7 @@ void Dispatcher::OnAnswer(HeapAnswer answer, Now now) {
   LaneState& state = StateOf(attempt.lane);
   Target& target = TargetOf(state);
 
-  const Region region = target.destination.region;
+  const Region region = attempt.region;
   --RegionUse(region);
   --target.under_way;
   --state.under_way;
@@ -558,7 +623,7 @@ void Dispatcher::OnAnswer(HeapAnswer answer, Now now) {
     for (const BatchItem& item : attempt.batch.items) {
       oldest = std::min(oldest, item.accepted_at);
     }
-    events_({.destination = target.destination,
+    events_({.destination = *target.destination,
              .type = state.lane.key().type,
              .batch_id = attempt.batch.id,
              .attempt_id = id,
@@ -758,11 +823,11 @@ bool Dispatcher::Pause(absl::string_view destination, bool paused) {
   }
   SpoolChange change;
   for (const auto& target : targets_) {
-    if (!destination.empty() && target->destination.name != destination) {
+    if (!destination.empty() && target->destination->name != destination) {
       continue;
     }
     target->paused = paused;
-    change.PutPaused(target->destination.name, paused);
+    change.PutPaused(target->destination->name, paused);
     EnqueueLanesOf(*target);
   }
   change.RequireDisk();
@@ -788,7 +853,7 @@ bool Dispatcher::Flush(absl::string_view destination, SettledCallback done) {
   const auto join = std::make_shared<Join>();
   join->done = std::move(done);
   for (const auto& target : targets_) {
-    if (!destination.empty() && target->destination.name != destination) {
+    if (!destination.empty() && target->destination->name != destination) {
       continue;
     }
     for (const LaneId id : target->lanes) {

@@ -115,6 +115,15 @@ class Dispatcher {
   absl::Status Recover(const std::vector<StoredLane>& lanes, Now now,
                        uint64_t epoch);
 
+  // From now on `destination` is what its name means: a new one, or what an
+  // old one has become. Limits, batches, region and App ID count for all that
+  // is not under way; the limits that were used stay used. A new one takes over
+  // its lanes among `lanes`, as Recover() does; those of one that is known
+  // already are not looked at. `destination` must outlive this. Errors: those
+  // of reading the spool.
+  absl::Status SetDestination(const Destination& destination,
+                              const std::vector<StoredLane>& lanes, Now now);
+
   void OnNotices(Committer::Notices notices, Now now);
   void OnAnswers(std::vector<HeapAnswer> answers, Now now);
 
@@ -164,7 +173,8 @@ class Dispatcher {
   };
   struct Target {
     explicit Target(const Destination& destination, int most_under_way);
-    const Destination& destination;
+    // Never null.
+    const Destination* destination;
     UsageLedger events;
     UsageLedger users;
     ConcurrencyLimit concurrency;
@@ -185,6 +195,7 @@ class Dispatcher {
     Batch batch;
     Now started;
     std::optional<BatchTrace> trace = std::nullopt;
+    Region region = Region::kUs;  // whose slot it holds
     bool probe = false;
   };
   struct OnceApplied {
@@ -232,6 +243,8 @@ class Dispatcher {
              const HeapAnswer& answer, Now now, SpoolChange& change);
   void Prune(LaneState& state, Now now, SpoolChange& change);
   absl::Status RecoverUsage(Now now);
+  absl::Status AddTarget(const Destination& destination,
+                         const std::vector<StoredLane>& lanes, Now now);
 
   Spool& spool_;
   Committer& committer_;

@@ -16,8 +16,14 @@ Engine::Engine(Transport& transport, const Clock& clock, EngineOptions options)
       clock_(clock),
       options_(std::move(options)),
       disk_(options_.spool_path, options_.min_free_disk_bytes) {
-  for (const Destination& destination : options_.destinations.destinations) {
-    by_name_.emplace(destination.name, &destination);
+  generations_.push_back(std::make_unique<Generation>(options_.destinations));
+  current_ = generations_.back().get();
+}
+
+Engine::Generation::Generation(DestinationConfig config_in)
+    : config(std::move(config_in)) {
+  for (const Destination& destination : config.destinations) {
+    by_name.emplace(destination.name, &destination);
   }
 }
 
@@ -46,8 +52,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(
       },
       std::move(events));
   for (const Destination& destination : engine->destinations()) {
-    engine->backlogs_.emplace(destination.name,
-                              engine->dispatcher_->BacklogOf(destination.name));
+    engine->generations_.front()->backlogs.emplace(
+        destination.name, engine->dispatcher_->BacklogOf(destination.name));
   }
   absl::Status recovered =
       engine->dispatcher_->Recover(*lanes, clock.Read(), clock.Epoch());
@@ -94,9 +100,37 @@ Engine::~Engine() {
 }
 
 const Destination* Engine::FindDestination(absl::string_view name) const {
-  if (name.empty()) name = options_.destinations.default_destination;
-  const auto it = by_name_.find(name);
-  return it == by_name_.end() ? nullptr : it->second;
+  const Generation& current = Current();
+  if (name.empty()) name = current.config.default_destination;
+  const auto it = current.by_name.find(name);
+  return it == current.by_name.end() ? nullptr : it->second;
+}
+
+absl::Status Engine::SetDestinations(DestinationConfig destinations) {
+  // Of these the dispatcher takes those that it left alone so far, in which
+  // nothing moves.
+  const absl::StatusOr<std::vector<StoredLane>> lanes = spool_->Lanes();
+  if (!lanes.ok()) return lanes.status();
+  // Kept in any case: the dispatcher may know some of it before an error.
+  generations_.push_back(std::make_unique<Generation>(std::move(destinations)));
+  Generation& next = *generations_.back();
+  next.backlogs = Current().backlogs;
+  absl::Status status = absl::UnavailableError("the server is shutting down");
+  Ask([&](Dispatcher& dispatcher, Now now) {
+    status = absl::OkStatus();
+    for (const Destination& destination : next.config.destinations) {
+      status.Update(dispatcher.SetDestination(destination, *lanes, now));
+      if (!status.ok()) return;
+      next.backlogs.emplace(destination.name,
+                            dispatcher.BacklogOf(destination.name));
+    }
+  });
+  if (!status.ok()) return status;
+  for (const Destination& destination : next.config.destinations) {
+    for (const ObjectType type : kObjectTypes) LaneFor(destination, type);
+  }
+  current_.store(&next, std::memory_order_release);
+  return absl::OkStatus();
 }
 
 LaneId Engine::LaneFor(const Destination& destination, ObjectType type,
@@ -112,7 +146,7 @@ LaneId Engine::LaneFor(const Destination& destination, ObjectType type,
 }
 
 const Backlog& Engine::BacklogOf(const Destination& destination) const {
-  return *backlogs_.find(destination.name)->second;
+  return *Current().backlogs.find(destination.name)->second;
 }
 
 absl::Status Engine::Append(const Destination& destination, LaneId lane,
@@ -210,7 +244,7 @@ absl::Status Engine::Apply(SpoolChange change) {
 
 absl::Status Engine::Flush(absl::string_view destination,
                            SettledCallback done) {
-  if (!destination.empty() && !by_name_.contains(destination)) {
+  if (!destination.empty() && !Current().by_name.contains(destination)) {
     return absl::NotFoundError("no such destination");
   }
   // The dispatcher hears of an append only after its caller does. By the time

@@ -1,6 +1,7 @@
 #ifndef HEAPSYNC_HEAP_ADAPTER_ENGINE_ENGINE_H_
 #define HEAPSYNC_HEAP_ADAPTER_ENGINE_ENGINE_H_
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -52,11 +53,21 @@ class Engine {
   ~Engine();
 
   // The destination of this name, or for an empty name the default one; null if
-  // there is none. Any thread; lives as long as the engine.
+  // there is none. Any thread; lives as long as the engine, but a later call
+  // may give another, or none.
   const Destination* FindDestination(absl::string_view name) const;
+  // Lives as long as the engine, and is what there was at this call.
   const std::vector<Destination>& destinations() const {
-    return options_.destinations.destinations;
+    return Current().config.destinations;
   }
+
+  // From now on these are the destinations. New ones are taken up, and changes
+  // count for all that is not under way. One that is left out gets nothing new;
+  // what was accepted for it is still delivered, until the process ends, and
+  // then waits in the spool until it is back. Costs some memory for good. One
+  // call at a time, not from the engine's own threads. Errors: kUnavailable
+  // once the engine stops, those of reading the spool; the old ones stay then.
+  absl::Status SetDestinations(DestinationConfig destinations);
 
   // Where the items of a caller go; see LaneDirectory::FindOrAdd. An empty
   // name: of nobody in particular. Any thread.
@@ -116,6 +127,18 @@ class Engine {
  private:
   Engine(Transport& transport, const Clock& clock, EngineOptions options);
 
+  // The destinations of one configuration. Never changes.
+  struct Generation {
+    explicit Generation(DestinationConfig config_in);
+    DestinationConfig config;
+    absl::flat_hash_map<std::string, const Destination*> by_name;
+    // Of earlier generations, too: calls that are under way may ask.
+    absl::flat_hash_map<std::string, const Backlog*> backlogs;
+  };
+  const Generation& Current() const {
+    return *current_.load(std::memory_order_acquire);
+  }
+
   absl::StatusOr<std::vector<StoredLane>> OpenLanes();
   void RunDispatcher();
   void Receive(Committer::Notices notices);
@@ -126,10 +149,11 @@ class Engine {
   DiskSpace disk_;
   std::unique_ptr<Spool> spool_;
   LaneDirectory lanes_{LaneDirectory::Bounds()};
-  absl::flat_hash_map<std::string, const Destination*> by_name_;
+  // All that there were: callers hold pointers into them.
+  std::vector<std::unique_ptr<Generation>> generations_;
+  std::atomic<const Generation*> current_{nullptr};
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<Dispatcher> dispatcher_;
-  absl::flat_hash_map<std::string, const Backlog*> backlogs_;
 
   Mutex mutex_;
   std::vector<Committer::Notices> notices_ ABSL_GUARDED_BY(mutex_);

@@ -138,9 +138,9 @@ std::optional<Duration> Dispatcher::DrainedIn(const Target& target,
 DestinationSnapshot Dispatcher::SnapshotOf(const Target& target,
                                            Now now) const {
   DestinationSnapshot snapshot{
-      .name = target.destination.name,
-      .region = target.destination.region,
-      .masked_app_id = target.destination.app_id.Masked(),
+      .name = target.destination->name,
+      .region = target.destination->region,
+      .masked_app_id = target.destination->app_id.Masked(),
       .state = ConditionOf(target),
       .last_error = target.last_error,
       .last_error_at = target.last_error_at,

@@ -36,6 +36,8 @@ struct EncodingRules {
       DefaultDeniedIdentities();
 
   static absl::flat_hash_set<std::string> DefaultDeniedIdentities();
+
+  bool operator==(const EncodingRules&) const = default;
 };
 
 // What Heap allows one App ID. Every limit holds in any window of the given
@@ -45,6 +47,8 @@ struct HeapLimits {
   uint32_t events_per_minute = 15'000;
   uint32_t events_per_identity_per_minute = 1'000;
   uint32_t user_requests_per_identity_per_30s = 30;
+
+  bool operator==(const HeapLimits&) const = default;
 };
 
 // How items are gathered into one request.
@@ -59,6 +63,8 @@ struct BatchRules {
   // How long the first item waits for company. Larger: fuller batches, later
   // delivery.
   std::chrono::milliseconds max_wait{500};
+
+  bool operator==(const BatchRules&) const = default;
 };
 
 // One Heap environment.
@@ -76,6 +82,8 @@ struct Destination {
   // Larger: it rides out longer outages, but one destination may fill the disk
   // for all.
   uint64_t max_queued_mib = 10 << 10;
+
+  bool operator==(const Destination&) const = default;
 };
 
 }  // namespace heapsync

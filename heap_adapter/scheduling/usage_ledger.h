@@ -37,6 +37,15 @@ class UsageLedger {
 
   explicit UsageLedger(const Rules& rules) : rules_(rules) {}
 
+  // From now on these are the limits; the window stays. What is in use stays in
+  // use. REQUIRES: where identities had no limit and get one, the caller begins
+  // nothing for one window, since nobody counted for them.
+  void SetLimits(const Rules& rules) {
+    rules_.total = rules.total;
+    rules_.per_identity = rules.per_identity;
+  }
+  const Rules& rules() const { return rules_; }
+
   // `account` is who uses the units, for UsedBy() only.
   // REQUIRES: `attempt` is not under way; the units fit the allowances.
   void Begin(uint64_t attempt, Usage usage, uint32_t account = 0);

@@ -144,6 +144,13 @@ class DispatcherTest : public ::testing::Test {
     Settle();
   }
 
+  // What "us" is from now on.
+  void Change(const Destination& us) {
+    changed_.push_back(std::make_unique<Destination>(us));
+    ASSERT_TRUE(dispatcher_->SetDestination(*changed_.back(), {}, now_).ok());
+    Settle();
+  }
+
   // Answers the oldest request that is open.
   void Answer(HttpAnswer answer) { AnswerNumber(0, std::move(answer)); }
   void AnswerNumber(size_t number, HttpAnswer answer) {
@@ -186,6 +193,7 @@ class DispatcherTest : public ::testing::Test {
                            .type = ObjectType::kTrackEvent};
   DeliveryRules rules_;
   std::vector<Destination> destinations_;
+  std::vector<std::unique_ptr<Destination>> changed_;
   Now now_{.wall = WallTime(seconds(1'700'000'000)),
            .monotonic = MonotonicTime(seconds(5'000))};
   uint64_t epoch_ = 1;
@@ -616,6 +624,102 @@ TEST_F(DispatcherTest, TheBacklogOfADestinationIsToldWithItsForecast) {
   EXPECT_EQ(backlog.RoomIn(), seconds(1));
   EXPECT_EQ(dispatcher_->BacklogOf("eu")->bytes(), 0u);
   EXPECT_EQ(dispatcher_->BacklogOf("nobody"), nullptr);
+}
+
+TEST_F(DispatcherTest, AHigherLimitCountsAtOnce) {
+  Destination us = destinations_[0];
+  us.limits.events_per_minute = 5;
+  Change(us);
+  Track("us", 8);
+  Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]), 5u);
+  Answer(Http(200));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  us.limits.events_per_minute = 8;
+  Change(us);
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]), 3u);
+}
+
+TEST_F(DispatcherTest, ALowerLimitCountsWhatWasUsedBefore) {
+  Track("us", 1'000);
+  Answer(Http(200));
+  Destination us = destinations_[0];
+  us.limits.events_per_minute = 1'000;
+  Change(us);
+  Track("us", 1);
+  Pass(seconds(60) - Duration(1));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(Duration(1));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+}
+
+TEST_F(DispatcherTest, WhereIdentitiesGetALimitNothingIsSentForOneWindow) {
+  Destination us = destinations_[0];
+  us.limits.events_per_identity_per_minute = 0;
+  Change(us);
+  Track("us", 10, nullptr, "hot");
+  Pass(seconds(1));
+  Answer(Http(200));
+  us.limits.events_per_identity_per_minute = 10;
+  Change(us);
+  Track("us", 1, nullptr, "hot");
+  Pass(seconds(60) - Duration(1));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(Duration(1));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+}
+
+TEST_F(DispatcherTest, ANewRegionAndAppIdCountForWhatIsNotUnderWay) {
+  rules_.most_under_way_per_region = 1;
+  Start();
+  Track("us", 1);
+  Pass(seconds(1));
+  Destination us = destinations_[0];
+  us.region = Region::kEu;
+  us.app_id = *AppId::Parse("3333");
+  Change(us);
+  EXPECT_THAT(OpenUrls(), ElementsAre("https://heapanalytics.com/api/track"));
+  Answer(Http(503));
+  Pass(seconds(10));
+  ASSERT_THAT(OpenUrls(), ElementsAre("https://c.eu.heap-api.com/api/track"));
+  EXPECT_TRUE(absl::StrContains(transport_.sent[0].body, "3333"));
+  Answer(Http(200));
+  // Each region's one slot is free again.
+  Change(destinations_[0]);
+  Track("us", 1);
+  Track("eu", 1);
+  Pass(seconds(1));
+  EXPECT_THAT(transport_.sent, SizeIs(2));
+}
+
+TEST_F(DispatcherTest, ANewDestinationGetsItsLanesAndSends) {
+  changed_.push_back(std::make_unique<Destination>(
+      Destination{.name = "new", .app_id = *AppId::Parse("4444")}));
+  ASSERT_TRUE(dispatcher_->SetDestination(*changed_.back(), {}, now_).ok());
+  Track("new", 3);
+  Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]), 3u);
+}
+
+TEST_F(DispatcherTest, ADestinationThatComesBackGoesOnAfterOneWindow) {
+  Track("eu", 2);
+  const std::vector<Destination> both = destinations_;
+  destinations_.pop_back();
+  Start();
+  Pass(seconds(1));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  changed_.push_back(std::make_unique<Destination>(both[1]));
+  ASSERT_TRUE(
+      dispatcher_->SetDestination(*changed_.back(), *spool_->Lanes(), now_)
+          .ok());
+  Pass(seconds(60) - Duration(1));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(Duration(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]), 2u);
 }
 
 }  // namespace

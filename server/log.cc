@@ -5,9 +5,14 @@
 #include <atomic>
 #include <cerrno>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "heap_adapter/sync/mutex.h"
+#include "server/log_flow.h"
 
 namespace heapsync {
 namespace {
@@ -16,6 +21,8 @@ constexpr size_t kLongestField = 2'048;
 constexpr size_t kLongestLine = 8'192;
 
 std::atomic<LogSeverity> least_severity{LogSeverity::kInfo};
+
+void Write(LogSeverity severity, absl::string_view message, LogFields fields);
 
 const char* NameOf(LogSeverity severity) {
   switch (severity) {
@@ -31,6 +38,15 @@ const char* NameOf(LogSeverity severity) {
   return "ERROR";
 }
 
+// Of one message; whoever asks for debugging wants to see more.
+constexpr uint64_t kMostLinesASecond = 100;
+constexpr uint64_t kMostDebugLinesASecond = 1'000;
+Mutex flow_mutex;
+LogFlow other_flow ABSL_GUARDED_BY(flow_mutex)(kMostLinesASecond);
+LogFlow debug_flow ABSL_GUARDED_BY(flow_mutex)(kMostDebugLinesASecond);
+
+int64_t ThisSecond() { return absl::ToUnixSeconds(absl::Now()); }
+
 std::string Dump(const nlohmann::ordered_json& line) {
   return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -43,8 +59,36 @@ bool Logs(LogSeverity severity) {
   return severity >= least_severity.load(std::memory_order_relaxed);
 }
 
+void LogWhatWasHeldBack() {
+  std::vector<std::pair<std::string, uint64_t>> held_back;
+  {
+    MutexLock lock(flow_mutex);
+    held_back = other_flow.TakeHeldBack(ThisSecond());
+    for (auto& each : debug_flow.TakeHeldBack(ThisSecond())) {
+      held_back.push_back(std::move(each));
+    }
+  }
+  for (const auto& [message, lines] : held_back) {
+    Write(LogSeverity::kWarning, message, {{"held_back", lines}});
+  }
+}
+
 void Log(LogSeverity severity, absl::string_view message, LogFields fields) {
   if (!Logs(severity)) return;
+  {
+    MutexLock lock(flow_mutex);
+    LogFlow& flow = severity == LogSeverity::kDebug ? debug_flow : other_flow;
+    if (!flow.Take(std::string_view(message.data(), message.size()),
+                   ThisSecond())) {
+      return;
+    }
+  }
+  Write(severity, message, fields);
+}
+
+namespace {
+
+void Write(LogSeverity severity, absl::string_view message, LogFields fields) {
   nlohmann::ordered_json line;
   line["time"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(),
                                   absl::UTCTimeZone());
@@ -77,4 +121,5 @@ void Log(LogSeverity severity, absl::string_view message, LogFields fields) {
   }
 }
 
+}  // namespace
 }  // namespace heapsync

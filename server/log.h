@@ -23,9 +23,15 @@ bool Logs(LogSeverity severity);
 // Writes one line of JSON to standard error:
 // {"time":"…","severity":"INFO","message":…,<fields>}. `message` is a fixed
 // text; what varies stands in `fields`, none of which may carry an identity, a
-// value or a full App ID. A line is cut at 8 KiB. Any thread.
+// value or a full App ID. A line is cut at 8 KiB. Of one message at most 100
+// lines a second are written, 1,000 of debugging; the others are counted. Any
+// thread.
 void Log(LogSeverity severity, absl::string_view message,
          LogFields fields = {});
+
+// Writes how many lines of each message were held back in seconds that are
+// over: {"message":…,"held_back":…}. To be called every now and then.
+void LogWhatWasHeldBack();
 
 }  // namespace heapsync
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "server/access.h"
 #include "server/admin_worker.h"
 #include "server/rich_status.h"
 #include "server/wire_message.h"
@@ -23,12 +24,20 @@ using CallResult = std::variant<Response, CallError>;
 template <typename Request, typename Response>
 class AdminCall final : public grpc::ServerUnaryReactor {
  public:
-  using Work = absl::AnyInvocable<CallResult<Response>(const Request&)>;
+  using Work =
+      absl::AnyInvocable<CallResult<Response>(const Caller&, const Request&)>;
 
-  AdminCall(AdminWorker& worker, grpc::CallbackServerContext* context,
+  AdminCall(AdminWorker& worker, const Access& access,
+            grpc::CallbackServerContext* context,
             const grpc::ByteBuffer* request, grpc::ByteBuffer* response,
             Work work)
       : context_(context), response_(response), work_(std::move(work)) {
+    auto admitted = access.Admit(CredentialsOf(*context), ServiceKind::kAdmin);
+    if (auto* refusal = std::get_if<CallError>(&admitted)) {
+      Finish(refusal->ToStatus());
+      return;
+    }
+    caller_ = std::get<Caller>(std::move(admitted));
     std::vector<Finding> violations = ParseWireMessage(*request, &request_);
     if (!violations.empty()) {
       Finish(InvalidRequest(std::move(violations)).ToStatus());
@@ -41,7 +50,7 @@ class AdminCall final : public grpc::ServerUnaryReactor {
   void Run() {
     // Nobody waits for it any more.
     if (context_->IsCancelled()) return Finish(grpc::Status::CANCELLED);
-    CallResult<Response> result = work_(request_);
+    CallResult<Response> result = work_(caller_, request_);
     if (auto* error = std::get_if<CallError>(&result)) {
       return Finish(error->ToStatus());
     }
@@ -54,6 +63,7 @@ class AdminCall final : public grpc::ServerUnaryReactor {
   grpc::CallbackServerContext* const context_;
   grpc::ByteBuffer* const response_;
   Work work_;
+  Caller caller_;
   Request request_;
 };
 

@@ -72,6 +72,7 @@ uint32_t PageSize(uint32_t requested, std::vector<Finding>& violations) {
 }
 
 std::variant<Receipt, CallError> ReadReceipt(const Engine& engine,
+                                             const Caller& caller,
                                              absl::string_view text,
                                              absl::string_view field) {
   if (text.empty()) {
@@ -93,10 +94,14 @@ std::variant<Receipt, CallError> ReadReceipt(const Engine& engine,
                                        "the server that accepted the items"),
                           text);
   }
-  if (!engine.lanes().KeyOf(receipt->lane).has_value()) {
+  const std::optional<LaneKey> lane = engine.lanes().KeyOf(receipt->lane);
+  if (!lane.has_value()) {
     return UnknownReceipt(
         "UNKNOWN_RECEIPT",
         absl::StrCat(field, ": this server never gave such a receipt"), text);
+  }
+  if (!caller.MayUse(lane->destination)) {
+    return DestinationNotAllowed(lane->destination);
   }
   return *std::move(receipt);
 }

@@ -15,6 +15,7 @@
 #include "heap_adapter/engine/engine.h"
 #include "heap_adapter/spool/receipt.h"
 #include "heapsync/v1/heap_sync_admin_service.pb.h"
+#include "server/caller.h"
 #include "server/rich_status.h"
 
 namespace heapsync {
@@ -31,8 +32,10 @@ v1::DeadLetterReason ToProto(DeadLetterReason reason);
 uint32_t PageSize(uint32_t requested, std::vector<Finding>& violations);
 
 // A receipt of this server's spool, or what is wrong with it: malformed
-// (INVALID_ARGUMENT at `field`), of another spool, or of no lane.
+// (INVALID_ARGUMENT at `field`), of another spool, of no lane, or of a
+// destination that the caller may not use.
 std::variant<Receipt, CallError> ReadReceipt(const Engine& engine,
+                                             const Caller& caller,
                                              absl::string_view text,
                                              absl::string_view field);
 

@@ -15,8 +15,9 @@ constexpr size_t kMostWaiting = 100;
 
 }  // namespace
 
-AdminService::AdminService(Engine& engine)
+AdminService::AdminService(Engine& engine, const Access& access)
     : engine_(engine),
+      access_(access),
       letters_(engine),
       open_flushes_(std::make_shared<OpenFlushes>(0)),
       worker_(kMostWaiting) {}
@@ -26,8 +27,9 @@ AdminService::Reactor* AdminService::ListDestinations(Context* context,
                                                       Bytes* response) {
   using Request = v1::ListDestinationsRequest;
   return new AdminCall<Request, v1::ListDestinationsResponse>(
-      worker_, context, request, response, [this](const Request& r) {
-        return heapsync::ListDestinations(engine_, r);
+      worker_, access_, context, request, response,
+      [this](const Caller& caller, const Request& r) {
+        return heapsync::ListDestinations(engine_, caller, r);
       });
 }
 
@@ -36,8 +38,9 @@ AdminService::Reactor* AdminService::GetDestination(Context* context,
                                                     Bytes* response) {
   using Request = v1::GetDestinationRequest;
   return new AdminCall<Request, v1::GetDestinationResponse>(
-      worker_, context, request, response, [this](const Request& r) {
-        return heapsync::GetDestination(engine_, r);
+      worker_, access_, context, request, response,
+      [this](const Caller& caller, const Request& r) {
+        return heapsync::GetDestination(engine_, caller, r);
       });
 }
 
@@ -46,8 +49,10 @@ AdminService::Reactor* AdminService::GetDelivery(Context* context,
                                                  Bytes* response) {
   using Request = v1::GetDeliveryRequest;
   return new AdminCall<Request, v1::GetDeliveryResponse>(
-      worker_, context, request, response,
-      [this](const Request& r) { return heapsync::GetDelivery(engine_, r); });
+      worker_, access_, context, request, response,
+      [this](const Caller& caller, const Request& r) {
+        return heapsync::GetDelivery(engine_, caller, r);
+      });
 }
 
 AdminService::Reactor* AdminService::PauseDestination(Context* context,
@@ -55,8 +60,9 @@ AdminService::Reactor* AdminService::PauseDestination(Context* context,
                                                       Bytes* response) {
   using Request = v1::PauseDestinationRequest;
   return new AdminCall<Request, v1::PauseDestinationResponse>(
-      worker_, context, request, response, [this](const Request& r) {
-        return heapsync::PauseDestination(engine_, r);
+      worker_, access_, context, request, response,
+      [this](const Caller& caller, const Request& r) {
+        return heapsync::PauseDestination(engine_, caller, r);
       });
 }
 
@@ -65,8 +71,9 @@ AdminService::Reactor* AdminService::ResumeDestination(Context* context,
                                                        Bytes* response) {
   using Request = v1::ResumeDestinationRequest;
   return new AdminCall<Request, v1::ResumeDestinationResponse>(
-      worker_, context, request, response, [this](const Request& r) {
-        return heapsync::ResumeDestination(engine_, r);
+      worker_, access_, context, request, response,
+      [this](const Caller& caller, const Request& r) {
+        return heapsync::ResumeDestination(engine_, caller, r);
       });
 }
 
@@ -75,8 +82,9 @@ AdminService::Reactor* AdminService::ListDeadLetters(Context* context,
                                                      Bytes* response) {
   using Request = v1::ListDeadLettersRequest;
   return new AdminCall<Request, v1::ListDeadLettersResponse>(
-      worker_, context, request, response, [this](const Request& r) {
-        return heapsync::ListDeadLetters(engine_, letters_, r);
+      worker_, access_, context, request, response,
+      [this](const Caller& caller, const Request& r) {
+        return heapsync::ListDeadLetters(engine_, caller, letters_, r);
       });
 }
 
@@ -85,8 +93,9 @@ AdminService::Reactor* AdminService::ReplayDeadLetters(Context* context,
                                                        Bytes* response) {
   using Request = v1::ReplayDeadLettersRequest;
   return new AdminCall<Request, v1::ReplayDeadLettersResponse>(
-      worker_, context, request, response, [this](const Request& r) {
-        return heapsync::ReplayDeadLetters(engine_, letters_, r);
+      worker_, access_, context, request, response,
+      [this](const Caller& caller, const Request& r) {
+        return heapsync::ReplayDeadLetters(engine_, caller, letters_, r);
       });
 }
 
@@ -95,15 +104,17 @@ AdminService::Reactor* AdminService::DiscardDeadLetters(Context* context,
                                                         Bytes* response) {
   using Request = v1::DiscardDeadLettersRequest;
   return new AdminCall<Request, v1::DiscardDeadLettersResponse>(
-      worker_, context, request, response, [this](const Request& r) {
-        return heapsync::DiscardDeadLetters(engine_, letters_, r);
+      worker_, access_, context, request, response,
+      [this](const Caller& caller, const Request& r) {
+        return heapsync::DiscardDeadLetters(engine_, caller, letters_, r);
       });
 }
 
 AdminService::Reactor* AdminService::Flush(Context* context,
                                            const Bytes* request,
                                            Bytes* response) {
-  return new FlushCall(engine_, open_flushes_, context, request, response);
+  return new FlushCall(engine_, access_, open_flushes_, context, request,
+                       response);
 }
 
 }  // namespace heapsync

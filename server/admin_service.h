@@ -8,15 +8,16 @@
 #include "heap_adapter/engine/dead_letter_admin.h"
 #include "heap_adapter/engine/engine.h"
 #include "heapsync/v1/heap_sync_admin_service.grpc.pb.h"
+#include "server/access.h"
 #include "server/admin_worker.h"
 #include "server/flush_call.h"
 
 namespace heapsync {
 
 // HeapSyncAdminService over an engine. Register it with a grpc::ServerBuilder;
-// it must outlive the server, and the engine must outlive Stop(). No method
-// blocks a gRPC thread: what waits for the disk does so on a thread of the
-// service's own.
+// it and `access` must outlive the server, and the engine must outlive Stop().
+// No method blocks a gRPC thread: what waits for the disk does so on a thread
+// of the service's own.
 class AdminService final
     : public v1::HeapSyncAdminService::WithRawCallbackMethod_ListDestinations<
           v1::HeapSyncAdminService::WithRawCallbackMethod_GetDestination<
@@ -34,7 +35,7 @@ class AdminService final
                                                           v1::HeapSyncAdminService::
                                                               Service>>>>>>>>> {
  public:
-  explicit AdminService(Engine& engine);
+  AdminService(Engine& engine, const Access& access);
 
   // Finishes the calls that wait for the service's thread and takes no more. To
   // be called before the engine goes.
@@ -64,6 +65,7 @@ class AdminService final
 
  private:
   Engine& engine_;
+  const Access& access_;
   DeadLetterAdmin letters_;  // belongs to the worker's thread
   const std::shared_ptr<OpenFlushes> open_flushes_;
   AdminWorker worker_;

@@ -2,20 +2,25 @@
 #define HEAPSYNC_SERVER_BULK_CALL_H_
 
 #include <google/protobuf/arena.h>
+#include <grpcpp/alarm.h>
 #include <grpcpp/grpcpp.h>
 
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "heap_adapter/engine/engine.h"
 #include "heap_adapter/spool/receipt.h"
 #include "heap_adapter/sync/mutex.h"
+#include "server/access.h"
 #include "server/call_log.h"
 #include "server/call_rules.h"
+#include "server/call_slots.h"
 #include "server/caller.h"
 #include "server/item_traits.h"
 #include "server/open_streams.h"
@@ -47,18 +52,26 @@ template <typename Traits>
 class BulkCall final
     : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
-  BulkCall(Engine& engine, OpenStreams& open_streams,
-           grpc::CallbackServerContext* context)
+  BulkCall(Engine& engine, const Access& access, CallSlots& slots,
+           OpenStreams& open_streams, grpc::CallbackServerContext* context)
       : engine_(engine),
+        access_(access),
         open_streams_(open_streams),
         context_(context),
-        trace_(TraceOf(*context)) {
+        trace_(TraceOf(*context)),
+        slot_(slots.Take()),
+        credentials_(CredentialsOf(*context)) {
     state_ = std::make_shared<State>();
+    std::optional<CallError> refusal = Admit();
+    if (!slot_.has_value()) refusal = TooManyCalls();
+    const Duration rest = refusal.has_value() ? Duration::zero() : Spend(0);
     Act act;
     {
       MutexLock lock(state_->mutex);
       state_->call = this;
       if (!open_streams_.Add(state_)) Fail(ShuttingDown());
+      if (refusal.has_value()) Fail(*std::move(refusal));
+      Rest(rest);
       act = NextAct();
     }
     Perform(std::move(act));
@@ -82,6 +95,7 @@ class BulkCall final
   struct State final : public EndableStream {
     Mutex mutex;
     BulkCall* call ABSL_GUARDED_BY(mutex) = nullptr;
+    grpc::Alarm rest_over ABSL_GUARDED_BY(mutex);
 
     template <typename Change>
     void WithCall(Change change) {
@@ -140,38 +154,88 @@ class BulkCall final
   void OnMessage() {
     google::protobuf::Arena arena;
     auto* request = google::protobuf::Arena::CreateMessage<Request>(&arena);
-    std::vector<Finding> violations = ParseWireMessage(incoming_, request);
+    DamagedItems damaged;
+    std::vector<Finding> violations =
+        ParseWireMessage(incoming_, request, Traits::kBulkField, damaged);
     incoming_.Clear();
     std::optional<CallError> error;
-    if (!violations.empty()) {
+    Duration rest = Duration::zero();
+    // What was allowed may have been taken back since.
+    if (!access_.IsCurrent(caller_)) error = Admit();
+    if (!error.has_value()) error = FollowDestination();
+    if (!error.has_value() && !violations.empty()) {
       error = InvalidRequest(std::move(violations));
-    } else {
-      error = CheckSettings(*request);
     }
-    if (!error.has_value()) error = TakeItems(*request);
+    if (!error.has_value()) error = CheckSettings(*request);
+    if (!error.has_value()) {
+      rest = Spend(static_cast<uint64_t>(Traits::ItemsOf(*request).size()));
+      error = TakeItems(*request, damaged);
+    }
     Act act;
     {
       MutexLock lock(state_->mutex);
       reading_ = false;
       taking_in_ = false;
+      Rest(rest);
       if (error.has_value()) Fail(*std::move(error));
       act = NextAct();
     }
     Perform(std::move(act));
   }
 
+  // Asks who sends, and whether it may use what it uses already.
+  std::optional<CallError> Admit() {
+    auto admitted = access_.Admit(credentials_, ServiceKind::kData);
+    if (auto* refusal = std::get_if<CallError>(&admitted)) {
+      return std::move(*refusal);
+    }
+    caller_ = std::get<Caller>(std::move(admitted));
+    if (destination_ != nullptr && !caller_.MayUse(destination_->name)) {
+      return DestinationNotAllowed(destination_->name);
+    }
+    return std::nullopt;
+  }
+
+  // What the destination's name means may have changed since, or be gone.
+  std::optional<CallError> FollowDestination() {
+    if (destination_ == nullptr) return std::nullopt;
+    const Destination* now = engine_.FindDestination(destination_->name);
+    if (now == nullptr) return UnknownDestination(destination_->name);
+    destination_ = now;
+    return std::nullopt;
+  }
+
+  Duration Spend(uint64_t items) {
+    return caller_.SpendAnyway(items, engine_.clock().Read().monotonic);
+  }
+
+  // Reads nothing more for so long: gRPC's flow control then slows the sender.
+  void Rest(Duration rest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state_->mutex) {
+    if (rest <= Duration::zero() || finished_) return;
+    resting_ = true;
+    // Weak: the alarm keeps its function until it is destroyed itself.
+    state_->rest_over.Set(
+        std::chrono::system_clock::now() + rest,
+        [weak = std::weak_ptr<State>(state_)](bool) {
+          const std::shared_ptr<State> state = weak.lock();
+          if (state == nullptr) return;
+          state->WithCall([](BulkCall& call) { call.resting_ = false; });
+        });
+  }
+
   // The settings stand in the first message; later ones may repeat them.
   std::optional<CallError> CheckSettings(const Request& request) {
     if (!settings_.has_value()) {
-      destination_ = engine_.FindDestination(request.destination());
-      if (destination_ == nullptr) {
-        return UnknownDestination(request.destination());
+      auto destination =
+          DestinationFor(engine_, caller_, request.destination());
+      if (auto* refusal = std::get_if<CallError>(&destination)) {
+        return std::move(*refusal);
       }
+      destination_ = std::get<const Destination*>(destination);
       std::vector<Finding> violations = CheckCallFields(request);
       if (!violations.empty()) return InvalidRequest(std::move(violations));
       if (!request.validate_only()) {
-        lane_ = engine_.LaneFor(*destination_, Traits::kType,
-                                CallerOf(*context_).name);
+        lane_ = engine_.LaneFor(*destination_, Traits::kType, caller_.name);
       }
       settings_.emplace();
       settings_->set_destination(request.destination());
@@ -221,7 +285,8 @@ class BulkCall final
     return std::nullopt;
   }
 
-  std::optional<CallError> TakeItems(const Request& request) {
+  std::optional<CallError> TakeItems(const Request& request,
+                                     DamagedItems& damaged) {
     const auto& items = Traits::ItemsOf(request);
     if (items.size() > limits_.most_items_per_message) {
       return InvalidRequest(
@@ -234,6 +299,10 @@ class BulkCall final
     encoder_.emplace(destination_->encoding, engine_.clock().Read().wall);
     for (int i = 0; i < items.size(); ++i) {
       const auto& item = items[i];
+      if (const auto found = damaged.find(i); found != damaged.end()) {
+        Reject(next_index_++, {.violations = std::move(found->second)});
+        continue;
+      }
       std::optional<IdempotencyKey> key;
       if (Traits::kHasKeys && Traits::OwnKey(item).empty()) {
         key = keys_->At(next_index_);
@@ -409,7 +478,7 @@ class BulkCall final
       act.finish = error_.has_value() ? error_->ToStatus() : grpc::Status::OK;
       return act;
     }
-    if (!said_all && !reading_ &&
+    if (!said_all && !reading_ && !resting_ &&
         messages_under_way_ < limits_.most_messages_under_way &&
         unsent_bytes_ < limits_.most_unsent_bytes &&
         receipt_.size() < limits_.most_receipt_ranges) {
@@ -519,18 +588,23 @@ class BulkCall final
     {
       MutexLock lock(state_->mutex);
       state_->call = nullptr;
+      state_->rest_over.Cancel();
     }
     delete this;
   }
 
   Engine& engine_;
+  const Access& access_;
   OpenStreams& open_streams_;
   grpc::CallbackServerContext* const context_;
   const std::optional<TraceContext> trace_;
   const BulkLimits limits_;
+  const std::optional<CallSlots::Slot> slot_;
+  const Credentials credentials_;
 
   // Used while a message is taken in: by one thread at a time.
   grpc::ByteBuffer incoming_;
+  Caller caller_;
   std::optional<Request> settings_;
   const Destination* destination_ = nullptr;
   LaneId lane_ = 0;
@@ -544,6 +618,7 @@ class BulkCall final
   // Under state_->mutex from here on.
   int acting_ = 0;
   bool reading_ = false;
+  bool resting_ = false;
   bool taking_in_ = false;
   bool writing_ = false;
   bool half_closed_ = false;

@@ -1,28 +1,32 @@
 #include "server/caller.h"
 
-#include <algorithm>
-#include <iterator>
-
-#include "absl/strings/ascii.h"
+#include <chrono>
 
 namespace heapsync {
 
-bool IsCallerName(absl::string_view name) {
-  constexpr size_t kLongest = 64;
-  return !name.empty() && name.size() <= kLongest &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return absl::ascii_islower(c) || absl::ascii_isdigit(c) ||
-                  c == '_' || c == '.' || c == '-';
-         });
+Duration CallerAllowance::TryTake(double items, MonotonicTime now) {
+  MutexLock lock(mutex_);
+  if (bucket_.TryTake(items, now)) return Duration::zero();
+  return bucket_.TimeUntil(items, now);
 }
 
-Caller CallerByMetadata(
-    const std::multimap<grpc::string_ref, grpc::string_ref>& metadata) {
-  const auto [begin, end] = metadata.equal_range(kCallerMetadata);
-  if (begin == end || std::next(begin) != end) return {};
-  const absl::string_view name(begin->second.data(), begin->second.size());
-  if (!IsCallerName(name)) return {};
-  return {.name = std::string(name)};
+Duration CallerAllowance::Take(double items, MonotonicTime now) {
+  MutexLock lock(mutex_);
+  bucket_.Take(items, now);
+  return bucket_.TimeUntil(0, now);
+}
+
+std::optional<CallError> Caller::Spend(uint64_t items,
+                                       MonotonicTime now) const {
+  if (allowance == nullptr) return std::nullopt;
+  const Duration wait = allowance->TryTake(static_cast<double>(items), now);
+  if (wait == Duration::zero()) return std::nullopt;
+  return CallerRateExceeded(std::chrono::ceil<std::chrono::milliseconds>(wait));
+}
+
+Duration Caller::SpendAnyway(uint64_t items, MonotonicTime now) const {
+  if (allowance == nullptr) return Duration::zero();
+  return allowance->Take(static_cast<double>(items), now);
 }
 
 }  // namespace heapsync

@@ -13,36 +13,43 @@ using Bytes = grpc::ByteBuffer;
 grpc::ServerUnaryReactor* DataService::TrackEvent(
     grpc::CallbackServerContext* context, const Bytes* request,
     Bytes* response) {
-  return new UnaryCall<TrackEventTraits>(engine_, context, request, response);
+  return new UnaryCall<TrackEventTraits>(engine_, access_, calls_, waits_,
+                                         open_waits_, context, request,
+                                         response);
 }
 
 grpc::ServerUnaryReactor* DataService::UserProperties(
     grpc::CallbackServerContext* context, const Bytes* request,
     Bytes* response) {
-  return new UnaryCall<UserPropertiesTraits>(engine_, context, request,
+  return new UnaryCall<UserPropertiesTraits>(engine_, access_, calls_, waits_,
+                                             open_waits_, context, request,
                                              response);
 }
 
 grpc::ServerUnaryReactor* DataService::AccountProperties(
     grpc::CallbackServerContext* context, const Bytes* request,
     Bytes* response) {
-  return new UnaryCall<AccountPropertiesTraits>(engine_, context, request,
-                                                response);
+  return new UnaryCall<AccountPropertiesTraits>(engine_, access_, calls_,
+                                                waits_, open_waits_, context,
+                                                request, response);
 }
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkTrackEvents(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<TrackEventTraits>(engine_, open_streams_, context);
+  return new BulkCall<TrackEventTraits>(engine_, access_, streams_,
+                                        open_streams_, context);
 }
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkUserProperties(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<UserPropertiesTraits>(engine_, open_streams_, context);
+  return new BulkCall<UserPropertiesTraits>(engine_, access_, streams_,
+                                            open_streams_, context);
 }
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkAccountProperties(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<AccountPropertiesTraits>(engine_, open_streams_, context);
+  return new BulkCall<AccountPropertiesTraits>(engine_, access_, streams_,
+                                               open_streams_, context);
 }
 
 }  // namespace heapsync

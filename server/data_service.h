@@ -5,6 +5,8 @@
 
 #include "heap_adapter/engine/engine.h"
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
+#include "server/access.h"
+#include "server/call_slots.h"
 #include "server/open_streams.h"
 
 namespace heapsync {
@@ -13,8 +15,8 @@ namespace heapsync {
 // themselves, so that a message that does not parse gets an error that says
 // where it is wrong.
 //
-// Register it with a grpc::ServerBuilder; it and `engine` must outlive the
-// server. No method blocks a gRPC thread.
+// Register it with a grpc::ServerBuilder; it, `engine` and `access` must
+// outlive the server. No method blocks a gRPC thread.
 class DataService final
     : public v1::HeapSyncService::WithRawCallbackMethod_TrackEvent<
           v1::HeapSyncService::WithRawCallbackMethod_UserProperties<
@@ -26,7 +28,21 @@ class DataService final
                                   WithRawCallbackMethod_BulkAccountProperties<
                                       v1::HeapSyncService::Service>>>>>> {
  public:
-  explicit DataService(Engine& engine) : engine_(engine) {}
+  // What may be open at once; more is refused. Larger: more callers can wait
+  // for Heap, and each costs memory.
+  struct Limits {
+    uint32_t calls = 20'000;  // of which half may wait for a delivery
+    uint32_t streams = 1'000;
+  };
+
+  DataService(Engine& engine, const Access& access)
+      : DataService(engine, access, Limits()) {}
+  DataService(Engine& engine, const Access& access, Limits limits)
+      : engine_(engine),
+        access_(access),
+        calls_(limits.calls),
+        waits_((limits.calls + 1) / 2),
+        streams_(limits.streams) {}
 
   grpc::ServerUnaryReactor* TrackEvent(grpc::CallbackServerContext* context,
                                        const grpc::ByteBuffer* request,
@@ -48,9 +64,20 @@ class DataService final
   // once. Any thread.
   void EndStreams() { open_streams_.EndAll(); }
 
+  // Answers every call that waits for its delivery with the level that it
+  // reached; later ones do not wait. Any thread.
+  void EndWaits() { open_waits_.EndAll(); }
+
  private:
   Engine& engine_;
+  const Access& access_;
+  CallSlots calls_;
+  // Calls that wait for Heap, which may be down for hours, leave room for those
+  // that do not.
+  CallSlots waits_;
+  CallSlots streams_;
   OpenStreams open_streams_;
+  OpenStreams open_waits_;
 };
 
 }  // namespace heapsync

@@ -113,7 +113,7 @@ std::optional<CallError> Collect(CallError error,
   return std::nullopt;
 }
 
-std::optional<CallError> ReadIds(const Engine& engine,
+std::optional<CallError> ReadIds(const Engine& engine, const Caller& caller,
                                  const v1::DeadLetterFilter& filter,
                                  std::vector<DeadLetterPlace>& ids,
                                  std::vector<Finding>& violations) {
@@ -129,7 +129,7 @@ std::optional<CallError> ReadIds(const Engine& engine,
   for (int i = 0; i < filter.ids_size(); ++i) {
     if (!seen.insert(filter.ids(i)).second) continue;
     const std::string field = absl::StrCat("filter.ids[", i, "]");
-    auto read = ReadReceipt(engine, filter.ids(i), field);
+    auto read = ReadReceipt(engine, caller, filter.ids(i), field);
     if (auto* error = std::get_if<CallError>(&read)) {
       auto fatal = Collect(std::move(*error), violations);
       if (fatal.has_value()) return fatal;
@@ -183,9 +183,13 @@ std::string DeadLetterId(const Engine& engine, DeadLetterPlace place) {
 }
 
 std::variant<DeadLetterChoice, CallError> ReadChoice(
-    const Engine& engine, const DeadLetterAdmin& letters,
+    const Engine& engine, const Caller& caller, const DeadLetterAdmin& letters,
     const v1::DeadLetterFilter& filter, uint32_t page_size,
     absl::string_view page_token, DeadLetterUse use) {
+  // Empty means all of them, and a list would show what is in the letters.
+  if (!caller.MayUse(filter.destination())) {
+    return DestinationNotAllowed(filter.destination());
+  }
   DeadLetterChoice choice;
   std::vector<Finding> violations = ReadTimes(filter, choice.filter);
   if (use == DeadLetterUse::kChange && IsEmpty(filter)) {
@@ -199,7 +203,7 @@ std::variant<DeadLetterChoice, CallError> ReadChoice(
   choice.filter.reason = ReadReason(filter.reason(), violations);
   choice.page_size = PageSize(page_size, violations);
   if (!filter.receipt().empty()) {
-    auto read = ReadReceipt(engine, filter.receipt(), "filter.receipt");
+    auto read = ReadReceipt(engine, caller, filter.receipt(), "filter.receipt");
     if (auto* error = std::get_if<CallError>(&read)) {
       auto fatal = Collect(std::move(*error), violations);
       if (fatal.has_value()) return *std::move(fatal);
@@ -207,7 +211,7 @@ std::variant<DeadLetterChoice, CallError> ReadChoice(
       choice.filter.receipt = std::get<Receipt>(std::move(read));
     }
   }
-  if (auto fatal = ReadIds(engine, filter, choice.ids, violations)) {
+  if (auto fatal = ReadIds(engine, caller, filter, choice.ids, violations)) {
     return *std::move(fatal);
   }
   choice.begun = engine.clock().Read().wall;

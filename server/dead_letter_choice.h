@@ -11,6 +11,7 @@
 #include "heap_adapter/engine/dead_letter_admin.h"
 #include "heap_adapter/engine/engine.h"
 #include "heapsync/v1/heap_sync_admin_service.pb.h"
+#include "server/caller.h"
 #include "server/rich_status.h"
 
 namespace heapsync {
@@ -39,7 +40,7 @@ enum class DeadLetterUse {
 // after the first page was asked for: it may be a replay that came back, and
 // pages would go on for ever.
 std::variant<DeadLetterChoice, CallError> ReadChoice(
-    const Engine& engine, const DeadLetterAdmin& letters,
+    const Engine& engine, const Caller& caller, const DeadLetterAdmin& letters,
     const v1::DeadLetterFilter& filter, uint32_t page_size,
     absl::string_view page_token, DeadLetterUse use);
 

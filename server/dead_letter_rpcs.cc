@@ -124,10 +124,11 @@ std::variant<std::optional<EncodedChunk>, CallError> ReadEdited(
 }  // namespace
 
 CallResult<v1::ListDeadLettersResponse> ListDeadLetters(
-    const Engine& engine, const DeadLetterAdmin& letters,
+    const Engine& engine, const Caller& caller, const DeadLetterAdmin& letters,
     const v1::ListDeadLettersRequest& request) {
-  auto read = ReadChoice(engine, letters, request.filter(), request.page_size(),
-                         request.page_token(), DeadLetterUse::kLook);
+  auto read =
+      ReadChoice(engine, caller, letters, request.filter(), request.page_size(),
+                 request.page_token(), DeadLetterUse::kLook);
   if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
   const DeadLetterChoice& choice = std::get<DeadLetterChoice>(read);
   auto chosen = FindChosen(letters, choice);
@@ -158,7 +159,7 @@ CallResult<v1::ListDeadLettersResponse> ListDeadLetters(
 }
 
 CallResult<v1::ReplayDeadLettersResponse> ReplayDeadLetters(
-    const Engine& engine, DeadLetterAdmin& letters,
+    const Engine& engine, const Caller& caller, DeadLetterAdmin& letters,
     const v1::ReplayDeadLettersRequest& request) {
   const bool edits = !request.edited_item_json().empty();
   if (edits && request.filter().ids_size() != 1) {
@@ -168,8 +169,9 @@ CallResult<v1::ReplayDeadLettersResponse> ReplayDeadLetters(
           .description = "must name exactly one dead letter where "
                          "`edited_item_json` is set"}});
   }
-  auto read = ReadChoice(engine, letters, request.filter(), request.page_size(),
-                         request.page_token(), UseOf(request));
+  auto read =
+      ReadChoice(engine, caller, letters, request.filter(), request.page_size(),
+                 request.page_token(), UseOf(request));
   if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
   const DeadLetterChoice& choice = std::get<DeadLetterChoice>(read);
   auto chosen = FindChosen(letters, choice);
@@ -191,10 +193,11 @@ CallResult<v1::ReplayDeadLettersResponse> ReplayDeadLetters(
 }
 
 CallResult<v1::DiscardDeadLettersResponse> DiscardDeadLetters(
-    const Engine& engine, DeadLetterAdmin& letters,
+    const Engine& engine, const Caller& caller, DeadLetterAdmin& letters,
     const v1::DiscardDeadLettersRequest& request) {
-  auto read = ReadChoice(engine, letters, request.filter(), request.page_size(),
-                         request.page_token(), UseOf(request));
+  auto read =
+      ReadChoice(engine, caller, letters, request.filter(), request.page_size(),
+                 request.page_token(), UseOf(request));
   if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
   const DeadLetterChoice& choice = std::get<DeadLetterChoice>(read);
   auto chosen = FindChosen(letters, choice);

@@ -12,15 +12,15 @@ namespace heapsync {
 // worker's thread, which `letters` belongs to.
 
 CallResult<v1::ListDeadLettersResponse> ListDeadLetters(
-    const Engine& engine, const DeadLetterAdmin& letters,
+    const Engine& engine, const Caller& caller, const DeadLetterAdmin& letters,
     const v1::ListDeadLettersRequest& request);
 
 CallResult<v1::ReplayDeadLettersResponse> ReplayDeadLetters(
-    const Engine& engine, DeadLetterAdmin& letters,
+    const Engine& engine, const Caller& caller, DeadLetterAdmin& letters,
     const v1::ReplayDeadLettersRequest& request);
 
 CallResult<v1::DiscardDeadLettersResponse> DiscardDeadLetters(
-    const Engine& engine, DeadLetterAdmin& letters,
+    const Engine& engine, const Caller& caller, DeadLetterAdmin& letters,
     const v1::DiscardDeadLettersRequest& request);
 
 }  // namespace heapsync

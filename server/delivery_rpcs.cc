@@ -110,8 +110,9 @@ std::vector<SeqRange> Part(const Receipt& receipt, uint64_t first,
 }  // namespace
 
 CallResult<v1::GetDeliveryResponse> GetDelivery(
-    Engine& engine, const v1::GetDeliveryRequest& request) {
-  auto read = ReadReceipt(engine, request.receipt(), "receipt");
+    Engine& engine, const Caller& caller,
+    const v1::GetDeliveryRequest& request) {
+  auto read = ReadReceipt(engine, caller, request.receipt(), "receipt");
   if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
   const Receipt& receipt = std::get<Receipt>(read);
   uint64_t total = 0;

@@ -10,7 +10,8 @@ namespace heapsync {
 // Tells what became of a receipt's items. Waits for the engine and reads the
 // spool: for the admin worker's thread.
 CallResult<v1::GetDeliveryResponse> GetDelivery(
-    Engine& engine, const v1::GetDeliveryRequest& request);
+    Engine& engine, const Caller& caller,
+    const v1::GetDeliveryRequest& request);
 
 }  // namespace heapsync
 

@@ -11,6 +11,7 @@
 #include "absl/functional/any_invocable.h"
 #include "heap_adapter/engine/settlement.h"
 #include "heap_adapter/sync/mutex.h"
+#include "server/open_streams.h"
 
 namespace heapsync {
 
@@ -18,7 +19,8 @@ namespace heapsync {
 // call's deadline or cancellation: whichever comes first gives the answer,
 // once. Shared by the call, the timer and the engine, since each may be the
 // last to know it.
-class DeliveryWait : public std::enable_shared_from_this<DeliveryWait> {
+class DeliveryWait final : public EndableStream,
+                           public std::enable_shared_from_this<DeliveryWait> {
  public:
   // `answer` is called at most once, by the first End(); with nothing if the
   // call's time is over.
@@ -35,8 +37,10 @@ class DeliveryWait : public std::enable_shared_from_this<DeliveryWait> {
       if (!answer_) return;
       if (!cancelled_) {
         if (deadline == std::chrono::system_clock::time_point::max()) return;
-        alarm_.Set(deadline, [self = shared_from_this()](bool) {
-          self->End(std::nullopt);
+        // Weak: the alarm keeps its function until it is destroyed itself,
+        // which a shared one would never let happen.
+        alarm_.Set(deadline, [weak = weak_from_this()](bool) {
+          if (const auto self = weak.lock()) self->End(std::nullopt);
         });
         return;
       }
@@ -54,6 +58,9 @@ class DeliveryWait : public std::enable_shared_from_this<DeliveryWait> {
     }
     End(std::nullopt);
   }
+
+  // The server stops: the answer tells what is reached so far.
+  void End() override { Cancel(); }
 
   void End(std::optional<Settlement> settlement) {
     Answer answer;

@@ -138,11 +138,11 @@ CallResult<Response> Describe(Engine& engine, absl::string_view name) {
 }
 
 template <typename Response, typename Request>
-CallResult<Response> SetPaused(Engine& engine, const Request& request,
-                               bool paused) {
-  const Destination* destination =
-      engine.FindDestination(request.destination());
-  if (destination == nullptr) return UnknownDestination(request.destination());
+CallResult<Response> SetPaused(Engine& engine, const Caller& caller,
+                               const Request& request, bool paused) {
+  auto found = DestinationFor(engine, caller, request.destination());
+  if (auto* error = std::get_if<CallError>(&found)) return std::move(*error);
+  const Destination* destination = std::get<const Destination*>(found);
   if (!engine.Ask([&](Dispatcher& dispatcher, Now) {
         dispatcher.Pause(destination->name, paused);
       })) {
@@ -157,15 +157,17 @@ CallResult<Response> SetPaused(Engine& engine, const Request& request,
 }  // namespace
 
 CallResult<v1::ListDestinationsResponse> ListDestinations(
-    Engine& engine, const v1::ListDestinationsRequest& request) {
+    Engine& engine, const Caller& caller,
+    const v1::ListDestinationsRequest& request) {
   std::vector<Finding> violations;
   const size_t size = PageSize(request.page_size(), violations);
-  const std::vector<Destination>& all = engine.destinations();
+  std::vector<absl::string_view> all;
+  for (const Destination& each : engine.destinations()) {
+    if (caller.MayUse(each.name)) all.emplace_back(each.name);
+  }
   auto first = all.begin();
   if (!request.page_token().empty()) {
-    first = std::find_if(all.begin(), all.end(), [&](const Destination& each) {
-      return each.name == request.page_token();
-    });
+    first = std::find(all.begin(), all.end(), request.page_token());
     if (first == all.end()) {
       violations.push_back(
           {.field = "page_token",
@@ -183,7 +185,7 @@ CallResult<v1::ListDestinationsResponse> ListDestinations(
   WallTime wall;
   if (!engine.Ask([&](Dispatcher& dispatcher, Now now) {
         for (auto it = first; it != end; ++it) {
-          snapshots.push_back(*dispatcher.SnapshotOf(it->name, now));
+          snapshots.push_back(*dispatcher.SnapshotOf(*it, now));
         }
         wall = now.wall;
       })) {
@@ -195,26 +197,30 @@ CallResult<v1::ListDestinationsResponse> ListDestinations(
         Fill(engine, snapshot, wall, *response.add_destinations());
     if (!status.ok()) return NotRead(status);
   }
-  if (end != all.end()) response.set_next_page_token(end->name);
+  if (end != all.end()) response.set_next_page_token(std::string(*end));
   return response;
 }
 
 CallResult<v1::GetDestinationResponse> GetDestination(
-    Engine& engine, const v1::GetDestinationRequest& request) {
-  const Destination* destination =
-      engine.FindDestination(request.destination());
-  if (destination == nullptr) return UnknownDestination(request.destination());
-  return Describe<v1::GetDestinationResponse>(engine, destination->name);
+    Engine& engine, const Caller& caller,
+    const v1::GetDestinationRequest& request) {
+  auto found = DestinationFor(engine, caller, request.destination());
+  if (auto* error = std::get_if<CallError>(&found)) return std::move(*error);
+  return Describe<v1::GetDestinationResponse>(
+      engine, std::get<const Destination*>(found)->name);
 }
 
 CallResult<v1::PauseDestinationResponse> PauseDestination(
-    Engine& engine, const v1::PauseDestinationRequest& request) {
-  return SetPaused<v1::PauseDestinationResponse>(engine, request, true);
+    Engine& engine, const Caller& caller,
+    const v1::PauseDestinationRequest& request) {
+  return SetPaused<v1::PauseDestinationResponse>(engine, caller, request, true);
 }
 
 CallResult<v1::ResumeDestinationResponse> ResumeDestination(
-    Engine& engine, const v1::ResumeDestinationRequest& request) {
-  return SetPaused<v1::ResumeDestinationResponse>(engine, request, false);
+    Engine& engine, const Caller& caller,
+    const v1::ResumeDestinationRequest& request) {
+  return SetPaused<v1::ResumeDestinationResponse>(engine, caller, request,
+                                                  false);
 }
 
 }  // namespace heapsync

@@ -11,16 +11,20 @@ namespace heapsync {
 // spool: for the admin worker's thread.
 
 CallResult<v1::ListDestinationsResponse> ListDestinations(
-    Engine& engine, const v1::ListDestinationsRequest& request);
+    Engine& engine, const Caller& caller,
+    const v1::ListDestinationsRequest& request);
 
 CallResult<v1::GetDestinationResponse> GetDestination(
-    Engine& engine, const v1::GetDestinationRequest& request);
+    Engine& engine, const Caller& caller,
+    const v1::GetDestinationRequest& request);
 
 CallResult<v1::PauseDestinationResponse> PauseDestination(
-    Engine& engine, const v1::PauseDestinationRequest& request);
+    Engine& engine, const Caller& caller,
+    const v1::PauseDestinationRequest& request);
 
 CallResult<v1::ResumeDestinationResponse> ResumeDestination(
-    Engine& engine, const v1::ResumeDestinationRequest& request);
+    Engine& engine, const Caller& caller,
+    const v1::ResumeDestinationRequest& request);
 
 }  // namespace heapsync
 

@@ -72,6 +72,49 @@ ABSL_FLAG(
     "MiB that may wait in the spool for each destination (default 10240); "
     "beyond it new items for it are refused. More: longer outages are ridden "
     "out, but one destination may fill the disk for all");
+ABSL_FLAG(Text, max_metadata_bytes, std::nullopt,
+          "Longest metadata of a call in bytes (default 16384)");
+ABSL_FLAG(Text, max_memory_bytes, std::nullopt,
+          "Memory that gRPC may use for connections and for messages on their "
+          "way (default 536870912). Smaller: slower under many large messages");
+ABSL_FLAG(Text, max_connections, std::nullopt,
+          "gRPC connections at once (default 4000); more wait until one ends");
+ABSL_FLAG(Text, max_streams_per_connection, std::nullopt,
+          "Calls at once on one connection (default 1000); more wait at the "
+          "client");
+ABSL_FLAG(Text, max_calls, std::nullopt,
+          "Unary calls at once (default 20000); more are refused");
+ABSL_FLAG(Text, max_streams, std::nullopt,
+          "Bulk streams at once (default 1000); more are refused");
+ABSL_FLAG(Text, max_connection_age, std::nullopt,
+          "After this a connection is asked to go, so that load balancers can "
+          "spread clients (default 1h; 0s: never)");
+ABSL_FLAG(Text, max_connection_age_grace, std::nullopt,
+          "How long its calls may go on then (default 1m)");
+ABSL_FLAG(Text, keepalive_time, std::nullopt,
+          "A connection that is silent for so long is asked whether its client "
+          "is there (default 1m)");
+ABSL_FLAG(Text, tls_cert, std::nullopt,
+          "PEM file with the certificate of the gRPC port and those between it "
+          "and its CA. Without: plaintext");
+ABSL_FLAG(Text, tls_key, std::nullopt, "PEM file with its private key");
+ABSL_FLAG(Text, tls_client_ca, std::nullopt,
+          "PEM file with the CAs of client certificates (mutual TLS)");
+ABSL_FLAG(Text, tls_client_certificates, std::nullopt,
+          "With --tls_client_ca, whether clients need a certificate: required "
+          "(default) or optional");
+ABSL_FLAG(Text, auth, std::nullopt,
+          "JSON file with the callers, what they are known by and what they "
+          "may do. Without: everybody may do everything");
+ABSL_FLAG(bool, allow_plaintext, false,
+          "Let --listen be reached by other machines without TLS. It shows "
+          "identities and tokens to the network");
+ABSL_FLAG(bool, allow_core_dumps, false,
+          "Let the process leave core dumps, which hold identities, App IDs "
+          "and keys");
+ABSL_FLAG(Text, reload_interval, std::nullopt,
+          "How often the files of --config, --auth and TLS are looked at for "
+          "changes (default 2s; 0s: only on SIGHUP)");
 ABSL_FLAG(Text, log_level, std::nullopt,
           "debug, info, warning or error (default info)");
 ABSL_FLAG(Text, metrics_destinations, std::nullopt,
@@ -86,7 +129,15 @@ namespace heapsync {
 namespace {
 
 constexpr absl::string_view kProgram = "heapsync-server";
-constexpr char kAllowPlaintext[] = "allow_plaintext_heap";
+// The flags of type bool.
+struct Switch {
+  const char* name;
+  absl::Flag<bool>& flag;
+};
+const std::array<Switch, 3> kSwitches = {
+    {{"allow_plaintext_heap", FLAGS_allow_plaintext_heap},
+     {"allow_plaintext", FLAGS_allow_plaintext},
+     {"allow_core_dumps", FLAGS_allow_core_dumps}}};
 
 // By C streams: those of C++ throw on a folder and do not tell why a file
 // cannot be opened.
@@ -130,11 +181,11 @@ bool SetUsage() {
   return true;
 }
 
-bool ReadAllowPlaintext(const Surroundings& surroundings) {
-  bool allow = false;
+bool ReadSwitch(const char* name, const Surroundings& surroundings) {
+  bool on = false;
   const std::optional<std::string> value =
-      surroundings.variable(EnvironmentVariable(kAllowPlaintext));
-  return value.has_value() && absl::SimpleAtob(*value, &allow) && allow;
+      surroundings.variable(EnvironmentVariable(name));
+  return value.has_value() && absl::SimpleAtob(*value, &on) && on;
 }
 
 FlagValues GivenFlags() {
@@ -168,16 +219,20 @@ absl::StatusOr<ServerConfig> LoadServerConfig(
   // A flag of type bool can stand without a value, but does not tell whether it
   // stood there at all. So it starts as the environment has it, and counts as
   // given when it ends up different.
-  const bool allow_by_default = ReadAllowPlaintext(surroundings);
-  absl::SetFlag(&FLAGS_allow_plaintext_heap, allow_by_default);
+  for (const Switch& each : kSwitches) {
+    absl::SetFlag(&each.flag, ReadSwitch(each.name, surroundings));
+  }
   const std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);
 
   FlagValues flags = GivenFlags();
-  const bool allow = absl::GetFlag(FLAGS_allow_plaintext_heap);
-  if (allow != allow_by_default) {
-    flags.emplace(kAllowPlaintext, allow ? "true" : "false");
+  for (const Switch& each : kSwitches) {
+    const bool on = absl::GetFlag(each.flag);
+    if (on != ReadSwitch(each.name, surroundings)) {
+      flags.emplace(each.name, on ? "true" : "false");
+    }
   }
   absl::StatusOr<ServerConfig> config = BuildServerConfig(flags, surroundings);
+  if (config.ok()) config->flags = flags;
   if (arguments.size() <= 1) return config;
   // Not quoted: it may be an App ID.
   constexpr char kFault[] =

@@ -2,7 +2,8 @@
 if(NOT TARGET heapsync_server_flags)
   heapsync_library(heapsync_server_flags
     SOURCES "${CMAKE_CURRENT_LIST_DIR}/flags.cc" "${CMAKE_CURRENT_LIST_DIR}/server_config.cc"
-    DEPS heapsync_config heapsync_model absl::flags absl::flags_config absl::flags_parse absl::flags_reflection
+      "${CMAKE_CURRENT_LIST_DIR}/tls_material.cc"
+    DEPS heapsync_access heapsync_config heapsync_model OpenSSL::Crypto absl::flags absl::flags_config absl::flags_parse absl::flags_reflection
          absl::flags_usage absl::flat_hash_map absl::status absl::statusor absl::strings)
   target_compile_definitions(heapsync_server_flags PRIVATE HEAPSYNC_VERSION="${PROJECT_VERSION}")
 endif()

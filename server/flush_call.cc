@@ -47,25 +47,36 @@ class FlushTicket {
 
 }  // namespace
 
-FlushCall::FlushCall(Engine& engine, std::shared_ptr<OpenFlushes> open,
+FlushCall::FlushCall(Engine& engine, const Access& access,
+                     std::shared_ptr<OpenFlushes> open,
                      grpc::CallbackServerContext* context,
                      const grpc::ByteBuffer* request,
                      grpc::ByteBuffer* response)
     : context_(context), response_(response) {
-  if (auto error = Begin(engine, std::move(open), *request)) {
+  if (auto error = Begin(engine, access, std::move(open), *request)) {
     Finish(error->ToStatus());
   }
 }
 
-std::optional<CallError> FlushCall::Begin(Engine& engine,
+std::optional<CallError> FlushCall::Begin(Engine& engine, const Access& access,
                                           std::shared_ptr<OpenFlushes> open,
                                           const grpc::ByteBuffer& bytes) {
+  auto admitted = access.Admit(CredentialsOf(*context_), ServiceKind::kAdmin);
+  if (auto* refusal = std::get_if<CallError>(&admitted)) {
+    return std::move(*refusal);
+  }
+  const Caller& caller = std::get<Caller>(admitted);
   v1::FlushRequest request;
   std::vector<Finding> violations = ParseWireMessage(bytes, &request);
   if (!violations.empty()) return InvalidRequest(std::move(violations));
   const std::string& name = request.destination();
-  if (!name.empty() && engine.FindDestination(name) == nullptr) {
-    return UnknownDestination(name);
+  // Empty means all of them here.
+  if (name.empty() && !caller.MayUseAll()) return DestinationNotAllowed(name);
+  if (!name.empty()) {
+    auto destination = DestinationFor(engine, caller, name);
+    if (auto* refusal = std::get_if<CallError>(&destination)) {
+      return std::move(*refusal);
+    }
   }
   if (open->fetch_add(1) >= kMostOpenFlushes) {
     open->fetch_sub(1);

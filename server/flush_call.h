@@ -9,6 +9,7 @@
 
 #include "heap_adapter/engine/engine.h"
 #include "heapsync/v1/heap_sync_admin_service.pb.h"
+#include "server/access.h"
 #include "server/delivery_wait.h"
 #include "server/rich_status.h"
 
@@ -23,13 +24,14 @@ inline constexpr int kMostOpenFlushes = 1'000;
 class FlushCall final : public grpc::ServerUnaryReactor {
  public:
   // `open` is shared with the engine, whose waits may end after the service.
-  FlushCall(Engine& engine, std::shared_ptr<OpenFlushes> open,
+  FlushCall(Engine& engine, const Access& access,
+            std::shared_ptr<OpenFlushes> open,
             grpc::CallbackServerContext* context,
             const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
 
  private:
   // What stands against the call, or nothing once its answer is on its way.
-  std::optional<CallError> Begin(Engine& engine,
+  std::optional<CallError> Begin(Engine& engine, const Access& access,
                                  std::shared_ptr<OpenFlushes> open,
                                  const grpc::ByteBuffer& bytes);
   void End(std::optional<Settlement> settlement);

@@ -1,10 +1,11 @@
 // heapsync-server: takes items over gRPC, keeps them in the spool and delivers
 // them to Heap.
 
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,16 +17,20 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "heap_adapter/engine/engine.h"
 #include "heap_adapter/spool/rocksdb_store.h"
 #include "heap_adapter/transport/curl_transport.h"
+#include "server/access.h"
 #include "server/admin_service.h"
 #include "server/attempt_metrics.h"
 #include "server/call_metrics.h"
+#include "server/connection_acceptor.h"
 #include "server/data_service.h"
 #include "server/flags.h"
+#include "server/grpc_port.h"
 #include "server/http_server.h"
 #include "server/log.h"
 #include "server/measured_store.h"
@@ -33,6 +38,8 @@
 #include "server/operator_pages.h"
 #include "server/process_metrics.h"
 #include "server/reflection/reflection_v1.h"
+#include "server/reload.h"
+#include "server/tls_credentials.h"
 
 namespace heapsync {
 namespace {
@@ -40,11 +47,20 @@ namespace {
 constexpr char kDataService[] = "heapsync.v1.HeapSyncService";
 constexpr char kAdminService[] = "heapsync.v1.HeapSyncAdminService";
 constexpr char kHealthService[] = "grpc.health.v1.Health";
+constexpr char kReflectionV1[] = "grpc.reflection.v1.ServerReflection";
 constexpr char kReflectionV1Alpha[] =
     "grpc.reflection.v1alpha.ServerReflection";
 
+// Names that the health service knows besides those of the services. The
+// process lives until it is restarted for a good reason; it is ready while it
+// takes new items.
+constexpr char kLiveness[] = "heapsync.liveness";
+constexpr char kReadiness[] = "heapsync.readiness";
+
 // How long open calls may take to end after the drain.
 constexpr auto kCallGrace = std::chrono::seconds(2);
+// And the rest of the stop after that.
+constexpr auto kStopGrace = std::chrono::seconds(5);
 
 sigset_t StopSignals() {
   sigset_t signals;
@@ -52,6 +68,28 @@ sigset_t StopSignals() {
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   return signals;
+}
+
+sigset_t AllSignals() {
+  sigset_t signals = StopSignals();
+  sigaddset(&signals, SIGHUP);
+  return signals;
+}
+
+// As many descriptors as the system lets this process have: connections, files
+// of the spool and requests to Heap share them.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// A dump would hold identities, App IDs, tokens and private keys.
+void ForbidCoreDumps() {
+  const rlimit none{.rlim_cur = 0, .rlim_max = 0};
+  setrlimit(RLIMIT_CORE, &none);
+  prctl(PR_SET_DUMPABLE, 0);
 }
 
 LogSeverity SeverityOf(LogLevel level) {
@@ -111,17 +149,31 @@ int Fail(absl::string_view what, const absl::Status& status) {
   return EXIT_FAILURE;
 }
 
-// Waits for a stop signal, and tells the health service meanwhile how the spool
-// is.
+// Whether new items are taken. Liveness is not touched: a restart would not
+// help.
+void SetReady(bool ready, grpc::HealthCheckServiceInterface& health) {
+  for (const char* service : {"", kDataService, kAdminService, kReadiness}) {
+    health.SetServingStatus(service, ready);
+  }
+}
+
+// Waits for a stop signal. Meanwhile it tells the health service how the spool
+// is, and reads the configuration anew on SIGHUP and when a file changed.
 void ServeUntilSignal(const Engine& engine,
-                      grpc::HealthCheckServiceInterface& health) {
-  const sigset_t signals = StopSignals();
+                      grpc::HealthCheckServiceInterface& health,
+                      Reload& reload) {
+  const sigset_t signals = AllSignals();
   const timespec tick{.tv_sec = 0, .tv_nsec = 200'000'000};
   bool serving = true;
-  while (sigtimedwait(&signals, nullptr, &tick) < 0) {
+  while (true) {
+    const int signal = sigtimedwait(&signals, nullptr, &tick);
+    if (signal == SIGHUP) reload.Run("SIGHUP");
+    if (signal == SIGTERM || signal == SIGINT) return;
+    reload.Tick(engine.clock().Read().monotonic);
+    LogWhatWasHeldBack();
     if (serving && !engine.healthy()) {
       serving = false;
-      health.SetServingStatus(false);
+      SetReady(false, health);
       Log(LogSeverity::kError,
           "the spool failed to write; nothing is accepted until a restart",
           {{"error", engine.committer().failure()}});
@@ -136,6 +188,19 @@ void ExitOnSecondSignal() {
     int signal = 0;
     sigwait(&signals, &signal);
     Log(LogSeverity::kWarning, "second signal: leaving at once");
+    _exit(EXIT_FAILURE);
+  }).detach();
+}
+
+// Ends the process if a stop takes much longer than it should: a disk that
+// hangs must not keep it from being replaced. All that was accepted is in the
+// spool already.
+void ExitAfter(std::chrono::milliseconds patience) {
+  std::thread([patience] {
+    std::this_thread::sleep_for(patience);
+    Log(LogSeverity::kError,
+        "the stop hangs: leaving the rest to the next start",
+        {{"after_ms", patience.count()}});
     _exit(EXIT_FAILURE);
   }).detach();
 }
@@ -183,17 +248,39 @@ int Serve(const ServerConfig& config) {
   if (!http.ok()) return Fail("cannot listen for HTTP", http.status());
 
   grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  DataService data(**engine);
-  AdminService admin(**engine);
-  ReflectionV1 reflection(
-      {kDataService, kAdminService, kHealthService, kReflectionV1Alpha});
-  int port = 0;
+  Access access;
+  if (config.access.has_value()) access.SetRules(*config.access);
+  std::unique_ptr<TlsCertificates> certificates;
+  if (config.tls.has_value()) {
+    certificates = std::make_unique<TlsCertificates>(*config.tls);
+  }
+  Reload reload(config, **engine, access, certificates.get());
+  DataService data(
+      **engine, access,
+      {.calls = config.port.max_calls, .streams = config.port.max_streams});
+  AdminService admin(**engine, access);
+  const std::vector<std::string> services = {kDataService, kAdminService,
+                                             kHealthService, kReflectionV1,
+                                             kReflectionV1Alpha};
+  const ReflectionGate gate =
+      [&access](const grpc::CallbackServerContext& context) {
+        const auto admitted =
+            access.Admit(CredentialsOf(context), ServiceKind::kReflection);
+        const auto* refusal = std::get_if<CallError>(&admitted);
+        return refusal == nullptr ? grpc::Status::OK : refusal->ToStatus();
+      };
+  ReflectionV1 reflection(services, gate);
+  ReflectionV1Alpha earlier_reflection(services, gate);
+  auto acceptor =
+      ConnectionAcceptor::Listen(config.listen, config.port.max_connections);
+  if (!acceptor.ok()) return Fail("cannot listen", acceptor.status());
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(config.listen, grpc::InsecureServerCredentials(),
-                           &port);
-  builder.SetMaxReceiveMessageSize(static_cast<int>(config.max_message_bytes));
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  auto connections = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      certificates == nullptr
+          ? grpc::InsecureServerCredentials()
+          : NewTlsCredentials(*certificates, config.client_certificates));
+  SetPortLimits(config.port, builder);
   std::vector<
       std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
       interceptors;
@@ -202,31 +289,43 @@ int Serve(const ServerConfig& config) {
   builder.RegisterService(&data);
   builder.RegisterService(&admin);
   builder.RegisterService(&reflection);
+  builder.RegisterService(&earlier_reflection);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server == nullptr || port == 0) {
-    return Fail("cannot listen", absl::UnavailableError(config.listen));
+  if (server == nullptr) {
+    return Fail("cannot serve", absl::InternalError("gRPC does not start"));
   }
   grpc::HealthCheckServiceInterface& health = *server->GetHealthCheckService();
-  health.SetServingStatus(kDataService, true);
-  health.SetServingStatus(kAdminService, true);
+  health.SetServingStatus(kLiveness, true);
+  SetReady(true, health);
+  (*acceptor)->Start(std::move(connections));
+  if (config.access.has_value() && certificates == nullptr &&
+      config.allow_plaintext) {
+    Log(LogSeverity::kWarning,
+        "tokens come in plaintext: somebody else has to encrypt them", {});
+  }
   Log(LogSeverity::kInfo, "serving",
       {{"version", HEAPSYNC_VERSION},
        {"listen", config.listen},
-       {"port", port},
+       {"port", (*acceptor)->port()},
+       {"tls", certificates != nullptr},
+       {"callers_are_known", config.access.has_value()},
        {"http_listen", config.http_listen},
        {"http_port", (*http)->port()},
        {"destinations", config.destinations.destinations.size()},
        {"data_dir", config.data_dir}});
 
-  ServeUntilSignal(**engine, health);
+  ServeUntilSignal(**engine, health, reload);
 
   ExitOnSecondSignal();
   Log(LogSeverity::kInfo, "stopping",
       {{"drain_timeout_ms", config.drain_timeout.count()}});
-  health.SetServingStatus(false);
+  ExitAfter(config.drain_timeout + kCallGrace + kStopGrace);
+  SetReady(false, health);
   (*engine)->StopAccepting();
   data.EndStreams();
   const bool drained = (*engine)->Drain(config.drain_timeout);
+  data.EndWaits();
+  (*acceptor)->Stop();
   server->Shutdown(std::chrono::system_clock::now() + kCallGrace);
   admin.Stop();
   http->reset();
@@ -240,7 +339,7 @@ int Serve(const ServerConfig& config) {
 
 int main(int argc, char** argv) {
   // Blocked before any thread starts, so that only the waiting ones get them.
-  const sigset_t signals = heapsync::StopSignals();
+  const sigset_t signals = heapsync::AllSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   // What is stored is personal data.
@@ -253,5 +352,7 @@ int main(int argc, char** argv) {
     return EXIT_FAILURE;
   }
   heapsync::SetLogSeverity(heapsync::SeverityOf(config->log_level));
+  heapsync::RaiseDescriptorLimit();
+  if (!config->allow_core_dumps) heapsync::ForbidCoreDumps();
   return heapsync::Serve(*config);
 }

@@ -10,7 +10,7 @@
 
 namespace heapsync {
 
-// A stream that the server can end.
+// A stream, or another call that waits, that the server can end.
 class EndableStream {
  public:
   virtual ~EndableStream() = default;

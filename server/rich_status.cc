@@ -1,8 +1,10 @@
 #include "server/rich_status.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/error_info.pb.h"
@@ -41,6 +43,22 @@ void AddBadRequest(const std::vector<Finding>& violations,
                      " more; ask with ", "validate_only to see all"));
   }
   status.add_details()->PackFrom(bad_request);
+}
+
+// A name that nobody configured may be anything, even an App ID or an identity
+// in the wrong field; only what looks like a name is repeated.
+std::string ShownName(absl::string_view name) {
+  constexpr size_t kLongest = 64;
+  constexpr auto kMostDigits = 4;
+  const auto plain = [](char c) {
+    return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_' ||
+           c == '-';
+  };
+  const bool harmless = name.size() <= kLongest &&
+                        std::all_of(name.begin(), name.end(), plain) &&
+                        std::count_if(name.begin(), name.end(),
+                                      absl::ascii_isdigit) <= kMostDigits;
+  return harmless ? std::string(name) : "(a name that is not shown)";
 }
 
 }  // namespace
@@ -92,7 +110,7 @@ CallError UnknownDestination(absl::string_view name) {
           .description = "this server has several destinations and no default; "
                          "name one (ListDestinations lists them)"}});
   }
-  const std::string shown = PrintableKey(name);
+  const std::string shown = ShownName(name);
   return {.code = grpc::StatusCode::NOT_FOUND,
           .reason = "DESTINATION_NOT_FOUND",
           .message = absl::StrCat("destination \"", shown,
@@ -134,6 +152,37 @@ CallError ShuttingDown() {
   return {.code = grpc::StatusCode::UNAVAILABLE,
           .reason = "SHUTTING_DOWN",
           .message = "the server is shutting down",
+          .violations = {},
+          .retry_delay = kRetryDelay};
+}
+
+CallError DestinationNotAllowed(absl::string_view name) {
+  CallError error{.code = grpc::StatusCode::PERMISSION_DENIED,
+                  .reason = "DESTINATION_NOT_ALLOWED",
+                  .message =
+                      "this caller may not use every destination; name "
+                      "one that it may use",
+                  .violations = {}};
+  if (name.empty()) return error;
+  error.resource_type = "destination";
+  error.resource_name = ShownName(name);
+  error.message = absl::StrCat("this caller may not use destination \"",
+                               error.resource_name, "\"");
+  return error;
+}
+
+CallError CallerRateExceeded(std::chrono::milliseconds retry_delay) {
+  return {.code = grpc::StatusCode::RESOURCE_EXHAUSTED,
+          .reason = "CALLER_RATE",
+          .message = "this caller sent more items than its rate allows",
+          .violations = {},
+          .retry_delay = retry_delay};
+}
+
+CallError TooManyCalls() {
+  return {.code = grpc::StatusCode::RESOURCE_EXHAUSTED,
+          .reason = "TOO_MANY_CALLS",
+          .message = "too many calls are open on this server already",
           .violations = {},
           .retry_delay = kRetryDelay};
 }

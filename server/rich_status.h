@@ -44,6 +44,16 @@ CallError NotStored(const absl::Status& status);
 // UNAVAILABLE: the server stops; another one, or the next, will do.
 CallError ShuttingDown();
 
+// PERMISSION_DENIED: the caller may use other destinations only; with an empty
+// name, it has to name one of them.
+CallError DestinationNotAllowed(absl::string_view name);
+
+// RESOURCE_EXHAUSTED: the caller sent more than its rate allows.
+CallError CallerRateExceeded(std::chrono::milliseconds retry_delay);
+
+// RESOURCE_EXHAUSTED: more calls are open than the server takes at once.
+CallError TooManyCalls();
+
 // INTERNAL: the spool could not be read.
 CallError NotRead(const absl::Status& status);
 

@@ -22,6 +22,10 @@ using std::chrono::milliseconds;
 
 constexpr NumberRange kMessageBytesRange{1 << 10, 512 << 20};
 constexpr NumberRange kMetricsDestinationsRange{0, 10'000};
+constexpr NumberRange kMetadataBytesRange{1 << 10, 1 << 20};
+constexpr NumberRange kMemoryBytesRange{32 << 20, 4'000'000'000};
+constexpr NumberRange kConnectionsRange{1, 1'000'000};
+constexpr NumberRange kCallsRange{1, 1'000'000};
 
 struct DurationRange {
   milliseconds least;
@@ -34,6 +38,18 @@ constexpr DurationRange kMaxAgeRange{std::chrono::seconds(1),
                                      std::chrono::hours(8760), "1s to 8760h"};
 constexpr DurationRange kDrainTimeoutRange{milliseconds(0),
                                            std::chrono::hours(1), "0s to 1h"};
+
+constexpr DurationRange kConnectionAgeRange{
+    milliseconds(0), std::chrono::hours(8760), "0s to 8760h"};
+constexpr DurationRange kKeepaliveRange{std::chrono::seconds(1),
+                                        std::chrono::hours(24), "1s to 24h"};
+constexpr DurationRange kReloadRange{milliseconds(0), std::chrono::hours(24),
+                                     "0s to 24h"};
+
+// Whether only this machine can reach an address that IsListenAddress().
+bool IsLoopbackAddress(absl::string_view address) {
+  return IsLoopbackHost(std::string(address.substr(0, address.rfind(':'))));
+}
 
 // "host:port", the host as a name, an IPv4 address, or an IPv6 address in
 // brackets. Port 0 lets the system choose one.
@@ -72,12 +88,17 @@ class SettingsReader {
     ReadUrls(config);
     ReadDuration("max_age", kMaxAgeRange, config.max_age);
     ReadDuration("drain_timeout", kDrainTimeoutRange, config.drain_timeout);
-    ReadNumber("max_message_bytes", kMessageBytesRange,
-               config.max_message_bytes);
+    ReadPortLimits(config.port);
+    ReadTls(config);
+    ReadPlaintext(config);
+    ReadAccess(config);
+    config.allow_core_dumps = ReadBool("allow_core_dumps");
+    ReadDuration("reload_interval", kReloadRange, config.reload_interval);
     ReadLogLevel(config.log_level);
     ReadNumber("metrics_destinations", kMetricsDestinationsRange,
                config.metrics_destinations);
     ReadSwitch("send_traceparent", config.send_traceparent);
+    config.files = std::move(files_);
     if (faults_.empty()) return config;
     return absl::InvalidArgumentError(absl::StrJoin(faults_, "\n"));
   }
@@ -128,18 +149,133 @@ class SettingsReader {
   }
 
   DestinationConfig ReadFile(const Setting& setting) {
-    const absl::StatusOr<std::string> text = surroundings_.file(setting.text);
-    if (!text.ok()) {
-      AddFault(setting.place, text.status().message());
-      return {};
-    }
+    const std::optional<std::string> text = ReadText(setting);
+    if (!text.has_value()) return {};
     absl::StatusOr<DestinationConfig> config = ParseDestinationConfig(*text);
     if (config.ok()) return *std::move(config);
-    for (const absl::string_view fault :
-         absl::StrSplit(config.status().message(), '\n')) {
-      AddFault(setting.text, fault);
-    }
+    AddFaults(setting.text, config.status());
     return {};
+  }
+
+  // The file that a setting names; none and a fault if it cannot be read.
+  std::optional<std::string> ReadText(const Setting& setting) {
+    files_.push_back(setting.text);
+    absl::StatusOr<std::string> text = surroundings_.file(setting.text);
+    if (text.ok()) return *std::move(text);
+    AddFault(setting.place, text.status().message());
+    return std::nullopt;
+  }
+
+  void AddFaults(absl::string_view place, const absl::Status& faults) {
+    for (const absl::string_view fault :
+         absl::StrSplit(faults.message(), '\n')) {
+      AddFault(place, fault);
+    }
+  }
+
+  void ReadPortLimits(PortLimits& port) {
+    ReadNumber("max_message_bytes", kMessageBytesRange, port.max_message_bytes);
+    ReadNumber("max_metadata_bytes", kMetadataBytesRange,
+               port.max_metadata_bytes);
+    ReadNumber("max_memory_bytes", kMemoryBytesRange, port.max_memory_bytes);
+    ReadNumber("max_connections", kConnectionsRange, port.max_connections);
+    ReadNumber("max_streams_per_connection", kCallsRange,
+               port.max_streams_per_connection);
+    ReadNumber("max_calls", kCallsRange, port.max_calls);
+    ReadNumber("max_streams", kCallsRange, port.max_streams);
+    ReadDuration("max_connection_age", kConnectionAgeRange,
+                 port.max_connection_age);
+    ReadDuration("max_connection_age_grace", kConnectionAgeRange,
+                 port.max_connection_age_grace);
+    ReadDuration("keepalive_time", kKeepaliveRange, port.keepalive_time);
+  }
+
+  void ReadTls(ServerConfig& config) {
+    const std::optional<Setting> certificate = Find("tls_cert");
+    const std::optional<Setting> key = Find("tls_key");
+    const std::optional<Setting> ca = Find("tls_client_ca");
+    const std::optional<Setting> asked = Find("tls_client_certificates");
+    if (certificate.has_value() != key.has_value()) {
+      const Setting& alone = certificate.has_value() ? *certificate : *key;
+      AddFault(alone.place, certificate.has_value()
+                                ? "needs --tls_key (HEAPSYNC_TLS_KEY), too"
+                                : "needs --tls_cert (HEAPSYNC_TLS_CERT), too");
+    }
+    if (ca.has_value() && !certificate.has_value() && !key.has_value()) {
+      AddFault(ca->place, "means nothing without --tls_cert and --tls_key");
+    }
+    if (ca.has_value()) {
+      config.client_certificates = ClientCertificates::kRequired;
+    }
+    if (asked.has_value()) {
+      if (asked->text == "optional") {
+        config.client_certificates = ClientCertificates::kOptional;
+      } else if (asked->text != "required") {
+        AddFault(asked->place, "must be required or optional");
+      }
+      if (!ca.has_value()) {
+        AddFault(asked->place, "means nothing without --tls_client_ca");
+      }
+    }
+    TlsMaterial material;
+    bool whole = certificate.has_value() && key.has_value();
+    const auto read = [&](const std::optional<Setting>& setting,
+                          std::string& to) {
+      if (!setting.has_value()) return;
+      std::optional<std::string> text = ReadText(*setting);
+      if (text.has_value() && text->empty()) {
+        AddFault(setting->text, "is empty");
+      }
+      to = std::move(text).value_or("");
+      whole = whole && !to.empty();
+    };
+    read(certificate, material.certificate_chain);
+    read(key, material.private_key);
+    read(ca, material.client_ca);
+    if (!whole) return;
+    const TlsFaults faults =
+        CheckTlsMaterial(material, std::chrono::system_clock::now());
+    const auto add = [&](const std::optional<Setting>& setting,
+                         const std::vector<std::string>& all) {
+      for (const std::string& fault : all) AddFault(setting->text, fault);
+    };
+    add(certificate, faults.certificate);
+    add(key, faults.key);
+    add(ca, faults.client_ca);
+    config.tls = std::move(material);
+  }
+
+  void ReadPlaintext(ServerConfig& config) {
+    config.allow_plaintext = ReadBool("allow_plaintext");
+    if (config.allow_plaintext || Find("tls_cert").has_value()) return;
+    if (!IsListenAddress(config.listen) || IsLoopbackAddress(config.listen)) {
+      return;
+    }
+    const std::optional<Setting> listen = Find("listen");
+    AddFault(listen->place,
+             "other machines would reach it in plaintext, which shows "
+             "identities and tokens to the network: give --tls_cert and "
+             "--tls_key, or --allow_plaintext where something else encrypts");
+  }
+
+  void ReadAccess(ServerConfig& config) {
+    const std::optional<Setting> file = Find("auth");
+    if (!file.has_value()) return;
+    const std::optional<std::string> text = ReadText(*file);
+    if (!text.has_value()) return;
+    absl::StatusOr<AccessRules> rules = AccessRules::Parse(*text);
+    if (rules.ok()) {
+      config.access = *std::move(rules);
+    } else {
+      AddFaults(file->text, rules.status());
+    }
+  }
+
+  // False where nothing is said.
+  bool ReadBool(const char* name) {
+    bool on = false;
+    ReadSwitch(name, on);
+    return on;
   }
 
   Region ReadRegion(const Setting& setting) {
@@ -208,14 +344,9 @@ class SettingsReader {
   }
 
   void ReadUrls(ServerConfig& config) {
-    PlaintextPolicy plaintext = PlaintextPolicy::kLoopbackOnly;
-    if (const auto allow = Find("allow_plaintext_heap"); allow.has_value()) {
-      bool anywhere = false;
-      if (!absl::SimpleAtob(allow->text, &anywhere)) {
-        AddFault(allow->place, "must be true or false");
-      }
-      if (anywhere) plaintext = PlaintextPolicy::kAnywhere;
-    }
+    const PlaintextPolicy plaintext = ReadBool("allow_plaintext_heap")
+                                          ? PlaintextPolicy::kAnywhere
+                                          : PlaintextPolicy::kLoopbackOnly;
     const auto read = [&](const char* name, std::string& url) {
       const std::optional<Setting> setting = Find(name);
       if (!setting.has_value()) return;
@@ -290,6 +421,7 @@ class SettingsReader {
   const FlagValues& flags_;
   const Surroundings& surroundings_;
   std::vector<std::string> faults_;
+  std::vector<std::string> files_;
 };
 
 }  // namespace

@@ -7,14 +7,18 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "heap_adapter/engine/engine.h"
+#include "server/access.h"
 #include "server/call_log.h"
 #include "server/call_rules.h"
+#include "server/call_slots.h"
 #include "server/caller.h"
 #include "server/delivery_wait.h"
 #include "server/item_traits.h"
+#include "server/open_streams.h"
 #include "server/rich_status.h"
 #include "server/wire_message.h"
 
@@ -24,10 +28,27 @@ namespace heapsync {
 template <typename Traits>
 class UnaryCall final : public grpc::ServerUnaryReactor {
  public:
-  UnaryCall(Engine& engine, grpc::CallbackServerContext* context,
+  UnaryCall(Engine& engine, const Access& access, CallSlots& slots,
+            CallSlots& waits, OpenStreams& open_waits,
+            grpc::CallbackServerContext* context,
             const grpc::ByteBuffer* request, grpc::ByteBuffer* response)
-      : engine_(engine), context_(context), response_(response) {
-    if (std::optional<CallError> error = Begin(*request); error.has_value()) {
+      : engine_(engine),
+        context_(context),
+        response_(response),
+        waits_(waits),
+        open_waits_(open_waits),
+        slot_(slots.Take()) {
+    auto admitted = access.Admit(CredentialsOf(*context), ServiceKind::kData);
+    std::optional<CallError> error;
+    if (!slot_.has_value()) {
+      error = TooManyCalls();
+    } else if (auto* refusal = std::get_if<CallError>(&admitted)) {
+      error = std::move(*refusal);
+    } else {
+      caller_ = std::get<Caller>(std::move(admitted));
+      error = Begin(*request);
+    }
+    if (error.has_value()) {
       End(error->ToStatus());
     }
   }
@@ -43,10 +64,13 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
             &arena);
     std::vector<Finding> violations = ParseWireMessage(bytes, request);
     if (!violations.empty()) return InvalidRequest(std::move(violations));
-    destination_ = engine_.FindDestination(request->destination());
-    if (destination_ == nullptr) {
-      return UnknownDestination(request->destination());
+    auto destination = DestinationFor(engine_, caller_, request->destination());
+    if (auto* refusal = std::get_if<CallError>(&destination)) {
+      return std::move(*refusal);
     }
+    destination_ = std::get<const Destination*>(destination);
+    auto over = caller_.Spend(1, engine_.clock().Read().monotonic);
+    if (over.has_value()) return over;
 
     trace_ = TraceOf(*context_);
     if (CallsAreLogged()) log_.request_id = Shown(request->request_id());
@@ -94,15 +118,17 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     chunk.trace = trace_;
     SettledCallback on_settled;
     if (level == v1::ACK_LEVEL_DELIVERED) {
+      wait_slot_ = waits_.Take();
+      if (!wait_slot_.has_value()) return TooManyCalls();
       wait_ = std::make_shared<DeliveryWait>(
           [this](std::optional<Settlement> settlement) { OnEnd(settlement); });
       const std::weak_ptr<DeliveryWait> listener = wait_;
       on_settled = {listener, [listener](Settlement settlement) {
                       if (auto wait = listener.lock()) wait->End(settlement);
                     }};
+      if (!open_waits_.Add(wait_)) wait_->Cancel();
     }
-    lane_ =
-        engine_.LaneFor(*destination_, Traits::kType, CallerOf(*context_).name);
+    lane_ = engine_.LaneFor(*destination_, Traits::kType, caller_.name);
     const absl::Status status = engine_.Append(
         *destination_, lane_, std::move(chunk),
         [this](absl::StatusOr<SeqRange> items) { OnDurable(items); },
@@ -156,11 +182,19 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     if (wait_ != nullptr) wait_->Cancel();
   }
 
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    if (wait_ != nullptr) open_waits_.Remove(wait_);
+    delete this;
+  }
 
   Engine& engine_;
   grpc::CallbackServerContext* const context_;
   grpc::ByteBuffer* const response_;
+  CallSlots& waits_;
+  OpenStreams& open_waits_;
+  const std::optional<CallSlots::Slot> slot_;
+  std::optional<CallSlots::Slot> wait_slot_;
+  Caller caller_;
   const Destination* destination_ = nullptr;
   LaneId lane_ = 0;
   Response answer_;

@@ -115,6 +115,23 @@ class Utf8Search {
   std::vector<Finding> findings_;
 };
 
+bool Parse(const grpc::ByteBuffer& bytes, google::protobuf::Message* message) {
+  // The reader takes a pointer to what it only reads.
+  grpc::ProtoBufferReader reader(const_cast<grpc::ByteBuffer*>(&bytes));
+  return reader.status().ok() && message->ParseFromZeroCopyStream(&reader);
+}
+
+std::string Flatten(const grpc::ByteBuffer& bytes) {
+  std::string flat;
+  std::vector<grpc::Slice> slices;
+  if (bytes.Dump(&slices).ok()) {
+    for (const grpc::Slice& slice : slices) {
+      flat.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+    }
+  }
+  return flat;
+}
+
 }  // namespace
 
 std::vector<Finding> DiagnoseWireMessage(absl::string_view bytes,
@@ -136,22 +153,56 @@ std::vector<Finding> DiagnoseWireMessage(absl::string_view bytes,
 
 std::vector<Finding> ParseWireMessage(const grpc::ByteBuffer& bytes,
                                       google::protobuf::Message* message) {
-  // The reader takes a pointer to what it only reads.
-  auto* buffer = const_cast<grpc::ByteBuffer*>(&bytes);
-  {
-    grpc::ProtoBufferReader reader(buffer);
-    if (reader.status().ok() && message->ParseFromZeroCopyStream(&reader)) {
-      return {};
+  if (Parse(bytes, message)) return {};
+  return DiagnoseWireMessage(Flatten(bytes), *message->GetDescriptor());
+}
+
+std::vector<Finding> ParseWireMessage(const grpc::ByteBuffer& bytes,
+                                      google::protobuf::Message* message,
+                                      absl::string_view items,
+                                      DamagedItems& damaged) {
+  if (Parse(bytes, message)) return {};
+  const std::string flat = Flatten(bytes);
+  const Descriptor& descriptor = *message->GetDescriptor();
+  const FieldDescriptor& field =
+      *descriptor.FindFieldByName(std::string(items.data(), items.size()));
+  UnknownFieldSet fields;
+  if (!fields.ParseFromString(flat)) {
+    return DiagnoseWireMessage(flat, descriptor);
+  }
+  // What is left when the items are taken out has to be whole.
+  UnknownFieldSet rest;
+  std::vector<const std::string*> texts;
+  for (int i = 0; i < fields.field_count(); ++i) {
+    const UnknownField& each = fields.field(i);
+    if (each.number() == field.number() &&
+        each.type() == UnknownField::TYPE_LENGTH_DELIMITED) {
+      texts.push_back(&each.length_delimited());
+    } else {
+      rest.AddField(each);
     }
   }
-  std::string flat;
-  std::vector<grpc::Slice> slices;
-  if (buffer->Dump(&slices).ok()) {
-    for (const grpc::Slice& slice : slices) {
-      flat.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-    }
+  std::string text;
+  rest.SerializeToString(&text);
+  if (!message->ParseFromString(text)) {
+    return DiagnoseWireMessage(text, descriptor);
   }
-  return DiagnoseWireMessage(flat, *message->GetDescriptor());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    google::protobuf::Message* item =
+        message->GetReflection()->AddMessage(message, &field);
+    if (item->ParseFromString(*texts[i])) continue;
+    item->Clear();
+    std::vector<Finding> findings =
+        DiagnoseWireMessage(*texts[i], *field.message_type());
+    for (Finding& finding : findings) {
+      const std::string place = absl::StrCat(field.name(), "[", i, "]");
+      finding.field = finding.field.empty()
+                          ? place
+                          : absl::StrCat(place, ".", finding.field);
+    }
+    damaged.emplace(static_cast<int>(i), std::move(findings));
+  }
+  return {};
 }
 
 grpc::ByteBuffer ToByteBuffer(const google::protobuf::Message& message) {

@@ -4,6 +4,7 @@
 #include <google/protobuf/message.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <map>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -25,6 +26,15 @@ std::vector<Finding> ParseWireMessage(const grpc::ByteBuffer& bytes,
 // all.
 std::vector<Finding> DiagnoseWireMessage(
     absl::string_view bytes, const google::protobuf::Descriptor& descriptor);
+
+// As above, but one item of the repeated field `items` that does not parse does
+// not spoil its neighbours: it stays empty in the message, and what is wrong
+// with it is in `damaged` under its index.
+using DamagedItems = std::map<int, std::vector<Finding>>;
+std::vector<Finding> ParseWireMessage(const grpc::ByteBuffer& bytes,
+                                      google::protobuf::Message* message,
+                                      absl::string_view items,
+                                      DamagedItems& damaged);
 
 grpc::ByteBuffer ToByteBuffer(const google::protobuf::Message& message);
 

@@ -91,46 +91,71 @@ void AnswerWithExtensionNumbers(const std::string& type,
             answer.mutable_extension_number()->end());
 }
 
-std::vector<std::string> WithItself(std::vector<std::string> services) {
-  services.emplace_back(ServerReflection::service_full_name());
+std::vector<std::string> WithItself(std::vector<std::string> services,
+                                    const char* itself) {
+  services.emplace_back(itself);
   std::sort(services.begin(), services.end());
   services.erase(std::unique(services.begin(), services.end()), services.end());
   return services;
 }
 
+// Both versions have the same fields under the same numbers.
+template <typename To, typename From>
+To Same(const From& from) {
+  To to;
+  to.ParseFromString(from.SerializeAsString());
+  return to;
+}
+
 // One stream: read a question, write its answer, read the next.
-class Stream final : public grpc::ServerBidiReactor<ServerReflectionRequest,
-                                                    ServerReflectionResponse> {
+template <typename Request, typename Response>
+class Stream final : public grpc::ServerBidiReactor<Request, Response> {
  public:
-  explicit Stream(const std::vector<std::string>& services)
-      : services_(services) {
-    StartRead(&request_);
+  Stream(const std::vector<std::string>& services, const ReflectionGate& gate,
+         const grpc::CallbackServerContext& context, std::atomic<int>& open)
+      : services_(services), open_(open) {
+    const bool too_many = open_.fetch_add(1) >= kMostReflectionStreams;
+    const grpc::Status status =
+        gate == nullptr ? grpc::Status::OK : gate(context);
+    if (!status.ok()) {
+      this->Finish(status);
+    } else if (too_many) {
+      this->Finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                                "too many reflection streams are open"));
+    } else {
+      this->StartRead(&request_);
+    }
   }
 
   void OnReadDone(bool ok) override {
     if (!ok) {
-      Finish(grpc::Status::OK);
+      this->Finish(grpc::Status::OK);
       return;
     }
-    response_ = AnswerReflection(request_, services_,
-                                 *DescriptorPool::generated_pool());
-    StartWrite(&response_);
+    response_ = Same<Response>(
+        AnswerReflection(Same<ServerReflectionRequest>(request_), services_,
+                         *DescriptorPool::generated_pool()));
+    this->StartWrite(&response_);
   }
 
   void OnWriteDone(bool ok) override {
     if (!ok) {
-      Finish(grpc::Status::CANCELLED);
+      this->Finish(grpc::Status::CANCELLED);
       return;
     }
-    StartRead(&request_);
+    this->StartRead(&request_);
   }
 
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    open_.fetch_sub(1);
+    delete this;
+  }
 
  private:
   const std::vector<std::string>& services_;
-  ServerReflectionRequest request_;
-  ServerReflectionResponse response_;
+  std::atomic<int>& open_;
+  Request request_;
+  Response response_;
 };
 
 }  // namespace
@@ -174,17 +199,36 @@ ServerReflectionResponse AnswerReflection(
   return response;
 }
 
-ReflectionV1::ReflectionV1(std::vector<std::string> services)
-    : services_(WithItself(std::move(services))) {
+ReflectionV1::ReflectionV1(std::vector<std::string> services,
+                           ReflectionGate gate)
+    : services_(WithItself(std::move(services),
+                           ServerReflection::service_full_name())),
+      gate_(std::move(gate)) {
   // Named so that the linker keeps it: gRPC serves health without a descriptor,
   // and clients could list the service but not call it.
   google::protobuf::LinkMessageReflection<
       grpc::health::v1::HealthCheckRequest>();
 }
 
+ReflectionV1Alpha::ReflectionV1Alpha(std::vector<std::string> services,
+                                     ReflectionGate gate)
+    : services_(WithItself(
+          std::move(services),
+          grpc::reflection::v1alpha::ServerReflection::service_full_name())),
+      gate_(std::move(gate)) {}
+
 grpc::ServerBidiReactor<ServerReflectionRequest, ServerReflectionResponse>*
-ReflectionV1::ServerReflectionInfo(grpc::CallbackServerContext* /*context*/) {
-  return new Stream(services_);
+ReflectionV1::ServerReflectionInfo(grpc::CallbackServerContext* context) {
+  return new Stream<ServerReflectionRequest, ServerReflectionResponse>(
+      services_, gate_, *context, open_);
+}
+
+grpc::ServerBidiReactor<grpc::reflection::v1alpha::ServerReflectionRequest,
+                        grpc::reflection::v1alpha::ServerReflectionResponse>*
+ReflectionV1Alpha::ServerReflectionInfo(grpc::CallbackServerContext* context) {
+  return new Stream<grpc::reflection::v1alpha::ServerReflectionRequest,
+                    grpc::reflection::v1alpha::ServerReflectionResponse>(
+      services_, gate_, *context, open_);
 }
 
 }  // namespace heapsync

@@ -1,11 +1,14 @@
 #ifndef HEAPSYNC_SERVER_REFLECTION_REFLECTION_V1_H_
 #define HEAPSYNC_SERVER_REFLECTION_REFLECTION_V1_H_
 
+#include <atomic>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "google/protobuf/descriptor.h"
 #include "grpc/reflection/v1/reflection.grpc.pb.h"
+#include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
 
 namespace heapsync {
 
@@ -15,6 +18,13 @@ grpc::reflection::v1::ServerReflectionResponse AnswerReflection(
     const grpc::reflection::v1::ServerReflectionRequest& request,
     const std::vector<std::string>& services,
     const google::protobuf::DescriptorPool& pool);
+
+// Decides whether a call may ask. Any thread.
+using ReflectionGate =
+    std::function<grpc::Status(const grpc::CallbackServerContext&)>;
+
+// Streams that one service keeps open at once; more are refused.
+inline constexpr int kMostReflectionStreams = 100;
 
 // grpc.reflection.v1.ServerReflection over the protos linked into this program.
 // Register it with the grpc::ServerBuilder, which does not take ownership: it
@@ -26,8 +36,9 @@ class ReflectionV1 final
     : public grpc::reflection::v1::ServerReflection::CallbackService {
  public:
   // `services` are the full names that list_services answers with; this one is
-  // added if it is missing.
-  explicit ReflectionV1(std::vector<std::string> services);
+  // added if it is missing. Without a gate everybody may ask.
+  explicit ReflectionV1(std::vector<std::string> services,
+                        ReflectionGate gate = nullptr);
 
   grpc::ServerBidiReactor<grpc::reflection::v1::ServerReflectionRequest,
                           grpc::reflection::v1::ServerReflectionResponse>*
@@ -35,6 +46,26 @@ class ReflectionV1 final
 
  private:
   const std::vector<std::string> services_;
+  const ReflectionGate gate_;
+  std::atomic<int> open_{0};
+};
+
+// The same under its earlier name, for the clients that know no other. gRPC's
+// own can be neither guarded nor bounded, and holds a thread for every stream.
+class ReflectionV1Alpha final
+    : public grpc::reflection::v1alpha::ServerReflection::CallbackService {
+ public:
+  explicit ReflectionV1Alpha(std::vector<std::string> services,
+                             ReflectionGate gate = nullptr);
+
+  grpc::ServerBidiReactor<grpc::reflection::v1alpha::ServerReflectionRequest,
+                          grpc::reflection::v1alpha::ServerReflectionResponse>*
+  ServerReflectionInfo(grpc::CallbackServerContext* context) override;
+
+ private:
+  const std::vector<std::string> services_;
+  const ReflectionGate gate_;
+  std::atomic<int> open_{0};
 };
 
 }  // namespace heapsync

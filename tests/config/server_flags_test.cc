@@ -78,7 +78,7 @@ TEST(ServerConfig, NeedsNothingButAnAppId) {
   EXPECT_EQ(config.UrlOf(Region::kEu), "https://c.eu.heap-api.com");
   EXPECT_EQ(config.max_age, std::chrono::hours(168));
   EXPECT_EQ(config.drain_timeout, std::chrono::seconds(10));
-  EXPECT_EQ(config.max_message_bytes, 4u << 20);
+  EXPECT_EQ(config.port.max_message_bytes, 4u << 20);
   EXPECT_EQ(config.log_level, LogLevel::kInfo);
   EXPECT_EQ(config.metrics_destinations, 100u);
   EXPECT_TRUE(config.send_traceparent);
@@ -88,6 +88,7 @@ TEST(ServerConfig, TakesEverySettingFromFlags) {
   const ServerConfig config = Good({{"app_id", "1"},
                                     {"region", "eu"},
                                     {"listen", "[::]:1"},
+                                    {"allow_plaintext", "true"},
                                     {"http_listen", "localhost:0"},
                                     {"data_dir", "data"},
                                     {"heap_us_url", "http://localhost:8080/"},
@@ -117,7 +118,7 @@ TEST(ServerConfig, TakesEverySettingFromFlags) {
   EXPECT_EQ(config.heap_eu_url, "http://fake-heap:8080");
   EXPECT_EQ(config.max_age, std::chrono::hours(1));
   EXPECT_EQ(config.drain_timeout, std::chrono::minutes(1));
-  EXPECT_EQ(config.max_message_bytes, 8u << 20);
+  EXPECT_EQ(config.port.max_message_bytes, 8u << 20);
   EXPECT_EQ(config.log_level, LogLevel::kDebug);
   EXPECT_EQ(config.metrics_destinations, 7u);
   EXPECT_FALSE(config.send_traceparent);
@@ -236,6 +237,66 @@ TEST(ServerConfig, ListsAllFaultsAtOnce) {
           "--send_traceparent: must be true or false"));
 }
 
+TEST(ServerConfig, IsPlaintextOnlyOnThisMachineUnlessThatIsAskedFor) {
+  const auto faults = [](const char* address) {
+    return Faults({{"app_id", "1"}, {"listen", address}});
+  };
+  for (const char* address :
+       {"127.0.0.1:1", "127.9.9.9:1", "localhost:1", "[::1]:1"}) {
+    EXPECT_THAT(faults(address), SizeIs(0)) << address;
+  }
+  for (const char* address :
+       {"0.0.0.0:1", "[::]:1", "10.0.0.1:1", "heapsync:1", "127.1:1"}) {
+    EXPECT_THAT(faults(address),
+                ElementsAre(HasSubstr("or --allow_plaintext where")))
+        << address;
+  }
+}
+
+TEST(ServerConfig, ReadsCallersAndTellsTheFaultsOfTheirFile) {
+  const Texts files = {
+      {"good.json", R"({"callers": [{"name": "a", "certificates": ["a"]}]})"},
+      {"bad.json",
+       R"({"callers": [{"name": "A", "certificates": []}], "x": 1})"}};
+  const ServerConfig config =
+      Good({{"app_id", "1"}, {"auth", "good.json"}}, With({}, files));
+  ASSERT_TRUE(config.access.has_value());
+  EXPECT_NE(config.access->FindByCertificate("a"), nullptr);
+  EXPECT_THAT(config.files, ElementsAre("good.json"));
+  EXPECT_THAT(Faults({{"app_id", "1"}, {"auth", "bad.json"}}, With({}, files)),
+              ElementsAre(StartsWith("bad.json: callers[0].name: must be"),
+                          StartsWith("bad.json: callers[0]: needs "),
+                          StartsWith("bad.json: x: unknown key")));
+}
+
+TEST(ServerConfig, NeedsCertificateAndKeyTogether) {
+  const Surroundings surroundings = With({}, {{"empty", ""}, {"junk", "junk"}});
+  EXPECT_THAT(
+      Faults({{"app_id", "1"}, {"tls_cert", "junk"}}, surroundings),
+      ElementsAre("--tls_cert: needs --tls_key (HEAPSYNC_TLS_KEY), too"));
+  EXPECT_THAT(Faults({{"app_id", "1"},
+                      {"tls_client_ca", "junk"},
+                      {"tls_client_certificates", "maybe"}},
+                     surroundings),
+              ElementsAre("--tls_client_ca: means nothing without --tls_cert "
+                          "and --tls_key",
+                          "--tls_client_certificates: must be required or "
+                          "optional"));
+  EXPECT_THAT(Faults({{"app_id", "1"},
+                      {"tls_cert", "junk"},
+                      {"tls_key", "junk"},
+                      {"tls_client_ca", "junk"}},
+                     surroundings),
+              ElementsAre("junk: must hold a certificate in PEM",
+                          "junk: must hold a private key in PEM, without a "
+                          "password",
+                          "junk: must hold a certificate in PEM"));
+  EXPECT_THAT(
+      Faults({{"app_id", "1"}, {"tls_cert", "empty"}, {"tls_key", "missing"}},
+             surroundings),
+      ElementsAre("empty: is empty", "--tls_key: cannot read it"));
+}
+
 TEST(ServerConfig, NamesAFileThatItCannotRead) {
   EXPECT_THAT(Faults({{"config", "a.json"}}),
               ElementsAre("--config: cannot read it"));
@@ -272,7 +333,8 @@ absl::StatusOr<ServerConfig> Load(std::vector<std::string> arguments,
 
 TEST(ServerFlags, ReachTheConfiguration) {
   const absl::StatusOr<ServerConfig> config =
-      Load({"--app_id=42", "--listen", "0.0.0.0:1", "--max_age=1h"});
+      Load({"--app_id=42", "--listen", "0.0.0.0:1", "--allow_plaintext",
+            "--max_age=1h"});
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->destinations.destinations.at(0).app_id.digits(), "42");
   EXPECT_EQ(config->listen, "0.0.0.0:1");

@@ -168,7 +168,8 @@ class Server(Program):
     """heapsync-server on ports of its own; `data_dir` outlives it."""
 
     def __init__(self, folder: Path, heap: FakeHeap, *flags: str, ports: list[int] | None = None,
-                 environment: dict[str, str] | None = None) -> None:
+                 environment: dict[str, str] | None = None, credentials: grpc.ChannelCredentials | None = None) -> None:
+        self.credentials = credentials
         self.ports = ports or free_ports(2)
         self.address = f"127.0.0.1:{self.ports[0]}"
         self.http_url = f"http://127.0.0.1:{self.ports[1]}"
@@ -181,9 +182,14 @@ class Server(Program):
         if not self.running():
             raise AssertionError(f"heapsync-server ended with {self.process.returncode}\n{self.output()}")
 
+    def channel(self) -> grpc.Channel:
+        if self.credentials is None:
+            return grpc.insecure_channel(self.address)
+        return grpc.secure_channel(self.address, self.credentials)
+
     def healthy(self) -> bool:
         """Asks as any gRPC client does: HealthCheckResponse{status: SERVING} is these two bytes."""
-        with grpc.insecure_channel(self.address) as channel:
+        with self.channel() as channel:
             check = channel.unary_unary("/grpc.health.v1.Health/Check")
             try:
                 return bool(check(b"", timeout=PATIENCE) == b"\x08\x01")

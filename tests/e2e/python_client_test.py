@@ -191,14 +191,26 @@ class PythonClientTest(harness.EndToEnd):
         self.assertEqual(violations_of(error), {"event.identity": "INVALID_UTF8"})
         self.assert_neighbours_are_well("py-after-bad-text")
 
-    def test_text_that_is_not_utf8_ends_a_stream_at_its_place_and_takes_back_nothing(self) -> None:
-        """A message that protobuf cannot read ends its stream; what came before it stays accepted."""
-        earlier = service.BulkTrackEventsRequest(events=[self.event("py-before-bad-text")]).SerializeToString()
-        later = service.BulkTrackEventsRequest(events=[self.event("py-user"), self.event("py-marker")]).SerializeToString()
+    def test_text_that_is_not_utf8_fails_alone_in_a_stream(self) -> None:
+        """protobuf reads no message with such a text; the items are read one by one then."""
+        message = service.BulkTrackEventsRequest(
+            events=[self.event("py-before-bad-text"), self.event("py-marker"), self.event("py-after-bad-text-1")]).SerializeToString()
+        later = service.BulkTrackEventsRequest(events=[self.event("py-after-bad-text-2")]).SerializeToString()
         call = self.channel.stream_stream(f"/{PACKAGE}.HeapSyncService/BulkTrackEvents")
-        error = self.fail_call(grpc.StatusCode.INVALID_ARGUMENT, call, iter([earlier, later.replace(b"py-marker", b"py-m\xfcrker")]))
-        self.assertEqual(violations_of(error), {"events[1].identity": "INVALID_UTF8"})
-        wait_until(lambda: len(self.heap.events_of("py-before-bad-text")) == 1, "the event of the message before")
+        answers = [service.BulkTrackEventsResponse.FromString(answer) for answer in call(
+            iter([message.replace(b"py-marker", b"py-m\xfcrker"), later]), timeout=harness.PATIENCE)]
+        rejected = [item for answer in answers for item in answer.rejected_items]
+        self.assertEqual([(item.index, [(v.field, v.reason) for v in item.violations]) for item in rejected],
+                         [(1, [("events[1].identity", "INVALID_UTF8")])])
+        self.assertEqual((answers[-1].received, answers[-1].accepted, answers[-1].rejected, answers[-1].durable_position), (4, 3, 1, 4))
+        for identity in ("py-before-bad-text", "py-after-bad-text-1", "py-after-bad-text-2"):
+            wait_until(lambda identity=identity: len(self.heap.events_of(identity)) == 1, identity)
+
+    def test_a_setting_that_is_not_utf8_ends_its_stream(self) -> None:
+        message = service.BulkTrackEventsRequest(request_id="py-marker", events=[self.event("py-user")]).SerializeToString()
+        call = self.channel.stream_stream(f"/{PACKAGE}.HeapSyncService/BulkTrackEvents")
+        error = self.fail_call(grpc.StatusCode.INVALID_ARGUMENT, call, iter([message.replace(b"py-marker", b"py-m\xfcrker")]))
+        self.assertEqual(violations_of(error), {"request_id": "INVALID_UTF8"})
 
     def test_bytes_that_are_no_message_are_refused(self) -> None:
         for method in ("TrackEvent", "UserProperties", "AccountProperties"):

@@ -131,7 +131,8 @@ class Soak:
 
     def start_server(self, ports: list[int] | None = None) -> Server:
         self.server_began = time.monotonic()
-        return Server(self.folder, self.heap, f"--config={self.folder / 'heapsync.json'}", "--drain_timeout=2s", ports=ports)
+        return Server(self.folder, self.heap, f"--config={self.folder / 'heapsync.json'}", "--drain_timeout=2s",
+                      "--allow_core_dumps", ports=ports)  # or only root could count its descriptors
 
     def make_callers(self) -> list[Caller]:
         share = self.rate / len(PLACES)

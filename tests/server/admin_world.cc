@@ -115,8 +115,8 @@ void AdminWorld::Start() {
       Engine::Start(store_, *heap_, SystemClock(), std::move(options), nullptr);
   ASSERT_TRUE(engine.ok()) << engine.status();
   engine_ = *std::move(engine);
-  data_ = std::make_unique<DataService>(*engine_);
-  admin_ = std::make_unique<AdminService>(*engine_);
+  data_ = std::make_unique<DataService>(*engine_, access_);
+  admin_ = std::make_unique<AdminService>(*engine_, access_);
   int port = 0;
   grpc::ServerBuilder builder;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),

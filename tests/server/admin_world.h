@@ -20,6 +20,7 @@
 #include "heap_adapter/transport/transport.h"
 #include "heapsync/v1/heap_sync_admin_service.grpc.pb.h"
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
+#include "server/access.h"
 #include "server/admin_service.h"
 #include "server/data_service.h"
 #include "tests/spool/memory_store.h"
@@ -72,6 +73,7 @@ class AdminWorld {
   ScriptedTransport& heap() { return *heap_; }
   MemoryStore& store() { return store_; }
   Engine& engine() { return *engine_; }
+  Access& access() { return access_; }
   v1::HeapSyncAdminService::Stub& admin() { return *admin_stub_; }
   v1::HeapSyncService::Stub& data() { return *data_stub_; }
 
@@ -108,6 +110,7 @@ class AdminWorld {
   MemoryStore store_;
   std::unique_ptr<ScriptedTransport> heap_;
   std::unique_ptr<Engine> engine_;
+  Access access_;
   std::unique_ptr<DataService> data_;
   std::unique_ptr<AdminService> admin_;
   std::unique_ptr<grpc::Server> server_;

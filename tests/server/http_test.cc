@@ -333,7 +333,8 @@ TEST_F(HttpTest, MetricsCountRetriesAndDeadLettersByTheirCause) {
 }
 
 TEST_F(HttpTest, MetricsCountCallsByMethodAndCode) {
-  DataService service(*engine_);
+  const Access access;
+  DataService service(*engine_, access);
   std::vector<
       std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
       interceptors;

@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""Asks more of the server than it takes, with small limits: it refuses or slows what is too much, and serves the rest."""
+
+import json
+import queue
+import resource
+import socket
+import subprocess
+import unittest
+from collections import Counter
+from typing import Any
+
+import grpc
+import harness
+from harness import Binaries, FakeHeap, Server, temporary_folder, wait_until
+from proto_stubs import generate_stubs
+
+CALLS, STREAMS, CONNECTIONS = 100, 5, 30
+EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+protos: dict[str, Any] = {}
+
+
+def details_of(error: Any) -> dict[str, Any]:
+    packed = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
+    found = {}
+    for detail in protos["rpc_status"].Status.FromString(packed).details:
+        kind = detail.type_url.rsplit(".", 1)[1]
+        module = protos["error_info"] if kind == "ErrorInfo" else protos["error_details"]
+        found[kind] = getattr(module, kind)()
+        detail.Unpack(found[kind])
+    return found
+
+
+class OverloadTest(harness.EndToEnd):
+    server_flags = (f"--max_calls={CALLS}", f"--max_streams={STREAMS}", f"--max_connections={CONNECTIONS}", "--max_metadata_bytes=8192",
+                    "--drain_timeout=1s")
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        protos.update(generate_stubs(cls.folder))
+
+    def setUp(self) -> None:
+        self.channel = self.server.channel()
+        self.addCleanup(self.channel.close)
+        self.stub = protos["stubs"].HeapSyncServiceStub(self.channel)
+
+    def request(self, identity: str, ack_level: int = 1) -> Any:
+        return protos["service"].TrackEventRequest(event={"identity": identity, "event": "E"}, ack_level=ack_level)
+
+    def assert_refused_for_now(self, error: Any, reason: str) -> None:
+        details = details_of(error)
+        self.assertEqual((error.code(), details["ErrorInfo"].reason), (EXHAUSTED, reason))
+        self.assertGreater(details["RetryInfo"].retry_delay.ToMilliseconds(), 0)
+
+    def test_calls_that_wait_for_heap_are_so_many_and_no_more(self) -> None:
+        self.heap.set_faults({"action": {"type": "hang"}})
+        self.addCleanup(self.heap.clear_faults)
+        calls = [self.stub.TrackEvent.future(self.request(f"waits-{number}", 2), timeout=harness.PATIENCE) for number in range(3 * CALLS)]
+        # Half of the calls may wait.
+        refused = len(calls) - CALLS // 2
+        wait_until(lambda: sum(call.done() for call in calls) >= refused, "the calls beyond the limit to be refused")
+        for call in calls:
+            if call.done():
+                self.assert_refused_for_now(call.exception(), "TOO_MANY_CALLS")
+        self.assertEqual(sum(call.done() for call in calls), refused)
+        # Who does not wait for Heap is served meanwhile.
+        self.assertTrue(self.answers())
+        self.heap.clear_faults()
+        # The request that hangs is given up after a time of its own; until then the calls wait, and end when they are cancelled.
+        for call in calls:
+            call.cancel()
+        wait_until(lambda: self.answers(), "room for other calls")
+
+    def answers(self) -> bool:
+        try:
+            self.stub.TrackEvent(self.request("another"), timeout=harness.PATIENCE)
+        except grpc.RpcError as error:
+            self.assertEqual(error.code(), EXHAUSTED)
+            return False
+        return True
+
+    def test_streams_are_so_many_and_no_more(self) -> None:
+        message = protos["service"].BulkTrackEventsRequest(events=[{"identity": "a", "event": "E"}])
+        waiting: list["queue.Queue[Any]"] = []
+        streams = []
+        for _ in range(STREAMS):
+            waiting.append(queue.Queue())
+            waiting[-1].put(message)
+            streams.append(self.stub.BulkTrackEvents(iter(waiting[-1].get, None), timeout=harness.PATIENCE))
+            self.assertEqual(next(streams[-1]).accepted, 1)
+        with self.assertRaises(grpc.RpcError) as refused:
+            list(self.stub.BulkTrackEvents(iter([message]), timeout=harness.PATIENCE))
+        self.assert_refused_for_now(refused.exception, "TOO_MANY_CALLS")
+        for messages, stream in zip(waiting, streams):
+            messages.put(None)
+            list(stream)
+        self.assertEqual(list(self.stub.BulkTrackEvents(iter([message]), timeout=harness.PATIENCE))[-1].accepted, 1)
+
+    def connect(self) -> socket.socket:
+        host, port = self.server.address.split(":")
+        connection = socket.create_connection((host, int(port)), timeout=harness.PATIENCE)
+        self.addCleanup(connection.close)
+        return connection
+
+    def test_connections_beyond_the_limit_wait_and_others_go_on(self) -> None:
+        self.assertTrue(self.answers())
+        idle = [self.connect() for _ in range(2 * CONNECTIONS)]
+        # HTTP/2 begins with the server's settings, which only those get that were accepted.
+        for connection in idle:
+            connection.setblocking(False)
+
+        def greeted() -> int:
+            count = 0
+            for connection in idle:
+                try:
+                    count += bool(connection.recv(1, socket.MSG_PEEK))
+                except BlockingIOError:
+                    pass
+            return count
+
+        for connection in idle:
+            connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        wait_until(lambda: greeted() >= CONNECTIONS - 2, "the connections to be taken")
+        self.assertTrue(self.answers())
+        self.assertLess(greeted(), CONNECTIONS)
+        for connection in idle:
+            connection.close()
+        with self.server.channel() as late:
+            stub = protos["stubs"].HeapSyncServiceStub(late)
+            stub.TrackEvent(self.request("late"), timeout=harness.PATIENCE, wait_for_ready=True)
+
+    def test_a_process_without_descriptors_listens_again_when_it_has_some(self) -> None:
+        pid = self.server.process.pid
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.prlimit, pid, resource.RLIMIT_NOFILE, before)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
+        waiting = self.connect()
+        wait_until(lambda: "cannot accept a connection" in self.server.output(), "the descriptors to be out")
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        with self.server.channel() as late:
+            stub = protos["stubs"].HeapSyncServiceStub(late)
+            stub.TrackEvent(self.request("late"), timeout=harness.PATIENCE, wait_for_ready=True)
+        waiting.close()
+
+    def test_long_metadata_is_refused_and_other_connections_stay(self) -> None:
+        self.stub.TrackEvent(self.request("a"), metadata=(("x-long", "x" * 6_000),), timeout=harness.PATIENCE)
+        other = grpc.insecure_channel(self.server.address, options=[("grpc.use_local_subchannel_pool", 1)])
+        self.addCleanup(other.close)
+        with self.assertRaises(grpc.RpcError) as refused:
+            protos["stubs"].HeapSyncServiceStub(other).TrackEvent(
+                self.request("a"), metadata=(("x-long", "x" * 10_000),), timeout=harness.PATIENCE)
+        self.assertEqual(refused.exception.code(), EXHAUSTED)
+        self.stub.TrackEvent(self.request("a"), timeout=harness.PATIENCE)
+
+    def test_a_slow_reader_is_not_read_from_either(self) -> None:
+        sent = Counter[str]()
+        bad = protos["service"].BulkTrackEventsRequest(events=[{"identity": ""}] * 1_000)
+
+        def messages() -> Any:
+            for _ in range(100_000):
+                sent["messages"] += 1
+                yield bad
+
+        stream = self.stub.BulkTrackEvents(messages(), timeout=harness.PATIENCE)
+        last = -1
+
+        def stopped() -> bool:
+            nonlocal last
+            now, before = sent["messages"], last
+            last = now
+            return now > 0 and now == before and self.answers()
+
+        # Another call's time is all that passes between two looks; a sender that goes on is seen to.
+        wait_until(lambda: all(stopped() for _ in range(20)), "the sender to be held up")
+        self.assertLess(sent["messages"], 10_000)
+        stream.cancel()
+
+
+class ConnectionAgeTest(unittest.TestCase):
+    def test_an_import_survives_connections_that_end_and_doubles_nothing(self) -> None:
+        rows = 60_000
+        folder = temporary_folder(type(self))
+        heap = FakeHeap(folder)
+        self.addCleanup(heap.kill)
+        config = harness.two_regions(folder, {"events_per_minute": 0, "events_per_identity_per_minute": 0})
+        server = Server(folder, heap, f"--config={config}", "--max_connection_age=100ms", "--max_connection_age_grace=20ms")
+        self.addCleanup(server.kill)
+        table = folder / "events.csv"
+        table.write_text("identity,event\n" + "".join(f"person-{row % 1000},Seen\n" for row in range(rows)))
+        done = subprocess.run([str(Binaries.cli), "import", "--type=track", f"--server={server.address}", "--json", str(table)],
+                              capture_output=True, text=True, timeout=3 * harness.PATIENCE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        summary = json.loads(done.stdout)
+        self.assertGreater(summary["reconnects"], 0)
+        wait_until(lambda: heap.count("events", "appended") >= rows, "every row at Heap")
+        # Rows that were sent again over the next connection have the keys that they had.
+        self.assertEqual(heap.count("events", "appended"), rows)
+
+
+if __name__ == "__main__":
+    harness.run()

@@ -115,6 +115,9 @@ ABSL_FLAG(bool, allow_core_dumps, false,
 ABSL_FLAG(Text, reload_interval, std::nullopt,
           "How often the files of --config, --auth and TLS are looked at for "
           "changes (default 2s; 0s: only on SIGHUP)");
+ABSL_FLAG(Text, min_free_disk_bytes, std::nullopt,
+          "New items are refused while the disk has less room than this, so "
+          "that what waits can still be delivered (default 268435456)");
 ABSL_FLAG(Text, log_level, std::nullopt,
           "debug, info, warning or error (default info)");
 ABSL_FLAG(Text, metrics_destinations, std::nullopt,

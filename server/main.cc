@@ -205,7 +205,16 @@ void ExitAfter(std::chrono::milliseconds patience) {
   }).detach();
 }
 
-int Serve(const ServerConfig& config) {
+absl::StatusOr<std::unique_ptr<Store>> OpenSpoolStore(const std::string& path) {
+  return OpenRocksDbStore(
+      {.path = path, .on_damage = [](const std::string& line) {
+         Log(LogSeverity::kError, "spool damage", {{"detail", line}});
+       }});
+}
+
+enum class StartOf { kProcess, kRepairedStore };
+
+int Serve(const ServerConfig& config, StartOf start) {
   const std::string spool_path = config.data_dir + "/spool";
   std::error_code made;
   std::filesystem::create_directories(config.data_dir, made);
@@ -213,7 +222,7 @@ int Serve(const ServerConfig& config) {
     return Fail("cannot make the data folder",
                 absl::InternalError(config.data_dir + ": " + made.message()));
   }
-  auto store = OpenRocksDbStore({.path = spool_path});
+  auto store = OpenSpoolStore(spool_path);
   if (!store.ok()) return Fail("cannot open the spool", store.status());
 
   CurlTransport transport({.user_agent = "heapsync/" HEAPSYNC_VERSION});
@@ -223,7 +232,8 @@ int Serve(const ServerConfig& config) {
                    .eu_url = config.heap_eu_url,
                    .max_age = config.max_age,
                    .send_traceparent = config.send_traceparent},
-      .spool_path = spool_path};
+      .spool_path = spool_path,
+      .min_free_disk_bytes = config.min_free_disk_bytes};
   MeasuredStore measured(**store, spool_path, options.min_free_disk_bytes);
   MetricDestinations with_metrics(config.metrics_destinations);
   for (const Destination& destination : config.destinations.destinations) {
@@ -236,6 +246,11 @@ int Serve(const ServerConfig& config) {
                       LogAttempt(event);
                       attempts.OnAttempt(event);
                     });
+  if (absl::IsDataLoss(engine.status()) && start == StartOf::kProcess) {
+    // Opening the store again repairs the damage that reading it has met.
+    store->reset();
+    return Serve(config, StartOf::kRepairedStore);
+  }
   if (!engine.ok()) return Fail("cannot read the spool", engine.status());
 
   CallMetrics calls({kDataService, kAdminService});
@@ -354,5 +369,5 @@ int main(int argc, char** argv) {
   heapsync::SetLogSeverity(heapsync::SeverityOf(config->log_level));
   heapsync::RaiseDescriptorLimit();
   if (!config->allow_core_dumps) heapsync::ForbidCoreDumps();
-  return heapsync::Serve(*config);
+  return heapsync::Serve(*config, heapsync::StartOf::kProcess);
 }

@@ -25,6 +25,7 @@ class MeasuredStore final : public Store, public prometheus::Collectable {
   MeasuredStore(Store& store, std::string folder, uint64_t reserve_bytes);
 
   absl::Status Write(const StoreBatch& batch, Durability durability) override;
+  absl::Status Resume() override { return store_.Resume(); }
   absl::StatusOr<std::optional<std::string>> Get(
       absl::string_view key) const override {
     return store_.Get(key);

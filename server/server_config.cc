@@ -26,6 +26,7 @@ constexpr NumberRange kMetadataBytesRange{1 << 10, 1 << 20};
 constexpr NumberRange kMemoryBytesRange{32 << 20, 4'000'000'000};
 constexpr NumberRange kConnectionsRange{1, 1'000'000};
 constexpr NumberRange kCallsRange{1, 1'000'000};
+constexpr NumberRange kFreeDiskRange{0, 4'294'967'295};
 
 struct DurationRange {
   milliseconds least;
@@ -94,6 +95,8 @@ class SettingsReader {
     ReadAccess(config);
     config.allow_core_dumps = ReadBool("allow_core_dumps");
     ReadDuration("reload_interval", kReloadRange, config.reload_interval);
+    ReadNumber("min_free_disk_bytes", kFreeDiskRange,
+               config.min_free_disk_bytes);
     ReadLogLevel(config.log_level);
     ReadNumber("metrics_destinations", kMetricsDestinationsRange,
                config.metrics_destinations);

@@ -92,6 +92,10 @@ struct ServerConfig {
   // A core dump holds identities, App IDs and private keys.
   bool allow_core_dumps = false;
 
+  // New items are refused while the disk has less room than this. Zero: until
+  // it is full.
+  uint32_t min_free_disk_bytes = 256 << 20;
+
   LogLevel log_level = LogLevel::kInfo;
 
   // Destinations with metrics of their own: the first of the file. The others
@@ -115,7 +119,7 @@ struct ServerConfig {
 
 // Every setting, as its flag is called. The environment variable is
 // EnvironmentVariable(name).
-inline constexpr std::array<const char*, 36> kSettings = {
+inline constexpr std::array<const char*, 37> kSettings = {
     "app_id",
     "region",
     "config",
@@ -151,7 +155,8 @@ inline constexpr std::array<const char*, 36> kSettings = {
     "max_connection_age",
     "max_connection_age_grace",
     "keepalive_time",
-    "reload_interval"};
+    "reload_interval",
+    "min_free_disk_bytes"};
 
 // "HEAPSYNC_HTTP_LISTEN" for "http_listen".
 std::string EnvironmentVariable(absl::string_view setting);

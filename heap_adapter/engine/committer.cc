@@ -19,6 +19,13 @@ absl::Status SpoolFailed() {
       "restarted once its disk is well");
 }
 
+absl::Status DiskFull() {
+  return absl::ResourceExhaustedError("the server's disk is full");
+}
+
+// How often a full disk is asked whether it has room again.
+constexpr std::chrono::milliseconds kRoomCheck{500};
+
 }  // namespace
 
 Committer::Committer(Spool& spool, const Options& options,
@@ -39,6 +46,7 @@ void Committer::AddLane(LaneId id, LaneKey key) {
 absl::Status Committer::Append(LaneId lane, EncodedChunk chunk, AppendDone done,
                                SettledCallback on_settled, AppendAlong along) {
   if (!healthy()) return SpoolFailed();
+  if (disk_full()) return DiskFull();
   const size_t bytes = BytesOf(chunk);
   {
     MutexLock lock(mutex_);
@@ -102,8 +110,9 @@ void Committer::Run() {
     Pending pending;
     {
       MutexLock lock(mutex_);
-      while (pending_.empty() && !stopping_) wake_.Wait(mutex_);
-      if (pending_.empty()) return;
+      if (disk_full() && !stopping_) wake_.WaitFor(mutex_, kRoomCheck);
+      while (pending_.empty() && !stopping_ && !disk_full()) wake_.Wait(mutex_);
+      if (pending_.empty() && stopping_) return;
       pending = std::exchange(pending_, {});
     }
     Commit(std::move(pending));
@@ -116,7 +125,7 @@ bool Committer::CommitPending() {
     MutexLock lock(mutex_);
     pending = std::exchange(pending_, {});
   }
-  if (pending.empty()) return false;
+  if (pending.empty() && !disk_full()) return false;
   return Commit(std::move(pending));
 }
 
@@ -151,7 +160,41 @@ void Committer::CloseBlock(LaneId lane, SpoolChange& change) {
   change.PutBlock(lane, tail.next - 1, tail.block.Take(tail.lane_bytes));
 }
 
+absl::Status Committer::Write(const SpoolChange& change) {
+  if (disk_full_.load(std::memory_order_relaxed)) {
+    if (absl::Status resumed = spool_.Resume(); !resumed.ok()) return resumed;
+  }
+  if (!change.empty()) {
+    absl::Status written = spool_.Commit(change);
+    commits_.fetch_add(1, std::memory_order_relaxed);
+    if (change.durability() == Durability::kDisk) {
+      syncs_.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (!written.ok()) return written;
+  }
+  disk_full_.store(false, std::memory_order_release);
+  return absl::OkStatus();
+}
+
+// What was not written leaves no gap.
+void Committer::TakeBack(const std::vector<PendingAppend>& appends,
+                         const std::vector<SeqRange>& ranges) {
+  for (size_t i = appends.size(); i-- > 0;) {
+    Tail& tail = tails_.at(appends[i].lane);
+    tail.next = ranges[i].begin;
+    tail.lane_bytes -= appends[i].chunk.text.size();
+  }
+}
+
 bool Committer::Commit(Pending pending) {
+  // What waits for room goes first: changes stay in their order.
+  SpoolChange change = std::exchange(waiting_change_, {});
+  std::vector<PendingChange> changes = std::exchange(waiting_, {});
+  for (PendingChange& each : pending.changes) {
+    change.Append(std::exchange(each.change, {}));
+    changes.push_back(std::move(each));
+  }
+  pending.changes = std::move(changes);
   std::vector<SeqRange> ranges;
   absl::Status status = absl::OkStatus();
   for (AddedLane& lane : pending.lanes) {
@@ -159,13 +202,10 @@ bool Committer::Commit(Pending pending) {
     unstored_lanes_.push_back(std::move(lane));
   }
   if (healthy()) {
-    SpoolChange change;
     for (const AddedLane& lane : unstored_lanes_) {
       change.PutLane(lane.id, lane.key);
     }
-    for (PendingChange& each : pending.changes) {
-      change.Append(std::move(each.change));
-    }
+    const size_t without_appends = change.size();
     std::vector<LaneId> open_blocks;
     ranges.reserve(pending.appends.size());
     for (PendingAppend& append : pending.appends) {
@@ -174,14 +214,15 @@ bool Committer::Commit(Pending pending) {
     }
     for (const LaneId lane : open_blocks) CloseBlock(lane, change);
     if (!pending.appends.empty()) change.RequireDisk();
-    if (!change.empty()) {
-      status = spool_.Commit(change);
-      commits_.fetch_add(1, std::memory_order_relaxed);
-      if (change.durability() == Durability::kDisk) {
-        syncs_.fetch_add(1, std::memory_order_relaxed);
-      }
-    }
-    if (!status.ok()) {
+    status = Write(change);
+    if (absl::IsResourceExhausted(status)) {
+      disk_full_.store(true, std::memory_order_release);
+      TakeBack(pending.appends, ranges);
+      change.CutTo(without_appends);
+      waiting_change_ = std::move(change);
+      waiting_ = std::exchange(pending.changes, {});
+      status = DiskFull();
+    } else if (!status.ok()) {
       {
         MutexLock lock(mutex_);
         failure_ = std::string(status.message());

@@ -47,6 +47,9 @@ struct Applied {
 // After a failed write nothing is written any more: the write may have reached
 // the disk or not, and no later sync could tell. Every caller then gets the
 // error.
+//
+// A full disk is no such end. Its callers are refused, what the dispatcher
+// asked for waits, and both go on when there is room again.
 class Committer {
  public:
   struct Options {
@@ -85,15 +88,16 @@ class Committer {
   void AddLane(LaneId id, LaneKey key);
 
   // Queues a chunk of at least one item. `done` is called unless this returns
-  // an error: kResourceExhausted if too much waits already, kUnavailable after
-  // StopAccepting(), kDataLoss after a failed write. Any thread.
+  // an error: kResourceExhausted if too much waits already or the disk is full,
+  // kUnavailable after StopAccepting(), kDataLoss after a failed write. `done`
+  // gets kResourceExhausted if the disk turns out to be full. Any thread.
   absl::Status Append(LaneId lane, EncodedChunk chunk, AppendDone done,
                       SettledCallback on_settled = nullptr,
                       AppendAlong along = nullptr);
 
   // Queues a change. Changes are applied in the order of these calls; the sink
-  // hears of `token` once it is. After a failed write it never does. Any
-  // thread.
+  // hears of `token` once it is; while the disk is full, that is later. After a
+  // failed write it never does. Any thread.
   void Apply(SpoolChange change, uint64_t token);
 
   // Queues a change for somebody else than the dispatcher. It may be empty:
@@ -105,12 +109,16 @@ class Committer {
   // still written. Any thread.
   void StopAccepting();
 
-  // Commits everything that waits, at once. False if nothing waited.
+  // Commits everything that waits, at once, or finds out whether a full disk
+  // has room again. False if nothing waited.
   bool CommitPending();
 
   // Commits whatever comes until Stop(), then what waits still.
   void Run();
   void Stop();
+
+  // Whether the last write found the disk full. Any thread.
+  bool disk_full() const { return disk_full_.load(std::memory_order_acquire); }
 
   // False once a write failed. Any thread.
   bool healthy() const { return healthy_.load(std::memory_order_acquire); }
@@ -154,6 +162,9 @@ class Committer {
   };
 
   bool Commit(Pending pending);
+  absl::Status Write(const SpoolChange& change);
+  void TakeBack(const std::vector<PendingAppend>& appends,
+                const std::vector<SeqRange>& ranges);
   SeqRange Place(const PendingAppend& append, SpoolChange& change,
                  std::vector<LaneId>& open_blocks);
   void CloseBlock(LaneId lane, SpoolChange& change);
@@ -163,7 +174,12 @@ class Committer {
   const NoticeSink sink_;
   absl::flat_hash_map<LaneId, Tail> tails_;
   std::vector<AddedLane> unstored_lanes_;
+  // Changes that found the disk full, and wait for room. Owned by the
+  // committing thread.
+  std::vector<PendingChange> waiting_;
+  SpoolChange waiting_change_;
   std::atomic<bool> healthy_{true};
+  std::atomic<bool> disk_full_{false};
   std::atomic<uint64_t> commits_{0};
   std::atomic<uint64_t> syncs_{0};
 

@@ -118,7 +118,9 @@ class Engine {
 
   // False once the spool failed to write. Any thread.
   bool healthy() const { return committer_->healthy(); }
-  bool disk_nearly_full() const { return disk_.NearlyFull(); }
+  bool disk_nearly_full() const {
+    return disk_.NearlyFull() || committer_->disk_full();
+  }
 
   const Spool& spool() const { return *spool_; }
   const Committer& committer() const { return *committer_; }

@@ -3,13 +3,20 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/table.h>
+#include <rocksdb/transaction_log.h>
 #include <rocksdb/write_batch.h>
 
+#include <atomic>
+#include <cstdarg>
+#include <mutex>
+#include <shared_mutex>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "heap_adapter/spool/rocksdb_repair.h"
 
 namespace heapsync {
 namespace {
@@ -38,10 +45,39 @@ absl::Status ToStatus(const rocksdb::Status& status) {
   return absl::InternalError(text);
 }
 
+// Remembers on disk that reading met damage, so that the next start repairs it:
+// what is damaged cannot be read around while the store is open. Any thread.
+class DamageMark {
+ public:
+  DamageMark(rocksdb::Env& env, std::string path, DamageReport report)
+      : env_(env), path_(std::move(path)), report_(std::move(report)) {}
+
+  // Passes `status` on.
+  rocksdb::Status Heed(rocksdb::Status status) const {
+    if (status.IsCorruption() && !marked_.exchange(true)) {
+      MarkDamaged(env_, path_);
+      report_(
+          absl::StrCat("the spool is damaged and is repaired at the next "
+                       "start; until then what is damaged waits: ",
+                       status.ToString()));
+    }
+    return status;
+  }
+
+ private:
+  rocksdb::Env& env_;
+  const std::string path_;
+  const DamageReport report_;
+  mutable std::atomic<bool> marked_{false};
+};
+
 class RocksDbCursor final : public StoreCursor {
  public:
-  RocksDbCursor(rocksdb::DB& db, absl::string_view begin, absl::string_view end)
-      : end_(end), upper_(end_) {
+  // `lock` keeps the database open.
+  RocksDbCursor(std::shared_lock<std::shared_mutex> lock, rocksdb::DB& db,
+                const DamageMark& mark, absl::string_view begin,
+                absl::string_view end)
+      : lock_(std::move(lock)), mark_(mark), end_(end), upper_(end_) {
     rocksdb::ReadOptions options;
     options.iterate_upper_bound = &upper_;
     // What is read here is read once: keeping it would only displace the rest.
@@ -56,19 +92,43 @@ class RocksDbCursor final : public StoreCursor {
     return ToView(iterator_->value());
   }
   void Next() override { iterator_->Next(); }
-  absl::Status status() const override { return ToStatus(iterator_->status()); }
+  absl::Status status() const override {
+    return ToStatus(mark_.Heed(iterator_->status()));
+  }
 
  private:
+  const std::shared_lock<std::shared_mutex> lock_;
+  const DamageMark& mark_;
   const std::string end_;
   const rocksdb::Slice upper_;
   std::unique_ptr<rocksdb::Iterator> iterator_;
 };
 
+// In place of a cursor, while there is no database.
+class NoCursor final : public StoreCursor {
+ public:
+  bool Valid() const override { return false; }
+  absl::string_view key() const override { return {}; }
+  absl::string_view value() const override { return {}; }
+  void Next() override {}
+  absl::Status status() const override { return NotOpen(); }
+  static absl::Status NotOpen() {
+    return absl::ResourceExhaustedError(
+        "spool storage: waiting for room on the disk");
+  }
+};
+
 class RocksDbStore final : public Store {
  public:
-  explicit RocksDbStore(std::unique_ptr<rocksdb::DB> db) : db_(std::move(db)) {}
+  RocksDbStore(rocksdb::Options options, std::string path,
+               std::unique_ptr<rocksdb::DB> db, DamageReport report)
+      : options_(std::move(options)),
+        path_(std::move(path)),
+        mark_(*options_.env, path_, std::move(report)),
+        db_(std::move(db)) {}
 
   absl::Status Write(const StoreBatch& batch, Durability durability) override {
+    if (db_ == nullptr) return NoCursor::NotOpen();
     rocksdb::WriteBatch changes(batch.bytes() + 32 * batch.changes().size());
     for (const StoreBatch::Change& change : batch.changes()) {
       const rocksdb::Status added = change.value.has_value()
@@ -78,26 +138,60 @@ class RocksDbStore final : public Store {
     }
     rocksdb::WriteOptions options;
     options.sync = durability == Durability::kDisk;
-    return ToStatus(db_->Write(options, &changes));
+    const rocksdb::Status written = db_->Write(options, &changes);
+    if (written.IsNoSpace()) failed_log_ = CurrentLog();
+    return ToStatus(mark_.Heed(written));
+  }
+
+  // RocksDB writes what it holds in memory to a sorted file, syncs that, and
+  // begins a new log: the log whose writing failed counts no more. If it holds
+  // nothing in memory it goes on with that log, which must not be: then there
+  // is nothing in it but what failed, and it can be removed.
+  absl::Status Resume() override {
+    if (db_ == nullptr) return Reopen();
+    const rocksdb::Status resumed = db_->Resume();
+    if (resumed.IsBusy()) return NoCursor::NotOpen();
+    if (!resumed.ok()) return ToStatus(mark_.Heed(resumed));
+    const std::string log = CurrentLog();
+    if (log.empty() || log != failed_log_) return absl::OkStatus();
+    uint64_t entries = 1;
+    if (!db_->GetIntProperty("rocksdb.num-entries-active-mem-table",
+                             &entries) ||
+        entries != 0) {
+      return absl::InternalError("spool storage: a log that failed is in use");
+    }
+    {
+      const std::unique_lock<std::shared_mutex> lock(mutex_);
+      db_.reset();
+    }
+    const rocksdb::Status gone = options_.env->DeleteFile(path_ + log);
+    return gone.ok() ? Reopen() : ToStatus(gone);
   }
 
   absl::StatusOr<std::optional<std::string>> Get(
       absl::string_view key) const override {
+    const std::shared_lock<std::shared_mutex> lock(mutex_);
+    if (db_ == nullptr) return NoCursor::NotOpen();
     std::string value;
     const rocksdb::Status status =
         db_->Get(rocksdb::ReadOptions(), ToSlice(key), &value);
     if (status.IsNotFound()) return std::nullopt;
-    if (!status.ok()) return ToStatus(status);
+    if (!status.ok()) return ToStatus(mark_.Heed(status));
     return value;
   }
 
   std::unique_ptr<StoreCursor> Scan(absl::string_view begin,
                                     absl::string_view end) const override {
-    return std::make_unique<RocksDbCursor>(*db_, begin, end);
+    std::shared_lock<std::shared_mutex> lock(mutex_);
+    if (db_ == nullptr) return std::make_unique<NoCursor>();
+    return std::make_unique<RocksDbCursor>(std::move(lock), *db_, mark_, begin,
+                                           end);
   }
 
   absl::StatusOr<std::optional<std::pair<std::string, std::string>>> Last(
       absl::string_view begin, absl::string_view end) const override {
+    const std::shared_lock<std::shared_mutex> lock(mutex_);
+    if (db_ == nullptr) return NoCursor::NotOpen();
     const rocksdb::Slice lower = ToSlice(begin);
     rocksdb::ReadOptions options;
     options.iterate_lower_bound = &lower;
@@ -105,15 +199,79 @@ class RocksDbStore final : public Store {
         db_->NewIterator(options));
     iterator->SeekForPrev(ToSlice(end));
     if (iterator->Valid() && iterator->key() == ToSlice(end)) iterator->Prev();
-    if (!iterator->status().ok()) return ToStatus(iterator->status());
+    if (!iterator->status().ok()) {
+      return ToStatus(mark_.Heed(iterator->status()));
+    }
     if (!iterator->Valid()) return std::nullopt;
     return std::make_pair(iterator->key().ToString(),
                           iterator->value().ToString());
   }
 
  private:
-  const std::unique_ptr<rocksdb::DB> db_;
+  // The name of the log that is written, with a slash in front.
+  std::string CurrentLog() {
+    std::unique_ptr<rocksdb::LogFile> log;
+    return db_->GetCurrentWalFile(&log).ok() ? log->PathName() : "";
+  }
+
+  absl::Status Reopen() {
+    rocksdb::DB* db = nullptr;
+    const rocksdb::Status opened = rocksdb::DB::Open(options_, path_, &db);
+    if (!opened.ok()) return ToStatus(mark_.Heed(opened));
+    failed_log_.clear();
+    const std::unique_lock<std::shared_mutex> lock(mutex_);
+    db_.reset(db);
+    return absl::OkStatus();
+  }
+
+  const rocksdb::Options options_;
+  const std::string path_;
+  const DamageMark mark_;
+  // Belongs to the writing thread, as does changing db_.
+  std::string failed_log_;
+  // Held by whoever reads, and by the writing thread to change db_.
+  mutable std::shared_mutex mutex_;
+  std::unique_ptr<rocksdb::DB> db_;
 };
+
+// Whether a full disk has room again is asked by Resume() alone: RocksDB would
+// go on by itself with a log whose writing has failed.
+class NoRecoveryByItself final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+};
+
+// RocksDB's own diary would be one more file to write on a disk that fails or
+// is full, and Debian's build of it ends the process when a write to it fails
+// twice. What matters comes as a status.
+class NoDiary final : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
+absl::Status OpeningError(const std::string& path,
+                          const rocksdb::Status& status) {
+  const std::string text =
+      absl::StrCat("cannot open the spool at ", path, ": ", status.ToString());
+  if (status.IsCorruption()) return absl::DataLossError(text);
+  if (IsLocked(status)) {
+    return absl::UnavailableError(
+        absl::StrCat(text, " (is another server using it?)"));
+  }
+  return absl::InternalError(text);
+}
+
+// What of RocksDB's refusals means that files are damaged or missing, not that
+// they cannot be had now.
+bool MeansDamage(const rocksdb::Status& status) {
+  return status.IsCorruption() || status.IsNotFound() ||
+         status.IsPathNotFound() || status.IsInvalidArgument() ||
+         status.IsNotSupported();
+}
 
 }  // namespace
 
@@ -139,25 +297,44 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(
   // else is not explained away.
   db_options.wal_recovery_mode =
       rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-  db_options.keep_log_file_num = 2;
-  db_options.max_log_file_size = 1 << 20;
-  db_options.info_log_level = rocksdb::WARN_LEVEL;
+  db_options.info_log = std::make_shared<NoDiary>();
+  db_options.listeners.push_back(std::make_shared<NoRecoveryByItself>());
   db_options.avoid_flush_during_shutdown = true;
 
+  // A copy: the store keeps it.
+  const DamageReport report = [on_damage =
+                                   options.on_damage](const std::string& line) {
+    if (on_damage) on_damage(line);
+  };
+  rocksdb::Env& env = *db_options.env;
+  FinishRepair(env, options.path);
+  // Held while the files are looked at: another process may be writing them.
+  rocksdb::FileLock* lock = nullptr;
+  rocksdb::Status status = env.CreateDirIfMissing(options.path);
+  if (status.ok()) status = env.LockFile(options.path + "/LOCK", &lock);
+  if (!status.ok()) return OpeningError(options.path, status);
+  absl::Status repaired;
+  std::string damage = FindDamage(env, options.path, report);
+  const auto repair = [&] {
+    report(
+        absl::StrCat("the spool at ", options.path, " is damaged: ", damage));
+    repaired = RepairStore(db_options, options.path, report);
+  };
+  if (!damage.empty()) repair();
+  env.UnlockFile(lock);
+  if (!repaired.ok()) return repaired;
+
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status status =
-      rocksdb::DB::Open(db_options, options.path, &db);
-  if (!status.ok()) {
-    const std::string text = absl::StrCat(
-        "cannot open the spool at ", options.path, ": ", status.ToString());
-    if (status.IsCorruption()) return absl::DataLossError(text);
-    if (IsLocked(status)) {
-      return absl::UnavailableError(
-          absl::StrCat(text, " (is another server using it?)"));
-    }
-    return absl::InternalError(text);
+  status = rocksdb::DB::Open(db_options, options.path, &db);
+  if (!status.ok() && MeansDamage(status)) {
+    damage = status.ToString();
+    repair();
+    if (!repaired.ok()) return repaired;
+    status = rocksdb::DB::Open(db_options, options.path, &db);
   }
-  return std::make_unique<RocksDbStore>(std::unique_ptr<rocksdb::DB>(db));
+  if (!status.ok()) return OpeningError(options.path, status);
+  return std::make_unique<RocksDbStore>(
+      db_options, options.path, std::unique_ptr<rocksdb::DB>(db), report);
 }
 
 }  // namespace heapsync

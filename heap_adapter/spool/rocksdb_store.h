@@ -2,6 +2,7 @@
 #define HEAPSYNC_HEAP_ADAPTER_SPOOL_ROCKSDB_STORE_H_
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -29,13 +30,19 @@ struct RocksDbStoreOptions {
 
   // The file system underneath; the machine's if null. Not owned.
   rocksdb::Env* env = nullptr;
+
+  // Called with a sentence for each thing that is found to be damaged, when the
+  // store is opened or later, and for what was done about it. Any thread; must
+  // not block.
+  std::function<void(const std::string&)> on_damage;
 };
 
-// A Store in a RocksDB database.
+// A Store in a RocksDB database. One that is damaged is repaired while it is
+// opened: what can still be read is in it, and the files as they were are kept
+// in a folder beside it.
 //
 // Errors of opening: kUnavailable if another process holds it, kDataLoss if it
-// is damaged beyond what the write-ahead log explains, else kInternal; each
-// with the path.
+// is damaged and stays so, else kInternal; each with the path.
 absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(
     const RocksDbStoreOptions& options);
 

@@ -43,6 +43,9 @@ class SpoolChange {
   void RequireDisk() { durability_ = Durability::kDisk; }
 
   void Append(SpoolChange other);
+  // What was put in up to now; CutTo() takes out all that came after.
+  size_t size() const { return batch_.changes().size(); }
+  void CutTo(size_t size) { batch_.CutTo(size); }
   bool empty() const { return batch_.empty(); }
   size_t bytes() const { return batch_.bytes(); }
   Durability durability() const { return durability_; }
@@ -96,6 +99,8 @@ class Spool {
   absl::Status Commit(const SpoolChange& change) {
     return store_.Write(change.batch(), change.durability());
   }
+  // See Store::Resume. Belongs to the thread of Commit().
+  absl::Status Resume() { return store_.Resume(); }
 
   absl::StatusOr<std::vector<StoredLane>> Lanes() const;
 

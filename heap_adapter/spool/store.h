@@ -39,6 +39,14 @@ class StoreBatch {
                     std::make_move_iterator(other.changes_.end()));
   }
 
+  // Takes out all but the first `size` changes.
+  void CutTo(size_t size) {
+    for (; changes_.size() > size; changes_.pop_back()) {
+      const Change& last = changes_.back();
+      bytes_ -= last.key.size() + (last.value ? last.value->size() : 0);
+    }
+  }
+
   bool empty() const { return changes_.empty(); }
   size_t bytes() const { return bytes_; }
   const std::vector<Change>& changes() const { return changes_; }
@@ -80,9 +88,16 @@ class Store {
 
   // Errors: whatever storage said. After an error nothing more may be written:
   // what reached the disk is not known, and syncing again would not make it
-  // known.
+  // known. Where the disk is full (kResourceExhausted) Resume() leads on.
   virtual absl::Status Write(const StoreBatch& batch,
                              Durability durability) = 0;
+
+  // The one way on, after a write failed with kResourceExhausted because the
+  // disk is full: makes the store writable again, without what failed, in new
+  // files; what failed to reach an old one is believed no more. Errors:
+  // kResourceExhausted while there still is no room, and then it may be asked
+  // again; after any other nothing more may be written.
+  virtual absl::Status Resume() = 0;
 
   virtual absl::StatusOr<std::optional<std::string>> Get(
       absl::string_view key) const = 0;

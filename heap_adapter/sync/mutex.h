@@ -1,6 +1,7 @@
 #ifndef HEAPSYNC_HEAP_ADAPTER_SYNC_MUTEX_H_
 #define HEAPSYNC_HEAP_ADAPTER_SYNC_MUTEX_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 
@@ -42,6 +43,13 @@ class CondVar {
   void Wait(Mutex& mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
     condition_.wait(lock);
+    lock.release();
+  }
+  // Returns after `longest` at the latest.
+  void WaitFor(Mutex& mutex, std::chrono::nanoseconds longest)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+    condition_.wait_for(lock, longest);
     lock.release();
   }
   void NotifyOne() { condition_.notify_one(); }

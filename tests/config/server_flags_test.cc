@@ -79,6 +79,7 @@ TEST(ServerConfig, NeedsNothingButAnAppId) {
   EXPECT_EQ(config.max_age, std::chrono::hours(168));
   EXPECT_EQ(config.drain_timeout, std::chrono::seconds(10));
   EXPECT_EQ(config.port.max_message_bytes, 4u << 20);
+  EXPECT_EQ(config.min_free_disk_bytes, 256u << 20);
   EXPECT_EQ(config.log_level, LogLevel::kInfo);
   EXPECT_EQ(config.metrics_destinations, 100u);
   EXPECT_TRUE(config.send_traceparent);
@@ -100,6 +101,7 @@ TEST(ServerConfig, TakesEverySettingFromFlags) {
                                     {"max_age", "1h"},
                                     {"drain_timeout", "1m"},
                                     {"max_message_bytes", "8388608"},
+                                    {"min_free_disk_bytes", "1048576"},
                                     {"log_level", "debug"},
                                     {"metrics_destinations", "7"},
                                     {"send_traceparent", "false"},
@@ -119,6 +121,7 @@ TEST(ServerConfig, TakesEverySettingFromFlags) {
   EXPECT_EQ(config.max_age, std::chrono::hours(1));
   EXPECT_EQ(config.drain_timeout, std::chrono::minutes(1));
   EXPECT_EQ(config.port.max_message_bytes, 8u << 20);
+  EXPECT_EQ(config.min_free_disk_bytes, 1u << 20);
   EXPECT_EQ(config.log_level, LogLevel::kDebug);
   EXPECT_EQ(config.metrics_destinations, 7u);
   EXPECT_FALSE(config.send_traceparent);

@@ -276,6 +276,60 @@ TEST_F(CommitterTest, TellsEveryCallerOfAFailedWriteAndNeverWritesAgain) {
   EXPECT_THAT(tokens_, IsEmpty());
 }
 
+TEST_F(CommitterTest, AFullDiskRefusesItemsAndLosesNoChange) {
+  store_.FailWrites(absl::ResourceExhaustedError("full"), 0);
+  ASSERT_TRUE(Append("a", {"{}", "{}"}).ok());
+  committer_->Apply(Letter(7), 1);
+  committer_->CommitPending();
+  EXPECT_THAT(log_, ElementsAre("a failed"));
+  EXPECT_THAT(tokens_, IsEmpty());
+  EXPECT_TRUE(committer_->disk_full());
+  EXPECT_TRUE(committer_->healthy());
+  EXPECT_TRUE(absl::IsResourceExhausted(Append("b", {"{}"})));
+}
+
+TEST_F(CommitterTest, WithRoomAgainAFullDiskNeedsNoRestartAndHasNoGap) {
+  ASSERT_TRUE(Append("a", {"{}"}).ok());
+  committer_->CommitPending();
+  store_.FailWrites(absl::ResourceExhaustedError("full"), 0);
+  ASSERT_TRUE(Append("b", {"{}", "{}"}).ok());
+  committer_->Apply(Letter(7), 1);
+  committer_->CommitPending();
+  committer_->Apply(Letter(8), 2);
+  committer_->CommitPending();
+  EXPECT_THAT(tokens_, IsEmpty());
+
+  store_.FailWrites(absl::OkStatus(), 0);
+  EXPECT_TRUE(committer_->CommitPending());
+  EXPECT_THAT(tokens_, ElementsAre(1, 2));
+  EXPECT_TRUE(spool_->FindDeadLetter(kLane, 7)->has_value());
+  EXPECT_TRUE(spool_->FindDeadLetter(kLane, 8)->has_value());
+  EXPECT_FALSE(committer_->disk_full());
+  ASSERT_TRUE(Append("c", {"{}"}).ok());
+  committer_->CommitPending();
+  EXPECT_THAT(log_, testing::Contains("c 1-2"));
+  EXPECT_THAT(Blocks(), ElementsAre(Pair(0, 1), Pair(1, 1)));
+}
+
+TEST_F(CommitterTest, AFullDiskIsAskedAgainByItself) {
+  std::thread runner([this] { committer_->Run(); });
+  store_.FailWrites(absl::ResourceExhaustedError("full"), 0);
+  std::promise<bool> refused;
+  ASSERT_TRUE(committer_
+                  ->Append(kLane, Chunk({"{}"}),
+                           [&](absl::StatusOr<SeqRange> range) {
+                             refused.set_value(
+                                 absl::IsResourceExhausted(range.status()));
+                           })
+                  .ok());
+  EXPECT_TRUE(refused.get_future().get());
+  store_.FailWrites(absl::OkStatus(), 0);
+  while (committer_->disk_full()) std::this_thread::yield();
+  committer_->Stop();
+  runner.join();
+  EXPECT_TRUE(committer_->healthy());
+}
+
 TEST_F(CommitterTest, WritesWhatIsQueuedAfterItStopsAccepting) {
   ASSERT_TRUE(Append("a", {"{}"}).ok());
   committer_->StopAccepting();

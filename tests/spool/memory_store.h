@@ -33,6 +33,8 @@ class MemoryStore final : public Store {
 
   absl::Status Write(const StoreBatch& batch, Durability durability) override
       ABSL_LOCKS_EXCLUDED(mutex_);
+  // There is room again as soon as writes succeed again.
+  absl::Status Resume() override { return absl::OkStatus(); }
   absl::StatusOr<std::optional<std::string>> Get(
       absl::string_view key) const override ABSL_LOCKS_EXCLUDED(mutex_);
   std::unique_ptr<StoreCursor> Scan(absl::string_view begin,

@@ -8,6 +8,9 @@
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 #include "tests/fuzz/encoding_targets.h"
+#include "tests/fuzz/import_targets.h"
+#include "tests/fuzz/spool_targets.h"
+#include "tests/fuzz/text_targets.h"
 
 namespace heapsync {
 namespace {
@@ -43,8 +46,17 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Target{"encode_event", FuzzEncodeEvent},
                     Target{"encode_user", FuzzEncodeUser},
                     Target{"encode_account", FuzzEncodeAccount},
+                    Target{"encode_request", FuzzEncodeRequest},
                     Target{"json_text", FuzzJsonText},
-                    Target{"merge_properties", FuzzMergeProperties}),
+                    Target{"merge_properties", FuzzMergeProperties},
+                    Target{"retry_after", FuzzRetryAfter},
+                    Target{"named_item", FuzzNamedItem},
+                    Target{"config", FuzzConfig}, Target{"block", FuzzBlock},
+                    Target{"records", FuzzRecords},
+                    Target{"receipt", FuzzReceipt},
+                    Target{"log_file", FuzzLogFile},
+                    Target{"csv_import", FuzzCsvImport},
+                    Target{"ndjson_import", FuzzNdjsonImport}),
     testing::PrintToStringParamName());
 
 }  // namespace

@@ -1,19 +1,22 @@
 #include "tests/fuzz/encoding_targets.h"
 
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
+#include <cmath>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "heap_adapter/encoding/batch_body.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
+#include "heap_adapter/encoding/idempotency_key.h"
 #include "heap_adapter/encoding/json_text.h"
 #include "heap_adapter/encoding/merge_properties.h"
 #include "heap_adapter/encoding/property_writer.h"
+#include "heapsync/v1/heap_sync_service.pb.h"
 #include "heapsync/v1/items.pb.h"
 #include "nlohmann/json.hpp"
+#include "tests/fuzz/fuzz_check.h"
 
 namespace heapsync {
 namespace {
@@ -22,12 +25,6 @@ using Json = nlohmann::json;
 
 constexpr WallTime kAcceptedAt{std::chrono::seconds(1'705'314'600)};
 constexpr absl::string_view kKey = "00000000-0000-5000-8000-000000000001";
-
-void Check(bool holds, const char* promise) {
-  if (holds) return;
-  std::fprintf(stderr, "broken: %s\n", promise);
-  std::abort();
-}
 
 Json ParseOrDie(absl::string_view text) {
   Json json = Json::parse(text.begin(), text.end(), nullptr, false);
@@ -85,6 +82,64 @@ Findings AddTo(ChunkEncoder& encoder, const Item& item, const ItemPath& path) {
   return encoder.Add(item, path);
 }
 
+// What a scalar becomes, by the table of the README and nothing of the encoder.
+void CheckSameProperties(const google::protobuf::Struct& sent,
+                         const Json& item) {
+  const Json none = Json::object();
+  const Json& properties =
+      item.contains("properties") ? item["properties"] : none;
+  for (const auto& [key, value] : sent.fields()) {
+    using Kind = google::protobuf::Value::KindCase;
+    const auto found = properties.find(key);
+    switch (value.kind_case()) {
+      case Kind::kNumberValue:
+        Check(found != properties.end() && found->is_number() &&
+                  found->get<double>() == value.number_value(),
+              "numbers arrive as they are");
+        break;
+      case Kind::kStringValue:
+        Check(found != properties.end() && *found == value.string_value(),
+              "texts arrive as they are");
+        break;
+      case Kind::kBoolValue:
+        Check(found != properties.end() &&
+                  *found == (value.bool_value() ? "true" : "false"),
+              "truth arrives as text");
+        break;
+      case Kind::kNullValue:
+      case Kind::KIND_NOT_SET:
+        Check(found == properties.end(), "null leaves its key out");
+        break;
+      case Kind::kListValue:
+      case Kind::kStructValue:
+        break;
+    }
+  }
+}
+
+void CheckSameItem(const v1::TrackEvent& sent, const Json& item) {
+  Check(item.at("event") == sent.event(), "the event keeps its name");
+  Check(sent.identity().empty() ? item.at("user_id") == sent.user_id()
+                                : item.at("identity") == sent.identity(),
+        "the event keeps its subject");
+  Check(item.contains("timestamp") && item.contains("idempotency_key"),
+        "time and key are fixed");
+  Check(sent.idempotency_key().empty() ||
+            item["idempotency_key"] == sent.idempotency_key(),
+        "a given key is kept");
+}
+
+void CheckSameItem(const v1::UserProperties& sent, const Json& item) {
+  Check(item.at("identity") == sent.identity(), "the user keeps its identity");
+  Check(
+      sent.email().empty() || item.at("properties").at("email") == sent.email(),
+      "the email is a property");
+}
+
+void CheckSameItem(const v1::AccountProperties& sent, const Json& item) {
+  Check(item.at("account_id") == sent.account_id(), "the account keeps its id");
+}
+
 template <typename Item>
 void FuzzEncode(absl::string_view input, absl::string_view subject) {
   if (input.empty()) return;
@@ -112,6 +167,8 @@ void FuzzEncode(absl::string_view input, absl::string_view subject) {
             (json.contains(std::string(subject)) || json.contains("user_id")),
         "the item names its subject");
   CheckProperties(json);
+  CheckSameItem(item, json);
+  if (!rules.flatten_nested) CheckSameProperties(item.properties(), json);
 
   Item copy;
   Check(copy.ParseFromString(item.SerializeAsString()), "items serialize");
@@ -119,7 +176,88 @@ void FuzzEncode(absl::string_view input, absl::string_view subject) {
   Check(encoder.Take().text == chunk.text, "equal items give equal texts");
 }
 
+// Encodes every item of a request as the service does, into one body.
+template <typename Items>
+void EncodeAll(const Items& items, const std::string& request_id,
+               ObjectType type) {
+  const EncodingRules rules;
+  ChunkEncoder encoder(rules, kAcceptedAt);
+  DerivedKeys keys(request_id.empty() ? "none" : request_id);
+  size_t accepted = 0;
+  for (int i = 0; i < items.size(); ++i) {
+    const auto index = static_cast<uint64_t>(i);
+    const ItemPath path{.field = "items", .index = index};
+    Findings findings;
+    if constexpr (requires { items.Get(i).event(); }) {
+      findings = encoder.Add(items.Get(i), path, keys.At(index).view());
+    } else {
+      findings = encoder.Add(items.Get(i), path);
+    }
+    accepted += findings.ok() ? 1 : 0;
+  }
+  const EncodedChunk chunk = encoder.Take();
+  Check(chunk.items.size() == accepted, "each item is taken or refused");
+  BatchBody body(*AppId::Parse("123"), type);
+  absl::string_view text = chunk.text;
+  for (const EncodedChunk::Item& item : chunk.items) {
+    body.AppendItem(text.substr(0, item.size));
+    text.remove_prefix(item.size);
+  }
+  Check(text.empty(), "the chunk is its items");
+  const Json json = ParseOrDie(std::move(body).Finish());
+  Check(json.at(std::string(HeapArrayKey(type))).size() == accepted &&
+            json.at("app_id") == "123",
+        "the body holds what was accepted");
+}
+
+template <typename Request, typename Items>
+void EncodeMessage(absl::string_view bytes, ObjectType type, Items items_of) {
+  Request request;
+  if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return;
+  }
+  EncodeAll(items_of(request), request.request_id(), type);
+}
+
+template <typename Item>
+google::protobuf::RepeatedPtrField<Item> Only(const Item& item) {
+  google::protobuf::RepeatedPtrField<Item> items;
+  *items.Add() = item;
+  return items;
+}
+
 }  // namespace
+
+void FuzzEncodeRequest(absl::string_view input) {
+  if (input.empty()) return;
+  const absl::string_view bytes = input.substr(1);
+  switch (static_cast<uint8_t>(input[0]) % 6) {
+    case 0:
+      return EncodeMessage<v1::TrackEventRequest>(
+          bytes, ObjectType::kTrackEvent,
+          [](const auto& request) { return Only(request.event()); });
+    case 1:
+      return EncodeMessage<v1::UserPropertiesRequest>(
+          bytes, ObjectType::kUserProperties,
+          [](const auto& request) { return Only(request.user()); });
+    case 2:
+      return EncodeMessage<v1::AccountPropertiesRequest>(
+          bytes, ObjectType::kAccountProperties,
+          [](const auto& request) { return Only(request.account()); });
+    case 3:
+      return EncodeMessage<v1::BulkTrackEventsRequest>(
+          bytes, ObjectType::kTrackEvent,
+          [](const auto& request) { return request.events(); });
+    case 4:
+      return EncodeMessage<v1::BulkUserPropertiesRequest>(
+          bytes, ObjectType::kUserProperties,
+          [](const auto& request) { return request.users(); });
+    default:
+      return EncodeMessage<v1::BulkAccountPropertiesRequest>(
+          bytes, ObjectType::kAccountProperties,
+          [](const auto& request) { return request.accounts(); });
+  }
+}
 
 void FuzzEncodeEvent(absl::string_view input) {
   FuzzEncode<v1::TrackEvent>(input, "identity");

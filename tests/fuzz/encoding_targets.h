@@ -13,6 +13,10 @@ void FuzzEncodeEvent(absl::string_view input);
 void FuzzEncodeUser(absl::string_view input);
 void FuzzEncodeAccount(absl::string_view input);
 
+// The first byte chooses one of the six data RPCs; the rest is a message of it,
+// the first of its stream if it is a bulk RPC.
+void FuzzEncodeRequest(absl::string_view input);
+
 // The text itself: UTF-8 or not.
 void FuzzJsonText(absl::string_view input);
 

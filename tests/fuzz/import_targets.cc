@@ -1,0 +1,154 @@
+#include "tests/fuzz/import_targets.h"
+
+#include <chrono>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "client/cli/csv_reader.h"
+#include "client/cli/field_mapping.h"
+#include "client/cli/json_struct.h"
+#include "client/cli/ndjson_reader.h"
+#include "heap_adapter/encoding/chunk_encoder.h"
+#include "heap_adapter/encoding/json_text.h"
+#include "tests/fuzz/fuzz_check.h"
+
+namespace heapsync {
+namespace {
+
+constexpr WallTime kAcceptedAt{std::chrono::seconds(1'705'314'600)};
+constexpr size_t kMaxRowBytes = 4'096;
+
+// A row that owns its texts.
+struct KeptRow {
+  uint64_t line;
+  std::string raw;
+  std::vector<std::string> cells;
+  std::string fault;
+  friend bool operator==(const KeptRow&, const KeptRow&) = default;
+};
+
+template <typename Reader>
+void TakeRows(Reader& reader, std::vector<KeptRow>& rows) {
+  while (const Row* row = reader.Next()) {
+    Check(row->raw.size() <= kMaxRowBytes, "rows are bounded");
+    Check(!row->fault.has_value() || row->cells.empty(),
+          "a row with a fault has no cells");
+    KeptRow kept{.line = row->line,
+                 .raw = std::string(row->raw),
+                 .cells = {},
+                 .fault = row->fault ? std::string(row->fault->reason) : ""};
+    for (const absl::string_view cell : row->cells) {
+      kept.cells.emplace_back(cell);
+    }
+    rows.push_back(std::move(kept));
+  }
+}
+
+// Reads the text in pieces of this many bytes.
+template <typename Reader>
+std::vector<KeptRow> ReadRows(Reader reader, absl::string_view text,
+                              size_t piece) {
+  std::vector<KeptRow> rows;
+  for (size_t at = 0; at < text.size(); at += piece) {
+    reader.Feed(text.substr(at, piece));
+    TakeRows(reader, rows);
+  }
+  reader.FinishInput();
+  TakeRows(reader, rows);
+  return rows;
+}
+
+MappingOptions OptionsOf(uint8_t choice) {
+  MappingOptions options;
+  options.type = static_cast<ItemType>(choice % 3);
+  options.typing =
+      (choice & 4) != 0 ? ValueTyping::kStrings : ValueTyping::kTyped;
+  return options;
+}
+
+// What a row becomes is judged as a call of the API would be.
+void CheckItem(ItemType type, MappedRow row) {
+  for (const Violation& violation : row.violations) {
+    Check(!violation.reason.empty() && !violation.description.empty(),
+          "a violation says what and why");
+  }
+  if (!row.violations.empty()) return;
+  const EncodingRules rules;
+  ChunkEncoder encoder(rules, kAcceptedAt);
+  Findings findings;
+  switch (type) {
+    case ItemType::kTrack:
+      findings = encoder.Add(ToItem<v1::TrackEvent>(std::move(row)),
+                             {.field = "item"}, "key-of-a-row");
+      break;
+    case ItemType::kUser:
+      findings = encoder.Add(ToItem<v1::UserProperties>(std::move(row)),
+                             {.field = "item"});
+      break;
+    case ItemType::kAccount:
+      findings = encoder.Add(ToItem<v1::AccountProperties>(std::move(row)),
+                             {.field = "item"});
+      break;
+  }
+  const std::string text = encoder.Take().text;
+  Check(findings.ok() == !text.empty(), "an item is taken or refused");
+  Check(text.empty() || nlohmann::json::accept(text), "what is sent is JSON");
+}
+
+}  // namespace
+
+void FuzzCsvImport(absl::string_view input) {
+  if (input.empty()) return;
+  const uint8_t choice = static_cast<uint8_t>(input[0]);
+  const absl::string_view text = input.substr(1);
+  const std::vector<KeptRow> rows =
+      ReadRows(CsvReader(',', kMaxRowBytes), text, text.size() + 1);
+  Check(rows == ReadRows(CsvReader(',', kMaxRowBytes), text, 1 + choice % 7),
+        "rows do not depend on the pieces");
+  if (rows.empty() || !rows[0].fault.empty()) return;
+  const std::vector<absl::string_view> header(rows[0].cells.begin(),
+                                              rows[0].cells.end());
+  const MappingOptions options = OptionsOf(choice);
+  const auto mapping = FieldMapping::ForCsv(options, header);
+  if (!mapping.ok()) {
+    Check(absl::IsInvalidArgument(mapping.status()) &&
+              !mapping.status().message().empty(),
+          "a header that is refused is explained");
+    return;
+  }
+  for (size_t i = 1; i < rows.size(); ++i) {
+    if (!rows[i].fault.empty()) continue;
+    const std::vector<absl::string_view> cells(rows[i].cells.begin(),
+                                               rows[i].cells.end());
+    CheckItem(options.type, mapping->FromCells(cells));
+  }
+}
+
+void FuzzNdjsonImport(absl::string_view input) {
+  if (input.empty()) return;
+  const uint8_t choice = static_cast<uint8_t>(input[0]);
+  const absl::string_view text = input.substr(1);
+  const std::vector<KeptRow> rows =
+      ReadRows(NdjsonReader(kMaxRowBytes), text, text.size() + 1);
+  Check(rows == ReadRows(NdjsonReader(kMaxRowBytes), text, 1 + choice % 7),
+        "rows do not depend on the pieces");
+  const MappingOptions options = OptionsOf(choice);
+  const auto mapping = FieldMapping::ForNdjson(options);
+  if (!mapping.ok()) return;
+  for (const KeptRow& row : rows) {
+    if (!row.fault.empty()) continue;
+    auto object = ParseJsonObject(row.raw, options.typing);
+    if (!object.ok()) continue;
+    const auto json =
+        nlohmann::json::parse(row.raw, nullptr, /*allow_exceptions=*/false);
+    Check(json.is_object() &&
+              json.size() == static_cast<size_t>(object->fields_size()),
+          "what is read as an object is one, with the same keys");
+    CheckItem(options.type, mapping->FromJson(*std::move(object)));
+  }
+}
+
+}  // namespace heapsync

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Breaks the promises of the README on purpose, one at a time, in a copy of the sources: each must make a named test fail.
+#
+#   scripts/mutation_check.sh [--only TEXT] [--stale]
+#
+#   --only TEXT   mutants whose name, file or test program holds the text
+#   --stale       builds nothing: only whether the sources still have what is to be broken
+#
+# tests/mutation/mutants.py lists them. It takes some minutes. Exit code 1: a broken promise was not noticed, or a mutant is stale.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+if [[ "${1:-}" == --help || "${1:-}" == -h ]]; then
+  sed -n '2,/^set -euo/{/^set -euo/d;s/^# \{0,1\}//;p}' "$0"
+  exit
+fi
+exec /usr/bin/python3 tests/mutation/mutation_check.py "$@"

@@ -20,8 +20,10 @@
 namespace heapsync {
 namespace {
 
-// Two, so that one slow reader does not keep a scraper out.
-constexpr char kThreads[] = "2";
+// Each serves one connection, and one that sends nothing for three seconds: so
+// many that some slow or idle clients do not keep a scraper out. A thread that
+// waits costs its stack.
+constexpr char kThreads[] = "16";
 constexpr char kWaitingConnections[] = "32";
 constexpr char kLongestRequest[] = "8192";
 // For reading a request, and between two pieces of an answer.

@@ -26,12 +26,12 @@ struct HttpResponse {
 };
 
 // Answers one path. `query` is what follows the question mark, undecoded. Must
-// not throw; called from two threads at once.
+// not throw; called from several threads at once.
 using HttpHandler = std::function<HttpResponse(absl::string_view query)>;
 using HttpHandlers = std::map<std::string, HttpHandler, std::less<>>;
 
 // A small HTTP server for people and scrapers: GET and HEAD of fixed paths, no
-// files. Two threads, one request per connection, short requests only, and a
+// files. Few threads, one request per connection, short requests only, and a
 // bounded queue, so that nobody outside can make it use much.
 class HttpServer {
  public:

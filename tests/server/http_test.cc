@@ -221,6 +221,63 @@ TEST_F(HttpTest, LongRequestsAreRefused) {
   EXPECT_EQ(Get("/metrics").status, 200);
 }
 
+TEST_F(HttpTest, ClientsThatSayNothingKeepNobodyOut) {
+  std::vector<int> silent;
+  const sockaddr_in address{
+      .sin_family = AF_INET,
+      .sin_port = htons(static_cast<uint16_t>(http_->port())),
+      .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+  for (int i = 0; i < 12; ++i) {
+    silent.push_back(socket(AF_INET, SOCK_STREAM, 0));
+    ASSERT_EQ(
+        connect(silent.back(), reinterpret_cast<const sockaddr*>(&address),
+                sizeof(address)),
+        0);
+  }
+  EXPECT_EQ(Get("/metrics").status, 200);
+  // It did not wait until they were thrown out.
+  for (const int connection : silent) {
+    char byte = 0;
+    EXPECT_EQ(recv(connection, &byte, 1, MSG_DONTWAIT), -1);
+    close(connection);
+  }
+}
+
+TEST_F(HttpTest, HostileRequestsAreAnsweredOrCutAndTheNextIsServed) {
+  const sockaddr_in address{
+      .sin_family = AF_INET,
+      .sin_port = htons(static_cast<uint16_t>(http_->port())),
+      .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+  const std::vector<std::string> requests = {
+      std::string("\0\0\0\0", 4) + "\r\n\r\n",
+      "GET\r\n\r\n",
+      "GET /metrics HTTP/9.9\r\n\r\n",
+      "GET /metrics\r\n\r\n",
+      "\x16\x03\x01\x02\x00\x01\r\n\r\n",
+      "GET /metrics HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+      "GET /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+      "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+      "GET http://elsewhere.example/metrics HTTP/1.1\r\n\r\n",
+      "GET /" + std::string(20'000, 'a') + " HTTP/1.1\r\n\r\n",
+      "GET / HTTP/1.1\r\n" + std::string(20'000, 'a') + ": b\r\n\r\n"};
+  for (const std::string& request : requests) {
+    const int connection = socket(AF_INET, SOCK_STREAM, 0);
+    ASSERT_EQ(connect(connection, reinterpret_cast<const sockaddr*>(&address),
+                      sizeof(address)),
+              0);
+    send(connection, request.data(), request.size(), MSG_NOSIGNAL);
+    shutdown(connection, SHUT_WR);
+    std::string answer;
+    char bytes[4096];
+    for (ssize_t n; (n = recv(connection, bytes, sizeof(bytes), 0)) > 0;) {
+      answer.append(bytes, static_cast<size_t>(n));
+    }
+    close(connection);
+    EXPECT_THAT(answer, Not(HasSubstr(kAppId))) << request.substr(0, 40);
+  }
+  EXPECT_EQ(Get("/healthz").body, "ok\n");
+}
+
 TEST_F(HttpTest, AnswersCarrySecurityHeaders) {
   for (const char* path : {"/", "/metrics", "/statusz.json", "/nothing"}) {
     Reply reply = Get(path);

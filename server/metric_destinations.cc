@@ -10,4 +10,16 @@ bool MetricDestinations::HasOwn(absl::string_view destination) {
   return true;
 }
 
+std::string MetricDestinations::CallerLabelOf(absl::string_view destination,
+                                              absl::string_view caller) {
+  if (caller.empty()) return kUnnamed;
+  std::pair<std::string, std::string> pair(destination, caller);
+  MutexLock lock(mutex_);
+  if (!callers_.contains(pair)) {
+    if (callers_.size() >= kMostCallers) return kOther;
+    callers_.insert(std::move(pair));
+  }
+  return std::string(caller);
+}
+
 }  // namespace heapsync

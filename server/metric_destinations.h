@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
@@ -19,6 +20,11 @@ class MetricDestinations {
   // No destination can be called so: their names begin with a letter or digit.
   static constexpr char kOther[] = "_other";
 
+  // Callers that give no name.
+  static constexpr char kUnnamed[] = "_unnamed";
+  // Pairs of a destination and a caller with metrics of their own.
+  static constexpr size_t kMostCallers = 1'000;
+
   explicit MetricDestinations(size_t most) : most_(most) {}
 
   // Whether `destination` has metrics of its own: it is one of the first.
@@ -29,10 +35,18 @@ class MetricDestinations {
     return std::string(HasOwn(destination) ? destination : kOther);
   }
 
+  // The label of a caller of `destination`, which is a label itself: the
+  // caller's name, kUnnamed, or for those that come when there are kMostCallers
+  // already, kOther.
+  std::string CallerLabelOf(absl::string_view destination,
+                            absl::string_view caller);
+
  private:
   const size_t most_;
   Mutex mutex_;
   absl::flat_hash_set<std::string> own_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<std::pair<std::string, std::string>> callers_
+      ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace heapsync

@@ -7,8 +7,10 @@
 #include <chrono>
 #include <iterator>
 #include <optional>
+#include <tuple>
 #include <utility>
 
+#include "absl/container/btree_map.h"
 #include "absl/strings/ascii.h"
 #include "server/metric_rows.h"
 
@@ -313,6 +315,34 @@ void AddLanes(const std::vector<Group>& groups, WallTime now,
   families.push_back(OldestAges(groups, now));
 }
 
+// Who sends so much.
+MetricFamily CallerItems(const ServerStatus& status,
+                         MetricDestinations& destinations) {
+  absl::btree_map<std::tuple<std::string, ObjectType, std::string>, uint64_t>
+      rows;
+  for (const DestinationStatus& destination : status.destinations) {
+    const std::string label = destinations.LabelOf(destination.snapshot.name);
+    for (const LaneSnapshot& lane : destination.snapshot.lanes) {
+      if (lane.counts.appended == 0) continue;
+      rows[{label, lane.type,
+            destinations.CallerLabelOf(label, lane.caller)}] +=
+          lane.counts.appended;
+    }
+  }
+  MetricFamily family = NewFamily(
+      MetricType::Counter, "heapsync_caller_items_accepted_total",
+      "Items stored durably, by the caller that sent them; a caller appears "
+      "with its first item.");
+  for (const auto& [key, items] : rows) {
+    const auto& [destination, type, caller] = key;
+    AddRow(family, static_cast<double>(items),
+           {{"destination", destination},
+            {"type", std::string(Name(type))},
+            {"caller", caller}});
+  }
+  return family;
+}
+
 }  // namespace
 
 std::string MetricsText(
@@ -324,6 +354,7 @@ std::string MetricsText(
   const std::vector<Group> groups = GroupsOf(status, destinations);
   AddDestinations(groups, families);
   AddLanes(groups, status.now.wall, families);
+  families.push_back(CallerItems(status, destinations));
   for (const prometheus::Collectable* other : others) {
     std::vector<MetricFamily> more = other->Collect();
     std::move(more.begin(), more.end(), std::back_inserter(families));

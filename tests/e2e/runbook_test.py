@@ -83,7 +83,8 @@ class RunbookTest(unittest.TestCase):
             wait_until(lambda: heap.events_of("somebody"), "the event at Heap")  # alone, before there is trouble
             raw_calls.call(channel, "TrackEvent", raw_calls.event("poisoned"), "prod")
             for number in range(150):
-                raw_calls.call(channel, "TrackEvent", raw_calls.event(f"person-{number}"), "crm")
+                raw_calls.call(channel, "TrackEvent", raw_calls.event(f"person-{number}"), "crm",
+                               metadata=[("heapsync-caller", "import-job")])
             raw_calls.call(channel, "TrackEvent", raw_calls.event("somebody"), "europe")
             try:
                 raw_calls.call(channel, "TrackEvent", raw_calls.event(""), "prod")

@@ -115,6 +115,34 @@ TEST(MetricsTest, ADestinationKeepsItsOwnMetricsWhateverStandsBeforeIt) {
   EXPECT_THAT(text, Not(HasSubstr(R"(destination="new")")));
 }
 
+TEST(MetricsTest, ItemsAreToldByCaller) {
+  DestinationStatus a = Destination("a");
+  a.snapshot.lanes[0].caller = "checkout";
+  a.snapshot.lanes[1].caller = "crm";
+  a.snapshot.lanes[1].type = ObjectType::kTrackEvent;
+  const Scrape scrape = Parse(TextOf(StatusOf({a}), 1));
+  const std::string lane =
+      R"(heapsync_caller_items_accepted_total{destination="a",)"
+      R"(type="track_event",caller=)";
+  EXPECT_EQ(scrape[lane + R"("checkout"})"], 10);
+  EXPECT_EQ(scrape[lane + R"("crm"})"], 10);
+  EXPECT_EQ(scrape[R"(heapsync_caller_items_accepted_total{destination="a",)"
+                   R"(type="account_properties",caller="_unnamed"})"],
+            10);
+}
+
+TEST(MetricsTest, CallersBeyondTheMostAreSummedUp) {
+  MetricDestinations destinations(1);
+  for (size_t i = 0; i < MetricDestinations::kMostCallers; ++i) {
+    const std::string caller = absl::StrCat("caller-", i);
+    EXPECT_EQ(destinations.CallerLabelOf("a", caller), caller);
+  }
+  EXPECT_EQ(destinations.CallerLabelOf("a", "one-more"), "_other");
+  EXPECT_EQ(destinations.CallerLabelOf("b", "caller-0"), "_other");
+  EXPECT_EQ(destinations.CallerLabelOf("a", "caller-0"), "caller-0");
+  EXPECT_EQ(destinations.CallerLabelOf("b", ""), "_unnamed");
+}
+
 TEST(MetricsTest, TenThousandDestinationsMakeNoLongerScrapeThanAFew) {
   const auto lines_of = [](int count) {
     std::vector<DestinationStatus> all;

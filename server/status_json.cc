@@ -35,12 +35,18 @@ std::optional<Duration> AgeOf(std::optional<WallTime> time, WallTime now) {
   return std::max(now - *time, Duration::zero());
 }
 
+// A small part is kept for callers that send little, and may never be used.
+bool LimitIsUsedUp(const DestinationSnapshot& destination) {
+  const uint64_t total = destination.allowance_total;
+  const uint64_t kept = std::max<uint64_t>(1, total / 100);
+  return total > 0 && destination.allowance_used + kept >= total;
+}
+
 const char* WhyOf(const DestinationSnapshot& destination,
                   uint64_t queued_events) {
   switch (destination.state) {
     case DestinationState::kActive:
-      if (queued_events > 0 && destination.allowance_total > 0 &&
-          destination.allowance_used >= destination.allowance_total) {
+      if (queued_events > 0 && LimitIsUsedUp(destination)) {
         return "Heap's limit for this minute is used up; what waits goes as "
                "it frees.";
       }

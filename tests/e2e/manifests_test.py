@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """What docker/ tells Docker and Kubernetes agrees with what the programs really take and do."""
 
+import json
 import re
 import subprocess
 import unittest
+from pathlib import Path
 from typing import Any
 
 import harness
@@ -16,10 +18,41 @@ OPEN_PORTS = {"grpc": 50051, "http": 9464}
 
 def manifests() -> dict[str, dict[str, Any]]:
     """By kind and name."""
-    found = {}
-    for path in sorted((DOCKER / "kubernetes").glob("*.yaml")):
-        for document in yaml.safe_load_all(path.read_text()):
-            found[f"{document['kind']}/{document['metadata']['name']}"] = document
+    documents = yaml.safe_load_all((DOCKER / "kubernetes/heapsync.yaml").read_text())
+    return {f"{document['kind']}/{document['metadata']['name']}": document for document in documents}
+
+
+# What Kubernetes merges lists of these by; every other list is replaced whole.
+MERGE_KEYS = {"containers": "name", "volumes": "name", "volumeMounts": "mountPath", "env": "name"}
+
+
+def patched(value: Any, patch: Any, field: str = "") -> Any:
+    """A strategic merge, as far as the overlays need it."""
+    if isinstance(patch, dict) and isinstance(value, dict):
+        merged = dict(value)
+        for key, change in patch.items():
+            merged[key] = patched(value.get(key), change, key)
+        return {key: part for key, part in merged.items() if part is not None}
+    key = MERGE_KEYS.get(field)
+    if isinstance(patch, list) and key is not None:
+        merged_list = {part[key]: part for part in value or []}
+        for change in patch:
+            merged_list[change[key]] = patched(merged_list.get(change[key]), change)
+        return list(merged_list.values())
+    return patch
+
+
+def tls_manifests() -> dict[str, dict[str, Any]]:
+    """As `kubectl --kustomize docker/kubernetes/tls` makes them."""
+    folder = DOCKER / "kubernetes/tls"
+    overlay = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    assert overlay["resources"] == ["../"], overlay
+    assert yaml.safe_load((DOCKER / "kubernetes/kustomization.yaml").read_text())["resources"] == ["heapsync.yaml"]
+    found = manifests()
+    for patch in overlay["patches"]:
+        change = yaml.safe_load((folder / patch["path"]).read_text())
+        name = f"{change['kind']}/{change['metadata']['name']}"
+        found[name] = patched(found[name], change)
     return found
 
 
@@ -38,17 +71,23 @@ def drain_default() -> float:
     return seconds(re.search(r"--drain_timeout [^;]*?\(default (\w+)\)", re.sub(r"\s+", " ", text)).group(1))  # type: ignore[union-attr]
 
 
+def arguments_of(container: dict[str, Any]) -> dict[str, str]:
+    return {flag: text for flag, _, text in (argument.removeprefix("--").partition("=") for argument in container["args"])}
+
+
 # The time for open calls to end, and a margin for a slow disk: kCallGrace and what follows it in server/main.cc.
 STOP_MARGIN = 10
 
 
 class KubernetesTest(unittest.TestCase):
+    make = staticmethod(manifests)
+
     @classmethod
     def setUpClass(cls) -> None:
-        cls.all = manifests()
+        cls.all = cls.make()
         cls.pod = cls.all["StatefulSet/heapsync"]["spec"]["template"]
         cls.container = cls.pod["spec"]["containers"][0]
-        cls.arguments = dict(argument.removeprefix("--").split("=", 1) for argument in cls.container["args"])
+        cls.arguments = arguments_of(cls.container)
 
     def test_every_flag_and_variable_exists(self) -> None:
         known = flags_of_the_server()
@@ -120,6 +159,77 @@ class KubernetesTest(unittest.TestCase):
             self.assertEqual(volume["secret"]["defaultMode"], 0o440)
         self.assertNotIn("app_id", self.arguments)
         self.assertFalse([name for name in self.all if name.startswith("Secret/")])
+
+
+def authority_and_certificate(folder: Path) -> None:
+    """ca.crt, tls.crt and tls.key for the name heapsync."""
+    (folder / "names").write_text("subjectAltName=DNS:heapsync\n")
+    for command in (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.crt",
+        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=heapsync -keyout tls.key -out tls.csr",
+        "x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out tls.crt",
+    ):
+        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+
+
+class StartTest(unittest.TestCase):
+    """The program, started as the manifests start it, but for ports and folders, and asked as the kubelet asks."""
+
+    def start(self, documents: dict[str, dict[str, Any]]) -> None:
+        spec = documents["StatefulSet/heapsync"]["spec"]["template"]["spec"]
+        container = spec["containers"][0]
+        folder = harness.temporary_folder(type(self))
+        (folder / "heapsync.json").write_text('{"destinations": [{"name": "prod", "app_id": "1234567890"}]}')
+        (folder / "callers.json").write_text(json.dumps({"callers": [{"name": "shop", "token_sha256": ["ab" * 32]}]}))
+        authority_and_certificate(folder)
+        ports = [str(port) for port in harness.free_ports(2)]
+
+        def here(text: str) -> str:
+            text = re.sub(r"/etc/heapsync/\w+", str(folder), text).replace("/var/lib/heapsync", str(folder / "data"))
+            return text.replace(":50051", f":{ports[0]}").replace(":9464", f":{ports[1]}")
+
+        environment = {variable["name"]: here(variable["value"]) for variable in container.get("env", [])}
+        server = harness.Program("server", [Binaries.server, *map(here, container["args"])], folder, environment)
+        self.addCleanup(server.kill)
+        health = environment | {"HEAPSYNC_SERVER": f"127.0.0.1:{ports[0]}", "PATH": str(Binaries.cli.resolve().parent)}
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            command = container[probe].get("exec", {}).get("command")
+            if command is None:
+                command = ["heapsync", "health", f"--service={container[probe]['grpc']['service']}"]
+            harness.wait_until(lambda command=command: not server.running() or subprocess.run(
+                command, env=health, capture_output=True, check=False).returncode == 0, " ".join(command))
+        self.assertTrue(server.running(), server.output())
+        self.assertEqual(server.stop(), 0, server.output())
+
+    def test_it_starts_answers_its_probes_and_stops(self) -> None:
+        self.start(manifests())
+
+    def test_it_does_so_with_tls(self) -> None:
+        self.start(tls_manifests())
+
+
+class KubernetesWithTlsTest(KubernetesTest):
+    make = staticmethod(tls_manifests)
+
+    def test_probes_ask_services_of_their_own(self) -> None:
+        for probe, service in (("startupProbe", "liveness"), ("livenessProbe", "liveness"), ("readinessProbe", "readiness")):
+            self.assertNotIn("grpc", self.container[probe])
+            self.assertEqual(self.container[probe]["exec"]["command"], ["heapsync", "health", f"--service=heapsync.{service}"])
+
+    def test_every_flag_and_variable_exists(self) -> None:
+        self.assertLessEqual(set(self.arguments), flags_of_the_server())
+        text = subprocess.run([Binaries.cli, "health", "--help"], capture_output=True, text=True, check=True).stdout
+        self.assertIn("--service", text)
+        for variable in self.container["env"]:
+            self.assertIn(f"(Env:{variable['name']})", text)
+            if variable["value"].startswith("/"):
+                self.assertIn(str(Path(variable["value"]).parent), {mount["mountPath"] for mount in self.container["volumeMounts"]})
+
+    def test_callers_are_named_and_nothing_goes_in_plaintext(self) -> None:
+        self.assertLessEqual({"tls_cert", "tls_key", "auth"}, set(self.arguments))
+        self.assertNotIn("allow_plaintext", self.arguments)
+        base = {name: text for name, text in arguments_of(manifests()["StatefulSet/heapsync"]["spec"]["template"]["spec"]["containers"][0]).items() if name != "allow_plaintext"}
+        self.assertLessEqual(base.items(), self.arguments.items())
 
 
 class ComposeTest(unittest.TestCase):

@@ -3,6 +3,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <string>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "absl/functional/any_invocable.h"
 #include "server/access.h"
 #include "server/admin_worker.h"
+#include "server/call_log.h"
 #include "server/rich_status.h"
 #include "server/wire_message.h"
 
@@ -52,10 +54,21 @@ class AdminCall final : public grpc::ServerUnaryReactor {
     if (context_->IsCancelled()) return Finish(grpc::Status::CANCELLED);
     CallResult<Response> result = work_(caller_, request_);
     if (auto* error = std::get_if<CallError>(&result)) {
-      return Finish(error->ToStatus());
+      return End(error->ToStatus());
     }
     *response_ = ToByteBuffer(std::get<Response>(result));
-    Finish(grpc::Status::OK);
+    End(grpc::Status::OK);
+  }
+
+  void End(const grpc::Status& status) {
+    std::string destination;
+    // What is unknown may be anything, and is not shown.
+    if constexpr (requires { request_.destination(); }) {
+      if (status.ok()) destination = request_.destination();
+    }
+    LogAdminCall(Request::descriptor()->name(), caller_.name, destination,
+                 status);
+    Finish(status);
   }
 
   void OnDone() override { delete this; }

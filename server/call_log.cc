@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/strip.h"
 
 namespace heapsync {
 
@@ -40,6 +41,19 @@ void LogCall(absl::string_view kind, const CallSummary& call,
        {"items", call.items},
        {"receipt", call.receipt},
        {"trace_id", trace_id}});
+}
+
+void LogAdminCall(absl::string_view request, absl::string_view caller,
+                  absl::string_view destination, const grpc::Status& status) {
+  const bool changes = absl::StartsWith(request, "Pause") ||
+                       absl::StartsWith(request, "Resume") ||
+                       absl::StartsWith(request, "Replay") ||
+                       absl::StartsWith(request, "Discard");
+  Log(changes ? LogSeverity::kInfo : LogSeverity::kDebug, "admin call ended",
+      {{"call", std::string(absl::StripSuffix(request, "Request"))},
+       {"code", static_cast<int>(status.error_code())},
+       {"caller", std::string(caller)},
+       {"destination", std::string(destination)}});
 }
 
 }  // namespace heapsync

@@ -39,6 +39,11 @@ void LogCall(absl::string_view kind, const CallSummary& call,
              const std::optional<TraceContext>& trace,
              const grpc::Status& status);
 
+// The line of an admin call, `request` being its message's name. At info level
+// for those that change something: who did what must be found later.
+void LogAdminCall(absl::string_view request, absl::string_view caller,
+                  absl::string_view destination, const grpc::Status& status);
+
 }  // namespace heapsync
 
 #endif  // HEAPSYNC_SERVER_CALL_LOG_H_

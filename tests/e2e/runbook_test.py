@@ -140,7 +140,7 @@ class RunbookTest(unittest.TestCase):
 
     def test_every_command_but_doing_ones_is_checked_by_what_it_shows(self) -> None:
         unchecked = [block.commands for block in blocks() if not block.shows and block.kind != "setup"]
-        self.assertEqual(unchecked, ['kill -TERM "${PID}"'])
+        self.assertEqual(unchecked, ['kill -HUP "${PID}"', 'kill -TERM "${PID}"'])
 
     def test_links_lead_to_a_question(self) -> None:
         text = RUNBOOK.read_text()

@@ -161,9 +161,10 @@ class Soak:
     # Living through it.
 
     def run(self) -> bool:
+        # First, or else what is poisoned and comes early is taken.
+        self.set_faults(*TROUBLE)
         for caller in self.callers:
             caller.start()
-        self.set_faults(*TROUBLE)
         try:
             self.live()
         except KeyboardInterrupt:

@@ -1,6 +1,8 @@
 // What it costs to turn items into the text that Heap gets. Build it with the
 // release preset; numbers from other builds mean nothing.
 
+#include <google/protobuf/arena.h>
+
 #include <chrono>
 #include <string>
 
@@ -112,6 +114,32 @@ void BM_RefuseEvent(benchmark::State& state) {
   }
 }
 BENCHMARK(BM_RefuseEvent);
+
+// An event with one fault: all of it is still looked at, and nothing is kept.
+void BM_ValidateEvent(benchmark::State& state) {
+  const EncodingRules rules;
+  ChunkEncoder encoder(rules, kAcceptedAt);
+  v1::TrackEvent event = Purchase();
+  event.clear_event();
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(encoder.Add(event, kPath, "0"));
+  }
+}
+BENCHMARK(BM_ValidateEvent);
+
+// From the wire into an arena, as the server does.
+void BM_ParseEvents(benchmark::State& state) {
+  const std::string wire = Purchase().SerializeAsString();
+  while (state.KeepRunningBatch(kChunkItems)) {
+    google::protobuf::Arena arena;
+    for (int i = 0; i < kChunkItems; ++i) {
+      auto* event =
+          google::protobuf::Arena::CreateMessage<v1::TrackEvent>(&arena);
+      benchmark::DoNotOptimize(event->ParseFromString(wire));
+    }
+  }
+}
+BENCHMARK(BM_ParseEvents);
 
 void BM_DerivedKey(benchmark::State& state) {
   DerivedKeys keys("7d444840-9dc0-11d1-b245-5ffdce74fad2");

@@ -1,6 +1,6 @@
 #include "heap_adapter/engine/committer.h"
 
-#include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -106,16 +106,41 @@ void Committer::Stop() {
 }
 
 void Committer::Run() {
+  std::thread answering([this] { TellUntilOver(); });
   while (true) {
     Pending pending;
     {
       MutexLock lock(mutex_);
       if (disk_full() && !stopping_) wake_.WaitFor(mutex_, kRoomCheck);
       while (pending_.empty() && !stopping_ && !disk_full()) wake_.Wait(mutex_);
-      if (pending_.empty() && stopping_) return;
+      if (pending_.empty() && stopping_) break;
       pending = std::exchange(pending_, {});
     }
-    Commit(std::move(pending));
+    Committed committed = Commit(std::move(pending));
+    {
+      MutexLock lock(told_mutex_);
+      to_tell_.push_back(std::move(committed));
+    }
+    told_wake_.NotifyOne();
+  }
+  {
+    MutexLock lock(told_mutex_);
+    told_all_ = true;
+  }
+  told_wake_.NotifyOne();
+  answering.join();
+}
+
+void Committer::TellUntilOver() {
+  while (true) {
+    std::vector<Committed> all;
+    {
+      MutexLock lock(told_mutex_);
+      while (to_tell_.empty() && !told_all_) told_wake_.Wait(told_mutex_);
+      if (to_tell_.empty()) return;
+      all = std::exchange(to_tell_, {});
+    }
+    for (Committed& committed : all) Tell(std::move(committed));
   }
 }
 
@@ -126,7 +151,8 @@ bool Committer::CommitPending() {
     pending = std::exchange(pending_, {});
   }
   if (pending.empty() && !disk_full()) return false;
-  return Commit(std::move(pending));
+  Tell(Commit(std::move(pending)));
+  return true;
 }
 
 SeqRange Committer::Place(const PendingAppend& append, SpoolChange& change,
@@ -177,85 +203,93 @@ absl::Status Committer::Write(const SpoolChange& change) {
 }
 
 // What was not written leaves no gap.
-void Committer::TakeBack(const std::vector<PendingAppend>& appends,
-                         const std::vector<SeqRange>& ranges) {
-  for (size_t i = appends.size(); i-- > 0;) {
-    Tail& tail = tails_.at(appends[i].lane);
-    tail.next = ranges[i].begin;
-    tail.lane_bytes -= appends[i].chunk.text.size();
+void Committer::TakeBack(const std::vector<Appended>& appended) {
+  for (size_t i = appended.size(); i-- > 0;) {
+    Tail& tail = tails_.at(appended[i].lane);
+    tail.next = appended[i].items.begin;
+    tail.lane_bytes -= appended[i].text_bytes;
   }
 }
 
-bool Committer::Commit(Pending pending) {
+Committer::Committed Committer::Commit(Pending pending) {
   // What waits for room goes first: changes stay in their order.
   SpoolChange change = std::exchange(waiting_change_, {});
-  std::vector<PendingChange> changes = std::exchange(waiting_, {});
+  Committed committed{.status = absl::OkStatus(),
+                      .lanes = {},
+                      .appends = std::move(pending.appends),
+                      .appended = {},
+                      .changes = std::exchange(waiting_, {})};
   for (PendingChange& each : pending.changes) {
     change.Append(std::exchange(each.change, {}));
-    changes.push_back(std::move(each));
+    committed.changes.push_back(std::move(each));
   }
-  pending.changes = std::move(changes);
-  std::vector<SeqRange> ranges;
-  absl::Status status = absl::OkStatus();
   for (AddedLane& lane : pending.lanes) {
     tails_.try_emplace(lane.id);
     unstored_lanes_.push_back(std::move(lane));
   }
-  if (healthy()) {
-    for (const AddedLane& lane : unstored_lanes_) {
-      change.PutLane(lane.id, lane.key);
-    }
-    const size_t without_appends = change.size();
-    std::vector<LaneId> open_blocks;
-    ranges.reserve(pending.appends.size());
-    for (PendingAppend& append : pending.appends) {
-      ranges.push_back(Place(append, change, open_blocks));
-      if (append.along) append.along(ranges.back(), change);
-    }
-    for (const LaneId lane : open_blocks) CloseBlock(lane, change);
-    if (!pending.appends.empty()) change.RequireDisk();
-    status = Write(change);
-    if (absl::IsResourceExhausted(status)) {
-      disk_full_.store(true, std::memory_order_release);
-      TakeBack(pending.appends, ranges);
-      change.CutTo(without_appends);
-      waiting_change_ = std::move(change);
-      waiting_ = std::exchange(pending.changes, {});
-      status = DiskFull();
-    } else if (!status.ok()) {
-      {
-        MutexLock lock(mutex_);
-        failure_ = std::string(status.message());
-      }
-      healthy_.store(false, std::memory_order_release);
-      status = SpoolFailed();
-    }
-  } else {
-    status = SpoolFailed();
+  if (!healthy()) {
+    committed.status = SpoolFailed();
+    return committed;
   }
-
-  if (!status.ok()) {
-    for (PendingAppend& append : pending.appends) append.done(status);
-    for (PendingChange& each : pending.changes) {
-      if (each.done) each.done(status);
+  for (const AddedLane& lane : unstored_lanes_) {
+    change.PutLane(lane.id, lane.key);
+  }
+  const size_t without_appends = change.size();
+  std::vector<LaneId> open_blocks;
+  committed.appended.reserve(committed.appends.size());
+  for (PendingAppend& append : committed.appends) {
+    const SeqRange items = Place(append, change, open_blocks);
+    if (append.along) append.along(items, change);
+    committed.appended.push_back({.lane = append.lane,
+                                  .items = items,
+                                  .text_bytes = append.chunk.text.size(),
+                                  .accepted_at = append.chunk.accepted_at,
+                                  .trace = append.chunk.trace,
+                                  .on_settled = std::move(append.on_settled)});
+    // The block has a copy; two of each would be kept during the sync.
+    append.chunk = {};
+  }
+  for (const LaneId lane : open_blocks) CloseBlock(lane, change);
+  if (!committed.appends.empty()) change.RequireDisk();
+  const absl::Status written = Write(change);
+  if (written.ok()) {
+    committed.lanes = std::exchange(unstored_lanes_, {});
+  } else if (absl::IsResourceExhausted(written)) {
+    disk_full_.store(true, std::memory_order_release);
+    TakeBack(committed.appended);
+    change.CutTo(without_appends);
+    waiting_change_ = std::move(change);
+    waiting_ = std::exchange(committed.changes, {});
+    committed.status = DiskFull();
+  } else {
+    {
+      MutexLock lock(mutex_);
+      failure_ = std::string(written.message());
     }
-    return true;
+    healthy_.store(false, std::memory_order_release);
+    committed.status = SpoolFailed();
+  }
+  return committed;
+}
+
+void Committer::Tell(Committed committed) {
+  if (!committed.status.ok()) {
+    for (PendingAppend& append : committed.appends) {
+      append.done(committed.status);
+    }
+    for (PendingChange& each : committed.changes) {
+      if (each.done) each.done(committed.status);
+    }
+    return;
   }
   // Callers first: the notices may take work on, the answers only end it.
-  Notices notices;
-  notices.lanes = std::exchange(unstored_lanes_, {});
-  notices.appended.reserve(pending.appends.size());
-  for (size_t i = 0; i < pending.appends.size(); ++i) {
-    PendingAppend& append = pending.appends[i];
-    append.done(ranges[i]);
-    notices.appended.push_back({.lane = append.lane,
-                                .items = ranges[i],
-                                .text_bytes = append.chunk.text.size(),
-                                .accepted_at = append.chunk.accepted_at,
-                                .trace = append.chunk.trace,
-                                .on_settled = std::move(append.on_settled)});
+  for (size_t i = 0; i < committed.appends.size(); ++i) {
+    committed.appends[i].done(committed.appended[i].items);
   }
-  for (PendingChange& each : pending.changes) {
+  Notices notices{.lanes = std::move(committed.lanes),
+                  .appended = std::move(committed.appended),
+                  .applied = {}};
+  for (PendingChange& each : committed.changes) {
     if (each.done) {
       each.done(absl::OkStatus());
     } else {
@@ -263,7 +297,6 @@ bool Committer::Commit(Pending pending) {
     }
   }
   sink_(std::move(notices));
-  return true;
 }
 
 }  // namespace heapsync

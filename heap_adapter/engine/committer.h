@@ -42,7 +42,9 @@ struct Applied {
 };
 
 // Writes to the spool, alone. Everything that waits when it begins becomes one
-// write with one sync, however many callers it answers (group commit).
+// write with one sync, however many callers it answers (group commit). While
+// one group is told, the next is synced already: telling many callers takes as
+// long as a sync does.
 //
 // After a failed write nothing is written any more: the write may have reached
 // the disk or not, and no later sync could tell. Every caller then gets the
@@ -61,16 +63,16 @@ class Committer {
     uint32_t max_block_items = 1'000;
     size_t max_block_bytes = 1 << 20;
   };
-  // What a commit leads to, for the dispatcher; called from the committing
-  // thread.
+  // What a commit leads to, for the dispatcher; called from the answering
+  // thread, after the callers of the same commit.
   struct Notices {
     std::vector<AddedLane> lanes;  // heard of before anything in them
     std::vector<Appended> appended;
     std::vector<Applied> applied;
   };
   using NoticeSink = std::function<void(Notices)>;
-  // Called once, from the committing thread, with the sequences that the
-  // chunk's items got. Must not block.
+  // Called once, from the answering thread, with the sequences that the chunk's
+  // items got. Must not block.
   using AppendDone = absl::AnyInvocable<void(absl::StatusOr<SeqRange>)>;
   // Adds what must be stored together with the chunk, once its sequences are
   // known. Called from the committing thread.
@@ -109,11 +111,13 @@ class Committer {
   // still written. Any thread.
   void StopAccepting();
 
-  // Commits everything that waits, at once, or finds out whether a full disk
-  // has room again. False if nothing waited.
+  // Commits everything that waits and tells everybody, at once and on this
+  // thread, or finds out whether a full disk has room again. False if nothing
+  // waited.
   bool CommitPending();
 
-  // Commits whatever comes until Stop(), then what waits still.
+  // Commits whatever comes until Stop(), then what waits still. Starts the
+  // answering thread, and returns once that has told everybody.
   void Run();
   void Stop();
 
@@ -161,10 +165,20 @@ class Committer {
     BlockBuilder block;
   };
 
-  bool Commit(Pending pending);
+  // What was committed, or could not be, and has to be told.
+  struct Committed {
+    absl::Status status;
+    std::vector<AddedLane> lanes;        // stored with this commit
+    std::vector<PendingAppend> appends;  // without their texts
+    std::vector<Appended> appended;  // one for each append, once it is placed
+    std::vector<PendingChange> changes;  // without their contents
+  };
+
+  Committed Commit(Pending pending);
   absl::Status Write(const SpoolChange& change);
-  void TakeBack(const std::vector<PendingAppend>& appends,
-                const std::vector<SeqRange>& ranges);
+  void TakeBack(const std::vector<Appended>& appended);
+  void Tell(Committed committed);
+  void TellUntilOver();
   SeqRange Place(const PendingAppend& append, SpoolChange& change,
                  std::vector<LaneId>& open_blocks);
   void CloseBlock(LaneId lane, SpoolChange& change);
@@ -189,6 +203,11 @@ class Committer {
   std::string failure_ ABSL_GUARDED_BY(mutex_);
   bool accepting_ ABSL_GUARDED_BY(mutex_) = true;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+
+  Mutex told_mutex_;
+  CondVar told_wake_;
+  std::vector<Committed> to_tell_ ABSL_GUARDED_BY(told_mutex_);
+  bool told_all_ ABSL_GUARDED_BY(told_mutex_) = false;
 };
 
 }  // namespace heapsync

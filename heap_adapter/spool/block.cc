@@ -1,7 +1,9 @@
 #include "heap_adapter/spool/block.h"
 
+#include <lz4.h>
 #include <xxhash.h>
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,10 +13,54 @@ namespace heapsync {
 namespace {
 
 // A block is: format (1 byte), XXH3-64 of all that follows (8), bytes of the
-// lane so far, item count, table, text. A row of the table is: identity hash
-// (8), acceptance in microseconds since 1970 (8), replays, text length.
-constexpr char kFormat = 1;
+// lane so far, item count, body. The body is a table and a text; compressed, it
+// is its size and an LZ4 block. A row of the table is: identity hash (8),
+// acceptance in microseconds since 1970 (8), replays, text length.
+constexpr char kPlain = 1;
+constexpr char kCompressed = 2;
+constexpr size_t kHead = 9;
 constexpr size_t kSmallestRow = 8 + 8 + 1 + 1;
+// Of smaller bodies little would be saved.
+constexpr size_t kSmallestCompressed = 512;
+// No body is larger, and none shrinks to a smaller part of itself.
+constexpr size_t kLargestBody = 256 << 20;
+constexpr size_t kMostShrunk = 255;
+
+// Appends the size and the compressed body; false if that would save less than
+// an eighth.
+bool AppendCompressed(absl::string_view body, std::string& value) {
+  if (body.size() < kSmallestCompressed || body.size() > kLargestBody) {
+    return false;
+  }
+  const size_t before = value.size();
+  AppendVarint(value, body.size());
+  const size_t start = value.size();
+  const size_t room = body.size() - body.size() / 8;
+  value.resize(start + room);
+  const int size = LZ4_compress_default(body.data(), value.data() + start,
+                                        static_cast<int>(body.size()),
+                                        static_cast<int>(room));
+  value.resize(size > 0 ? start + static_cast<size_t>(size) : before);
+  return size > 0;
+}
+
+// The body of a compressed block; none if it is not one.
+std::optional<std::string> Decompress(Reader& reader) {
+  const uint64_t size = reader.Varint();
+  const absl::string_view packed = reader.rest();
+  if (!reader.ok() || size < kSmallestCompressed || size > kLargestBody ||
+      size / kMostShrunk > packed.size()) {
+    return std::nullopt;
+  }
+  std::string body(size, '\0');
+  const int written = LZ4_decompress_safe(packed.data(), body.data(),
+                                          static_cast<int>(packed.size()),
+                                          static_cast<int>(body.size()));
+  if (written < 0 || static_cast<uint64_t>(written) != size) {
+    return std::nullopt;
+  }
+  return body;
+}
 
 }  // namespace
 
@@ -29,15 +75,17 @@ void BlockBuilder::Add(const StoredItem& item) {
 }
 
 std::string BlockBuilder::Take(uint64_t lane_bytes) {
+  table_ += text_;
   std::string value;
-  value.reserve(1 + 8 + 10 + 5 + table_.size() + text_.size());
-  value.push_back(kFormat);
+  value.reserve(kHead + 10 + 5 + table_.size());
+  value.push_back(kCompressed);
   AppendFixed64(value, 0);
   AppendVarint(value, lane_bytes);
   AppendVarint(value, count_);
-  value += table_;
-  value += text_;
-  constexpr size_t kHead = 9;
+  if (!AppendCompressed(table_, value)) {
+    value[0] = kPlain;
+    value += table_;
+  }
   std::string checksum;
   AppendFixed64(checksum,
                 XXH3_64bits(value.data() + kHead, value.size() - kHead));
@@ -49,22 +97,33 @@ std::string BlockBuilder::Take(uint64_t lane_bytes) {
 }
 
 BlockReader::BlockReader(absl::string_view value, Seq last) {
-  Reader reader(value);
-  const absl::string_view format = reader.Bytes(1);
-  const uint64_t checksum = reader.Fixed64();
-  if (!reader.ok() || format[0] != kFormat ||
-      checksum != XXH3_64bits(reader.rest().data(), reader.rest().size())) {
-    status_ = absl::DataLossError(
+  status_ = Read(value, last);
+  if (!status_.ok()) items_.clear();
+}
+
+absl::Status BlockReader::Read(absl::string_view value, Seq last) {
+  Reader head(value);
+  const absl::string_view format = head.Bytes(1);
+  const uint64_t checksum = head.Fixed64();
+  if (!head.ok() || (format[0] != kPlain && format[0] != kCompressed) ||
+      checksum != XXH3_64bits(head.rest().data(), head.rest().size())) {
+    return absl::DataLossError(
         absl::StrCat("the block that ends at item ", last, " is damaged"));
-    return;
   }
-  lane_bytes_ = reader.Varint();
-  const uint64_t count = reader.Varint();
-  if (count == 0 || count > last + 1 ||
+  const absl::Status malformed = absl::DataLossError(
+      absl::StrCat("the block that ends at item ", last, " is malformed"));
+  lane_bytes_ = head.Varint();
+  const uint64_t count = head.Varint();
+  if (format[0] == kCompressed) {
+    std::optional<std::string> body = Decompress(head);
+    if (!body.has_value()) return malformed;
+    body_ = *std::move(body);
+  }
+  Reader reader(format[0] == kCompressed ? absl::string_view(body_)
+                                         : head.rest());
+  if (!head.ok() || count == 0 || count > last + 1 ||
       count > reader.rest().size() / kSmallestRow) {
-    status_ = absl::DataLossError(
-        absl::StrCat("the block that ends at item ", last, " is malformed"));
-    return;
+    return malformed;
   }
   items_.resize(count);
   std::vector<uint64_t> sizes(count);
@@ -80,11 +139,7 @@ BlockReader::BlockReader(absl::string_view value, Seq last) {
   for (uint64_t i = 0; i < count; ++i) {
     items_[i].text = reader.Bytes(sizes[i]);
   }
-  if (!reader.AtEnd()) {
-    items_.clear();
-    status_ = absl::DataLossError(
-        absl::StrCat("the block that ends at item ", last, " is malformed"));
-  }
+  return reader.AtEnd() ? absl::OkStatus() : malformed;
 }
 
 }  // namespace heapsync

@@ -24,6 +24,9 @@ struct StoredItem {
 
 // Gathers consecutive items of one lane into the value of one record. One
 // record for many items is what makes the spool cheap: its cost is per record.
+// Larger blocks are compressed: items of one lane are much alike, and to
+// compress them once costs less than to write, sum and move three times as many
+// bytes afterwards.
 class BlockBuilder {
  public:
   // `item.seq` is not stored: the block's place in the lane gives it.
@@ -48,9 +51,11 @@ class BlockBuilder {
 // come out are those that went in, or none.
 class BlockReader {
  public:
-  // `value` must outlive the reader and the texts of its items. `last` is the
-  // sequence of the block's last item.
+  // `value` must outlive the reader, and the reader the texts of its items.
+  // `last` is the sequence of the block's last item.
   BlockReader(absl::string_view value, Seq last);
+  BlockReader(const BlockReader&) = delete;
+  BlockReader& operator=(const BlockReader&) = delete;
 
   // kDataLoss if the value is damaged; then there are no items.
   const absl::Status& status() const { return status_; }
@@ -58,8 +63,11 @@ class BlockReader {
   uint64_t lane_bytes() const { return lane_bytes_; }
 
  private:
+  absl::Status Read(absl::string_view value, Seq last);
+
   absl::Status status_;
   uint64_t lane_bytes_ = 0;
+  std::string body_;  // of a compressed block
   std::vector<StoredItem> items_;
 };
 

@@ -1,5 +1,6 @@
 #include "heap_adapter/engine/committer.h"
 
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -48,6 +49,7 @@ absl::Status Committer::Append(LaneId lane, EncodedChunk chunk, AppendDone done,
   if (!healthy()) return SpoolFailed();
   if (disk_full()) return DiskFull();
   const size_t bytes = BytesOf(chunk);
+  bool wake = false;
   {
     MutexLock lock(mutex_);
     if (!accepting_) {
@@ -64,8 +66,9 @@ absl::Status Committer::Append(LaneId lane, EncodedChunk chunk, AppendDone done,
                                 .done = std::move(done),
                                 .on_settled = std::move(on_settled),
                                 .along = std::move(along)});
+    wake = pending_.appends.size() == wanted_appends_;
   }
-  wake_.NotifyOne();
+  if (wake) wake_.NotifyOne();
   return absl::OkStatus();
 }
 
@@ -107,16 +110,12 @@ void Committer::Stop() {
 
 void Committer::Run() {
   std::thread answering([this] { TellUntilOver(); });
+  size_t last_appends = 0;
   while (true) {
-    Pending pending;
-    {
-      MutexLock lock(mutex_);
-      if (disk_full() && !stopping_) wake_.WaitFor(mutex_, kRoomCheck);
-      while (pending_.empty() && !stopping_ && !disk_full()) wake_.Wait(mutex_);
-      if (pending_.empty() && stopping_) break;
-      pending = std::exchange(pending_, {});
-    }
-    Committed committed = Commit(std::move(pending));
+    std::optional<Pending> pending = Gather(last_appends);
+    if (!pending.has_value()) break;
+    last_appends = pending->appends.size();
+    Committed committed = Commit(*std::move(pending));
     {
       MutexLock lock(told_mutex_);
       to_tell_.push_back(std::move(committed));
@@ -129,6 +128,23 @@ void Committer::Run() {
   }
   told_wake_.NotifyOne();
   answering.join();
+}
+
+std::optional<Committer::Pending> Committer::Gather(size_t last_appends) {
+  MutexLock lock(mutex_);
+  wanted_appends_ = 1;
+  if (disk_full() && !stopping_) wake_.WaitFor(mutex_, kRoomCheck);
+  while (pending_.empty() && !stopping_ && !disk_full()) wake_.Wait(mutex_);
+  if (pending_.empty() && stopping_) return std::nullopt;
+  wanted_appends_ = last_appends / 2;
+  const auto deadline =
+      std::chrono::steady_clock::now() + options_.longest_gathering;
+  while (pending_.appends.size() < wanted_appends_ && !stopping_) {
+    const auto rest = deadline - std::chrono::steady_clock::now();
+    if (rest <= rest.zero()) break;
+    wake_.WaitFor(mutex_, rest);
+  }
+  return std::exchange(pending_, {});
 }
 
 void Committer::TellUntilOver() {

@@ -2,6 +2,7 @@
 #define HEAPSYNC_HEAP_ADAPTER_ENGINE_COMMITTER_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -59,6 +60,11 @@ class Committer {
     // Larger: rides out slower disks, at the price of memory.
     size_t max_pending_bytes = 64 << 20;
     size_t max_pending_chunks = 1 << 16;
+    // Where many callers come at once, a commit waits up to this long for half
+    // as many as the last one had: each sync has its price, however few it is
+    // for. Longer: fewer syncs, later answers. A caller who is alone never
+    // waits.
+    std::chrono::microseconds longest_gathering{300};
     // Items are gathered into one block up to this many and this size.
     uint32_t max_block_items = 1'000;
     size_t max_block_bytes = 1 << 20;
@@ -174,6 +180,9 @@ class Committer {
     std::vector<PendingChange> changes;  // without their contents
   };
 
+  // Waits for what is worth a commit, or until a full disk is to be asked
+  // again; none if this is the end.
+  std::optional<Pending> Gather(size_t last_appends);
   Committed Commit(Pending pending);
   absl::Status Write(const SpoolChange& change);
   void TakeBack(const std::vector<Appended>& appended);
@@ -200,6 +209,8 @@ class Committer {
   mutable Mutex mutex_;
   CondVar wake_;
   Pending pending_ ABSL_GUARDED_BY(mutex_);
+  // Appends that the committing thread wants to be woken for.
+  size_t wanted_appends_ ABSL_GUARDED_BY(mutex_) = 1;
   std::string failure_ ABSL_GUARDED_BY(mutex_);
   bool accepting_ ABSL_GUARDED_BY(mutex_) = true;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -347,6 +347,29 @@ TEST_F(CommitterTest, RunCommitsWhatStillWaitsWhenItIsStopped) {
   EXPECT_THAT(log_, ElementsAre("a 0-1", "sink"));
 }
 
+TEST_F(CommitterTest, CommitsTheNextWhileItTellsTheLast) {
+  std::promise<void> next_is_placed;
+  std::promise<std::future_status> seen;
+  const auto place = [&](SeqRange, SpoolChange&) {
+    next_is_placed.set_value();
+  };
+  const auto done = [&](absl::StatusOr<SeqRange>) {
+    EXPECT_TRUE(
+        committer_->Append(kLane, Chunk({"{}"}), Done("next"), nullptr, place)
+            .ok());
+    const auto placed =
+        next_is_placed.get_future().wait_for(std::chrono::seconds(30));
+    log_.push_back("first");
+    seen.set_value(placed);
+  };
+  std::thread committing([this] { committer_->Run(); });
+  ASSERT_TRUE(committer_->Append(kLane, Chunk({"{}"}), done).ok());
+  EXPECT_EQ(seen.get_future().get(), std::future_status::ready);
+  committer_->Stop();
+  committing.join();
+  EXPECT_THAT(log_, ElementsAre("first", "sink", "next 1-2", "sink"));
+}
+
 TEST_F(CommitterTest, ServesManyThreadsAtOnce) {
   constexpr int kThreads = 4;
   constexpr int kChunks = 200;

@@ -32,7 +32,10 @@ namespace heapsync {
 // Bounds of one stream. Reading stops at them and goes on below them, so that a
 // fast sender is slowed by flow control and a slow reader costs no memory.
 struct BulkLimits {
-  int most_messages_under_way = 8;     // read, not yet durable
+  // Read, not yet durable. Small messages have to be many, or a stream waits
+  // for the disk most of the time; the next one is read while there is room.
+  int most_messages_under_way = 32;
+  size_t most_bytes_under_way = 4 << 20;
   size_t most_unsent_bytes = 1 << 20;  // of refusals and previews
   size_t most_receipt_ranges = 16 * kMaxReceiptRanges;  // not yet told
   size_t answer_bytes = 256 << 10;                      // about, of one answer
@@ -121,6 +124,7 @@ class BulkCall final
     uint64_t items = 0;
     uint64_t position = 0;  // where the job stands behind it
     bool ends_message = false;
+    size_t message_bytes = 0;  // of the message that it ends
   };
 
   void OnReadDone(bool ok) override {
@@ -157,6 +161,7 @@ class BulkCall final
     DamagedItems damaged;
     std::vector<Finding> violations =
         ParseWireMessage(incoming_, request, Traits::kBulkField, damaged);
+    message_bytes_ = incoming_.Length();
     incoming_.Clear();
     std::optional<CallError> error;
     Duration rest = Duration::zero();
@@ -297,6 +302,12 @@ class BulkCall final
                 " items, and this one has ", items.size())}});
     }
     encoder_.emplace(destination_->encoding, engine_.clock().Read().wall);
+    // JSON is longer than the wire by its quotes and by the keys; a hint only.
+    constexpr size_t kMorePerItem = 128;
+    const auto count = static_cast<size_t>(items.size());
+    encoder_->Reserve(
+        std::min(count, limits_.chunk_items),
+        std::min(message_bytes_ + count * kMorePerItem, limits_.chunk_bytes));
     for (int i = 0; i < items.size(); ++i) {
       const auto& item = items[i];
       if (const auto found = damaged.find(i); found != damaged.end()) {
@@ -331,10 +342,14 @@ class BulkCall final
     const uint64_t count = encoder_->size();
     {
       MutexLock lock(state_->mutex);
-      if (ends_message) ++messages_under_way_;
+      if (ends_message) {
+        ++messages_under_way_;
+        bytes_under_way_ += message_bytes_;
+      }
       chunks_.push_back({.items = count,
                          .position = next_index_,
-                         .ends_message = ends_message});
+                         .ends_message = ends_message,
+                         .message_bytes = message_bytes_});
       if (count == 0 || settings_->validate_only()) {
         if (count > 0) {
           std::string preview =
@@ -416,7 +431,10 @@ class BulkCall final
   void SettleFront() ABSL_EXCLUSIVE_LOCKS_REQUIRED(state_->mutex) {
     while (!chunks_.empty() && chunks_.front().items == 0) {
       if (!lost_) position_ = chunks_.front().position;
-      if (chunks_.front().ends_message) --messages_under_way_;
+      if (chunks_.front().ends_message) {
+        --messages_under_way_;
+        bytes_under_way_ -= chunks_.front().message_bytes;
+      }
       chunks_.pop_front();
       news_ = true;
     }
@@ -480,6 +498,7 @@ class BulkCall final
     }
     if (!said_all && !reading_ && !resting_ &&
         messages_under_way_ < limits_.most_messages_under_way &&
+        bytes_under_way_ < limits_.most_bytes_under_way &&
         unsent_bytes_ < limits_.most_unsent_bytes &&
         receipt_.size() < limits_.most_receipt_ranges) {
       reading_ = true;
@@ -611,6 +630,7 @@ class BulkCall final
   std::optional<KeySource> keys_;
   std::optional<ChunkEncoder> encoder_;
   uint64_t next_index_ = 0;
+  size_t message_bytes_ = 0;  // of the message that is taken in
 
   grpc::ByteBuffer outgoing_;
 
@@ -628,6 +648,7 @@ class BulkCall final
   std::optional<CallError> error_;
   std::deque<Chunk> chunks_;
   int messages_under_way_ = 0;
+  size_t bytes_under_way_ = 0;
   int appends_under_way_ = 0;
   uint64_t received_ = 0;
   uint64_t accepted_ = 0;

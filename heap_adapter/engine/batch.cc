@@ -26,10 +26,20 @@ BatchPlan Batch::PlanOf(size_t begin, size_t end) const {
 
 SeqSet Batch::Seqs() const {
   SeqSet seqs;
+  // Runs are added whole: one look for each, not for each item.
+  SeqRange run;
+  const auto add = [&](Seq seq) {
+    if (seq != run.end || run.empty()) {
+      seqs.Add(run);
+      run = {seq, seq};
+    }
+    ++run.end;
+  };
   for (const BatchItem& item : items) {
-    seqs.Add(item.seq);
-    for (const Seq seq : item.merged) seqs.Add(seq);
+    add(item.seq);
+    for (const Seq seq : item.merged) add(seq);
   }
+  seqs.Add(run);
   return seqs;
 }
 

@@ -190,7 +190,26 @@ void Lane::EndItem(const BatchItem& item, bool delivered, SpoolChange& change) {
 }
 
 void Lane::Deliver(const Batch& batch, SpoolChange& change) {
-  for (const BatchItem& item : batch.items) EndItem(item, true, change);
+  const bool plain = !merges_ && waiters_.empty();
+  for (size_t i = 0; i < batch.items.size();) {
+    const BatchItem& item = batch.items[i];
+    if (!plain || item.aside) {
+      EndItem(item, true, change);
+      ++i;
+      continue;
+    }
+    // Events mostly come in runs, and a run costs what one of them costs.
+    const size_t begin = i;
+    uint64_t bytes = 0;
+    for (; i < batch.items.size() && !batch.items[i].aside &&
+           batch.items[i].seq == item.seq + (i - begin);
+         ++i) {
+      bytes += batch.items[i].bytes;
+    }
+    progress_.Settle({item.seq, item.seq + (i - begin)});
+    Dequeue(i - begin, bytes);
+    counts_.delivered += i - begin;
+  }
   StoreProgress(change);
   // A later update of the same identity may go out once this is stored; were it
   // forgotten, the older one would be sent again after the newer.

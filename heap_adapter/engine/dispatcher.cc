@@ -569,9 +569,11 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
       WakeAt(id, *release);
     }
   }
-  // What the request takes from the limits, and what travels in it, must be
-  // known after a crash of the machine too.
-  if (then.send.has_value()) pull.change.RequireDisk();
+  // What the request takes from the limits, and which updates travel in it,
+  // must be known after a crash of the machine too.
+  const bool must_be_known =
+      state.lane.merges() || (ledger != nullptr && ledger->limits());
+  if (then.send.has_value() && must_be_known) pull.change.RequireDisk();
   if (!pull.change.empty() || then.send.has_value() ||
       then.awaiting_lane.has_value() || !then.finished.empty()) {
     Apply(std::move(pull.change), std::move(then));

@@ -78,6 +78,8 @@ class UsageLedger {
   // Of these: those of one account.
   uint64_t UsedBy(uint32_t account) const;
   uint32_t total_limit() const;
+  // Whether there is any limit at all.
+  bool limits() const { return rules_.total > 0 || limits_identities(); }
   // False: usages may give one entry for all identities.
   bool limits_identities() const { return rules_.per_identity > 0; }
   // Entries held, for bounding memory: one per identity and attempt.

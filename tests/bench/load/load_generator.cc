@@ -240,7 +240,7 @@ class UnaryCaller {
     request_ = messages_.Single(next_message_++);
     began_ = Clock::now();
     stub_.UnaryCall(&*context_, kUnaryMethod, {}, &request_, &answer_,
-                    [this](grpc::Status status) { OnDone(status); });
+                    [this](const grpc::Status& status) { OnDone(status); });
   }
 
   LoadResult Result() { return std::move(result_); }

@@ -29,7 +29,6 @@ bool IsServing(int port) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() +
                        std::chrono::seconds(5));
-  const grpc::ByteBuffer request;
   const grpc::Slice empty;
   grpc::ByteBuffer question(&empty, 1);
   grpc::ByteBuffer answer;
@@ -37,9 +36,9 @@ bool IsServing(int port) {
   CondVar done;
   std::optional<grpc::Status> status;
   stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", {}, &question,
-                 &answer, [&](grpc::Status ended) {
+                 &answer, [&](const grpc::Status& ended) {
                    MutexLock lock(mutex);
-                   status = std::move(ended);
+                   status = ended;
                    done.NotifyAll();
                  });
   MutexLock lock(mutex);

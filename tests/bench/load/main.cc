@@ -136,7 +136,7 @@ int Main(int argc, char** argv) {
   bench.folder = std::filesystem::temp_directory_path();
   bench.proto_folder = HEAPSYNC_SOURCE_DIR "/proto";
   bench.path_events = 1'000'000;
-  bench.spread_chunks = 2;
+  bench.spread_chunks = 5;
   bench.backlog_events = 1'000'000;
   flags.steady_seconds = 5;
   flags.round_seconds = 2;
@@ -148,7 +148,7 @@ int Main(int argc, char** argv) {
   };
   if (flags.full) {
     unless_given("--path_events", bench.path_events, 4'000'000);
-    unless_given("--spread_chunks", bench.spread_chunks, 5);
+    unless_given("--spread_chunks", bench.spread_chunks, 10);
     unless_given("--backlog_events", bench.backlog_events, 10'000'000);
     unless_given("--steady_seconds", flags.steady_seconds, 20);
     unless_given("--round_seconds", flags.round_seconds, 4);

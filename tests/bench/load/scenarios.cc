@@ -282,12 +282,16 @@ double Scenarios::SpreadRate(uint64_t destinations) {
       static_cast<double>(sink_.counters().last_arrival_ns.load());
   const double rate =
       static_cast<double>(ours.load.events) / ((last - began) * 1e-9);
-  const std::string path = absl::StrCat("/destinations/", destinations);
+  const std::string path = absl::StrCat("/destinations/of_", destinations);
   report_.AddFigure(path + "/events", ours.load.events);
   report_.AddFigure(path + "/events_per_second", rate);
   report_.AddFigure(path + "/requests_to_sink",
                     sink_.counters().requests.load());
   report_.AddFigure(path + "/server_cpu_us_per_event", ours.cpu_us());
+  report_.AddRow(
+      absl::StrCat(Count(static_cast<double>(destinations)),
+                   " destinations: server CPU per event, peak memory"),
+      absl::StrCat(Fixed(ours.cpu_us(), 2), " us, ", Megabytes(ours.peak_rss)));
   report_.AddFigure(path + "/peak_rss_bytes", ours.peak_rss);
   report_.AddFigure(path + "/seconds_to_serving", server->seconds_to_serving());
   return rate;

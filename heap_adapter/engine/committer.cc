@@ -9,6 +9,8 @@
 namespace heapsync {
 namespace {
 
+constexpr size_t kMostSpareBuilders = 4;
+
 size_t BytesOf(const EncodedChunk& chunk) {
   return chunk.text.size() + chunk.items.size() * sizeof(EncodedChunk::Item);
 }
@@ -181,7 +183,13 @@ SeqRange Committer::Place(const PendingAppend& append, SpoolChange& change,
            options_.max_block_bytes)) {
     CloseBlock(append.lane, change);
   }
-  if (tail.block.empty()) open_blocks.push_back(append.lane);
+  if (tail.block.empty()) {
+    open_blocks.push_back(append.lane);
+    if (!spare_builders_.empty()) {
+      tail.block = std::move(spare_builders_.back());
+      spare_builders_.pop_back();
+    }
+  }
   const Seq begin = tail.next;
   absl::string_view text = chunk.text;
   for (const EncodedChunk::Item& item : chunk.items) {
@@ -200,6 +208,10 @@ void Committer::CloseBlock(LaneId lane, SpoolChange& change) {
   Tail& tail = tails_.at(lane);
   if (tail.block.empty()) return;
   change.PutBlock(lane, tail.next - 1, tail.block.Take(tail.lane_bytes));
+  BlockBuilder used = std::exchange(tail.block, {});
+  if (spare_builders_.size() < kMostSpareBuilders) {
+    spare_builders_.push_back(std::move(used));
+  }
 }
 
 absl::Status Committer::Write(const SpoolChange& change) {

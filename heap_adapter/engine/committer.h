@@ -201,6 +201,9 @@ class Committer {
   // committing thread.
   std::vector<PendingChange> waiting_;
   SpoolChange waiting_change_;
+  // Builders that have been used and keep their memory. The lanes share a few:
+  // with one each, thousands of lanes would keep a block's size each.
+  std::vector<BlockBuilder> spare_builders_;
   std::atomic<bool> healthy_{true};
   std::atomic<bool> disk_full_{false};
   std::atomic<uint64_t> commits_{0};

@@ -22,6 +22,7 @@ namespace {
 
 constexpr uint64_t kBatchItems = 1'000;
 constexpr uint64_t kTextBytes = 250;
+constexpr uint64_t kEpoch = 1;
 constexpr Now kStart{.wall = WallTime(std::chrono::seconds(1'705'314'600)),
                      .monotonic = MonotonicTime(std::chrono::hours(1))};
 
@@ -135,7 +136,8 @@ void BM_DispatcherStep(benchmark::State& state) {
   Dispatcher dispatcher(
       *spool, committer, transport, {}, destinations, [] { return 0.5; },
       nullptr);
-  if (!dispatcher.Recover(lanes, kStart).ok()) state.SkipWithError("failed");
+  if (!dispatcher.Recover(lanes, kStart, kEpoch).ok())
+    state.SkipWithError("failed");
   Now now = kStart;
   const EncodedChunk chunk = Chunk(kBatchItems);
   size_t turn = 0;

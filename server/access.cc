@@ -10,7 +10,7 @@
 namespace heapsync {
 namespace {
 
-absl::string_view ViewOf(grpc::string_ref text) {
+absl::string_view ViewOf(const grpc::string_ref& text) {
   return absl::string_view(text.data(), text.size());
 }
 

@@ -64,8 +64,8 @@ void LogWhatWasHeldBack() {
   {
     MutexLock lock(flow_mutex);
     held_back = other_flow.TakeHeldBack(ThisSecond());
-    for (auto& each : debug_flow.TakeHeldBack(ThisSecond())) {
-      held_back.push_back(std::move(each));
+    for (const auto& each : debug_flow.TakeHeldBack(ThisSecond())) {
+      held_back.push_back(each);
     }
   }
   for (const auto& [message, lines] : held_back) {
@@ -100,7 +100,7 @@ void Write(LogSeverity severity, absl::string_view message, LogFields fields) {
         shown.get_ref<const std::string&>().size() > kLongestField) {
       shown = shown.get_ref<const std::string&>().substr(0, kLongestField);
     }
-    line[std::string(key)] = std::move(shown);
+    line[std::string(key)] = shown;
   }
   std::string text = Dump(line);
   if (text.size() > kLongestLine) {

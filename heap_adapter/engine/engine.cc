@@ -276,7 +276,10 @@ void Engine::RunDispatcher() {
     }
     for (Command& command : commands) command(*dispatcher_, now);
     const Duration idle = dispatcher_->Step(now);
-    dispatcher_->OnAnswers(transport_.Wait(idle), clock_.Read());
+    std::vector<HeapAnswer> answers = transport_.Wait(idle);
+    // Not as arguments of one call: it may read the clock before it waits, and
+    // a slot of a limit would be free before its time.
+    dispatcher_->OnAnswers(std::move(answers), clock_.Read());
   }
 }
 

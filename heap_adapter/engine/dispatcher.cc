@@ -21,8 +21,8 @@ constexpr double kRecovery = 0.01;
 constexpr Duration kEventWindow = std::chrono::seconds(60);
 
 // Of a destination's limit, one part in so many is kept for callers that use
-// less than their share. More kept: shorter waits for them, less use of the
-// limit by the others.
+// less than their share, beside what they used lately. More kept: shorter waits
+// for them when they come to use more, less use of the limit by the others.
 constexpr uint32_t kKeptForTheModest = 128;
 // Attempts forgotten in one go.
 constexpr int kPruneStep = 8;
@@ -404,21 +404,32 @@ void Dispatcher::TakeBackUsage(Target& target, LaneState& state, Now now) {
   }
 }
 
-uint32_t Dispatcher::EventAllowance(const LaneState& state) {
-  const Target& target = TargetOf(state);
+uint32_t Dispatcher::EventAllowance(LaneState& state, Now now) {
+  Target& target = TargetOf(state);
   const uint32_t allowance = target.events.TotalAllowance();
   const uint32_t limit = target.events.total_limit();
   const size_t callers = target.event_lanes.size();
   if (limit == UsageLedger::kUnlimited || callers < 2) return allowance;
-  if (target.events.UsedBy(state.lane.id()) <= limit / callers)
-    return allowance;
-  const uint32_t kept = std::max<uint32_t>(1, limit / kKeptForTheModest);
-  return allowance > kept ? allowance - kept : 0;
+  const uint64_t share = limit / callers;
+  uint64_t kept = std::max<uint64_t>(1, limit / kKeptForTheModest);
+  for (const LaneId id : target.event_lanes) {
+    LaneState& other = StateOf(id);
+    const uint64_t used = target.events.UsedBy(id);
+    const uint64_t needs = std::min(other.used.Greatest(used, now), share);
+    if (&other != &state && needs > used) kept += needs - used;
+  }
+  const uint64_t used = target.events.UsedBy(state.lane.id());
+  if (used < share) {
+    // Up to its share it may have all there is.
+    return std::max<uint32_t>(
+        allowance > kept ? static_cast<uint32_t>(allowance - kept) : 0,
+        static_cast<uint32_t>(std::min<uint64_t>(allowance, share - used)));
+  }
+  return allowance > kept ? static_cast<uint32_t>(allowance - kept) : 0;
 }
 
 // The lane whose turn it is when `candidate` could start: of those that could
-// too, the one that used least. What it may take is never less than what
-// `candidate` may.
+// too, the one that used least.
 LaneId Dispatcher::WhoseTurn(Target& target, LaneId candidate, Now now) {
   LaneId turn = candidate;
   uint64_t least = target.events.UsedBy(candidate);
@@ -461,7 +472,7 @@ void Dispatcher::TryStart(LaneId id, Now now) {
   }
   const bool counts_items = lane.key().type == ObjectType::kTrackEvent;
   uint32_t most_items = UsageLedger::kUnlimited;
-  if (counts_items) most_items = EventAllowance(state);
+  if (counts_items) most_items = EventAllowance(state, now);
   if (ledger != nullptr &&
       (most_items == 0 || ledger->entries() > kMostLedgerEntries)) {
     // Nothing has ended yet: the end of what is under way enqueues the lane.
@@ -472,8 +483,9 @@ void Dispatcher::TryStart(LaneId id, Now now) {
   }
   if (counts_items && target.event_lanes.size() > 1) {
     const LaneId turn = WhoseTurn(target, id, now);
-    if (turn != id) {
-      Pull(turn, EventAllowance(StateOf(turn)), now);
+    const uint32_t most = EventAllowance(StateOf(turn), now);
+    if (turn != id && most > 0) {
+      Pull(turn, most, now);
       return Enqueue(id);
     }
   }

@@ -23,6 +23,7 @@
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/scheduling/backoff.h"
 #include "heap_adapter/scheduling/concurrency_limit.h"
+#include "heap_adapter/scheduling/recent_peak.h"
 #include "heap_adapter/scheduling/recent_rate.h"
 #include "heap_adapter/scheduling/usage_ledger.h"
 #include "heap_adapter/spool/spool.h"
@@ -169,6 +170,7 @@ class Dispatcher {
     MonotonicTime not_before;
     std::optional<MonotonicTime> wake_at;
     MonotonicTime next_forgetting;
+    RecentPeak used;  // of the event limit
     RecentRate delivered;
   };
   struct Target {
@@ -221,7 +223,7 @@ class Dispatcher {
   void TellBacklog(Target& target, Now now);
   void TryStart(LaneId lane, Now now);
   void TakeBackUsage(Target& target, LaneState& state, Now now);
-  uint32_t EventAllowance(const LaneState& state);
+  uint32_t EventAllowance(LaneState& state, Now now);
   void Pull(LaneId lane, uint32_t most_items, Now now);
   LaneId WhoseTurn(Target& target, LaneId candidate, Now now);
   std::optional<MonotonicTime> BlockedUntil(LaneState& state, Now now);

@@ -523,6 +523,26 @@ TEST_F(DispatcherTest, ACallerWithALongBacklogDoesNotDelayAnother) {
   }
 }
 
+TEST_F(DispatcherTest, WhatACallerUsedLatelyIsKeptForIt) {
+  // Three hundred a minute, far more than the part that is kept for anybody.
+  const auto modest_second = [&] {
+    uint64_t delivered = 0;
+    Track(
+        "us", 5, [&](Settlement s) { delivered = s.delivered; }, "", "modest");
+    Pass(milliseconds(500));
+    while (!transport_.sent.empty()) Answer(Http(200));
+    Pass(milliseconds(500));
+    while (!transport_.sent.empty()) Answer(Http(200));
+    return delivered;
+  };
+  for (int i = 0; i < 90; ++i) modest_second();
+  for (int i = 0; i < 100; ++i) Track("us", 1'000, nullptr, "", "noisy");
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_EQ(modest_second(), 5u) << "second " << i;
+  }
+  EXPECT_GT(queued(), 30'000u);
+}
+
 TEST_F(DispatcherTest, CallersWithBacklogsGetEqualPartsOfTheLimit) {
   std::map<std::string, uint64_t> done;
   for (const char* caller : {"one", "two", "three"}) {

@@ -148,6 +148,7 @@ class RocksDbStore final : public Store {
   // nothing in memory it goes on with that log, which must not be: then there
   // is nothing in it but what failed, and it can be removed.
   absl::Status Resume() override {
+    if (!HasRoomToResume()) return NoCursor::NotOpen();
     if (db_ == nullptr) return Reopen();
     const rocksdb::Status resumed = db_->Resume();
     if (resumed.IsBusy()) return NoCursor::NotOpen();
@@ -212,6 +213,19 @@ class RocksDbStore final : public Store {
   std::string CurrentLog() {
     std::unique_ptr<rocksdb::LogFile> log;
     return db_->GetCurrentWalFile(&log).ok() ? log->PathName() : "";
+  }
+
+  // RocksDB 7.8 waits for ever in DB::Resume() when the flush that it begins
+  // finds no room, so it is asked only where there is some: for what is in
+  // memory, for a new log, and a little.
+  bool HasRoomToResume() const {
+    uint64_t free = 0;
+    if (!options_.env->GetFreeSpace(path_, &free).ok()) return true;
+    uint64_t in_memory = options_.write_buffer_size;
+    if (db_ != nullptr) {
+      db_->GetIntProperty("rocksdb.cur-size-all-mem-tables", &in_memory);
+    }
+    return free >= 2 * in_memory + (4 << 20);
   }
 
   absl::Status Reopen() {

@@ -180,7 +180,7 @@ class OverloadTest(harness.EndToEnd):
 
 class ConnectionAgeTest(unittest.TestCase):
     def test_an_import_survives_connections_that_end_and_doubles_nothing(self) -> None:
-        rows = 60_000
+        rows = 400_000  # many times as long as a connection lives
         folder = temporary_folder(type(self))
         heap = FakeHeap(folder)
         self.addCleanup(heap.kill)

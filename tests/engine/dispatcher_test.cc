@@ -164,6 +164,22 @@ class DispatcherTest : public ::testing::Test {
 
   uint64_t queued() const { return dispatcher_->queued_items(); }
 
+  // Heap refuses every request with `text` in it, naming no item, and takes the
+  // rest.
+  void RefuseUntilAllIsSettled(const std::string& text) {
+    for (int seconds_left = 3'600; seconds_left > 0; --seconds_left) {
+      while (!transport_.sent.empty()) {
+        const HeapRequest& request = transport_.sent[0];
+        const bool refused = absl::StrContains(request.body, text);
+        if (!refused) arrived_ += ItemsOf(request);
+        Answer(Http(refused ? 400 : 200, "no"));
+      }
+      if (queued() == 0) return;
+      Pass(seconds(1));
+    }
+    FAIL() << queued() << " items are never settled";
+  }
+
   std::vector<std::string> OpenUrls() const {
     std::vector<std::string> urls;
     for (const HeapRequest& request : transport_.sent)
@@ -197,6 +213,7 @@ class DispatcherTest : public ::testing::Test {
   Now now_{.wall = WallTime(seconds(1'700'000'000)),
            .monotonic = MonotonicTime(seconds(5'000))};
   uint64_t epoch_ = 1;
+  uint64_t arrived_ = 0;
   double random_ = 0.5;
   int next_key_ = 0;
   MemoryStore store_;
@@ -411,6 +428,23 @@ TEST_F(DispatcherTest, AMergedRequestIsSentAgainWholeAfterACrash) {
   Pass(seconds(1));
   ASSERT_THAT(transport_.sent, SizeIs(1));
   EXPECT_EQ(transport_.sent[0].body, body);
+}
+
+TEST_F(DispatcherTest, TenBadItemsOfAThousandAreBuriedAndTheOthersArriveOnce) {
+  for (int i = 0; i < 10; ++i) {
+    Track("us", 99);
+    Track("us", 1, nullptr, "poison");
+  }
+  RefuseUntilAllIsSettled("poison");
+  EXPECT_THAT(DeadLetters(us_events_), SizeIs(10));
+  EXPECT_EQ(arrived_, 990u);
+}
+
+TEST_F(DispatcherTest, AThousandBadItemsAreAllBuried) {
+  Track("us", 1'000);
+  RefuseUntilAllIsSettled("identity");
+  EXPECT_THAT(DeadLetters(us_events_), SizeIs(1'000));
+  EXPECT_EQ(arrived_, 0u);
 }
 
 TEST_F(DispatcherTest, ItemsTooOldBecomeDeadLettersAndAreNotSent) {

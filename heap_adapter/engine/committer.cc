@@ -259,10 +259,12 @@ Committer::Committed Committer::Commit(Pending pending) {
     committed.status = SpoolFailed();
     return committed;
   }
+  // What stands behind these changes is put anew with the next commit, should
+  // this one find no room.
+  const size_t changes_alone = change.size();
   for (const AddedLane& lane : unstored_lanes_) {
     change.PutLane(lane.id, lane.key);
   }
-  const size_t without_appends = change.size();
   std::vector<LaneId> open_blocks;
   committed.appended.reserve(committed.appends.size());
   for (PendingAppend& append : committed.appends) {
@@ -285,7 +287,7 @@ Committer::Committed Committer::Commit(Pending pending) {
   } else if (absl::IsResourceExhausted(written)) {
     disk_full_.store(true, std::memory_order_release);
     TakeBack(committed.appended);
-    change.CutTo(without_appends);
+    change.CutTo(changes_alone);
     waiting_change_ = std::move(change);
     waiting_ = std::exchange(committed.changes, {});
     committed.status = DiskFull();

@@ -223,13 +223,23 @@ absl::Status Dispatcher::RecoverUsage(Now now) {
     used.push_back({.id = id, .record = record, .ended = now.monotonic});
   });
   if (!status.ok()) return status;
+  SpoolChange found;
   for (Used& each : used) {
     auto attempt = spool_.FindAttempt(each.id);
     if (!attempt.ok()) return attempt.status();
-    // Without a record of its end it was under way when the process ended.
-    if (!attempt->has_value() || (*attempt)->epoch != epoch_) continue;
-    each.ended = std::min((*attempt)->ended, now.monotonic);
+    if (attempt->has_value() && (*attempt)->epoch == epoch_) {
+      each.ended = std::min((*attempt)->ended, now.monotonic);
+    } else if (each.record.epoch == epoch_) {
+      each.ended = std::min(each.record.ended, now.monotonic);
+    } else {
+      // It was under way when the process ended, or nothing tells how long ago
+      // it ended. That it has by now is noted: every start would count it anew.
+      each.record.ended = now.monotonic;
+      each.record.epoch = epoch_;
+      found.PutUsage(each.id, each.record);
+    }
   }
+  if (!found.empty()) Apply(std::move(found), {});
   std::sort(used.begin(), used.end(),
             [](const Used& a, const Used& b) { return a.ended < b.ended; });
   for (Used& each : used) {

@@ -193,6 +193,8 @@ absl::StatusOr<AttemptRecord> AttemptRecord::Decode(absl::string_view bytes) {
 std::string UsageRecord::Encode() const {
   std::string bytes;
   AppendVarint(bytes, lane);
+  AppendVarint(bytes, static_cast<uint64_t>(ended.time_since_epoch().count()));
+  AppendFixed64(bytes, epoch);
   AppendVarint(bytes, identities.size());
   for (const auto& [hash, count] : identities) {
     AppendFixed64(bytes, hash);
@@ -205,6 +207,8 @@ absl::StatusOr<UsageRecord> UsageRecord::Decode(absl::string_view bytes) {
   Reader reader(bytes);
   UsageRecord record;
   record.lane = reader.Varint32();
+  record.ended = MonotonicTime(Duration(static_cast<int64_t>(reader.Varint())));
+  record.epoch = reader.Fixed64();
   const uint64_t count = reader.Varint();
   for (uint64_t i = 0; i < count && reader.ok(); ++i) {
     const uint64_t hash = reader.Fixed64();

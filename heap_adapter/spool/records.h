@@ -120,6 +120,10 @@ struct AttemptRecord {
 struct UsageRecord {
   LaneId lane = 0;
   std::vector<std::pair<uint64_t, uint32_t>> identities;  // hash, items
+  // Of an attempt without a record of its end: when a start of the process
+  // found it, by when it had ended; as in AttemptRecord. No start yet: zero.
+  MonotonicTime ended;
+  uint64_t epoch = 0;
 
   std::string Encode() const;
   static absl::StatusOr<UsageRecord> Decode(absl::string_view bytes);

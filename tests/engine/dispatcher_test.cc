@@ -632,6 +632,24 @@ TEST_F(DispatcherTest, AJumpOfTheCivilClockFreesNoLimitOverARestart) {
   EXPECT_THAT(transport_.sent, SizeIs(1));
 }
 
+TEST_F(DispatcherTest, WhatWasUnderWayAtAKillIsFreedAMinuteAfterTheFirstStart) {
+  // One request uses all of it.
+  destinations_[0].limits.events_per_minute = 1'000;
+  Start();
+  Track("us", 2'000);
+  Pass(seconds(1));
+  Start();
+  for (int restarts = 0; restarts < 3; ++restarts) {
+    Pass(seconds(15));
+    EXPECT_THAT(transport_.sent, SizeIs(0));
+    Start();
+  }
+  Pass(seconds(14));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(seconds(1));
+  EXPECT_GT(transport_.sent.size(), 0u);
+}
+
 TEST_F(DispatcherTest, AfterARestartOfTheMachineTheLimitsCountAsJustUsed) {
   Track("us", 15'000);
   Pass(seconds(1));

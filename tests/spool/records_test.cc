@@ -62,7 +62,10 @@ AttemptRecord Sample() {
 }
 template <>
 UsageRecord Sample() {
-  return {.lane = 3, .identities = {{1, 1}, {~uint64_t{0}, UINT32_MAX}}};
+  return {.lane = 3,
+          .identities = {{1, 1}, {~uint64_t{0}, UINT32_MAX}},
+          .ended = MonotonicTime(Duration(123'456'789)),
+          .epoch = 0xfedcba9876543210};
 }
 template <>
 Forwarding Sample() {

@@ -4,7 +4,7 @@
 #include "server/item_traits.h"
 #include "server/unary_call.h"
 
-// The calls delete themselves when gRPC is done with them.
+// Calls and streams delete themselves when gRPC is done with them.
 
 namespace heapsync {
 
@@ -13,25 +13,25 @@ using Bytes = grpc::ByteBuffer;
 grpc::ServerUnaryReactor* DataService::TrackEvent(
     grpc::CallbackServerContext* context, const Bytes* request,
     Bytes* response) {
-  return new UnaryCall<TrackEventTraits>(engine_, access_, calls_, waits_,
-                                         open_waits_, context, request,
-                                         response);
+  return UnaryCall<TrackEventTraits>::Start(engine_, access_, calls_, waits_,
+                                            open_waits_, context, request,
+                                            response);
 }
 
 grpc::ServerUnaryReactor* DataService::UserProperties(
     grpc::CallbackServerContext* context, const Bytes* request,
     Bytes* response) {
-  return new UnaryCall<UserPropertiesTraits>(engine_, access_, calls_, waits_,
-                                             open_waits_, context, request,
-                                             response);
+  return UnaryCall<UserPropertiesTraits>::Start(engine_, access_, calls_,
+                                                waits_, open_waits_, context,
+                                                request, response);
 }
 
 grpc::ServerUnaryReactor* DataService::AccountProperties(
     grpc::CallbackServerContext* context, const Bytes* request,
     Bytes* response) {
-  return new UnaryCall<AccountPropertiesTraits>(engine_, access_, calls_,
-                                                waits_, open_waits_, context,
-                                                request, response);
+  return UnaryCall<AccountPropertiesTraits>::Start(engine_, access_, calls_,
+                                                   waits_, open_waits_, context,
+                                                   request, response);
 }
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkTrackEvents(

@@ -20,6 +20,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "heap_adapter/engine/engine.h"
 #include "heap_adapter/spool/rocksdb_store.h"
 #include "heap_adapter/transport/curl_transport.h"
@@ -359,6 +360,10 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   // What is stored is personal data.
   umask(0077);
+
+  // gRPC's locks are Abseil's, and Debian's build of it looks for deadlocks
+  // at every lock that is taken while another is held.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 
   const auto config = heapsync::LoadServerConfig(argc, argv);
   if (!config.ok()) {

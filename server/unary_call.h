@@ -24,40 +24,79 @@
 
 namespace heapsync {
 
-// One call of a unary data RPC. It deletes itself when gRPC is done with it.
+// One call of a unary data RPC.
+//
+// Most end as soon as their item is durable and need not hear of a
+// cancellation. gRPC's default reactor serves them: it saves the change of
+// threads that the end of a reactor of one's own takes. Those that wait for
+// Heap have a reactor that listens.
 template <typename Traits>
-class UnaryCall final : public grpc::ServerUnaryReactor {
+class UnaryCall final {
  public:
-  UnaryCall(Engine& engine, const Access& access, CallSlots& slots,
-            CallSlots& waits, OpenStreams& open_waits,
-            grpc::CallbackServerContext* context,
-            const grpc::ByteBuffer* request, grpc::ByteBuffer* response)
-      : engine_(engine),
-        context_(context),
-        response_(response),
-        waits_(waits),
-        open_waits_(open_waits),
-        slot_(slots.Take()) {
-    auto admitted = access.Admit(CredentialsOf(*context), ServiceKind::kData);
-    std::optional<CallError> error;
-    if (!slot_.has_value()) {
-      error = TooManyCalls();
-    } else if (auto* refusal = std::get_if<CallError>(&admitted)) {
-      error = std::move(*refusal);
-    } else {
-      caller_ = std::get<Caller>(std::move(admitted));
-      error = Begin(*request);
-    }
+  // Begins a call; what it returns is for gRPC.
+  static grpc::ServerUnaryReactor* Start(Engine& engine, const Access& access,
+                                         CallSlots& slots, CallSlots& waits,
+                                         OpenStreams& open_waits,
+                                         grpc::CallbackServerContext* context,
+                                         const grpc::ByteBuffer* request,
+                                         grpc::ByteBuffer* response) {
+    auto* const call =
+        new UnaryCall(engine, slots, waits, open_waits, context, response);
+    std::optional<CallError> error = call->Admit(access);
+    if (!error.has_value()) error = call->Prepare(*request);
+    grpc::ServerUnaryReactor* const reactor = call->listener_.has_value()
+                                                  ? &*call->listener_
+                                                  : context->DefaultReactor();
+    call->reactor_ = reactor;
+    // The call may be gone afterwards.
     if (error.has_value()) {
-      End(error->ToStatus());
+      call->End(error->ToStatus());
+    } else {
+      call->Proceed();
     }
+    return reactor;
   }
 
  private:
   using Response = typename Traits::UnaryResponse;
 
-  // What stands against the call, or nothing once its answer is on its way.
-  std::optional<CallError> Begin(const grpc::ByteBuffer& bytes) {
+  class Listener final : public grpc::ServerUnaryReactor {
+   public:
+    explicit Listener(UnaryCall& call) : call_(call) {}
+    void OnCancel() override { call_.wait_->Cancel(); }
+    void OnDone() override {
+      call_.open_waits_.Remove(call_.wait_);
+      delete &call_;
+    }
+
+   private:
+    UnaryCall& call_;
+  };
+
+  UnaryCall(Engine& engine, CallSlots& slots, CallSlots& waits,
+            OpenStreams& open_waits, grpc::CallbackServerContext* context,
+            grpc::ByteBuffer* response)
+      : engine_(engine),
+        context_(context),
+        response_(response),
+        waits_(waits),
+        open_waits_(open_waits),
+        slot_(slots.Take()) {}
+
+  // What stands against the call.
+  std::optional<CallError> Admit(const Access& access) {
+    if (!slot_.has_value()) return TooManyCalls();
+    auto admitted = access.Admit(CredentialsOf(*context_), ServiceKind::kData);
+    if (auto* refusal = std::get_if<CallError>(&admitted)) {
+      return std::move(*refusal);
+    }
+    caller_ = std::get<Caller>(std::move(admitted));
+    return std::nullopt;
+  }
+
+  // Reads the request. What stands against it, or nothing once Proceed() may
+  // follow.
+  std::optional<CallError> Prepare(const grpc::ByteBuffer& bytes) {
     google::protobuf::Arena arena;
     auto* request =
         google::protobuf::Arena::CreateMessage<typename Traits::UnaryRequest>(
@@ -101,7 +140,34 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
       return std::nullopt;
     }
     if (!violations.empty()) return InvalidRequest(std::move(violations));
-    return Store(encoder.Take(), request->ack_level());
+    chunk_ = encoder.Take();
+    chunk_->trace = trace_;
+    if (request->ack_level() != v1::ACK_LEVEL_DELIVERED) return std::nullopt;
+    wait_slot_ = waits_.Take();
+    if (!wait_slot_.has_value()) return TooManyCalls();
+    listener_.emplace(*this);
+    wait_ = std::make_shared<DeliveryWait>(
+        [this](std::optional<Settlement> settlement) { OnEnd(settlement); });
+    if (!open_waits_.Add(wait_)) wait_->Cancel();
+    return std::nullopt;
+  }
+
+  // Stores what was prepared; after a preview there is nothing to store.
+  void Proceed() {
+    if (!chunk_.has_value()) return Answer();
+    SettledCallback on_settled;
+    if (wait_ != nullptr) {
+      const std::weak_ptr<DeliveryWait> listener = wait_;
+      on_settled = {listener, [listener](Settlement settlement) {
+                      if (auto wait = listener.lock()) wait->End(settlement);
+                    }};
+    }
+    lane_ = engine_.LaneFor(*destination_, Traits::kType, caller_.name);
+    const absl::Status status = engine_.Append(
+        *destination_, lane_, *std::exchange(chunk_, std::nullopt),
+        [this](absl::StatusOr<SeqRange> items) { OnDurable(items); },
+        std::move(on_settled));
+    if (!status.ok()) End(NotStored(status).ToStatus());
   }
 
   void Preview(const std::vector<Finding>& violations, EncodedChunk chunk) {
@@ -111,30 +177,6 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
     if (violations.empty()) {
       answer_.set_preview_json(PreviewOf(*destination_, Traits::kType, chunk));
     }
-    Answer();
-  }
-
-  std::optional<CallError> Store(EncodedChunk chunk, v1::AckLevel level) {
-    chunk.trace = trace_;
-    SettledCallback on_settled;
-    if (level == v1::ACK_LEVEL_DELIVERED) {
-      wait_slot_ = waits_.Take();
-      if (!wait_slot_.has_value()) return TooManyCalls();
-      wait_ = std::make_shared<DeliveryWait>(
-          [this](std::optional<Settlement> settlement) { OnEnd(settlement); });
-      const std::weak_ptr<DeliveryWait> listener = wait_;
-      on_settled = {listener, [listener](Settlement settlement) {
-                      if (auto wait = listener.lock()) wait->End(settlement);
-                    }};
-      if (!open_waits_.Add(wait_)) wait_->Cancel();
-    }
-    lane_ = engine_.LaneFor(*destination_, Traits::kType, caller_.name);
-    const absl::Status status = engine_.Append(
-        *destination_, lane_, std::move(chunk),
-        [this](absl::StatusOr<SeqRange> items) { OnDurable(items); },
-        std::move(on_settled));
-    if (!status.ok()) return NotStored(status);
-    return std::nullopt;
   }
 
   void OnDurable(const absl::StatusOr<SeqRange>& items) {
@@ -175,16 +217,9 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
       log_.items = answer_.receipt().empty() ? 0 : 1;
       LogCall(Traits::kUnaryField, log_, trace_, status);
     }
-    Finish(status);
-  }
-
-  void OnCancel() override {
-    if (wait_ != nullptr) wait_->Cancel();
-  }
-
-  void OnDone() override {
-    if (wait_ != nullptr) open_waits_.Remove(wait_);
-    delete this;
+    const bool ends_itself = !listener_.has_value();
+    reactor_->Finish(status);
+    if (ends_itself) delete this;
   }
 
   Engine& engine_;
@@ -200,7 +235,10 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   Response answer_;
   std::optional<TraceContext> trace_;
   CallSummary log_;
+  std::optional<EncodedChunk> chunk_;  // that is to be stored
   std::shared_ptr<DeliveryWait> wait_;
+  std::optional<Listener> listener_;
+  grpc::ServerUnaryReactor* reactor_ = nullptr;
 };
 
 }  // namespace heapsync

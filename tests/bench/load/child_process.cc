@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -18,6 +17,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "tests/bench/load/process_cpu.h"
 
 namespace heapsync::bench {
 namespace {
@@ -100,16 +100,7 @@ int ChildProcess::WaitForPort() {
   Fail(absl::StrCat("a server did not start:\n", ReadFile(log_)));
 }
 
-double ChildProcess::CpuSeconds() const {
-  clockid_t clock;
-  timespec time{};
-  if (clock_getcpuclockid(pid_, &clock) != 0 ||
-      clock_gettime(clock, &time) != 0) {
-    return 0;
-  }
-  return static_cast<double>(time.tv_sec) +
-         static_cast<double>(time.tv_nsec) * 1e-9;
-}
+double ChildProcess::CpuSeconds() const { return CpuSecondsOf(pid_); }
 
 uint64_t ChildProcess::Status(const char* field) const {
   std::istringstream words(ReadFile(absl::StrCat("/proc/", pid_, "/status")));

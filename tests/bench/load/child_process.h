@@ -35,7 +35,7 @@ class ChildProcess {
   // When it was started.
   std::chrono::steady_clock::time_point started() const { return started_; }
 
-  // User and system time of all its threads so far.
+  // User and system time of all its threads so far, in seconds.
   double CpuSeconds() const;
   // Resident memory now, and the most since the start or ResetPeak().
   uint64_t RssBytes() const { return Status("VmRSS:"); }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
@@ -19,6 +20,9 @@ namespace heapsync::bench {
 namespace {
 
 using Bound = Report::Target::Bound;
+
+constexpr char kOurs[] = "this server";
+constexpr char kBare[] = "bare gRPC";
 
 double NowNs() {
   return static_cast<double>(
@@ -90,6 +94,55 @@ std::string RatesText(double ours, double bare) {
                       "/s: ", Fixed(ours / bare, 2));
 }
 
+// One of the servers that a scenario measures in turn, with connections of its
+// own.
+struct Contender {
+  Contender(std::string called, std::unique_ptr<MeasuredServer> started,
+            int connections, const EventMessages& messages)
+      : name(std::move(called)),
+        server(std::move(started)),
+        generator(server->port(), connections, messages) {}
+
+  const std::string name;  // as a person reads it
+  const std::unique_ptr<MeasuredServer> server;
+  const LoadGenerator generator;
+  Measured measured;
+};
+
+// How often and how long each contender is measured.
+struct Rounds {
+  std::string scenario;
+  int count = 0;
+  std::chrono::milliseconds length{0};
+};
+
+using Load = std::function<LoadResult(const LoadGenerator&,
+                                      std::chrono::milliseconds duration)>;
+
+// Puts the same load on each contender in turn, round by round, so that what
+// else the machine does meets them all. Exits this process with a message if a
+// call fails.
+void MeasureInTurn(const Rounds& rounds,
+                   const std::vector<Contender*>& contenders, const Load& load,
+                   Progress& progress) {
+  progress.Begin(rounds.scenario + ": warming up");
+  // Backwards, so that what a server has yet to do after its last answer is not
+  // under way in the round of the first.
+  for (auto it = contenders.rbegin(); it != contenders.rend(); ++it) {
+    load((*it)->generator, std::chrono::seconds(1));
+  }
+  for (int i = 0; i < rounds.count; ++i) {
+    for (Contender* contender : contenders) {
+      progress.Begin(absl::StrCat(rounds.scenario, ": ", contender->name,
+                                  ", round ", i + 1));
+      Measure(
+          *contender->server,
+          [&] { return load(contender->generator, rounds.length); },
+          contender->measured);
+    }
+  }
+}
+
 }  // namespace
 
 Scenarios::Scenarios(const BenchOptions& options, const EventMessages& messages,
@@ -102,80 +155,66 @@ Scenarios::Scenarios(const BenchOptions& options, const EventMessages& messages,
 
 void Scenarios::Bulk() {
   const ScratchFolder folder(options_.folder);
-  const auto server =
+  Contender ours(
+      kOurs,
       MeasuredServer::StartHeapSync({.binary = options_.server_binary,
                                      .folder = folder.path(),
-                                     .sink_url = sink_.url()});
-  const auto bare = MeasuredServer::StartBare(options_.self, folder.path());
-  const LoadGenerator to_server(server->port(), options_.connections,
-                                messages_);
-  const LoadGenerator to_bare(bare->port(), options_.connections, messages_);
-  LoadGenerator::BulkLoad load{.streams = options_.streams,
-                               .duration = std::chrono::seconds(1)};
-  progress_.Begin("bulk: warming up");
-  to_server.Bulk(load, progress_);
-  to_bare.Bulk(load, progress_);
-  load.duration = options_.round;
-  Measured ours;
-  Measured theirs;
-  for (int i = 0; i < options_.rounds; ++i) {
-    progress_.Begin(absl::StrCat("bulk: bare gRPC, round ", i + 1));
-    Measure(
-        *bare, [&] { return to_bare.Bulk(load, progress_); }, theirs);
-    progress_.Begin(absl::StrCat("bulk: this server, round ", i + 1));
-    Measure(
-        *server, [&] { return to_server.Bulk(load, progress_); }, ours);
-  }
-  AddFigures(report_, "/bulk/heapsync", ours);
-  AddFigures(report_, "/bulk/bare", theirs);
-  const double ratio = ours.load.rate() / theirs.load.rate();
-  report_.AddRow("bulk stream, durable, chunks of 100",
-                 RatesText(ours.load.rate(), theirs.load.rate()), ratio,
-                 {Bound::kAtLeast, 0.5, ">= 0.5 x bare"});
-  AddComparison(report_, "bulk", ours, theirs);
+                                     .sink_url = sink_.url()}),
+      options_.connections, messages_);
+  Contender bare(kBare, MeasuredServer::StartBare(options_.self, folder.path()),
+                 options_.connections, messages_);
+  MeasureInTurn(
+      {.scenario = "bulk", .count = options_.rounds, .length = options_.round},
+      {&bare, &ours},
+      [&](const LoadGenerator& generator, std::chrono::milliseconds duration) {
+        return generator.Bulk(
+            {.streams = options_.streams, .duration = duration}, progress_);
+      },
+      progress_);
+  AddFigures(report_, "/bulk/heapsync", ours.measured);
+  AddFigures(report_, "/bulk/bare", bare.measured);
+  const double ratio = ours.measured.load.rate() / bare.measured.load.rate();
+  report_.AddRow(
+      "bulk stream, durable, chunks of 100",
+      RatesText(ours.measured.load.rate(), bare.measured.load.rate()), ratio,
+      {Bound::kAtLeast, 0.5, ">= 0.5 x bare"});
+  AddComparison(report_, "bulk", ours.measured, bare.measured);
 }
 
 void Scenarios::Unary() {
   const ScratchFolder folder(options_.folder);
-  const auto server =
+  Contender ours(
+      kOurs,
       MeasuredServer::StartHeapSync({.binary = options_.server_binary,
                                      .folder = folder.path(),
-                                     .sink_url = sink_.url()});
-  const auto bare = MeasuredServer::StartBare(options_.self, folder.path());
-  const LoadGenerator to_server(server->port(), options_.connections,
-                                messages_);
-  const LoadGenerator to_bare(bare->port(), options_.connections, messages_);
-  LoadGenerator::UnaryLoad load{.callers = options_.callers,
-                                .duration = std::chrono::seconds(1)};
-  progress_.Begin("unary: warming up");
-  to_server.Unary(load);
-  to_bare.Unary(load);
-  load.duration = options_.round;
-  Measured ours;
-  Measured theirs;
-  for (int i = 0; i < options_.rounds; ++i) {
-    progress_.Begin(absl::StrCat("unary: bare gRPC, round ", i + 1));
-    Measure(
-        *bare, [&] { return to_bare.Unary(load); }, theirs);
-    progress_.Begin(absl::StrCat("unary: this server, round ", i + 1));
-    Measure(
-        *server, [&] { return to_server.Unary(load); }, ours);
-  }
-  AddFigures(report_, "/unary/heapsync", ours);
-  AddFigures(report_, "/unary/bare", theirs);
-  const double ratio = ours.load.rate() / theirs.load.rate();
+                                     .sink_url = sink_.url()}),
+      options_.connections, messages_);
+  Contender bare(kBare, MeasuredServer::StartBare(options_.self, folder.path()),
+                 options_.connections, messages_);
+  MeasureInTurn(
+      {.scenario = "unary", .count = options_.rounds, .length = options_.round},
+      {&bare, &ours},
+      [&](const LoadGenerator& generator, std::chrono::milliseconds duration) {
+        return generator.Unary(
+            {.callers = options_.callers, .duration = duration});
+      },
+      progress_);
+  AddFigures(report_, "/unary/heapsync", ours.measured);
+  AddFigures(report_, "/unary/bare", bare.measured);
+  LoadResult& our_load = ours.measured.load;
+  LoadResult& bare_load = bare.measured.load;
   report_.AddRow(
       absl::StrCat("unary, durable, ", options_.callers, " callers at once"),
-      RatesText(ours.load.rate(), theirs.load.rate()), ratio,
+      RatesText(our_load.rate(), bare_load.rate()),
+      our_load.rate() / bare_load.rate(),
       {Bound::kAtLeast, 0.7, ">= 0.7 x bare"});
-  const double slower =
-      ours.load.Percentile(0.99) / theirs.load.Percentile(0.99);
-  report_.AddRow("unary: p99",
-                 absl::StrCat(Millis(ours.load.Percentile(0.99)), ", bare ",
-                              Millis(theirs.load.Percentile(0.99)), ": ",
-                              Fixed(slower, 2)),
-                 slower, {Bound::kAtMost, 2, "<= 2 x bare"});
-  AddComparison(report_, "unary", ours, theirs);
+  const double slower = our_load.Percentile(0.99) / bare_load.Percentile(0.99);
+  report_.AddRow(
+      "unary: p99",
+      absl::StrCat(Millis(our_load.Percentile(0.99)), ", bare ",
+                   Millis(bare_load.Percentile(0.99)), ": ", Fixed(slower, 2)),
+      slower, {Bound::kAtMost, 2, "<= 2 x bare"});
+  AddComparison(report_, "unary", ours.measured, bare.measured);
 }
 
 bool Scenarios::WaitForSink(uint64_t events) {

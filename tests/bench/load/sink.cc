@@ -22,6 +22,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "tests/bench/load/process_cpu.h"
 
 namespace heapsync::bench {
 namespace {
@@ -192,15 +193,6 @@ void Sink::Reset() {
   counters_->last_arrival_ns = 0;
 }
 
-double Sink::CpuSeconds() const {
-  clockid_t clock;
-  timespec time{};
-  if (clock_getcpuclockid(pid_, &clock) != 0 ||
-      clock_gettime(clock, &time) != 0) {
-    return 0;
-  }
-  return static_cast<double>(time.tv_sec) +
-         static_cast<double>(time.tv_nsec) * 1e-9;
-}
+double Sink::CpuSeconds() const { return CpuSecondsOf(pid_); }
 
 }  // namespace heapsync::bench

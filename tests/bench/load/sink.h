@@ -38,6 +38,7 @@ class Sink {
   const Counters& counters() const { return *counters_; }
   // REQUIRES: nobody sends.
   void Reset();
+  // User and system time of its process so far, in seconds.
   double CpuSeconds() const;
 
  private:

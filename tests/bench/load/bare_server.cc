@@ -7,6 +7,7 @@
 
 #include "heap_adapter/sync/mutex.h"
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
+#include "tests/bench/load/group_sync.h"
 
 namespace heapsync::bench {
 namespace {
@@ -85,14 +86,18 @@ class BareStream final : public grpc::ServerBidiReactor<Request, Response> {
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
+void FillAnswer(v1::TrackEventResponse& response) {
+  response.set_receipt(kReceipt);
+  response.set_idempotency_key(kKey);
+  response.set_ack_level(v1::ACK_LEVEL_DURABLE);
+}
+
 class BareService final : public v1::HeapSyncService::CallbackService {
  public:
   grpc::ServerUnaryReactor* TrackEvent(
       grpc::CallbackServerContext* context, const v1::TrackEventRequest*,
       v1::TrackEventResponse* response) override {
-    response->set_receipt(kReceipt);
-    response->set_idempotency_key(kKey);
-    response->set_ack_level(v1::ACK_LEVEL_DURABLE);
+    FillAnswer(*response);
     grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
     reactor->Finish(grpc::Status::OK);
     return reactor;
@@ -104,10 +109,29 @@ class BareService final : public v1::HeapSyncService::CallbackService {
   }
 };
 
-}  // namespace
+class SyncedService final : public v1::HeapSyncService::CallbackService {
+ public:
+  explicit SyncedService(GroupSync& file) : file_(file) {}
 
-int RunBareServer() {
-  BareService service;
+  grpc::ServerUnaryReactor* TrackEvent(
+      grpc::CallbackServerContext* context,
+      const v1::TrackEventRequest* request,
+      v1::TrackEventResponse* response) override {
+    FillAnswer(*response);
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    if (!file_.Append(request->SerializeAsString(),
+                      [reactor] { reactor->Finish(grpc::Status::OK); })) {
+      reactor->Finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                                   "too many calls wait for the disk"));
+    }
+    return reactor;
+  }
+
+ private:
+  GroupSync& file_;
+};
+
+int Serve(grpc::Service& service) {
   int port = 0;
   grpc::ServerBuilder builder;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
@@ -118,6 +142,19 @@ int RunBareServer() {
   std::fprintf(stderr, "{\"message\":\"serving\",\"port\":%d}\n", port);
   server->Wait();
   return 0;
+}
+
+}  // namespace
+
+int RunBareServer() {
+  BareService service;
+  return Serve(service);
+}
+
+int RunSyncedServer(const std::string& folder) {
+  GroupSync file(folder + "/requests");
+  SyncedService service(file);
+  return Serve(service);
 }
 
 }  // namespace heapsync::bench

@@ -39,6 +39,7 @@ ChildProcess::ChildProcess(std::vector<std::string> argv, std::string log)
   // Nothing but calls that are safe between fork and exec may follow the fork:
   // all memory is made ready before.
   std::vector<char*> args;
+  args.reserve(argv.size() + 1);
   for (std::string& arg : argv) args.push_back(arg.data());
   args.push_back(nullptr);
   const int log_file =

@@ -38,6 +38,7 @@ struct Flags {
   std::vector<std::string> scenarios = kAll;
   bool full = false;
   bool bare_server = false;
+  bool synced_server = false;
   bool keep_awake = false;
   double round_seconds = 4;
   double steady_seconds = 20;
@@ -77,6 +78,7 @@ void Declare(CLI::App& app, Flags& flags) {
                "Keep idle cores from sleeping, by threads of the lowest "
                "priority: for virtual machines whose cores wake late");
   app.add_flag("--bare_server", flags.bare_server)->group("");
+  app.add_flag("--synced_server", flags.synced_server)->group("");
 }
 
 std::chrono::milliseconds Seconds(double seconds) {
@@ -143,6 +145,7 @@ int Main(int argc, char** argv) {
   Declare(app, flags);
   CLI11_PARSE(app, argc, argv);
   if (flags.bare_server) return RunBareServer();
+  if (flags.synced_server) return RunSyncedServer(bench.folder);
   const auto unless_given = [&app](const char* name, auto& value, auto full) {
     if (app.count(name) == 0) value = full;
   };

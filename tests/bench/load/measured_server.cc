@@ -54,7 +54,7 @@ bool IsServing(int port) {
 }
 
 std::string WriteConfig(const ServerPlan& plan) {
-  const std::string path = plan.folder + "/destinations.json";
+  std::string path = plan.folder + "/destinations.json";
   std::ofstream file(path);
   file << "{\"destinations\":[";
   for (uint64_t i = 0; i < plan.destinations; ++i) {
@@ -104,6 +104,13 @@ std::unique_ptr<MeasuredServer> MeasuredServer::StartBare(
   return std::unique_ptr<MeasuredServer>(
       new MeasuredServer({self, "--bare_server"}, folder + "/bare.log",
                          /*has_health=*/false));
+}
+
+std::unique_ptr<MeasuredServer> MeasuredServer::StartSynced(
+    const std::string& self, const std::string& folder) {
+  return std::unique_ptr<MeasuredServer>(new MeasuredServer(
+      {self, "--synced_server", absl::StrCat("--folder=", folder)},
+      folder + "/synced.log", /*has_health=*/false));
 }
 
 MeasuredServer::MeasuredServer(std::vector<std::string> argv,

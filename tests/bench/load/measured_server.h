@@ -43,6 +43,9 @@ class MeasuredServer {
   // `self` is this program.
   static std::unique_ptr<MeasuredServer> StartBare(const std::string& self,
                                                    const std::string& folder);
+  // The bare server that answers after a sync of a file in `folder`.
+  static std::unique_ptr<MeasuredServer> StartSynced(const std::string& self,
+                                                     const std::string& folder);
 
   int port() const { return port_; }
   ChildProcess& process() { return process_; }

@@ -42,11 +42,14 @@ struct Measured {
   double cpu_seconds = 0;
   double peak_rss = 0;
 
+  // Microseconds for each event.
   double cpu_us() const {
     return load.events == 0
                ? 0
                : cpu_seconds * 1e6 / static_cast<double>(load.events);
   }
+  // While the load lasted.
+  double core_percent() const { return 100 * cpu_seconds / load.seconds; }
 };
 
 void Measure(MeasuredServer& server, const std::function<LoadResult()>& load,
@@ -89,9 +92,14 @@ void AddComparison(Report& report, const std::string& what, Measured& ours,
                              Megabytes(bare.peak_rss)));
 }
 
-std::string RatesText(double ours, double bare) {
-  return absl::StrCat(Count(ours), "/s, bare ", Count(bare),
-                      "/s: ", Fixed(ours / bare, 2));
+std::string RatesText(double ours, double other,
+                      const std::string& name = "bare") {
+  return absl::StrCat(Count(ours), "/s, ", name, " ", Count(other),
+                      "/s: ", Fixed(ours / other, 2));
+}
+
+std::string CoreText(const Measured& measured) {
+  return absl::StrCat(Fixed(measured.core_percent(), 1), " % of a core");
 }
 
 // One of the servers that a scenario measures in turn, with connections of its
@@ -112,8 +120,9 @@ struct Contender {
 // How often and how long each contender is measured.
 struct Rounds {
   std::string scenario;
-  int count = 0;
+  int count = 1;
   std::chrono::milliseconds length{0};
+  std::chrono::milliseconds warm_up{1'000};  // before the first round
 };
 
 using Load = std::function<LoadResult(const LoadGenerator&,
@@ -129,7 +138,7 @@ void MeasureInTurn(const Rounds& rounds,
   // Backwards, so that what a server has yet to do after its last answer is not
   // under way in the round of the first.
   for (auto it = contenders.rbegin(); it != contenders.rend(); ++it) {
-    load((*it)->generator, std::chrono::seconds(1));
+    load((*it)->generator, rounds.warm_up);
   }
   for (int i = 0; i < rounds.count; ++i) {
     for (Contender* contender : contenders) {
@@ -191,9 +200,12 @@ void Scenarios::Unary() {
       options_.connections, messages_);
   Contender bare(kBare, MeasuredServer::StartBare(options_.self, folder.path()),
                  options_.connections, messages_);
+  Contender synced("bare gRPC with a sync",
+                   MeasuredServer::StartSynced(options_.self, folder.path()),
+                   options_.connections, messages_);
   MeasureInTurn(
       {.scenario = "unary", .count = options_.rounds, .length = options_.round},
-      {&bare, &ours},
+      {&bare, &synced, &ours},
       [&](const LoadGenerator& generator, std::chrono::milliseconds duration) {
         return generator.Unary(
             {.callers = options_.callers, .duration = duration});
@@ -201,6 +213,7 @@ void Scenarios::Unary() {
       progress_);
   AddFigures(report_, "/unary/heapsync", ours.measured);
   AddFigures(report_, "/unary/bare", bare.measured);
+  AddFigures(report_, "/unary/synced", synced.measured);
   LoadResult& our_load = ours.measured.load;
   LoadResult& bare_load = bare.measured.load;
   report_.AddRow(
@@ -215,6 +228,13 @@ void Scenarios::Unary() {
                    Millis(bare_load.Percentile(0.99)), ": ", Fixed(slower, 2)),
       slower, {Bound::kAtMost, 2, "<= 2 x bare"});
   AddComparison(report_, "unary", ours.measured, bare.measured);
+  report_.AddRow(
+      "unary against a bare server that only syncs",
+      RatesText(our_load.rate(), synced.measured.load.rate(), "synced"));
+  report_.AddRow("unary, synced: server CPU per event",
+                 absl::StrCat(Fixed(synced.measured.cpu_us(), 2), " us"));
+  report_.AddRow("unary, synced: p50 / p99 / p99.9",
+                 LatencyText(synced.measured.load));
 }
 
 bool Scenarios::WaitForSink(uint64_t events) {
@@ -434,33 +454,40 @@ void Scenarios::Backlog() {
 void Scenarios::Steady() {
   constexpr double kRate = 10'000;
   const ScratchFolder folder(options_.folder);
-  const auto server =
+  Contender ours(
+      kOurs,
       MeasuredServer::StartHeapSync({.binary = options_.server_binary,
                                      .folder = folder.path(),
                                      .sink_url = sink_.url(),
-                                     .limits = Limits::kNone});
-  const LoadGenerator generator(server->port(), 1, messages_);
-  LoadGenerator::BulkLoad load{.streams = 1,
-                               .duration = std::chrono::seconds(3),
-                               .events_per_second = kRate};
-  progress_.Begin("steady: warming up");
-  generator.Bulk(load, progress_);
-  load.duration = options_.steady;
-  progress_.Begin("steady");
-  Measured ours;
-  Measure(
-      *server, [&] { return generator.Bulk(load, progress_); }, ours);
-  const double core = 100 * ours.cpu_seconds / ours.load.seconds;
+                                     .limits = Limits::kNone}),
+      1, messages_);
+  Contender bare(kBare, MeasuredServer::StartBare(options_.self, folder.path()),
+                 1, messages_);
+  MeasureInTurn(
+      {.scenario = "steady",
+       .length = options_.steady,
+       .warm_up = std::chrono::seconds(3)},
+      {&bare, &ours},
+      [&](const LoadGenerator& generator, std::chrono::milliseconds duration) {
+        return generator.Bulk(
+            {.streams = 1, .duration = duration, .events_per_second = kRate},
+            progress_);
+      },
+      progress_);
   report_.AddRow("steady 10,000 events/s, delivered at once: CPU",
-                 absl::StrCat(Fixed(core, 1), " % of a core (",
-                              Count(ours.load.rate()), "/s)"),
-                 core, {Bound::kAtMost, 10, "<= 10 %"});
+                 absl::StrCat(CoreText(ours.measured), " (",
+                              Count(ours.measured.load.rate()), "/s)"),
+                 ours.measured.core_percent(), {Bound::kAtMost, 10, "<= 10 %"});
+  report_.AddRow("steady, of it gRPC alone: CPU of the bare server",
+                 absl::StrCat(CoreText(bare.measured), " (",
+                              Count(bare.measured.load.rate()), "/s)"));
   report_.AddRow("steady 10,000 events/s: peak memory",
-                 Megabytes(ours.peak_rss), ours.peak_rss,
+                 Megabytes(ours.measured.peak_rss), ours.measured.peak_rss,
                  {Bound::kAtMost, 64e6, "<= 64 MB"});
   report_.AddRow("steady: p50 / p99 / p99.9 of a chunk",
-                 LatencyText(ours.load));
-  AddFigures(report_, "/steady/heapsync", ours);
+                 LatencyText(ours.measured.load));
+  AddFigures(report_, "/steady/heapsync", ours.measured);
+  AddFigures(report_, "/steady/bare", bare.measured);
 }
 
 void Scenarios::RunGhz(int port, const std::string& folder, GhzResult& sum) {

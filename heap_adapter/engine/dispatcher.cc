@@ -414,13 +414,21 @@ void Dispatcher::TakeBackUsage(Target& target, LaneState& state, Now now) {
   }
 }
 
+// The part of the event limit that each caller may take at once; all of it
+// where there is nobody to share it with.
+uint64_t Dispatcher::EventShare(const Target& target) {
+  const uint32_t limit = target.events.total_limit();
+  const size_t callers = target.event_lanes.size();
+  if (limit == UsageLedger::kUnlimited || callers < 2) return limit;
+  return limit / callers;
+}
+
 uint32_t Dispatcher::EventAllowance(LaneState& state, Now now) {
   Target& target = TargetOf(state);
   const uint32_t allowance = target.events.TotalAllowance();
   const uint32_t limit = target.events.total_limit();
-  const size_t callers = target.event_lanes.size();
-  if (limit == UsageLedger::kUnlimited || callers < 2) return allowance;
-  const uint64_t share = limit / callers;
+  const uint64_t share = EventShare(target);
+  if (share == limit) return allowance;
   uint64_t kept = std::max<uint64_t>(1, limit / kKeptForTheModest);
   for (const LaneId id : target.event_lanes) {
     LaneState& other = StateOf(id);
@@ -429,13 +437,11 @@ uint32_t Dispatcher::EventAllowance(LaneState& state, Now now) {
     if (&other != &state && needs > used) kept += needs - used;
   }
   const uint64_t used = target.events.UsedBy(state.lane.id());
-  if (used < share) {
-    // Up to its share it may have all there is.
-    return std::max<uint32_t>(
-        allowance > kept ? static_cast<uint32_t>(allowance - kept) : 0,
-        static_cast<uint32_t>(std::min<uint64_t>(allowance, share - used)));
-  }
-  return allowance > kept ? static_cast<uint32_t>(allowance - kept) : 0;
+  const uint64_t within =
+      std::min<uint64_t>(allowance, used < share ? share - used : 0);
+  const uint64_t beyond = target.beyond_shares.Allowance(
+      target.events, allowance > kept ? allowance - kept : 0, now.monotonic);
+  return static_cast<uint32_t>(std::max(within, beyond));
 }
 
 // The lane whose turn it is when `candidate` could start: of those that could
@@ -489,6 +495,9 @@ void Dispatcher::TryStart(LaneId id, Now now) {
     if (const auto release = ledger->NextRelease(); release.has_value()) {
       WakeAt(id, *release);
     }
+    if (counts_items && target.beyond_shares.next() > now.monotonic) {
+      WakeAt(id, target.beyond_shares.next());
+    }
     return;
   }
   if (counts_items && target.event_lanes.size() > 1) {
@@ -519,7 +528,13 @@ void Dispatcher::Pull(LaneId id, uint32_t most_items, Now now) {
     state.not_before = now.monotonic + kStorageRetry;
     return WakeAt(id, state.not_before);
   }
+  const uint64_t share = EventShare(target);
+  const uint64_t before = std::max(share, target.events.UsedBy(id));
   Start(id, *std::move(pull), now);
+  const uint64_t after = target.events.UsedBy(id);
+  if (after > before) {
+    target.beyond_shares.OnTaken(after - before, now.monotonic);
+  }
 }
 
 void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {

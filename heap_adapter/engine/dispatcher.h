@@ -23,6 +23,7 @@
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/scheduling/backoff.h"
 #include "heap_adapter/scheduling/concurrency_limit.h"
+#include "heap_adapter/scheduling/even_pacer.h"
 #include "heap_adapter/scheduling/recent_peak.h"
 #include "heap_adapter/scheduling/recent_rate.h"
 #include "heap_adapter/scheduling/usage_ledger.h"
@@ -182,6 +183,7 @@ class Dispatcher {
     ConcurrencyLimit concurrency;
     std::vector<LaneId> lanes;
     std::vector<LaneId> event_lanes;  // of these: they share the limit
+    EvenPacer beyond_shares;          // what they take beyond their shares
     int under_way = 0;
     bool probing = false;  // a request of a failing lane is under way
     bool paused = false;
@@ -224,6 +226,7 @@ class Dispatcher {
   void TryStart(LaneId lane, Now now);
   void TakeBackUsage(Target& target, LaneState& state, Now now);
   uint32_t EventAllowance(LaneState& state, Now now);
+  static uint64_t EventShare(const Target& target);
   void Pull(LaneId lane, uint32_t most_items, Now now);
   LaneId WhoseTurn(Target& target, LaneId candidate, Now now);
   std::optional<MonotonicTime> BlockedUntil(LaneState& state, Now now);

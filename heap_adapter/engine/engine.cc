@@ -58,6 +58,9 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(
   absl::Status recovered =
       engine->dispatcher_->Recover(*lanes, clock.Read(), clock.Epoch());
   if (!recovered.ok()) return recovered;
+  if (!engine->options_.spool_path.empty()) {
+    engine->room_keeper_ = std::make_unique<RoomKeeper>(store, engine->disk_);
+  }
   engine->committer_thread_ =
       std::thread([e = engine.get()] { e->committer_->Run(); });
   engine->dispatcher_thread_ =
@@ -88,6 +91,7 @@ absl::StatusOr<std::vector<StoredLane>> Engine::OpenLanes() {
 }
 
 Engine::~Engine() {
+  room_keeper_.reset();
   if (committer_ != nullptr) committer_->StopAccepting();
   {
     MutexLock lock(mutex_);

@@ -20,6 +20,7 @@
 #include "heap_adapter/engine/dispatcher.h"
 #include "heap_adapter/engine/lane_directory.h"
 #include "heap_adapter/spool/disk_space.h"
+#include "heap_adapter/spool/room_keeper.h"
 #include "heap_adapter/sync/mutex.h"
 #include "heap_adapter/transport/transport.h"
 
@@ -38,7 +39,8 @@ struct EngineOptions {
 };
 
 // Takes encoded items, keeps them safe and delivers them: two threads, the
-// committer's and the dispatcher's, and what they hand to each other.
+// committer's and the dispatcher's, and what they hand to each other; besides
+// them one that keeps room on the disk.
 class Engine {
  public:
   // Opens the spool in `store`, and goes on with what it holds. `store`,
@@ -49,7 +51,7 @@ class Engine {
       Store& store, Transport& transport, const Clock& clock,
       EngineOptions options, Dispatcher::EventSink events);
 
-  // Stops both threads. What is under way is left to the next start.
+  // Stops its threads. What is under way is left to the next start.
   ~Engine();
 
   // The destination of this name, or for an empty name the default one; null if
@@ -164,6 +166,7 @@ class Engine {
 
   std::thread committer_thread_;
   std::thread dispatcher_thread_;
+  std::unique_ptr<RoomKeeper> room_keeper_;
 };
 
 }  // namespace heapsync

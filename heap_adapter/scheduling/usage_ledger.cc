@@ -96,6 +96,23 @@ std::optional<MonotonicTime> UsageLedger::NextRelease() const {
   return ended_.front().release;
 }
 
+double UsageLedger::EvenPace(uint64_t free, MonotonicTime now,
+                             Duration shortest) const {
+  const auto over = [](uint64_t units, Duration time) {
+    return static_cast<double>(units) /
+           std::chrono::duration<double>(time).count();
+  };
+  // What is under way comes back after that.
+  uint64_t units = free;
+  double pace = std::numeric_limits<double>::infinity();
+  for (const Ended& ended : ended_) {
+    const Duration until = ended.release - now;
+    if (until >= shortest) pace = std::min(pace, over(units, until));
+    units += ended.attempt.units;
+  }
+  return std::min(pace, over(units, rules_.window));
+}
+
 void UsageLedger::Watch(uint64_t identity_hash) {
   identities_.find(identity_hash)->second.watched = true;
 }

@@ -66,6 +66,12 @@ class UsageLedger {
   // When Advance() next has something to do; none if nothing has ended.
   std::optional<MonotonicTime> NextRelease() const;
 
+  // The greatest even pace, in units per second, that `free` units and those
+  // that come back keep up for one window from `now` on. A time shorter than
+  // `shortest` until some come back is passed over. REQUIRES: a total limit;
+  // Advance(now).
+  double EvenPace(uint64_t free, MonotonicTime now, Duration shortest) const;
+
   // Asks Advance() to tell when some of this identity's units come back.
   // REQUIRES: the identity has units in use.
   void Watch(uint64_t identity_hash);

@@ -71,9 +71,10 @@ LogFile ReadLogFile(absl::string_view bytes) {
     is_open = false;
     open.clear();
   };
-  const auto take = [&](absl::string_view last_part) {
+  const auto take = [&](absl::string_view last_part, uint64_t end) {
     open.append(last_part.data(), last_part.size());
     file.records.push_back(std::move(open));
+    file.ends.push_back(end);
     open.clear();
     is_open = false;
     open_bytes = 0;
@@ -95,9 +96,10 @@ LogFile ReadLogFile(absl::string_view bytes) {
         continue;
       }
       rest.remove_prefix(part->bytes());
+      const uint64_t end = static_cast<uint64_t>(rest.data() - bytes.data());
       if (part->type == kWhole) {
         give_up_open();
-        take(part->payload);
+        take(part->payload, end);
       } else if (part->type == kFirst) {
         give_up_open();
         is_open = true;
@@ -106,7 +108,7 @@ LogFile ReadLogFile(absl::string_view bytes) {
       } else if (!is_open) {
         lost += part->bytes();  // Its first part is gone.
       } else if (part->type == kLast) {
-        take(part->payload);
+        take(part->payload, end);
       } else {
         open.append(part->payload.data(), part->payload.size());
         open_bytes += part->bytes();

@@ -15,6 +15,8 @@ namespace heapsync {
 struct LogFile {
   // The records that are whole, in order.
   std::vector<std::string> records;
+  // Where each of them ends, in bytes from the front.
+  std::vector<uint64_t> ends;
   // Bytes in front of the last whole record that belong to none: damage.
   uint64_t damaged_bytes = 0;
   // Bytes after the last whole record: what a crash leaves, or damage.

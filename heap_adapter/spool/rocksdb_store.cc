@@ -3,11 +3,13 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
+#include <rocksdb/experimental.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/table.h>
 #include <rocksdb/transaction_log.h>
 #include <rocksdb/write_batch.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdarg>
 #include <mutex>
@@ -16,6 +18,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "heap_adapter/spool/log_file.h"
 #include "heap_adapter/spool/rocksdb_repair.h"
 
 namespace heapsync {
@@ -139,34 +143,59 @@ class RocksDbStore final : public Store {
     rocksdb::WriteOptions options;
     options.sync = durability == Durability::kDisk;
     const rocksdb::Status written = db_->Write(options, &changes);
-    if (written.IsNoSpace()) failed_log_ = CurrentLog();
+    if (written.IsNoSpace()) {
+      failed_log_ = CurrentLog();
+      last_good_ = db_->GetLatestSequenceNumber();
+    }
     return ToStatus(mark_.Heed(written));
   }
 
-  // RocksDB writes what it holds in memory to a sorted file, syncs that, and
-  // begins a new log: the log whose writing failed counts no more. If it holds
-  // nothing in memory it goes on with that log, which must not be: then there
-  // is nothing in it but what failed, and it can be removed.
+  // Opens the database anew: what it had in memory is in its log, from which
+  // the end that failed is cut off. Not DB::Resume(): that of RocksDB 7.8 waits
+  // for ever for a flush that was about to begin when the write failed, and
+  // for one that finds no room.
   absl::Status Resume() override {
     if (!HasRoomToResume()) return NoCursor::NotOpen();
-    if (db_ == nullptr) return Reopen();
-    const rocksdb::Status resumed = db_->Resume();
-    if (resumed.IsBusy()) return NoCursor::NotOpen();
-    if (!resumed.ok()) return ToStatus(mark_.Heed(resumed));
-    const std::string log = CurrentLog();
-    if (log.empty() || log != failed_log_) return absl::OkStatus();
-    uint64_t entries = 1;
-    if (!db_->GetIntProperty("rocksdb.num-entries-active-mem-table",
-                             &entries) ||
-        entries != 0) {
-      return absl::InternalError("spool storage: a log that failed is in use");
-    }
-    {
+    if (db_ != nullptr) {
       const std::unique_lock<std::shared_mutex> lock(mutex_);
       db_.reset();
     }
-    const rocksdb::Status gone = options_.env->DeleteFile(path_ + log);
-    return gone.ok() ? Reopen() : ToStatus(gone);
+    if (!failed_log_.empty()) {
+      const rocksdb::Status cut = CutFailedLog();
+      if (!cut.ok()) return ToStatus(cut);
+      failed_log_.clear();
+    }
+    return Reopen();
+  }
+
+  // A deletion is one more entry; what it deletes goes when the files of both
+  // are merged. RocksDB does that when there are files enough, which may be
+  // never if nothing new is accepted. It is worth its room and its time only
+  // where a good part is deleted: what waits would be rewritten, too.
+  void GiveBackRoom() override {
+    const std::shared_lock<std::shared_mutex> lock(mutex_);
+    if (db_ == nullptr || !HasRoomFor(BytesInMemory())) return;
+    uint64_t entries = 0;
+    uint64_t deletions = 0;
+    db_->GetIntProperty("rocksdb.num-entries-active-mem-table", &entries);
+    db_->GetIntProperty("rocksdb.num-deletes-active-mem-table", &deletions);
+    if (IsMuch(deletions, entries)) {
+      rocksdb::FlushOptions flush;
+      flush.wait = false;
+      flush.allow_write_stall = true;
+      // Its failure comes back with the next write.
+      static_cast<void>(db_->Flush(flush));
+    }
+    rocksdb::TablePropertiesCollection tables;
+    if (!db_->GetPropertiesOfAllTables(&tables).ok()) return;
+    entries = deletions = 0;
+    for (const auto& [file, table] : tables) {
+      entries += table->num_entries;
+      deletions += table->num_deletions;
+    }
+    if (!IsMuch(deletions, entries)) return;
+    static_cast<void>(rocksdb::experimental::SuggestCompactRange(
+        db_.get(), nullptr, nullptr));
   }
 
   absl::StatusOr<std::optional<std::string>> Get(
@@ -215,24 +244,69 @@ class RocksDbStore final : public Store {
     return db_->GetCurrentWalFile(&log).ok() ? log->PathName() : "";
   }
 
-  // RocksDB 7.8 waits for ever in DB::Resume() when the flush that it begins
-  // finds no room, so it is asked only where there is some: for what is in
-  // memory, for a new log, and a little.
-  bool HasRoomToResume() const {
+  // Leaves in the log what was written before the write that failed, in a new
+  // file: what of the old one reached the disk is not known.
+  rocksdb::Status CutFailedLog() {
+    rocksdb::Env& env = *options_.env;
+    const std::string path = path_ + failed_log_;
+    std::string bytes;
+    rocksdb::Status status = rocksdb::ReadFileToString(&env, path, &bytes);
+    if (status.IsPathNotFound() || status.IsNotFound()) {
+      return rocksdb::Status::OK();
+    }
+    if (!status.ok()) return status;
+    const LogFile log = ReadLogFile(bytes);
+    uint64_t end = 0;
+    for (size_t i = 0; i < log.records.size(); ++i) {
+      if (SequenceOf(log.records[i]) > last_good_) break;
+      end = log.ends[i];
+    }
+    // RocksDB clears files of this name away when it opens.
+    const std::string cut =
+        absl::StrCat(absl::StripSuffix(path, ".log"), ".dbtmp");
+    status = rocksdb::WriteStringToFile(&env, bytes.substr(0, end), cut,
+                                        /*should_sync=*/true);
+    if (!status.ok()) return status;
+    return env.RenameFile(cut, path);
+  }
+
+  // The number of the first change of a record in a log: its first eight bytes,
+  // the lowest first.
+  static uint64_t SequenceOf(absl::string_view record) {
+    uint64_t sequence = 0;
+    for (size_t i = 0; i < std::min<size_t>(8, record.size()); ++i) {
+      sequence |= uint64_t{static_cast<uint8_t>(record[i])} << (8 * i);
+    }
+    return sequence;
+  }
+
+  // For what is in memory, which becomes a file and a log again.
+  bool HasRoomToResume() const { return HasRoomFor(2 * BytesInMemory()); }
+
+  // Room for so many bytes and a little.
+  bool HasRoomFor(uint64_t bytes) const {
     uint64_t free = 0;
     if (!options_.env->GetFreeSpace(path_, &free).ok()) return true;
-    uint64_t in_memory = options_.write_buffer_size;
+    return free >= bytes + (4 << 20);
+  }
+
+  uint64_t BytesInMemory() const {
+    uint64_t bytes = options_.write_buffer_size;
     if (db_ != nullptr) {
-      db_->GetIntProperty("rocksdb.cur-size-all-mem-tables", &in_memory);
+      db_->GetIntProperty("rocksdb.cur-size-all-mem-tables", &bytes);
     }
-    return free >= 2 * in_memory + (4 << 20);
+    return bytes;
+  }
+
+  // A quarter of what was put is deleted.
+  static bool IsMuch(uint64_t deletions, uint64_t entries) {
+    return deletions > 0 && 4 * deletions >= entries - deletions;
   }
 
   absl::Status Reopen() {
     rocksdb::DB* db = nullptr;
     const rocksdb::Status opened = rocksdb::DB::Open(options_, path_, &db);
     if (!opened.ok()) return ToStatus(mark_.Heed(opened));
-    failed_log_.clear();
     const std::unique_lock<std::shared_mutex> lock(mutex_);
     db_.reset(db);
     return absl::OkStatus();
@@ -241,8 +315,11 @@ class RocksDbStore final : public Store {
   const rocksdb::Options options_;
   const std::string path_;
   const DamageMark mark_;
-  // Belongs to the writing thread, as does changing db_.
+  // These belong to the writing thread, as does changing db_: the log whose
+  // writing failed, with a slash in front, and the number of the last change
+  // before that.
   std::string failed_log_;
+  uint64_t last_good_ = 0;
   // Held by whoever reads, and by the writing thread to change db_.
   mutable std::shared_mutex mutex_;
   std::unique_ptr<rocksdb::DB> db_;

@@ -99,6 +99,10 @@ class Store {
   // again; after any other nothing more may be written.
   virtual absl::Status Resume() = 0;
 
+  // Where much is deleted whose room the disk does not have back yet: begins to
+  // give it back, in the background, which takes some room itself. Any thread.
+  virtual void GiveBackRoom() {}
+
   virtual absl::StatusOr<std::optional<std::string>> Get(
       absl::string_view key) const = 0;
 

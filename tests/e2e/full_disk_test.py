@@ -117,6 +117,20 @@ class FullDiskTest(unittest.TestCase):
         wait_until(lambda: self.heap.count("events", "unique_keys", APP_US) >= self.accepted, "everything accepted at Heap", 120)
         self.assertEqual(self.heap.count("events", "appended"), self.heap.count("events", "unique_keys"))
 
+    def test_a_spool_that_fills_its_disk_refuses_drains_and_accepts_again(self) -> None:
+        self.start(mebibytes=128, min_free_disk_bytes=48 * MIB)
+        self.heap.set_faults({"action": {"type": "status", "status": 503}})
+        error = wait_until(self.send, "the first refusal")
+        self.assert_refused_for_the_disk(error)
+        self.assertGreater(self.accepted, 5_000)
+
+        self.heap.clear_faults()
+        self.assert_everything_accepted_is_delivered()
+        wait_until(lambda: self.send() is None, "items to be accepted again", 60)
+        self.assert_everything_accepted_is_delivered()
+        self.assertTrue(self.server.healthy())
+        self.assertEqual(self.server.stop(), 0, self.server.output()[-4_000:])
+
     def test_a_neighbour_that_takes_all_room_costs_nothing_that_was_accepted(self) -> None:
         self.start(mebibytes=64, min_free_disk_bytes=0)
         self.heap.set_faults({"action": {"type": "status", "status": 503}})

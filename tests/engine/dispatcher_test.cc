@@ -322,6 +322,25 @@ TEST_F(DispatcherTest, AnIdentityOverItsLimitHoldsUpNobody) {
   EXPECT_EQ(ItemsOf(transport_.sent[0]), 500u);
 }
 
+TEST_F(DispatcherTest, AHotIdentityIsDrainedAtItsLimit) {
+  uint64_t delivered = 0;
+  for (int i = 0; i < 20; ++i) {
+    Track(
+        "us", 500, [&](Settlement s) { delivered += s.delivered; }, "hot");
+    Track("us", 500);
+  }
+  for (int i = 0; i < 95; ++i) {
+    // Others come all the time.
+    Track("us", 10);
+    for (int step = 0; step < 10; ++step) {
+      Pass(milliseconds(500));
+      while (!transport_.sent.empty()) Answer(Http(200));
+    }
+  }
+  // A thousand at once and after each of seven minutes.
+  EXPECT_GE(delivered, 7'500u);
+}
+
 TEST_F(DispatcherTest, TheItemThatHeapNamesIsBuriedAndItsNeighboursArriveOnce) {
   Track("us", 1'000);
   Answer(Http(400, "postBody.events[17].properties should be object"));
@@ -575,6 +594,51 @@ TEST_F(DispatcherTest, WhatACallerUsedLatelyIsKeptForIt) {
     EXPECT_EQ(modest_second(), 5u) << "second " << i;
   }
   EXPECT_GT(queued(), 30'000u);
+}
+
+TEST_F(DispatcherTest, ANewCallerBesideOneThatUsesTheLimitUpWaitsSeconds) {
+  for (int i = 0; i < 100; ++i) Track("us", 1'000, nullptr, "", "noisy");
+  const auto pass = [this](int tenths) {
+    for (int i = 0; i < tenths; ++i) {
+      Pass(milliseconds(100));
+      while (!transport_.sent.empty()) Answer(Http(200));
+    }
+  };
+  // In the midst of the first minute, when what was used at its beginning has
+  // not come back. Five a second are more than what is kept for anybody.
+  pass(200);
+  Duration longest(0);
+  for (int i = 0; i < 120; ++i) {
+    for (int event = 0; event < 5; ++event) {
+      const MonotonicTime begin = now_.monotonic;
+      Track(
+          "us", 1,
+          [&, begin](Settlement) {
+            longest = std::max(longest, now_.monotonic - begin);
+          },
+          "", "new");
+    }
+    pass(10);
+  }
+  pass(100);
+  EXPECT_LE(longest, seconds(2));
+  EXPECT_GT(longest, seconds(0));
+}
+
+TEST_F(DispatcherTest, OneOfSeveralCallersCanUseAlmostAllOfTheLimit) {
+  uint64_t delivered = 0;
+  for (int i = 0; i < 200; ++i) {
+    Track(
+        "us", 1'000, [&](Settlement s) { delivered += s.delivered; }, "",
+        "one");
+  }
+  Track("us", 1, nullptr, "", "other");
+  for (int i = 0; i < 6'000; ++i) {
+    Pass(milliseconds(100));
+    while (!transport_.sent.empty()) Answer(Http(200));
+  }
+  // 15,000 a minute, over ten minutes; a 128th is kept for the others.
+  EXPECT_GE(delivered, 15'000u * 10 * 98 / 100);
 }
 
 TEST_F(DispatcherTest, CallersWithBacklogsGetEqualPartsOfTheLimit) {

@@ -84,6 +84,18 @@ TEST(LogFileTest, AFlippedBitCostsOneRecordAndIsTold) {
   }
 }
 
+TEST(LogFileTest, ALogCutAtTheEndOfARecordIsWhole) {
+  const std::string bytes = LogOf(Values());
+  const LogFile file = ReadLogFile(bytes);
+  ASSERT_EQ(file.ends.size(), file.records.size());
+  EXPECT_EQ(file.ends.back(), bytes.size());
+  for (size_t i = 0; i < file.ends.size(); ++i) {
+    const LogFile cut = ReadLogFile(bytes.substr(0, file.ends[i]));
+    EXPECT_EQ(cut.records.size(), i + 1);
+    EXPECT_EQ(cut.torn_bytes, 0u);
+  }
+}
+
 TEST(LogFileTest, ACutLogHasTheRecordsBeforeTheCut) {
   const std::vector<std::string> values = Values();
   const std::string bytes = LogOf(values);

@@ -515,7 +515,6 @@ class BulkCall final
     answer.set_rejected(rejected_);
     answer.set_delivered(delivered_);
     answer.set_dead_lettered(dead_lettered_);
-    answer.set_durable_position(position_);
     if (!settings_->validate_only()) {
       answer.set_ack_level(unsettled_ == 0 && settings_->ack_level() ==
                                                   v1::ACK_LEVEL_DELIVERED
@@ -535,6 +534,11 @@ class BulkCall final
       *answer.add_rejected_items() = std::move(rejects_.front());
       rejects_.pop_front();
     }
+    // Whoever goes on from this position on another stream hears nothing of
+    // what is below it: refusals that do not fit this answer hold it back.
+    answer.set_durable_position(
+        rejects_.empty() ? position_
+                         : std::min(position_, rejects_.front().index()));
     while (!previews_.empty() && bytes < limits_.answer_bytes) {
       bytes += previews_.front().size();
       answer.add_preview_json(std::move(previews_.front()));

@@ -35,20 +35,12 @@ std::optional<Duration> AgeOf(std::optional<WallTime> time, WallTime now) {
   return std::max(now - *time, Duration::zero());
 }
 
-// A small part is kept for callers that send little, and may never be used.
-bool LimitIsUsedUp(const DestinationSnapshot& destination) {
-  const uint64_t total = destination.allowance_total;
-  const uint64_t kept = std::max<uint64_t>(1, total / 100);
-  return total > 0 && destination.allowance_used + kept >= total;
-}
-
-const char* WhyOf(const DestinationSnapshot& destination,
-                  uint64_t queued_events) {
+const char* WhyOf(const DestinationSnapshot& destination) {
   switch (destination.state) {
     case DestinationState::kActive:
-      if (queued_events > 0 && LimitIsUsedUp(destination)) {
-        return "Heap's limit for this minute is used up; what waits goes as "
-               "it frees.";
+      if (destination.limit_holds_events) {
+        return "Heap's limit lets no more through now; what waits goes as it "
+               "frees.";
       }
       return "";
     case DestinationState::kBackingOff:
@@ -122,13 +114,7 @@ Json ToJson(const DestinationStatus& destination, WallTime now) {
   json["region"] = std::string(Name(snapshot.region));
   json["masked_app_id"] = snapshot.masked_app_id;
   json["state"] = std::string(Name(snapshot.state));
-  uint64_t queued_events = 0;
-  for (const LaneSnapshot& lane : snapshot.lanes) {
-    if (lane.type == ObjectType::kTrackEvent) {
-      queued_events += lane.queued_items;
-    }
-  }
-  json["why"] = WhyOf(snapshot, queued_events);
+  json["why"] = WhyOf(snapshot);
   json["last_error"] = snapshot.last_error;
   json["last_error_at"] = nullptr;
   if (snapshot.last_error_at.has_value()) {
@@ -142,6 +128,7 @@ Json ToJson(const DestinationStatus& destination, WallTime now) {
   if (snapshot.allowance_total > 0) {
     json["allowance_limit"] = snapshot.allowance_total;
   }
+  json["limit_holds_events"] = snapshot.limit_holds_events;
   json["drained_in_seconds"] = Seconds(snapshot.drained_in);
   TypeNumbers all;
   Json types = Json::array();

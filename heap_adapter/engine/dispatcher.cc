@@ -489,6 +489,7 @@ void Dispatcher::TryStart(LaneId id, Now now) {
   const bool counts_items = lane.key().type == ObjectType::kTrackEvent;
   uint32_t most_items = UsageLedger::kUnlimited;
   if (counts_items) most_items = EventAllowance(state, now);
+  state.limit_holds = most_items == 0;
   if (ledger != nullptr &&
       (most_items == 0 || ledger->entries() > kMostLedgerEntries)) {
     // Nothing has ended yet: the end of what is under way enqueues the lane.
@@ -514,6 +515,7 @@ void Dispatcher::TryStart(LaneId id, Now now) {
 void Dispatcher::Pull(LaneId id, uint32_t most_items, Now now) {
   LaneState& state = StateOf(id);
   Target& target = TargetOf(state);
+  state.limit_holds = false;
   const ObjectType type = state.lane.key().type;
   absl::StatusOr<Lane::Pull> pull =
       state.lane.Next({.now = now,

@@ -171,7 +171,8 @@ class Dispatcher {
     MonotonicTime not_before;
     std::optional<MonotonicTime> wake_at;
     MonotonicTime next_forgetting;
-    RecentPeak used;  // of the event limit
+    RecentPeak used;           // of the event limit
+    bool limit_holds = false;  // it waits for no other reason than that limit
     RecentRate delivered;
   };
   struct Target {
@@ -213,6 +214,7 @@ class Dispatcher {
   Target& TargetOf(const LaneState& state) { return *targets_[state.target]; }
   UsageLedger* LedgerOf(Target& target, ObjectType type);
   DestinationState ConditionOf(const Target& target) const;
+  bool LimitHoldsEvents(const Target& target) const;
   std::optional<Duration> DrainedIn(const Target& target, Now now) const;
   DestinationSnapshot SnapshotOf(const Target& target, Now now) const;
   int& RegionUse(Region region) { return region_use_[region == Region::kEu]; }

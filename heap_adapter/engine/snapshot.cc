@@ -110,6 +110,14 @@ DestinationState Dispatcher::ConditionOf(const Target& target) const {
   return failing ? DestinationState::kBackingOff : DestinationState::kActive;
 }
 
+bool Dispatcher::LimitHoldsEvents(const Target& target) const {
+  return std::any_of(
+      target.event_lanes.begin(), target.event_lanes.end(), [this](LaneId id) {
+        const LaneState& state = *lanes_.find(id)->second;
+        return state.limit_holds && state.lane.queued_items() > 0;
+      });
+}
+
 std::optional<Duration> Dispatcher::DrainedIn(const Target& target,
                                               Now now) const {
   if (ConditionOf(target) != DestinationState::kActive) return std::nullopt;
@@ -127,8 +135,12 @@ std::optional<Duration> Dispatcher::DrainedIn(const Target& target,
     const uint32_t limit = target.events.total_limit();
     const bool limited =
         type == ObjectType::kTrackEvent && limit != UsageLedger::kUnlimited;
+    // What is free and yet not given out comes bit by bit, as the rest does.
+    const uint64_t used = LimitHoldsEvents(target)
+                              ? uint64_t{limit}
+                              : target.events.total_in_use();
     const std::optional<Duration> drained =
-        TimeFor(waiting, target.events.total_in_use(), limited ? limit : 0);
+        TimeFor(waiting, used, limited ? limit : 0);
     if (!drained.has_value()) return std::nullopt;
     longest = std::max(longest, *drained);
   }
@@ -149,6 +161,7 @@ DestinationSnapshot Dispatcher::SnapshotOf(const Target& target,
       .concurrency_limit = target.concurrency.limit(),
       .allowance_used = target.events.total_in_use(),
       .allowance_total = 0,
+      .limit_holds_events = LimitHoldsEvents(target),
       .drained_in = DrainedIn(target, now)};
   if (target.events.total_limit() != UsageLedger::kUnlimited) {
     snapshot.allowance_total = target.events.total_limit();

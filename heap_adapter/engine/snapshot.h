@@ -80,6 +80,7 @@ struct DestinationSnapshot {
   int concurrency_limit;
   uint64_t allowance_used;   // events that count against the limit now
   uint64_t allowance_total;  // zero: unlimited
+  bool limit_holds_events;   // some wait for no other reason than the limit
   // When what waits will be delivered, if it goes on as now and no more comes:
   // events at the pace of the limit, the rest at that of the last minute. None
   // while the destination is held, or if nothing went in the last minute.

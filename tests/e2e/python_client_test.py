@@ -142,6 +142,19 @@ class PythonClientTest(harness.EndToEnd):
         for i in range(30):
             self.assertEqual(len(self.heap.events_of(f"py-resumed-{i}")), 1)
 
+    def test_the_position_never_passes_a_refusal_that_is_not_told_yet(self) -> None:
+        """More refusals than fit one answer: whoever went on from an answer's position elsewhere would never hear of the rest."""
+        many = [self.event("")] * 5_000
+        told = 0
+        answers = 0
+        for answer in self.stub.BulkTrackEvents(iter([service.BulkTrackEventsRequest(events=many)] * 2), timeout=harness.PATIENCE):
+            answers += 1
+            self.assertEqual([item.index for item in answer.rejected_items], list(range(told, told + len(answer.rejected_items))))
+            told += len(answer.rejected_items)
+            self.assertLessEqual(answer.durable_position, told)
+        self.assertEqual((told, answer.durable_position), (10_000, 10_000))
+        self.assertGreater(answers, 2)
+
     def test_the_earlier_reflection_is_answered_as_well(self) -> None:
         """v1alpha, as older clients ask. ListServices is field 7 of the question and field 6 of the answer."""
         ask = self.channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")

@@ -155,7 +155,7 @@ class StatusPageTest(unittest.TestCase):
     def test_a_person_at_a_desk_sees_how_each_destination_is_and_why(self) -> None:
         browser = self.browser(DESK, "light")
         self.wait_for_card(browser, "shop", "Active", r"US · App ID …\d{4}", r"[\d.]+/s in · [\d.]+/s out", "HTTP 400", "Dead letters\n1 item")
-        self.wait_for_card(browser, "crm-sync", "400 of 400 events/min", "limit for this minute is used up", r"500 items", "Gone in about")
+        self.wait_for_card(browser, "crm-sync", "400 of 400 events/min", "limit lets no more through now", r"500 items", "Gone in about")
         self.wait_for_card(browser, "europe", "Needs attention", "Check the App ID, the region", "HTTP 403", "42 items", "No forecast")
         self.wait_for_card(browser, "staging", "Paused", "ResumeDestination", "7 items")
         self.wait_for_card(browser, "mobile-apps", "Backing off", "HTTP 503", "15 items")

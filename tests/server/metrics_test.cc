@@ -31,7 +31,8 @@ DestinationStatus Destination(
                      .requests_under_way = 1,
                      .concurrency_limit = 8,
                      .allowance_used = 100,
-                     .allowance_total = 15'000};
+                     .allowance_total = 15'000,
+                     .limit_holds_events = false};
   for (const ObjectType type : kObjectTypes) {
     LaneSnapshot lane{.id = 1, .type = type, .queued_items = 3};
     lane.counts.appended = 10;

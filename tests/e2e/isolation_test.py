@@ -103,7 +103,8 @@ class IsolationTest(unittest.TestCase):
         self.start_server(limits)
         alone = self.deliver_for(0, "prod", "modest")
         self.send("prod", NOISY_EVENTS, "noisy")
-        wait_until(lambda: self.heap.count("events", "appended") >= 14_000, "the noisy caller to use the limit up")
+        # Its share goes at once, what is beyond that over the minute.
+        wait_until(lambda: self.heap.count("events", "appended") >= 4_000, "the noisy caller to use the limit up")
         beside: list[float] = []
         end = time.monotonic() + NOISY_SECONDS
         while len(beside) < LEAST_CALLS or time.monotonic() < end:

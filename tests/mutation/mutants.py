@@ -128,7 +128,7 @@ MUTANTS = [
     # Where it goes.
     Mutant("the regions' hosts are swapped", "heap_adapter/model/destination.cc",
            "return region == Region::kUs ? \"https://heapanalytics.com\"", "return region == Region::kEu ? \"https://heapanalytics.com\"",
-           "config_test", "*"),
+           "server_flags_test", "ServerConfig.NeedsNothingButAnAppId"),
     Mutant("the dispatcher swaps the regions", ENGINE + "dispatcher.cc",
            "region == Region::kUs ? rules_.us_url : rules_.eu_url", "region == Region::kEu ? rules_.us_url : rules_.eu_url",
            "dispatcher_test", "DispatcherTest.EachRegionHasItsHostAndEachTypeItsPath"),

@@ -162,6 +162,16 @@ class DispatcherTest : public ::testing::Test {
     Settle();
   }
 
+  // Heap answers "us" well until that may have as many requests under way as
+  // ever: then a few failures still leave room for more than one.
+  void LetManyBeUnderWay() {
+    for (int i = 0; i < 30; ++i) {
+      Track("us", 1);
+      Pass(seconds(1));
+      Answer(Http(200));
+    }
+  }
+
   uint64_t queued() const { return dispatcher_->queued_items(); }
 
   // Heap refuses every request with `text` in it, naming no item, and takes the
@@ -393,20 +403,12 @@ TEST_F(DispatcherTest, AWrongSetUpHoldsTheDestinationAndDropsNothing) {
 }
 
 TEST_F(DispatcherTest, DuringAnOutageOneProbeGoesOut) {
-  // Until as many may be under way as ever, so that the trouble leaves room for
-  // more than one.
-  for (int i = 0; i < 30; ++i) {
-    Track("us", 1);
-    Pass(seconds(1));
-    Answer(Http(200));
-  }
+  LetManyBeUnderWay();
   Track("us", 1);
   User("someone", 1);
   Pass(seconds(1));
   ASSERT_THAT(transport_.sent, SizeIs(2));
-  AnswerNumber(1, Http(503));
-  Answer(Http(503));
-  EXPECT_THAT(transport_.sent, SizeIs(0));
+  while (!transport_.sent.empty()) Answer(Http(503));
   Track("us", 5'000);
 
   for (int i = 0; i < 10; ++i) {
@@ -414,6 +416,18 @@ TEST_F(DispatcherTest, DuringAnOutageOneProbeGoesOut) {
     ASSERT_THAT(transport_.sent, SizeIs(1));
     Answer(Http(503));
   }
+}
+
+TEST_F(DispatcherTest, NoProbeGoesOutBesideWhatIsStillUnderWay) {
+  LetManyBeUnderWay();
+  Track("us", 2'000);
+  ASSERT_THAT(transport_.sent, SizeIs(2));
+  Answer(Http(503));
+  Pass(minutes(2));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+  Answer(Http(503));
+  Pass(minutes(2));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
 }
 
 TEST_F(DispatcherTest, ARegionThatHangsDoesNotDelayTheOther) {

@@ -53,10 +53,6 @@ class Copy:
         names = [name for name in listed.stdout.decode().split("\0") if name and (SOURCE / name).is_file()]
         for name in names:
             self.take(name)
-        tools = folder / "build" / "tools"
-        if not tools.exists() and (SOURCE / "build" / "tools").exists():
-            tools.parent.mkdir(exist_ok=True)
-            tools.symlink_to((SOURCE / "build" / "tools").resolve())
         self.run_or_die(["cmake", "--preset", preset, "--log-level=WARNING"])
 
     def take(self, name: str) -> None:
@@ -80,11 +76,8 @@ class Copy:
         return done.returncode == 0
 
     def run(self, mutant: Mutant, timeout: float) -> Run:
-        if mutant.program.startswith("e2e."):
-            command = ["ctest", "--test-dir", str(self.build), "-R", f"^{mutant.program}$", "--no-tests=error"]
-        else:
-            found = [path for path in (self.build / "tests").rglob(mutant.program) if path.is_file()]
-            command = [str(found[0]), f"--gtest_filter={mutant.tests}"]
+        found = [path for path in (self.build / "tests").rglob(mutant.program) if path.is_file()]
+        command = [str(found[0]), f"--gtest_filter={mutant.tests}"]
         environment = os.environ | {"GTEST_FAIL_FAST": "1", "GTEST_FAIL_IF_NO_TEST_SELECTED": "1"}
         began = time.monotonic()
         try:
@@ -95,8 +88,6 @@ class Copy:
         output = done.stdout.decode(errors="replace")
         if "Running 0 tests" in output:
             raise AssertionError(f"{mutant.name}: no test is called {mutant.tests}")
-        if "Skipped" in output and mutant.program.startswith("e2e."):
-            raise AssertionError(f"{mutant.name}: {mutant.program} cannot run here")
         failed = "" if done.returncode == 0 else noticed_by(done.stdout, mutant)
         return Run(done.returncode == 0, failed, time.monotonic() - began)
 
@@ -109,10 +100,6 @@ def noticed_by(output: bytes, mutant: Mutant) -> str:
     return failed[0] if failed else begun[-1] if begun else mutant.program
 
 
-def targets_of(mutant: Mutant) -> list[str]:
-    return ["heapsync-server", "heapsync_cli", "fake-heap"] if mutant.program.startswith("e2e.") else [mutant.program]
-
-
 def check(copy: Copy, mutant: Mutant, timeout: float) -> tuple[str, str]:
     """The verdict, and the test that noticed."""
     path = copy.folder / mutant.file
@@ -121,7 +108,7 @@ def check(copy: Copy, mutant: Mutant, timeout: float) -> tuple[str, str]:
         return f"STALE: its text stands {text.count(mutant.old)} times", ""
     path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
     try:
-        if not copy.builds(targets_of(mutant)):
+        if not copy.builds([mutant.program]):
             return "DOES NOT COMPILE", ""
         run = copy.run(mutant, timeout)
         return ("SURVIVED" if run.passed else "noticed"), run.failed
@@ -146,9 +133,9 @@ def main() -> int:
         return 1 if stale or not chosen else 0
 
     copy = Copy(arguments.folder, arguments.preset)
-    targets = sorted({target for mutant in chosen for target in targets_of(mutant)})
-    print(f"building {', '.join(targets)}", flush=True)
-    if not copy.builds(targets):
+    programs = sorted({mutant.program for mutant in chosen})
+    print(f"building {', '.join(programs)}", flush=True)
+    if not copy.builds(programs):
         return 2
     timeouts: dict[tuple[str, str], float] = {}
     for mutant in chosen:

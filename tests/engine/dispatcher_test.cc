@@ -162,6 +162,16 @@ class DispatcherTest : public ::testing::Test {
     Settle();
   }
 
+  // Heap answers "us" well until that may have as many requests under way as
+  // ever: then a few failures still leave room for more than one.
+  void LetManyBeUnderWay() {
+    for (int i = 0; i < 30; ++i) {
+      Track("us", 1);
+      Pass(seconds(1));
+      Answer(Http(200));
+    }
+  }
+
   uint64_t queued() const { return dispatcher_->queued_items(); }
 
   // Heap refuses every request with `text` in it, naming no item, and takes the
@@ -393,25 +403,46 @@ TEST_F(DispatcherTest, AWrongSetUpHoldsTheDestinationAndDropsNothing) {
 }
 
 TEST_F(DispatcherTest, DuringAnOutageOneProbeGoesOut) {
-  Track("us", 5'000);
+  LetManyBeUnderWay();
+  Track("us", 1);
+  User("someone", 1);
   Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(2));
   while (!transport_.sent.empty()) Answer(Http(503));
+  Track("us", 5'000);
 
-  for (int i = 0; i < 5; ++i) {
+  for (int i = 0; i < 10; ++i) {
     Pass(minutes(2));
     ASSERT_THAT(transport_.sent, SizeIs(1));
     Answer(Http(503));
   }
 }
 
+TEST_F(DispatcherTest, NoProbeGoesOutBesideWhatIsStillUnderWay) {
+  LetManyBeUnderWay();
+  Track("us", 2'000);
+  ASSERT_THAT(transport_.sent, SizeIs(2));
+  Answer(Http(503));
+  Pass(minutes(2));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+  Answer(Http(503));
+  Pass(minutes(2));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+}
+
 TEST_F(DispatcherTest, ARegionThatHangsDoesNotDelayTheOther) {
-  for (int i = 0; i < 20; ++i) Track("us", 1'000);
+  EXPECT_LE(2 * rules_.most_under_way_per_region, rules_.most_under_way);
+  rules_.most_under_way_per_region = 1;
+  rules_.most_under_way = 2;
+  Start();
+  Track("us", 2'000);
   Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
   Track("eu", 1);
   Pass(seconds(1));
 
-  EXPECT_THAT(OpenUrls(),
-              ::testing::Contains("https://c.eu.heap-api.com/api/track"));
+  EXPECT_THAT(OpenUrls(), ElementsAre("https://heapanalytics.com/api/track",
+                                      "https://c.eu.heap-api.com/api/track"));
 }
 
 TEST_F(DispatcherTest, UpdatesOfOneUserAreMergedAndNeverUnderWayTwice) {
@@ -441,12 +472,18 @@ TEST_F(DispatcherTest, AMergedRequestIsSentAgainWholeAfterACrash) {
   Pass(seconds(1));
   ASSERT_THAT(transport_.sent, SizeIs(1));
   const std::string body = transport_.sent[0].body;
+  User("ann", 3);
 
   Start();
-  User("ann", 3);
   Pass(seconds(1));
   ASSERT_THAT(transport_.sent, SizeIs(1));
   EXPECT_EQ(transport_.sent[0].body, body);
+  Answer(Http(200));
+  Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(nlohmann::json::parse(
+                transport_.sent[0].body)["users"][0]["properties"]["v"],
+            3);
 }
 
 TEST_F(DispatcherTest, TenBadItemsOfAThousandAreBuriedAndTheOthersArriveOnce) {

@@ -26,7 +26,7 @@ class MeasuredStore final : public Store, public prometheus::Collectable {
 
   absl::Status Write(const StoreBatch& batch, Durability durability) override;
   absl::Status Resume() override { return store_.Resume(); }
-  void GiveBackRoom() override { store_.GiveBackRoom(); }
+  void KeepRoom(const RoomNeeds& needs) override { store_.KeepRoom(needs); }
   absl::StatusOr<std::optional<std::string>> Get(
       absl::string_view key) const override {
     return store_.Get(key);

@@ -59,7 +59,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(
       engine->dispatcher_->Recover(*lanes, clock.Read(), clock.Epoch());
   if (!recovered.ok()) return recovered;
   if (!engine->options_.spool_path.empty()) {
-    engine->room_keeper_ = std::make_unique<RoomKeeper>(store, engine->disk_);
+    engine->room_keeper_ = std::make_unique<RoomKeeper>(
+        store, engine->disk_, [e = engine.get()] { return e->QueuedBytes(); });
   }
   engine->committer_thread_ =
       std::thread([e = engine.get()] { e->committer_->Run(); });
@@ -147,6 +148,14 @@ LaneId Engine::LaneFor(const Destination& destination, ObjectType type,
     lanes_.Publish(lane.id);
   }
   return lane.id;
+}
+
+uint64_t Engine::QueuedBytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [name, backlog] : Current().backlogs) {
+    bytes += backlog->bytes();
+  }
+  return bytes;
 }
 
 const Backlog& Engine::BacklogOf(const Destination& destination) const {

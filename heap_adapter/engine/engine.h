@@ -143,6 +143,7 @@ class Engine {
     return *current_.load(std::memory_order_acquire);
   }
 
+  uint64_t QueuedBytes() const;
   absl::StatusOr<std::vector<StoredLane>> OpenLanes();
   void RunDispatcher();
   void Receive(Committer::Notices notices);

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdarg>
 #include <mutex>
 #include <shared_mutex>
@@ -48,6 +49,11 @@ absl::Status ToStatus(const rocksdb::Status& status) {
   if (status.IsBusy()) return absl::UnavailableError(text);
   return absl::InternalError(text);
 }
+
+// Bytes that one merge of files writes, about: some files of what was in memory
+// and the first level, or one file and those of the next level below it. Less
+// than the room that is kept free on a disk unless told otherwise.
+constexpr uint64_t kMostOfAMerge = 192 << 20;
 
 // Remembers on disk that reading met damage, so that the next start repairs it:
 // what is damaged cannot be read around while the store is open. Any thread.
@@ -170,18 +176,27 @@ class RocksDbStore final : public Store {
 
   // A deletion is one more entry; what it deletes goes when the files of both
   // are merged. RocksDB does that when there are files enough, which may be
-  // never if nothing new is accepted. It is worth its room and its time only
-  // where a good part is deleted: what waits would be rewritten, too.
-  void GiveBackRoom() override {
+  // never if nothing new is accepted. What waits is rewritten with it: so it is
+  // done at once where much is deleted, and else once in a while.
+  void KeepRoom(const RoomNeeds& needs) override {
     const std::shared_lock<std::shared_mutex> lock(mutex_);
-    if (db_ == nullptr || !HasRoomFor(BytesInMemory())) return;
+    if (db_ == nullptr) return;
+    // RocksDB would begin a merge for which there is no room, fill the disk by
+    // it, and begin anew.
+    const bool merges = !needs.nearly_full || HasRoomFor(kMostOfAMerge);
+    if (merges != merges_) SetMerges(merges);
+    if (!needs.nearly_full || !HasRoomFor(BytesInMemory())) return;
+    const auto now = std::chrono::steady_clock::now();
+    const bool is_time = now - gave_back_at_ >= kLongestKept;
+    const auto worth = [is_time](uint64_t deletions, uint64_t entries) {
+      return deletions > 0 && (is_time || kMuch * deletions >= entries);
+    };
     uint64_t entries = 0;
     uint64_t deletions = 0;
     db_->GetIntProperty("rocksdb.num-entries-active-mem-table", &entries);
     db_->GetIntProperty("rocksdb.num-deletes-active-mem-table", &deletions);
-    if (IsMuch(deletions, entries)) {
+    if (worth(deletions, entries)) {
       rocksdb::FlushOptions flush;
-      flush.wait = false;
       flush.allow_write_stall = true;
       // Its failure comes back with the next write.
       static_cast<void>(db_->Flush(flush));
@@ -193,9 +208,18 @@ class RocksDbStore final : public Store {
       entries += table->num_entries;
       deletions += table->num_deletions;
     }
-    if (!IsMuch(deletions, entries)) return;
-    static_cast<void>(rocksdb::experimental::SuggestCompactRange(
-        db_.get(), nullptr, nullptr));
+    if (!worth(deletions, entries)) return;
+    if (merges) {
+      gave_back_at_ = now;
+      static_cast<void>(rocksdb::experimental::SuggestCompactRange(
+          db_.get(), nullptr, nullptr));
+    } else if (HasRoomFor(needs.live_bytes)) {
+      gave_back_at_ = now;
+      rocksdb::CompactRangeOptions all;
+      all.exclusive_manual_compaction = false;
+      all.canceled = needs.stop;
+      static_cast<void>(db_->CompactRange(all, nullptr, nullptr));
+    }
   }
 
   absl::StatusOr<std::optional<std::string>> Get(
@@ -238,6 +262,19 @@ class RocksDbStore final : public Store {
   }
 
  private:
+  // One entry in so many that is a deletion is much: each may stand for a large
+  // block, the others are often small.
+  static constexpr uint64_t kMuch = 16;
+  static constexpr std::chrono::seconds kLongestKept{20};
+
+  // Whether RocksDB merges files by itself.
+  void SetMerges(bool merges) {
+    // That it cannot note this on a full disk does not matter.
+    static_cast<void>(db_->SetOptions(
+        {{"disable_auto_compactions", merges ? "false" : "true"}}));
+    merges_ = merges;
+  }
+
   // The name of the log that is written, with a slash in front.
   std::string CurrentLog() {
     std::unique_ptr<rocksdb::LogFile> log;
@@ -298,17 +335,13 @@ class RocksDbStore final : public Store {
     return bytes;
   }
 
-  // A quarter of what was put is deleted.
-  static bool IsMuch(uint64_t deletions, uint64_t entries) {
-    return deletions > 0 && 4 * deletions >= entries - deletions;
-  }
-
   absl::Status Reopen() {
     rocksdb::DB* db = nullptr;
     const rocksdb::Status opened = rocksdb::DB::Open(options_, path_, &db);
     if (!opened.ok()) return ToStatus(mark_.Heed(opened));
     const std::unique_lock<std::shared_mutex> lock(mutex_);
     db_.reset(db);
+    merges_ = true;
     return absl::OkStatus();
   }
 
@@ -320,6 +353,9 @@ class RocksDbStore final : public Store {
   // before that.
   std::string failed_log_;
   uint64_t last_good_ = 0;
+  // These belong to whoever keeps room.
+  std::chrono::steady_clock::time_point gave_back_at_;
+  std::atomic<bool> merges_ = true;
   // Held by whoever reads, and by the writing thread to change db_.
   mutable std::shared_mutex mutex_;
   std::unique_ptr<rocksdb::DB> db_;
@@ -387,6 +423,10 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(
   db_options.max_open_files = 256;
   db_options.compression = rocksdb::kLZ4Compression;
   db_options.level_compaction_dynamic_level_bytes = true;
+  // A merge writes anew what it reads before it deletes that. These bound it.
+  db_options.target_file_size_base = 16 << 20;
+  db_options.max_bytes_for_level_base = 64 << 20;
+  db_options.max_compaction_bytes = kMostOfAMerge;
   // Files are written to the disk as they grow, so that no sync of the log has
   // to wait for all of one.
   db_options.bytes_per_sync = 1 << 20;

@@ -1,6 +1,7 @@
 #include "heap_adapter/spool/room_keeper.h"
 
 #include <chrono>
+#include <utility>
 
 namespace heapsync {
 namespace {
@@ -11,15 +12,19 @@ constexpr std::chrono::seconds kInterval{2};
 
 }  // namespace
 
-RoomKeeper::RoomKeeper(Store& store, const DiskSpace& disk)
-    : store_(store), disk_(disk), thread_([this] { Run(); }) {}
+RoomKeeper::RoomKeeper(Store& store, const DiskSpace& disk,
+                       std::function<uint64_t()> live_bytes)
+    : store_(store),
+      disk_(disk),
+      live_bytes_(std::move(live_bytes)),
+      thread_([this] { Run(); }) {}
 
 RoomKeeper::~RoomKeeper() {
   {
     MutexLock lock(mutex_);
-    stopping_ = true;
+    stop_ = true;
   }
-  stop_.NotifyOne();
+  stopping_.NotifyOne();
   thread_.join();
 }
 
@@ -27,10 +32,12 @@ void RoomKeeper::Run() {
   while (true) {
     {
       MutexLock lock(mutex_);
-      if (!stopping_) stop_.WaitFor(mutex_, kInterval);
-      if (stopping_) return;
+      if (!stop_) stopping_.WaitFor(mutex_, kInterval);
+      if (stop_) return;
     }
-    if (disk_.NearlyFull()) store_.GiveBackRoom();
+    store_.KeepRoom({.nearly_full = disk_.NearlyFull(),
+                     .live_bytes = live_bytes_(),
+                     .stop = &stop_});
   }
 }
 

@@ -1,9 +1,11 @@
 #ifndef HEAPSYNC_HEAP_ADAPTER_SPOOL_ROOM_KEEPER_H_
 #define HEAPSYNC_HEAP_ADAPTER_SPOOL_ROOM_KEEPER_H_
 
+#include <atomic>
+#include <cstdint>
+#include <functional>
 #include <thread>
 
-#include "absl/base/thread_annotations.h"
 #include "heap_adapter/spool/disk_space.h"
 #include "heap_adapter/spool/store.h"
 #include "heap_adapter/sync/mutex.h"
@@ -11,12 +13,14 @@
 namespace heapsync {
 
 // While the disk is nearly full, has a store give back the room of what was
-// deleted, once in a while, so that new items can be accepted again as soon as
-// enough of the old ones are delivered. It has a thread of its own.
+// deleted, so that new items can be accepted again once enough of the old ones
+// are delivered. It has a thread of its own.
 class RoomKeeper {
  public:
-  // Both must outlive it.
-  RoomKeeper(Store& store, const DiskSpace& disk);
+  // Both must outlive it. `live_bytes` tells how much is not deleted, or more;
+  // it is called by its thread.
+  RoomKeeper(Store& store, const DiskSpace& disk,
+             std::function<uint64_t()> live_bytes);
   // Waits until its thread has ended, which is soon.
   ~RoomKeeper();
 
@@ -25,9 +29,10 @@ class RoomKeeper {
 
   Store& store_;
   const DiskSpace& disk_;
+  const std::function<uint64_t()> live_bytes_;
+  std::atomic<bool> stop_{false};
   Mutex mutex_;
-  CondVar stop_;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  CondVar stopping_;
   std::thread thread_;
 };
 

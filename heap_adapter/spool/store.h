@@ -1,6 +1,7 @@
 #ifndef HEAPSYNC_HEAP_ADAPTER_SPOOL_STORE_H_
 #define HEAPSYNC_HEAP_ADAPTER_SPOOL_STORE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -99,9 +100,18 @@ class Store {
   // again; after any other nothing more may be written.
   virtual absl::Status Resume() = 0;
 
-  // Where much is deleted whose room the disk does not have back yet: begins to
-  // give it back, in the background, which takes some room itself. Any thread.
-  virtual void GiveBackRoom() {}
+  // What KeepRoom() goes by.
+  struct RoomNeeds {
+    bool nearly_full = false;  // the disk
+    // What is not deleted has this many bytes, or less.
+    uint64_t live_bytes = 0;
+    // Set by another thread to end KeepRoom() early. Not owned; not null.
+    std::atomic<bool>* stop = nullptr;
+  };
+  // To be called every few seconds, by one thread that is not the writing one.
+  // On a disk that is nearly full it gives back the room of what was deleted,
+  // which may take a while. Room that this takes itself is left when it begins.
+  virtual void KeepRoom(const RoomNeeds&) {}
 
   virtual absl::StatusOr<std::optional<std::string>> Get(
       absl::string_view key) const = 0;

@@ -1,8 +1,11 @@
 #include <rocksdb/env.h>
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <future>
 #include <memory>
+#include <random>
 #include <string>
 #include <thread>
 
@@ -37,6 +40,12 @@ class RocksDbFullDiskTest : public testing::Test {
       if (absl::EndsWith(name, ".log")) ++logs;
     }
     return logs;
+  }
+
+  uint64_t Bytes() const {
+    uint64_t sum = 0;
+    for (const auto& [name, bytes] : disk_.Snapshot()) sum += bytes.size();
+    return sum;
   }
 
   FaultyFileSystem disk_;
@@ -97,6 +106,35 @@ TEST_F(RocksDbFullDiskTest, GoesOnAfterAFlushThatBeganLaterThanTheWriteFailed) {
     EXPECT_EQ((*store_->Get(absl::StrCat("key ", 1'000 + i))).has_value(),
               i != failed)
         << i;
+  }
+}
+
+TEST_F(RocksDbFullDiskTest, GivesBackTheRoomOfWhatWasDeleted) {
+  std::mt19937_64 random(1);
+  std::string value(64 << 10, ' ');
+  for (int i = 0; i < 100; ++i) {
+    for (char& byte : value) byte = static_cast<char>(random());
+    StoreBatch batch;
+    batch.Put(absl::StrCat("key ", 1'000 + i), value);
+    ASSERT_TRUE(store_->Write(batch, Durability::kProcess).ok());
+  }
+  const uint64_t full = Bytes();
+  ASSERT_GE(full, 100 * value.size());
+  StoreBatch most;
+  for (int i = 0; i < 90; ++i) most.Delete(absl::StrCat("key ", 1'000 + i));
+  ASSERT_TRUE(store_->Write(most, Durability::kProcess).ok());
+
+  std::atomic<bool> stop = false;
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (Bytes() > full / 2) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    store_->KeepRoom({.nearly_full = true, .live_bytes = 0, .stop = &stop});
+    std::this_thread::yield();
+  }
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ((*store_->Get(absl::StrCat("key ", 1'000 + i))).has_value(),
+              i >= 90);
   }
 }
 

@@ -1,18 +1,12 @@
-#include <atomic>
-#include <chrono>
-#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <random>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "heap_adapter/spool/rocksdb_store.h"
@@ -27,7 +21,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Optional;
 using ::testing::Pair;
-using ::testing::SizeIs;
 
 using Entry = std::pair<std::string, std::string>;
 
@@ -248,49 +241,6 @@ TEST(RocksDbStoreTest, OpensAgainOnceTheFirstIsGone) {
   const TemporaryFolder folder;
   ASSERT_TRUE(OpenRocksDbStore({.path = folder.path()}).ok());
   EXPECT_TRUE(OpenRocksDbStore({.path = folder.path()}).ok());
-}
-
-uint64_t BytesIn(const std::string& folder) {
-  uint64_t bytes = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    // Files come and go meanwhile.
-    std::error_code gone;
-    const uint64_t size = entry.file_size(gone);
-    if (!gone) bytes += size;
-  }
-  return bytes;
-}
-
-TEST(RocksDbStoreTest, GivesBackTheRoomOfWhatWasDeleted) {
-  const TemporaryFolder folder;
-  const auto store =
-      *OpenRocksDbStore({.path = folder.path(), .write_buffer_bytes = 1 << 20});
-  const auto key = [](int i) { return absl::StrCat("k", 1'000 + i); };
-  std::mt19937_64 random(1);
-  std::string value(64 << 10, ' ');
-  for (int i = 0; i < 200; ++i) {
-    for (char& byte : value) byte = static_cast<char>(random());
-    StoreBatch batch;
-    batch.Put(key(i), value);
-    ASSERT_TRUE(store->Write(batch, Durability::kProcess).ok());
-  }
-  const uint64_t full = BytesIn(folder.path());
-  ASSERT_GT(full, 12u << 20);
-  StoreBatch most;
-  for (int i = 0; i < 190; ++i) most.Delete(key(i));
-  ASSERT_TRUE(store->Write(most, Durability::kProcess).ok());
-  std::atomic<bool> stop = false;
-  const auto deadline =
-      std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (BytesIn(folder.path()) > full / 2) {
-    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
-    store->KeepRoom({.nearly_full = true, .live_bytes = 0, .stop = &stop});
-    std::this_thread::yield();
-  }
-  for (int i = 190; i < 200; ++i) {
-    EXPECT_THAT(*store->Get(key(i)), Optional(SizeIs(value.size())));
-  }
-  EXPECT_EQ(*store->Get(key(0)), std::nullopt);
 }
 
 TEST(RocksDbStoreTest, NamesAPathThatCannotBeAFolder) {

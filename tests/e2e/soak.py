@@ -7,6 +7,7 @@ memory does not grow with time: see soak_callers.py.
 
 import argparse
 import json
+import math
 import random
 import shutil
 import sys
@@ -220,7 +221,10 @@ class Soak:
                 caller.fault = None
         now = time.monotonic()
         calm_length = 0.5 * self.length if self.length >= LEAST_JUDGED_SECONDS else self.length
-        self.health.sample(self.server, now - self.server_began, now, max(5.0, WARM_UP_SHARE * calm_length))
+        # Other lives begin with less, and would hide a growth.
+        is_judged = self.length < LEAST_JUDGED_SECONDS or self.calm(now - self.began)
+        warm_up = max(5.0, WARM_UP_SHARE * calm_length) if is_judged else math.inf
+        self.health.sample(self.server, now - self.server_began, now, warm_up)
         self.summary = self.heap.get("summary")
         self.gate.set_open(self.waiting() < 20_000)
         if now < self.next_line:

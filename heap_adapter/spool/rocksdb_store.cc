@@ -202,7 +202,11 @@ class RocksDbStore final : public Store {
       static_cast<void>(db_->Flush(flush));
     }
     rocksdb::TablePropertiesCollection tables;
-    if (!db_->GetPropertiesOfAllTables(&tables).ok()) return;
+    const bool known = db_->GetPropertiesOfAllTables(&tables).ok();
+    // A merge that ended while they were read could not delete its inputs, and
+    // RocksDB would think of them only after the next one.
+    static_cast<void>(db_->EnableFileDeletions(/*force=*/true));
+    if (!known) return;
     entries = deletions = 0;
     for (const auto& [file, table] : tables) {
       entries += table->num_entries;

@@ -125,7 +125,8 @@ wait_for 60 "the server" "${inside[@]}" health "${here}"
 
 ! "${podman[@]}" exec "${server}" touch /tmp/written 2>/dev/null || fail "the root file system can be written to"
 curl --silent --fail "http://127.0.0.1:${http_port}/healthz" >/dev/null || fail "the HTTP port does not answer"
-curl --silent --fail "http://127.0.0.1:${http_port}/metrics" | grep --quiet '^heapsync_spool_healthy 1' || fail "no metrics"
+metrics="$(curl --silent --fail "http://127.0.0.1:${http_port}/metrics")" || fail "no metrics"
+grep --quiet '^heapsync_spool_healthy 1' <<<"${metrics}" || fail "the metrics do not tell of a healthy spool"
 
 say "An event through the shipped command line reaches Heap"
 "${inside[@]}" track "${here}" --identity=docker@example.com --event="Image Started" --ack=delivered

@@ -5,6 +5,7 @@
 #include <rocksdb/env.h>
 #include <rocksdb/experimental.h>
 #include <rocksdb/listener.h>
+#include <rocksdb/rate_limiter.h>
 #include <rocksdb/table.h>
 #include <rocksdb/transaction_log.h>
 #include <rocksdb/write_batch.h>
@@ -13,6 +14,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdarg>
+#include <limits>
 #include <mutex>
 #include <shared_mutex>
 #include <utility>
@@ -41,10 +43,17 @@ bool IsLocked(const rocksdb::Status& status) {
          absl::StartsWith(text, "IO error: lock hold by current process");
 }
 
+// Whether a write was refused for want of room. RocksDB says "incomplete" of
+// one that it would hold up until files are merged, where a merge found no
+// room.
+bool FoundNoRoom(const rocksdb::Status& status) {
+  return status.IsNoSpace() || status.IsIncomplete();
+}
+
 absl::Status ToStatus(const rocksdb::Status& status) {
   if (status.ok()) return absl::OkStatus();
   const std::string text = absl::StrCat("spool storage: ", status.ToString());
-  if (status.IsNoSpace()) return absl::ResourceExhaustedError(text);
+  if (FoundNoRoom(status)) return absl::ResourceExhaustedError(text);
   if (status.IsCorruption()) return absl::DataLossError(text);
   if (status.IsBusy()) return absl::UnavailableError(text);
   return absl::InternalError(text);
@@ -54,6 +63,59 @@ absl::Status ToStatus(const rocksdb::Status& status) {
 // and the first level, or one file and those of the next level below it. Less
 // than the room that is kept free on a disk unless told otherwise.
 constexpr uint64_t kMostOfAMerge = 192 << 20;
+
+// Room for so many bytes and a little. True where the system does not say.
+bool HasRoomFor(uint64_t bytes, rocksdb::Env& env, const std::string& path) {
+  uint64_t free = 0;
+  if (!env.GetFreeSpace(path, &free).ok()) return true;
+  return free >= bytes + (4 << 20);
+}
+
+// A merge for which there is no room would fill the disk, fail, and begin anew.
+bool MayMerge(rocksdb::Env& env, const std::string& path) {
+  return HasRoomFor(kMostOfAMerge, env, path);
+}
+
+// Ends a merge of everything before it fills the disk: what of it lives can be
+// more than anybody counted. Limits no rate: RocksDB asks a rate limiter before
+// each write of a merge, from its threads.
+class MergeGuard final : public rocksdb::RateLimiter {
+ public:
+  MergeGuard(rocksdb::Env& env, std::string path)
+      : env_(env), path_(std::move(path)) {}
+
+  // Until End(), `cancel` is set when a merge is about to write what there is
+  // no room for.
+  void Begin(std::atomic<bool>& cancel) { cancel_ = &cancel; }
+  void End() { cancel_ = nullptr; }
+
+  void Request(int64_t bytes, rocksdb::Env::IOPriority priority,
+               rocksdb::Statistics*) override {
+    std::atomic<bool>* const cancel = cancel_;
+    if (cancel != nullptr && priority == rocksdb::Env::IO_LOW &&
+        !HasRoomFor(static_cast<uint64_t>(bytes), env_, path_)) {
+      *cancel = true;
+    }
+  }
+  void SetBytesPerSecond(int64_t) override {}
+  int64_t GetBytesPerSecond() const override {
+    return std::numeric_limits<int64_t>::max();
+  }
+  int64_t GetSingleBurstBytes() const override {
+    return std::numeric_limits<int64_t>::max();
+  }
+  int64_t GetTotalBytesThrough(rocksdb::Env::IOPriority) const override {
+    return 0;
+  }
+  int64_t GetTotalRequests(rocksdb::Env::IOPriority) const override {
+    return 0;
+  }
+
+ private:
+  rocksdb::Env& env_;
+  const std::string path_;
+  std::atomic<std::atomic<bool>*> cancel_ = nullptr;
+};
 
 // Remembers on disk that reading met damage, so that the next start repairs it:
 // what is damaged cannot be read around while the store is open. Any thread.
@@ -131,10 +193,13 @@ class NoCursor final : public StoreCursor {
 class RocksDbStore final : public Store {
  public:
   RocksDbStore(rocksdb::Options options, std::string path,
+               std::shared_ptr<MergeGuard> guard,
                std::unique_ptr<rocksdb::DB> db, DamageReport report)
       : options_(std::move(options)),
         path_(std::move(path)),
+        guard_(std::move(guard)),
         mark_(*options_.env, path_, std::move(report)),
+        merges_(!db->GetOptions().disable_auto_compactions),
         db_(std::move(db)) {}
 
   absl::Status Write(const StoreBatch& batch, Durability durability) override {
@@ -149,7 +214,7 @@ class RocksDbStore final : public Store {
     rocksdb::WriteOptions options;
     options.sync = durability == Durability::kDisk;
     const rocksdb::Status written = db_->Write(options, &changes);
-    if (written.IsNoSpace()) {
+    if (FoundNoRoom(written)) {
       failed_log_ = CurrentLog();
       last_good_ = db_->GetLatestSequenceNumber();
     }
@@ -181,12 +246,12 @@ class RocksDbStore final : public Store {
   void KeepRoom(const RoomNeeds& needs) override {
     const std::shared_lock<std::shared_mutex> lock(mutex_);
     if (db_ == nullptr) return;
-    // RocksDB would begin a merge for which there is no room, fill the disk by
-    // it, and begin anew.
-    const bool merges = !needs.nearly_full || HasRoomFor(kMostOfAMerge);
+    const bool merges = !needs.nearly_full || MayMerge(*options_.env, path_);
     if (merges != merges_) SetMerges(merges);
     if (!needs.nearly_full || !HasRoomFor(BytesInMemory())) return;
     const auto now = std::chrono::steady_clock::now();
+    // Then a flush would only take of the room, one file after the other.
+    if (!merges && (now < next_try_ || !HasRoomFor(needs.live_bytes))) return;
     const bool is_time = now - gave_back_at_ >= kLongestKept;
     const auto worth = [is_time](uint64_t deletions, uint64_t entries) {
       return deletions > 0 && (is_time || kMuch * deletions >= entries);
@@ -213,16 +278,12 @@ class RocksDbStore final : public Store {
       deletions += table->num_deletions;
     }
     if (!worth(deletions, entries)) return;
+    gave_back_at_ = now;
     if (merges) {
-      gave_back_at_ = now;
       static_cast<void>(rocksdb::experimental::SuggestCompactRange(
           db_.get(), nullptr, nullptr));
-    } else if (HasRoomFor(needs.live_bytes)) {
-      gave_back_at_ = now;
-      rocksdb::CompactRangeOptions all;
-      all.exclusive_manual_compaction = false;
-      all.canceled = needs.stop;
-      static_cast<void>(db_->CompactRange(all, nullptr, nullptr));
+    } else {
+      MergeAll(needs);
     }
   }
 
@@ -270,6 +331,21 @@ class RocksDbStore final : public Store {
   // block, the others are often small.
   static constexpr uint64_t kMuch = 16;
   static constexpr std::chrono::seconds kLongestKept{20};
+  // After merges of everything that found no room.
+  static constexpr std::chrono::seconds kShortestRest{20};
+  static constexpr std::chrono::seconds kLongestRest{120};
+
+  void MergeAll(const RoomNeeds& needs) {
+    rocksdb::CompactRangeOptions all;
+    all.exclusive_manual_compaction = false;
+    all.canceled = needs.cancel;
+    guard_->Begin(*needs.cancel);
+    const bool merged = db_->CompactRange(all, nullptr, nullptr).ok();
+    guard_->End();
+    rest_ = merged ? std::chrono::seconds::zero()
+                   : std::clamp(2 * rest_, kShortestRest, kLongestRest);
+    next_try_ = std::chrono::steady_clock::now() + rest_;
+  }
 
   // Whether RocksDB merges files by itself.
   void SetMerges(bool merges) {
@@ -324,11 +400,8 @@ class RocksDbStore final : public Store {
   // For what is in memory, which becomes a file and a log again.
   bool HasRoomToResume() const { return HasRoomFor(2 * BytesInMemory()); }
 
-  // Room for so many bytes and a little.
   bool HasRoomFor(uint64_t bytes) const {
-    uint64_t free = 0;
-    if (!options_.env->GetFreeSpace(path_, &free).ok()) return true;
-    return free >= bytes + (4 << 20);
+    return heapsync::HasRoomFor(bytes, *options_.env, path_);
   }
 
   uint64_t BytesInMemory() const {
@@ -340,17 +413,21 @@ class RocksDbStore final : public Store {
   }
 
   absl::Status Reopen() {
+    rocksdb::Options options = options_;
+    const bool merges = MayMerge(*options.env, path_);
+    options.disable_auto_compactions = !merges;
     rocksdb::DB* db = nullptr;
-    const rocksdb::Status opened = rocksdb::DB::Open(options_, path_, &db);
+    const rocksdb::Status opened = rocksdb::DB::Open(options, path_, &db);
     if (!opened.ok()) return ToStatus(mark_.Heed(opened));
     const std::unique_lock<std::shared_mutex> lock(mutex_);
     db_.reset(db);
-    merges_ = true;
+    merges_ = merges;
     return absl::OkStatus();
   }
 
   const rocksdb::Options options_;
   const std::string path_;
+  const std::shared_ptr<MergeGuard> guard_;
   const DamageMark mark_;
   // These belong to the writing thread, as does changing db_: the log whose
   // writing failed, with a slash in front, and the number of the last change
@@ -359,7 +436,10 @@ class RocksDbStore final : public Store {
   uint64_t last_good_ = 0;
   // These belong to whoever keeps room.
   std::chrono::steady_clock::time_point gave_back_at_;
-  std::atomic<bool> merges_ = true;
+  std::chrono::steady_clock::time_point next_try_;
+  std::chrono::seconds rest_{0};
+  // Whether RocksDB merges files by itself.
+  std::atomic<bool> merges_;
   // Held by whoever reads, and by the writing thread to change db_.
   mutable std::shared_mutex mutex_;
   std::unique_ptr<rocksdb::DB> db_;
@@ -440,6 +520,11 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(
       rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   db_options.info_log = std::make_shared<NoDiary>();
   db_options.listeners.push_back(std::make_shared<NoRecoveryByItself>());
+  const auto guard =
+      std::make_shared<MergeGuard>(*db_options.env, options.path);
+  db_options.rate_limiter = guard;
+  // RocksDB's own default where no rate is limited.
+  db_options.delayed_write_rate = 16 << 20;
   db_options.avoid_flush_during_shutdown = true;
 
   // A copy: the store keeps it.
@@ -465,6 +550,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(
   env.UnlockFile(lock);
   if (!repaired.ok()) return repaired;
 
+  db_options.disable_auto_compactions = !MayMerge(env, options.path);
   rocksdb::DB* db = nullptr;
   status = rocksdb::DB::Open(db_options, options.path, &db);
   if (!status.ok() && MeansDamage(status)) {
@@ -474,8 +560,9 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(
     status = rocksdb::DB::Open(db_options, options.path, &db);
   }
   if (!status.ok()) return OpeningError(options.path, status);
-  return std::make_unique<RocksDbStore>(
-      db_options, options.path, std::unique_ptr<rocksdb::DB>(db), report);
+  return std::make_unique<RocksDbStore>(db_options, options.path, guard,
+                                        std::unique_ptr<rocksdb::DB>(db),
+                                        report);
 }
 
 }  // namespace heapsync

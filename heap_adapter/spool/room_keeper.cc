@@ -23,6 +23,7 @@ RoomKeeper::~RoomKeeper() {
   {
     MutexLock lock(mutex_);
     stop_ = true;
+    cancel_ = true;
   }
   stopping_.NotifyOne();
   thread_.join();
@@ -34,10 +35,11 @@ void RoomKeeper::Run() {
       MutexLock lock(mutex_);
       if (!stop_) stopping_.WaitFor(mutex_, kInterval);
       if (stop_) return;
+      cancel_ = false;
     }
     store_.KeepRoom({.nearly_full = disk_.NearlyFull(),
                      .live_bytes = live_bytes_(),
-                     .stop = &stop_});
+                     .cancel = &cancel_});
   }
 }
 

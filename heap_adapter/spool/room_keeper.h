@@ -17,7 +17,7 @@ namespace heapsync {
 // are delivered. It has a thread of its own.
 class RoomKeeper {
  public:
-  // Both must outlive it. `live_bytes` tells how much is not deleted, or more;
+  // Both must outlive it. `live_bytes` tells about how much is not deleted;
   // it is called by its thread.
   RoomKeeper(Store& store, const DiskSpace& disk,
              std::function<uint64_t()> live_bytes);
@@ -30,8 +30,9 @@ class RoomKeeper {
   Store& store_;
   const DiskSpace& disk_;
   const std::function<uint64_t()> live_bytes_;
-  std::atomic<bool> stop_{false};
   Mutex mutex_;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  std::atomic<bool> cancel_{false};  // what the store does now
   CondVar stopping_;
   std::thread thread_;
 };

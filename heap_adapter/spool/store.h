@@ -103,10 +103,11 @@ class Store {
   // What KeepRoom() goes by.
   struct RoomNeeds {
     bool nearly_full = false;  // the disk
-    // What is not deleted has this many bytes, or less.
+    // What is not deleted has about this many bytes.
     uint64_t live_bytes = 0;
-    // Set by another thread to end KeepRoom() early. Not owned; not null.
-    std::atomic<bool>* stop = nullptr;
+    // Another thread sets it to end KeepRoom() early, and so does the store
+    // itself when it finds no room for what it does. Not owned; not null.
+    std::atomic<bool>* cancel = nullptr;
   };
   // To be called every few seconds, by one thread that is not the writing one.
   // On a disk that is nearly full it gives back the room of what was deleted,

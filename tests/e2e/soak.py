@@ -265,26 +265,28 @@ class Soak:
                 self.broken.append(f"{caller.name} never got its last answer")
         self.say("draining")
         # What is over an identity's limit takes its time; that nothing moves for minutes has no good reason.
-        least, moved = self.waiting(), time.monotonic()
-        while not self.drained():
-            if self.waiting() < least:
-                least, moved = self.waiting(), time.monotonic()
+        least, moved = sys.maxsize, time.monotonic()
+        while (left := self.left()) != 0:
+            if left is not None and left < least:
+                least, moved = left, time.monotonic()
             if time.monotonic() - moved > LONGEST_STANDSTILL:
-                self.broken.append(f"{least:,} events still wait, and none was delivered for {LONGEST_STANDSTILL:.0f} s")
+                self.broken.append(f"{left} items still wait, and none was delivered for {LONGEST_STANDSTILL:.0f} s")
                 break
         for channel in self.channels:
             channel.close()
 
-    def drained(self) -> bool:
+    def left(self) -> int | None:
+        """How many items still wait; none if the server does not say."""
         self.look()
         try:
             with urllib.request.urlopen(self.server.http_url + "/statusz.json", timeout=10) as answer:
                 status = json.load(answer)
         except (urllib.error.URLError, TimeoutError):
-            return False
+            return None
         time.sleep(0.2)
-        return (status["snapshot_age_seconds"] is not None and self.waiting() == 0 and
-                all(destination["queued_items"] == 0 for destination in status["destinations"]))
+        if status["snapshot_age_seconds"] is None:
+            return None
+        return max(self.waiting(), sum(destination["queued_items"] for destination in status["destinations"]))
 
     def report(self) -> bool:
         lost, unknown, dead = self.compare_events()

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 namespace heapsync {
@@ -91,6 +92,10 @@ class FaultyFileSystem::Writable final : public rocksdb::FSWritableFile {
   IOStatus Append(const rocksdb::Slice& data, const IOOptions&,
                   IODebugContext*) override {
     const std::lock_guard<std::mutex> lock(disk_.mutex_);
+    const uint64_t free = disk_.FreeBytes();
+    if (data.size() > free) return ErrorOf(DiskFault::kNoSpace);
+    disk_.least_free_bytes_ =
+        std::min(disk_.least_free_bytes_, free - data.size());
     const std::optional<DiskFault> fault = disk_.Meet(Kind::kGrows);
     if (fault == DiskFault::kShortWrite || fault == DiskFault::kNoSpace) {
       file_->bytes.append(data.data(), data.size() / 2);
@@ -185,6 +190,32 @@ IOStatus FaultyFileSystem::ErrorOf(DiskFault fault) {
       break;
   }
   return IOStatus::IOError("injected", "Input/output error");
+}
+
+void FaultyFileSystem::SetCapacity(uint64_t bytes) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  capacity_ = bytes;
+  least_free_bytes_ = bytes;
+}
+
+uint64_t FaultyFileSystem::least_free_bytes() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return least_free_bytes_;
+}
+
+uint64_t FaultyFileSystem::FreeBytes() const {
+  if (!capacity_.has_value()) return std::numeric_limits<uint64_t>::max();
+  uint64_t used = 0;
+  for (const auto& [name, file] : names_) used += file->bytes.size();
+  return *capacity_ - std::min(*capacity_, used);
+}
+
+IOStatus FaultyFileSystem::GetFreeSpace(const std::string&, const IOOptions&,
+                                        uint64_t* free, IODebugContext*) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!capacity_.has_value()) return IOStatus::NotSupported("capacity unknown");
+  *free = FreeBytes();
+  return IOStatus::OK();
 }
 
 void FaultyFileSystem::FailAfter(uint64_t after, DiskFault fault) {

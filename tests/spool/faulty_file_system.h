@@ -38,6 +38,11 @@ class FaultyFileSystem final : public rocksdb::FileSystem {
 
   // The operation after `after` more of them meets `fault`, once.
   void FailAfter(uint64_t after, DiskFault fault);
+  // From now on files may have so many bytes in sum: a write beyond them meets
+  // ENOSPC and does nothing, and the free space is known.
+  void SetCapacity(uint64_t bytes);
+  // The least free space that a write has left since then.
+  uint64_t least_free_bytes() const;
   // No fault is ahead or lasts any longer; a full disk has room again.
   void Heal();
   // Whether the fault that was ordered has come.
@@ -114,6 +119,10 @@ class FaultyFileSystem final : public rocksdb::FileSystem {
   rocksdb::IOStatus UnlockFile(rocksdb::FileLock* lock,
                                const rocksdb::IOOptions& options,
                                rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus GetFreeSpace(const std::string& path,
+                                 const rocksdb::IOOptions& options,
+                                 uint64_t* free,
+                                 rocksdb::IODebugContext* context) override;
   rocksdb::IOStatus GetTestDirectory(const rocksdb::IOOptions& options,
                                      std::string* path,
                                      rocksdb::IODebugContext* context) override;
@@ -153,10 +162,13 @@ class FaultyFileSystem final : public rocksdb::FileSystem {
   static rocksdb::IOStatus ErrorOf(DiskFault fault);
   std::shared_ptr<File> Find(const std::string& name) const;
   void SyncNames(const std::string& folder);
+  uint64_t FreeBytes() const;
 
   mutable std::mutex mutex_;
   Names names_;
   Names synced_names_;
+  std::optional<uint64_t> capacity_;
+  uint64_t least_free_bytes_ = 0;
   uint64_t operations_ = 0;
   std::optional<std::pair<uint64_t, DiskFault>> ordered_;  // at operation
   bool failed_ = false;

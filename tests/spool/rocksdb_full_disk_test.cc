@@ -11,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "heap_adapter/spool/rocksdb_store.h"
 #include "tests/spool/faulty_file_system.h"
@@ -22,16 +23,66 @@ class RocksDbFullDiskTest : public testing::Test {
  protected:
   RocksDbFullDiskTest()
       : env_(rocksdb::NewCompositeEnv(std::shared_ptr<rocksdb::FileSystem>(
-            std::shared_ptr<rocksdb::FileSystem>(), &disk_))),
-        store_(*OpenRocksDbStore({.path = "/spool",
-                                  .write_buffer_bytes = 256 << 10,
-                                  .env = env_.get()})) {}
+            std::shared_ptr<rocksdb::FileSystem>(), &disk_))) {
+    Open();
+  }
+
+  void Open() {
+    auto opened = OpenRocksDbStore(
+        {.path = "/spool", .write_buffer_bytes = 256 << 10, .env = env_.get()});
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    store_ = *std::move(opened);
+  }
+
+  // Not in order: files whose keys do not overlap are not merged, but moved.
+  static std::string KeyOf(int i) {
+    constexpr int kPrime = 7'919;
+    constexpr int kMostKeys = 100'000;
+    return absl::StrCat("key ", kMostKeys + i * kPrime % kMostKeys);
+  }
 
   absl::Status Write() {
+    std::string value(16 << 10, ' ');
+    for (char& byte : value) byte = static_cast<char>(random_());
     StoreBatch batch;
-    batch.Put(absl::StrCat("key ", 1'000 + next_++),
-              std::string(16 << 10, 'x'));
+    batch.Put(KeyOf(next_++), std::move(value));
     return store_->Write(batch, Durability::kDisk);
+  }
+
+  void Delete(int begin, int end) {
+    StoreBatch batch;
+    for (int i = begin; i < end; ++i) batch.Delete(KeyOf(i));
+    ASSERT_TRUE(store_->Write(batch, Durability::kDisk).ok());
+  }
+
+  bool Has(int i) const { return (*store_->Get(KeyOf(i))).has_value(); }
+
+  void KeepRoom(Store::RoomNeeds needs = {.nearly_full = true}) {
+    std::atomic<bool> cancel = false;
+    needs.cancel = &cancel;
+    store_->KeepRoom(needs);
+  }
+
+  // These return once RocksDB's only thread for that has done what was
+  // scheduled before.
+  void WaitForFlush() { WaitFor(rocksdb::Env::Priority::HIGH); }
+  void WaitForMerges() { WaitFor(rocksdb::Env::Priority::LOW); }
+  void WaitFor(rocksdb::Env::Priority thread) {
+    std::promise<void> done;
+    env_->Schedule(
+        [](void* argument) {
+          static_cast<std::promise<void>*>(argument)->set_value();
+        },
+        &done, thread);
+    done.get_future().wait();
+  }
+
+  int Tables() const {
+    int tables = 0;
+    for (const auto& [name, bytes] : disk_.Snapshot()) {
+      if (absl::EndsWith(name, ".sst")) ++tables;
+    }
+    return tables;
   }
 
   int Logs() const {
@@ -50,7 +101,8 @@ class RocksDbFullDiskTest : public testing::Test {
 
   FaultyFileSystem disk_;
   const std::unique_ptr<rocksdb::Env> env_;
-  const std::unique_ptr<Store> store_;
+  std::unique_ptr<Store> store_;
+  std::mt19937_64 random_{1};
   int next_ = 0;
 };
 
@@ -103,39 +155,100 @@ TEST_F(RocksDbFullDiskTest, GoesOnAfterAFlushThatBeganLaterThanTheWriteFailed) {
   ASSERT_TRUE(store_->Resume().ok());
   EXPECT_TRUE(Write().ok());
   for (int i = 0; i < next_; ++i) {
-    EXPECT_EQ((*store_->Get(absl::StrCat("key ", 1'000 + i))).has_value(),
-              i != failed)
-        << i;
+    EXPECT_EQ(Has(i), i != failed) << i;
   }
 }
 
 TEST_F(RocksDbFullDiskTest, GivesBackTheRoomOfWhatWasDeleted) {
-  std::mt19937_64 random(1);
-  std::string value(64 << 10, ' ');
-  for (int i = 0; i < 100; ++i) {
-    for (char& byte : value) byte = static_cast<char>(random());
-    StoreBatch batch;
-    batch.Put(absl::StrCat("key ", 1'000 + i), value);
-    ASSERT_TRUE(store_->Write(batch, Durability::kProcess).ok());
-  }
+  for (int i = 0; i < 400; ++i) ASSERT_TRUE(Write().ok());
   const uint64_t full = Bytes();
-  ASSERT_GE(full, 100 * value.size());
-  StoreBatch most;
-  for (int i = 0; i < 90; ++i) most.Delete(absl::StrCat("key ", 1'000 + i));
-  ASSERT_TRUE(store_->Write(most, Durability::kProcess).ok());
-
-  std::atomic<bool> stop = false;
+  Delete(0, 360);
   const auto deadline =
       std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (Bytes() > full / 2) {
     ASSERT_LT(std::chrono::steady_clock::now(), deadline);
-    store_->KeepRoom({.nearly_full = true, .live_bytes = 0, .stop = &stop});
+    KeepRoom();
     std::this_thread::yield();
   }
-  for (int i = 0; i < 100; ++i) {
-    EXPECT_EQ((*store_->Get(absl::StrCat("key ", 1'000 + i))).has_value(),
-              i >= 90);
-  }
+  for (int i = 0; i < 400; ++i) EXPECT_EQ(Has(i), i >= 360) << i;
+}
+
+// A disk too small for RocksDB's own merges.
+TEST_F(RocksDbFullDiskTest, GivesBackRoomOnASmallDisk) {
+  disk_.SetCapacity(32 << 20);
+  KeepRoom();
+  for (int i = 0; i < 400; ++i) ASSERT_TRUE(Write().ok());
+  const uint64_t full = Bytes();
+  Delete(0, 360);
+  KeepRoom();
+  EXPECT_LT(Bytes(), full / 2);
+  for (int i = 0; i < 400; ++i) EXPECT_EQ(Has(i), i >= 360) << i;
+}
+
+TEST_F(RocksDbFullDiskTest, GivingBackRoomDoesNotFillTheDisk) {
+  disk_.SetCapacity(64 << 20);
+  KeepRoom();
+  for (int i = 0; i < 1'200; ++i) ASSERT_TRUE(Write().ok());
+  Delete(0, 100);
+  disk_.SetCapacity(Bytes() + (10 << 20));
+  // Nobody counted what lives.
+  KeepRoom({.nearly_full = true, .live_bytes = 0});
+  EXPECT_GE(disk_.least_free_bytes(), 2 << 20);
+  EXPECT_TRUE(Write().ok());
+  for (int i = 0; i < 1'200; ++i) ASSERT_EQ(Has(i), i >= 100) << i;
+
+  // It leaves it at that for a while.
+  Delete(100, 200);
+  const uint64_t before = disk_.operations();
+  KeepRoom({.nearly_full = true, .live_bytes = 0});
+  EXPECT_EQ(disk_.operations(), before);
+}
+
+TEST_F(RocksDbFullDiskTest, WritesNoFilesWhileItCannotGiveBackAnything) {
+  disk_.SetCapacity(64 << 20);
+  KeepRoom();
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(Write().ok());
+  Delete(0, 50);
+  WaitForFlush();
+  const uint64_t before = disk_.operations();
+  KeepRoom({.nearly_full = true, .live_bytes = 100 << 20});
+  EXPECT_EQ(disk_.operations(), before);
+}
+
+TEST_F(RocksDbFullDiskTest, MergesNothingOnASmallDiskByItself) {
+  disk_.SetCapacity(64 << 20);
+  KeepRoom({.nearly_full = true, .live_bytes = 100 << 20});
+  while (Tables() < 40) ASSERT_TRUE(Write().ok());
+  disk_.FailAfter(0, DiskFault::kNoSpace);
+  EXPECT_EQ(Write().code(), absl::StatusCode::kResourceExhausted);
+  disk_.Heal();
+  ASSERT_TRUE(store_->Resume().ok());
+  WaitForMerges();
+  EXPECT_GE(Tables(), 40);
+
+  store_.reset();
+  Open();
+  WaitForMerges();
+  EXPECT_GE(Tables(), 40);
+}
+
+TEST_F(RocksDbFullDiskTest, AMergeThatFoundNoRoomIsNotTheEnd) {
+  disk_.SetCapacity(64 << 20);
+  KeepRoom({.nearly_full = true, .live_bytes = 100 << 20});
+  while (Tables() < 40) ASSERT_TRUE(Write().ok());
+  disk_.SetCapacity(Bytes() + (4 << 20));
+  // RocksDB begins to merge, and lets little be written until it has.
+  KeepRoom({.nearly_full = false, .live_bytes = 0});
+  absl::Status written;
+  while (written.ok()) written = Write();
+  EXPECT_EQ(written.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(written.message(), testing::HasSubstr("incomplete"));
+  const int failed = next_ - 1;
+
+  disk_.SetCapacity(1 << 30);
+  ASSERT_TRUE(store_->Resume().ok());
+  EXPECT_TRUE(Write().ok());
+  for (int i = 0; i < next_; ++i) ASSERT_EQ(Has(i), i != failed) << i;
 }
 
 }  // namespace

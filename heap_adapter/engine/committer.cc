@@ -1,5 +1,6 @@
 #include "heap_adapter/engine/committer.h"
 
+#include <limits>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -150,15 +151,21 @@ std::optional<Committer::Pending> Committer::Gather(size_t last_appends) {
 }
 
 void Committer::TellUntilOver() {
+  // Fewer: those of a new commit get their turn sooner, at the price of looking
+  // for one more often.
+  constexpr size_t kAnswersAtOnce = 16;
   while (true) {
     std::vector<Committed> all;
     {
       MutexLock lock(told_mutex_);
-      while (to_tell_.empty() && !told_all_) told_wake_.Wait(told_mutex_);
-      if (to_tell_.empty()) return;
+      while (telling_.empty() && to_tell_.empty() && !told_all_) {
+        told_wake_.Wait(told_mutex_);
+      }
+      if (telling_.empty() && to_tell_.empty()) return;
       all = std::exchange(to_tell_, {});
     }
-    for (Committed& committed : all) Tell(std::move(committed));
+    for (Committed& committed : all) BeginTelling(std::move(committed));
+    TellSome(kAnswersAtOnce);
   }
 }
 
@@ -169,7 +176,8 @@ bool Committer::CommitPending() {
     pending = std::exchange(pending_, {});
   }
   if (pending.empty() && !disk_full()) return false;
-  Tell(Commit(std::move(pending)));
+  BeginTelling(Commit(std::move(pending)));
+  while (!telling_.empty()) TellSome(std::numeric_limits<size_t>::max());
   return true;
 }
 
@@ -302,31 +310,47 @@ Committer::Committed Committer::Commit(Pending pending) {
   return committed;
 }
 
-void Committer::Tell(Committed committed) {
-  if (!committed.status.ok()) {
-    for (PendingAppend& append : committed.appends) {
-      append.done(committed.status);
-    }
-    for (PendingChange& each : committed.changes) {
-      if (each.done) each.done(committed.status);
-    }
-    return;
+void Committer::BeginTelling(Committed committed) {
+  Telling& telling = telling_.emplace_back();
+  telling.committed = std::move(committed);
+  telling.untold = telling.committed.appends.size();
+  for (size_t i = 0; i < telling.untold; ++i) {
+    answers_.Add(telling.committed.appends[i].lane,
+                 {.telling = &telling, .append = i});
   }
-  // Callers first: the notices may take work on, the answers only end it.
-  for (size_t i = 0; i < committed.appends.size(); ++i) {
-    committed.appends[i].done(committed.appended[i].items);
+}
+
+// Callers first: what follows may take work on, the answers only end it.
+void Committer::TellSome(size_t most) {
+  for (; most > 0 && !answers_.empty(); --most) {
+    const Answer answer = answers_.Next();
+    Committed& committed = answer.telling->committed;
+    if (committed.status.ok()) {
+      committed.appends[answer.append].done(
+          committed.appended[answer.append].items);
+    } else {
+      committed.appends[answer.append].done(committed.status);
+    }
+    --answer.telling->untold;
   }
+  while (!telling_.empty() && telling_.front().untold == 0) {
+    TellTheRest(std::move(telling_.front().committed));
+    telling_.pop_front();
+  }
+}
+
+void Committer::TellTheRest(Committed committed) {
   Notices notices{.lanes = std::move(committed.lanes),
                   .appended = std::move(committed.appended),
                   .applied = {}};
   for (PendingChange& each : committed.changes) {
     if (each.done) {
-      each.done(absl::OkStatus());
+      each.done(committed.status);
     } else {
       notices.applied.push_back({.token = each.token});
     }
   }
-  sink_(std::move(notices));
+  if (committed.status.ok()) sink_(std::move(notices));
 }
 
 }  // namespace heapsync

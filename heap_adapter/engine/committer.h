@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
@@ -14,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
+#include "heap_adapter/engine/lane_turns.h"
 #include "heap_adapter/engine/settlement.h"
 #include "heap_adapter/spool/block.h"
 #include "heap_adapter/spool/spool.h"
@@ -45,7 +48,8 @@ struct Applied {
 // Writes to the spool, alone. Everything that waits when it begins becomes one
 // write with one sync, however many callers it answers (group commit). While
 // one group is told, the next is synced already: telling many callers takes as
-// long as a sync does.
+// long as a sync does. The lanes take turns in being told, so that a caller
+// with one call does not wait for the thousands of another.
 //
 // After a failed write nothing is written any more: the write may have reached
 // the disk or not, and no later sync could tell. Every caller then gets the
@@ -179,6 +183,14 @@ class Committer {
     std::vector<Appended> appended;  // one for each append, once it is placed
     std::vector<PendingChange> changes;  // without their contents
   };
+  struct Telling {
+    Committed committed;
+    size_t untold = 0;  // of its appends
+  };
+  struct Answer {
+    Telling* telling = nullptr;
+    size_t append = 0;
+  };
 
   // Waits for what is worth a commit, or until a full disk is to be asked
   // again; none if this is the end.
@@ -186,7 +198,9 @@ class Committer {
   Committed Commit(Pending pending);
   absl::Status Write(const SpoolChange& change);
   void TakeBack(const std::vector<Appended>& appended);
-  void Tell(Committed committed);
+  void BeginTelling(Committed committed);
+  void TellSome(size_t most);
+  void TellTheRest(Committed committed);
   void TellUntilOver();
   SeqRange Place(const PendingAppend& append, SpoolChange& change,
                  std::vector<LaneId>& open_blocks);
@@ -222,6 +236,10 @@ class Committer {
   CondVar told_wake_;
   std::vector<Committed> to_tell_ ABSL_GUARDED_BY(told_mutex_);
   bool told_all_ ABSL_GUARDED_BY(told_mutex_) = false;
+  // Owned by the answering thread: commits in their order, and the answers of
+  // all of them.
+  std::deque<Telling> telling_;
+  LaneTurns<Answer> answers_;
 };
 
 }  // namespace heapsync

@@ -130,6 +130,15 @@ TEST_F(CommitterTest, AnswersCallersInTheirOrderAndThenTheDispatcher) {
               ElementsAre(Pair(kLane, 0), Pair(kOther, 0), Pair(kLane, 1)));
 }
 
+TEST_F(CommitterTest, AnswersLanesInTurns) {
+  for (const char* name : {"a", "b", "c"}) {
+    ASSERT_TRUE(Append(name, {"{}"}).ok());
+  }
+  ASSERT_TRUE(Append("x", {"{}"}, kOther).ok());
+  committer_->CommitPending();
+  EXPECT_THAT(log_, ElementsAre("a 0-1", "x 0-1", "b 1-2", "c 2-3", "sink"));
+}
+
 TEST_F(CommitterTest, StoresItemsAsTheyCame) {
   EncodedChunk chunk = Chunk({R"({"a":1})", R"({"long":2})"});
   chunk.replays = 3;
@@ -368,6 +377,35 @@ TEST_F(CommitterTest, CommitsTheNextWhileItTellsTheLast) {
   committer_->Stop();
   committing.join();
   EXPECT_THAT(log_, ElementsAre("first", "sink", "next 1-2", "sink"));
+}
+
+TEST_F(CommitterTest, ALaneWithOneCallDoesNotWaitForTheManyOfAnother) {
+  constexpr int kMany = 1'000;
+  int told = 0;
+  int told_before_other = kMany;
+  std::promise<void> other_told;
+  const auto done = [&](absl::StatusOr<SeqRange>) {
+    if (++told > 1) return;
+    ASSERT_TRUE(committer_
+                    ->Append(kOther, Chunk({"{}"}),
+                             [&](absl::StatusOr<SeqRange>) {
+                               told_before_other = told;
+                               other_told.set_value();
+                             })
+                    .ok());
+    while (committer_->commits() < 2) std::this_thread::yield();
+  };
+  for (int i = 0; i < kMany; ++i) {
+    ASSERT_TRUE(committer_->Append(kLane, Chunk({"{}"}), done).ok());
+  }
+  std::thread committing([this] { committer_->Run(); });
+  other_told.get_future().wait();
+  committer_->Stop();
+  committing.join();
+  EXPECT_LT(told_before_other, kMany / 2);
+  EXPECT_EQ(told, kMany);
+  EXPECT_THAT(told_, testing::SizeIs(kMany + 1));
+  EXPECT_THAT(told_.back(), Pair(kOther, 0));
 }
 
 TEST_F(CommitterTest, ServesManyThreadsAtOnce) {

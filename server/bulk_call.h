@@ -25,6 +25,7 @@
 #include "server/item_traits.h"
 #include "server/open_streams.h"
 #include "server/rich_status.h"
+#include "server/untold_refusals.h"
 #include "server/wire_message.h"
 
 namespace heapsync {
@@ -36,9 +37,9 @@ struct BulkLimits {
   // for the disk most of the time; the next one is read while there is room.
   int most_messages_under_way = 32;
   size_t most_bytes_under_way = 4 << 20;
-  size_t most_unsent_bytes = 1 << 20;  // of refusals and previews
+  size_t most_unsent_bytes = 256 << 10;  // of refusals and previews
   size_t most_receipt_ranges = 16 * kMaxReceiptRanges;  // not yet told
-  size_t answer_bytes = 256 << 10;                      // about, of one answer
+  size_t answer_bytes = 64 << 10;                       // about, of one answer
   int most_items_per_message = 10'000;
   size_t chunk_items = 1'000;
   size_t chunk_bytes = 512 << 10;
@@ -354,7 +355,7 @@ class BulkCall final
         if (count > 0) {
           std::string preview =
               PreviewOf(*destination_, Traits::kType, encoder_->Take());
-          unsent_bytes_ += preview.size();
+          preview_bytes_ += preview.size();
           previews_.push_back(std::move(preview));
         }
         chunks_.back().items = 0;
@@ -450,15 +451,15 @@ class BulkCall final
   }
 
   void Reject(uint64_t index, const Findings& findings) {
-    v1::RejectedItem rejected;
-    rejected.set_index(index);
+    Response answer;
+    v1::RejectedItem& refusal = *answer.add_rejected_items();
+    refusal.set_index(index);
     for (const Finding& violation : findings.violations) {
-      FillViolation(violation, rejected.add_violations());
+      FillViolation(violation, refusal.add_violations());
     }
     MutexLock lock(state_->mutex);
     ++rejected_;
-    unsent_bytes_ += rejected.ByteSizeLong();
-    rejects_.push_back(std::move(rejected));
+    refusals_.Add(index, answer);
   }
 
   void Warn(const Findings& findings) {
@@ -474,7 +475,7 @@ class BulkCall final
   }
 
   bool HasNews() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(state_->mutex) {
-    return news_ || !rejects_.empty() || !previews_.empty();
+    return news_ || !refusals_.empty() || !previews_.empty();
   }
 
   // Decides what gRPC is to be asked next.
@@ -499,7 +500,7 @@ class BulkCall final
     if (!said_all && !reading_ && !resting_ &&
         messages_under_way_ < limits_.most_messages_under_way &&
         bytes_under_way_ < limits_.most_bytes_under_way &&
-        unsent_bytes_ < limits_.most_unsent_bytes &&
+        refusals_.bytes() + preview_bytes_ < limits_.most_unsent_bytes &&
         receipt_.size() < limits_.most_receipt_ranges) {
       reading_ = true;
       act.read = true;
@@ -528,28 +529,23 @@ class BulkCall final
           std::vector<SeqRange>(receipt_.begin(), receipt_.begin() + ranges)));
       receipt_.erase(receipt_.begin(), receipt_.begin() + ranges);
     }
-    size_t bytes = 0;
-    while (!rejects_.empty() && bytes < limits_.answer_bytes) {
-      bytes += rejects_.front().ByteSizeLong();
-      *answer.add_rejected_items() = std::move(rejects_.front());
-      rejects_.pop_front();
-    }
+    const std::string refusals = refusals_.Take(limits_.answer_bytes);
     // Whoever goes on from this position on another stream hears nothing of
     // what is below it: refusals that do not fit this answer hold it back.
     answer.set_durable_position(
-        rejects_.empty() ? position_
-                         : std::min(position_, rejects_.front().index()));
+        refusals_.empty() ? position_ : std::min(position_, refusals_.first()));
+    size_t bytes = refusals.size();
     while (!previews_.empty() && bytes < limits_.answer_bytes) {
       bytes += previews_.front().size();
+      preview_bytes_ -= previews_.front().size();
       answer.add_preview_json(std::move(previews_.front()));
       previews_.pop_front();
     }
-    unsent_bytes_ -= std::min(unsent_bytes_, bytes);
     for (const Finding& warning : std::exchange(warnings_, {})) {
       FillViolation(warning, answer.add_warnings());
     }
     news_ = !receipt_.empty();
-    return ToByteBuffer(answer);
+    return ToByteBuffer(answer, refusals);
   }
 
   // gRPC may call back from within these, or on another thread, before they
@@ -662,10 +658,10 @@ class BulkCall final
   uint64_t unsettled_ = 0;
   uint64_t position_ = 0;
   std::vector<SeqRange> receipt_;
-  std::deque<v1::RejectedItem> rejects_;
+  UntoldRefusals refusals_;
   std::deque<std::string> previews_;
   std::vector<Finding> warnings_;
-  size_t unsent_bytes_ = 0;
+  size_t preview_bytes_ = 0;
 };
 
 }  // namespace heapsync

@@ -33,6 +33,7 @@
 #include "server/flags.h"
 #include "server/grpc_port.h"
 #include "server/http_server.h"
+#include "server/idle_memory.h"
 #include "server/log.h"
 #include "server/measured_store.h"
 #include "server/metric_destinations.h"
@@ -159,18 +160,22 @@ void SetReady(bool ready, grpc::HealthCheckServiceInterface& health) {
 }
 
 // Waits for a stop signal. Meanwhile it tells the health service how the spool
-// is, and reads the configuration anew on SIGHUP and when a file changed.
+// is, reads the configuration anew on SIGHUP and when a file changed, and gives
+// back memory.
 void ServeUntilSignal(const Engine& engine,
                       grpc::HealthCheckServiceInterface& health,
                       Reload& reload) {
   const sigset_t signals = AllSignals();
   const timespec tick{.tv_sec = 0, .tv_nsec = 200'000'000};
   bool serving = true;
+  IdleMemory idle_memory;
   while (true) {
     const int signal = sigtimedwait(&signals, nullptr, &tick);
     if (signal == SIGHUP) reload.Run("SIGHUP");
     if (signal == SIGTERM || signal == SIGINT) return;
-    reload.Tick(engine.clock().Read().monotonic);
+    const MonotonicTime now = engine.clock().Read().monotonic;
+    reload.Tick(now);
+    idle_memory.Tick(now);
     LogWhatWasHeldBack();
     if (serving && !engine.healthy()) {
       serving = false;

@@ -218,6 +218,8 @@ class UnaryCall final {
       LogCall(Traits::kUnaryField, log_, trace_, status);
     }
     const bool ends_itself = !listener_.has_value();
+    // After it, the server may be gone with all that counts calls.
+    slot_.reset();
     reactor_->Finish(status);
     if (ends_itself) delete this;
   }
@@ -227,7 +229,7 @@ class UnaryCall final {
   grpc::ByteBuffer* const response_;
   CallSlots& waits_;
   OpenStreams& open_waits_;
-  const std::optional<CallSlots::Slot> slot_;
+  std::optional<CallSlots::Slot> slot_;
   std::optional<CallSlots::Slot> wait_slot_;
   Caller caller_;
   const Destination* destination_ = nullptr;

@@ -205,11 +205,12 @@ std::vector<Finding> ParseWireMessage(const grpc::ByteBuffer& bytes,
   return {};
 }
 
-grpc::ByteBuffer ToByteBuffer(const google::protobuf::Message& message) {
+grpc::ByteBuffer ToByteBuffer(const google::protobuf::Message& message,
+                              const std::string& more_fields) {
   std::string text;
   message.SerializeToString(&text);
-  const grpc::Slice slice(text);
-  return grpc::ByteBuffer(&slice, 1);
+  const grpc::Slice slices[] = {grpc::Slice(text), grpc::Slice(more_fields)};
+  return grpc::ByteBuffer(slices, more_fields.empty() ? 1 : 2);
 }
 
 }  // namespace heapsync

@@ -36,7 +36,9 @@ std::vector<Finding> ParseWireMessage(const grpc::ByteBuffer& bytes,
                                       absl::string_view items,
                                       DamagedItems& damaged);
 
-grpc::ByteBuffer ToByteBuffer(const google::protobuf::Message& message);
+// `more_fields`, already encoded, follow those of the message.
+grpc::ByteBuffer ToByteBuffer(const google::protobuf::Message& message,
+                              const std::string& more_fields = {});
 
 }  // namespace heapsync
 

@@ -1,23 +1,28 @@
 #!/usr/bin/env python3
 """Measures what overload does to the server's memory and to the callers that it admits.
 
-    tests/bench/overload.py --server …/heapsync-server --fake-heap …/fake-heap --ghz build/tools/bin/ghz
+    tests/bench/overload.py --server …/heapsync-server --fake-heap …/fake-heap --bare …/heapsync_bench --ghz build/tools/bin/ghz
 
-A steady caller (ghz, 200 calls a second) is measured alone first, then beside each kind of overload. Prints a table; asserts nothing.
+A steady caller (ghz, 200 calls a second, with a token of its own) is measured alone first, then beside each kind of overload: while that overload hits the
+steady caller's server; while it hits another server on the same machine, which is what sharing the cores costs; and, where the
+overload is not one of items, with a bare gRPC server that answers at once and does nothing, which is what gRPC costs. What makes
+the overload runs only when nobody else wants a core, as if it were on a machine of its own. Prints a table; asserts nothing.
 """
 
 import argparse
 import json
 import os
 import queue
-import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,68 +31,86 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 import grpc
 import harness
-from harness import SOURCE, Binaries, FakeHeap, Server
+from harness import SOURCE, Binaries, FakeHeap, Program, Server, wait_until
 from proto_stubs import generate_stubs
 
 METHOD = "heapsync.v1.HeapSyncService.TrackEvent"
 STEADY = {"event": {"identity": "steady", "event": "Seen", "properties": {"amount": 49.99, "plan": "Pro"}}}
 
 
-class Memory:
-    """The largest resident size of a process while this is open, in MiB."""
+# Methods of Flood.
+KINDS = {
+    "slow_readers": "200 slow readers",
+    "pending_calls": "100,000 pending calls",
+    "connections": "10,000 connections",
+    "headers": "long metadata",
+    "tiny_messages": "2,000 callers without a pause",
+}
+
+AT_BARE_TOO = {"connections", "headers", "tiny_messages"}
+
+STEADY_CALLER, FLOOD_CALLER = "steady", "flood"
+
+
+def token(caller: str) -> tuple[str, str]:
+    return "authorization", f"Bearer hst_{caller}"
+
+
+def callers(folder: Path) -> Path:
+    path = folder / "callers.json"
+    names = (STEADY_CALLER, FLOOD_CALLER)
+    path.write_text(json.dumps({"callers": [{"name": name, "token_sha256": [sha256(f"hst_{name}".encode()).hexdigest()]} for name in names]}))
+    return path
+
+
+def run_ghz(ghz: Path, address: str, caller: str, *flags: str) -> dict[str, Any]:
+    done = subprocess.run([
+        str(ghz), "--insecure", "--proto", str(SOURCE / "proto/heapsync/v1/heap_sync_service.proto"), "--import-paths",
+        str(SOURCE / "proto"), "--call", METHOD, "--format", "json", "--metadata",
+        json.dumps(dict([token(caller)])), *flags, address
+    ], capture_output=True, text=True)
+    return dict(json.loads(done.stdout))
+
+
+class Watch:
+    """The largest resident size of a process while this is open, in MiB, and the cores that it used."""
 
     def __init__(self, pid: int) -> None:
         self.path, self.peak, self.over = Path(f"/proc/{pid}/status"), 0.0, threading.Event()
         self.thread = threading.Thread(target=self._watch)
+        self.stat, self.cores = Path(f"/proc/{pid}/stat"), 0.0
+
+    def _seconds(self) -> float:
+        user, system = self.stat.read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def _watch(self) -> None:
         while not self.over.wait(0.02):
             size = next(line for line in self.path.read_text().splitlines() if line.startswith("VmRSS"))
             self.peak = max(self.peak, int(size.split()[1]) / 1024)
 
-    def __enter__(self) -> "Memory":
+    def __enter__(self) -> "Watch":
+        self.began, self.used = time.monotonic(), self._seconds()
         self.thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.cores = (self._seconds() - self.used) / (time.monotonic() - self.began)
         self.over.set()
         self.thread.join()
 
 
-class Bench:
-    def __init__(self, ghz: Path, server: Server, heap: FakeHeap, protos: dict[str, Any]) -> None:
-        self.ghz, self.server, self.heap, self.protos = ghz, server, heap, protos
+class Flood:
+    """The kinds of overload, each of which ends when `over` is set."""
+
+    def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
+        self.address: str = arguments.address
+        self.ghz: Path = arguments.ghz
+        self.protos = generate_stubs(folder)
         self.codes: Counter[str] = Counter()
 
     def channel(self) -> grpc.Channel:
-        return grpc.insecure_channel(self.server.address, options=[("grpc.use_local_subchannel_pool", 1)])
-
-    def run_ghz(self, *flags: str) -> dict[str, Any]:
-        done = subprocess.run([
-            str(self.ghz), "--insecure", "--proto", str(SOURCE / "proto/heapsync/v1/heap_sync_service.proto"), "--import-paths",
-            str(SOURCE / "proto"), "--call", METHOD, "--format", "json", *flags, self.server.address
-        ], capture_output=True, text=True)
-        return dict(json.loads(done.stdout))
-
-    def steady(self, seconds: float) -> tuple[float, float, str]:
-        """p50 and p99 in ms of the steady caller, and its codes."""
-        report = self.run_ghz("-d", json.dumps(STEADY), "--rps", "200", "-c", "8", "--connections", "2", "-z", f"{seconds:.0f}s",
-                              "--duration-stop", "wait")
-        points = {point["percentage"]: point["latency"] / 1e6 for point in report["latencyDistribution"]}
-        return points[50], points[99], " ".join(f"{code} {count}" for code, count in report["statusCodeDistribution"].items())
-
-    def measure(self, name: str, overload: Callable[[threading.Event], None] | None) -> None:
-        self.codes.clear()
-        over = threading.Event()
-        thread = threading.Thread(target=overload or (lambda _: None), args=(over,))
-        with Memory(self.server.process.pid) as memory:
-            thread.start()
-            time.sleep(2 if overload else 0)
-            p50, p99, codes = self.steady(6)
-            over.set()
-            thread.join()
-        others = ", ".join(f"{code} {count:,}" for code, count in sorted(self.codes.items()))
-        print(f"| {name} | {p50:.2f} | {p99:.2f} | {codes} | {memory.peak:.0f} | {others} |", flush=True)
+        return grpc.insecure_channel(self.address, options=[("grpc.use_local_subchannel_pool", 1)])
 
     def count(self, error: grpc.RpcError | None) -> None:
         self.codes["OK" if error is None else error.code().name] += 1
@@ -103,7 +126,7 @@ class Bench:
                 sent["messages"] += 1
                 yield bad
 
-        streams = [self.protos["stubs"].HeapSyncServiceStub(channels[number % 20]).BulkTrackEvents(messages()) for number in range(200)]
+        streams = [self.protos["stubs"].HeapSyncServiceStub(channels[number % 20]).BulkTrackEvents(messages(), metadata=(token(FLOOD_CALLER),)) for number in range(200)]
         over.wait()
         self.codes["messages read"] = sent["messages"]
         for stream in streams:
@@ -113,23 +136,21 @@ class Bench:
 
     def pending_calls(self, over: threading.Event) -> None:
         """100,000 calls that wait for a Heap that hangs."""
-        self.heap.set_faults({"action": {"type": "hang"}})
         request = self.protos["service"].TrackEventRequest(event={"identity": "waits", "event": "E"}, ack_level=2).SerializeToString()
         channels = [self.channel() for _ in range(100)]
         calls = [channel.unary_unary(f"/{METHOD.rpartition('.')[0]}/TrackEvent") for channel in channels]
-        futures = [calls[number % 100].future(request) for number in range(100_000)]
+        futures = [calls[number % 100].future(request, metadata=(token(FLOOD_CALLER),)) for number in range(100_000)]
         over.wait()
         done = [future for future in futures if future.done()]
         for future in done:
             self.count(future.exception())
         self.codes["still waiting"] = len(futures) - len(done)
-        self.heap.clear_faults()
         for channel in channels:
             channel.close()
 
     def connections(self, over: threading.Event) -> None:
         """10,000 connections that say nothing, made anew as they are closed."""
-        host, port = self.server.address.split(":")
+        host, port = self.address.split(":")
         held: "queue.SimpleQueue[socket.socket]" = queue.SimpleQueue()
         while not over.is_set():
             if held.qsize() >= 10_000:
@@ -151,7 +172,7 @@ class Bench:
                 stub = self.protos["stubs"].HeapSyncServiceStub(channel)
                 while not over.is_set():
                     try:
-                        stub.TrackEvent(request, metadata=(("x-long", os.urandom(size // 2).hex()),), timeout=10)
+                        stub.TrackEvent(request, metadata=(token(FLOOD_CALLER), ("x-long", os.urandom(size // 2).hex())), timeout=10)
                         self.count(None)
                     except grpc.RpcError as error:
                         self.count(error)
@@ -165,40 +186,128 @@ class Bench:
     def tiny_messages(self, over: threading.Event) -> None:
         """ghz: 2,000 callers, each with its next call as soon as the last is answered."""
         del over
-        report = self.run_ghz("-d", json.dumps(STEADY), "-c", "2000", "--connections", "50", "-z", "9s", "--duration-stop", "wait")
+        report = run_ghz(self.ghz, self.address, FLOOD_CALLER, "-d", json.dumps(STEADY), "-c", "2000", "--connections", "50", "-z", "9s",
+                         "--duration-stop", "wait")
         for code, count in report["statusCodeDistribution"].items():
             self.codes[code] += count
         self.codes["calls a second"] = int(report["rps"])
 
 
+@dataclass
+class Target:
+    """A server, and the Heap that it sends to, if it does."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+    heap: FakeHeap | None = None
+
+
+class Bench:
+    def __init__(self, arguments: argparse.Namespace, measured: Target, other: Target) -> None:
+        self.arguments, self.measured, self.other = arguments, measured, other
+
+    @contextmanager
+    def bare(self) -> Iterator[Target]:
+        with TemporaryDirectory(prefix="heapsync-overload-") as folder:
+            server = Program("bare", [self.arguments.bare, "--bare_server"], Path(folder))
+            try:
+                wait_until(lambda: server.output().endswith("\n"), "the bare server")
+                yield Target(f"127.0.0.1:{json.loads(server.output())['port']}", server.process)
+            finally:
+                server.kill()
+
+    def steady(self, target: Target) -> str:
+        """p50 and p99 in ms of the steady caller, and its codes."""
+        report = run_ghz(self.arguments.ghz, target.address, STEADY_CALLER, "-d", json.dumps(STEADY), "--rps", "200", "-c", "8", "--connections",
+                         "2", "-z", "6s", "--duration-stop", "wait")
+        points = {point["percentage"]: point["latency"] / 1e6 for point in report["latencyDistribution"]}
+        codes = " ".join(f"{code} {count}" for code, count in report["statusCodeDistribution"].items())
+        return f"{points[50]:.2f} | {points[99]:.2f} | {codes}"
+
+    def run(self, name: str, kind: str, hit: Target, asked: Target) -> None:
+        command = [sys.executable, __file__, "--flood", kind, "--address", hit.address, "--ghz", str(self.arguments.ghz)]
+        if kind == "pending_calls" and hit.heap is not None:
+            hit.heap.set_faults({"action": {"type": "hang"}})
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as flood:
+            assert flood.stdout is not None
+            flood.stdout.readline()
+            time.sleep(2)
+            with Watch(hit.process.pid) as watch:
+                steady = self.steady(asked)
+            codes = json.loads(flood.communicate("over")[0])
+        if hit.heap is not None:
+            hit.heap.clear_faults()
+        others = ", ".join(f"{code} {count:,}" for code, count in sorted(codes.items()))
+        print(f"| {name} | {steady} | {watch.peak:.0f} | {watch.cores:.2f} | {others} |", flush=True)
+
+    def alone(self, name: str, target: Target) -> None:
+        with Watch(target.process.pid) as watch:
+            steady = self.steady(target)
+        print(f"| {name} | {steady} | {watch.peak:.0f} | {watch.cores:.2f} | |", flush=True)
+
+    def measure(self, name: str, kind: str) -> None:
+        self.run(name, kind, self.measured, self.measured)
+        self.run("… at another server", kind, self.other, self.measured)
+        if kind in AT_BARE_TOO:
+            with self.bare() as bare:
+                self.run("… with a bare server", kind, bare, bare)
+
+
+def flood(arguments: argparse.Namespace, folder: Path) -> None:
+    """Makes one kind of overload until something is said, and then says what came of it."""
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    made = Flood(arguments, folder)
+    over = threading.Event()
+    thread = threading.Thread(target=getattr(made, arguments.flood), args=(over,))
+    thread.start()
+    print("begun", flush=True)
+    sys.stdin.read()
+    over.set()
+    thread.join()
+    print(json.dumps(made.codes), flush=True)
+
+
+def bench(arguments: argparse.Namespace, folder: Path) -> None:
+    with ExitStack() as stack:
+
+        def heapsync(name: str) -> Target:
+            own = folder / name
+            own.mkdir()
+            heap = FakeHeap(own)
+            stack.callback(heap.kill)
+            config = harness.two_regions(own, {"events_per_minute": 0, "events_per_identity_per_minute": 0})
+            server = Server(own, heap, f"--config={config}", f"--auth={callers(own)}")
+            stack.callback(server.stop)
+            return Target(server.address, server.process, heap)
+
+        bench = Bench(arguments, heapsync("measured"), heapsync("other"))
+        print("| beside the steady caller | p50 ms | p99 ms | its answers | hit server's peak, MiB | its cores | the others |")
+        print("|---|---|---|---|---|---|---|")
+        bench.alone("nothing", bench.measured)
+        with bench.bare() as bare:
+            bench.alone("… with a bare server", bare)
+        for kind, name in KINDS.items():
+            if arguments.only in (None, kind):
+                bench.measure(name, kind)
+        bench.alone("nothing, afterwards", bench.measured)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--server", type=Path, required=True)
-    parser.add_argument("--fake-heap", type=Path, required=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--server", type=Path)
+    parser.add_argument("--fake-heap", type=Path)
+    parser.add_argument("--bare", type=Path, help="heapsync_bench")
     parser.add_argument("--ghz", type=Path, required=True)
+    parser.add_argument("--only", choices=KINDS, help="one kind of overload")
+    parser.add_argument("--flood", help=argparse.SUPPRESS)
+    parser.add_argument("--address", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    Binaries.server, Binaries.fake_heap = arguments.server, arguments.fake_heap
+    if not arguments.flood:
+        if None in (arguments.server, arguments.fake_heap, arguments.bare):
+            parser.error("--server, --fake-heap and --bare are needed")
+        Binaries.server, Binaries.fake_heap = arguments.server, arguments.fake_heap
     with TemporaryDirectory(prefix="heapsync-overload-") as name:
-        folder = Path(name)
-        protos = generate_stubs(folder)
-        heap = FakeHeap(folder)
-        config = harness.two_regions(folder, {"events_per_minute": 0, "events_per_identity_per_minute": 0})
-        server = Server(folder, heap, f"--config={config}")
-        try:
-            bench = Bench(arguments.ghz, server, heap, protos)
-            print("| beside the steady caller | p50 ms | p99 ms | its answers | server's peak, MiB | the others |")
-            print("|---|---|---|---|---|---|")
-            bench.measure("nothing", None)
-            bench.measure("200 slow readers", bench.slow_readers)
-            bench.measure("100,000 pending calls", bench.pending_calls)
-            bench.measure("10,000 connections", bench.connections)
-            bench.measure("long metadata", bench.headers)
-            bench.measure("2,000 callers without a pause", bench.tiny_messages)
-            bench.measure("nothing, afterwards", None)
-        finally:
-            server.process.send_signal(signal.SIGTERM)
-            server.process.wait()
-            heap.kill()
+        (flood if arguments.flood else bench)(arguments, Path(name))
 
 
 if __name__ == "__main__":

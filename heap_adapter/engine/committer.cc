@@ -144,7 +144,7 @@ std::optional<Committer::Pending> Committer::Gather(size_t last_appends) {
       std::chrono::steady_clock::now() + options_.longest_gathering;
   while (pending_.appends.size() < wanted_appends_ && !stopping_) {
     const auto rest = deadline - std::chrono::steady_clock::now();
-    if (rest <= rest.zero()) break;
+    if (rest <= std::chrono::steady_clock::duration::zero()) break;
     wake_.WaitFor(mutex_, rest);
   }
   return std::exchange(pending_, {});

@@ -24,7 +24,7 @@ constexpr WallTime kTime{std::chrono::seconds(1'705'314'600)};
 constexpr LaneId kLane = 1;
 constexpr LaneId kOther = 2;
 
-EncodedChunk Chunk(std::vector<std::string> texts) {
+EncodedChunk Chunk(const std::vector<std::string>& texts) {
   EncodedChunk chunk{.accepted_at = kTime, .items = {}, .text = {}};
   for (const std::string& text : texts) {
     chunk.items.push_back({static_cast<uint32_t>(text.size()), text.size()});
@@ -43,8 +43,9 @@ class CommitterTest : public ::testing::Test {
     change.PutLane(kOther, {.destination = "b"});
     ASSERT_TRUE(spool_->Commit(change).ok());
     committer_ = std::make_unique<Committer>(
-        *spool_, options, *spool_->Lanes(), [this](Committer::Notices notices) {
-          log_.push_back("sink");
+        *spool_, options, *spool_->Lanes(),
+        [this](const Committer::Notices& notices) {
+          log_.emplace_back("sink");
           for (const Appended& each : notices.appended) {
             told_.emplace_back(each.lane, each.items.begin);
           }
@@ -54,15 +55,16 @@ class CommitterTest : public ::testing::Test {
         });
   }
   Committer::AppendDone Done(const std::string& name) {
-    return [this, name](absl::StatusOr<SeqRange> range) {
+    return [this, name](const absl::StatusOr<SeqRange>& range) {
       log_.push_back(
           range.ok() ? absl::StrCat(name, " ", range->begin, "-", range->end)
                      : absl::StrCat(name, " failed"));
     };
   }
-  absl::Status Append(const std::string& name, std::vector<std::string> texts,
+  absl::Status Append(const std::string& name,
+                      const std::vector<std::string>& texts,
                       LaneId lane = kLane) {
-    return committer_->Append(lane, Chunk(std::move(texts)), Done(name));
+    return committer_->Append(lane, Chunk(texts), Done(name));
   }
   static SpoolChange Letter(Seq seq) {
     SpoolChange change;
@@ -111,7 +113,7 @@ TEST_F(CommitterTest, AnswersNobodyBeforeTheSync) {
   const uint64_t before = store_.syncs();
   ASSERT_TRUE(committer_
                   ->Append(kLane, Chunk({"{}"}),
-                           [&](absl::StatusOr<SeqRange>) {
+                           [&](const absl::StatusOr<SeqRange>&) {
                              syncs_when_answered = store_.syncs();
                            })
                   .ok());
@@ -234,7 +236,7 @@ TEST_F(CommitterTest, TellsWhoChangedSomethingOnceItIsStored) {
   bool stored = false;
   ASSERT_TRUE(committer_
                   ->Change(Letter(1),
-                           [&](absl::Status status) {
+                           [&](const absl::Status& status) {
                              stored =
                                  status.ok() &&
                                  spool_->FindDeadLetter(kLane, 1)->has_value();
@@ -266,7 +268,8 @@ TEST_F(CommitterTest, TellsEveryCallerOfAFailedWriteAndNeverWritesAgain) {
   committer_->Apply(Letter(1), 10);
   absl::Status changed;
   ASSERT_TRUE(
-      committer_->Change({}, [&](absl::Status s) { changed = s; }).ok());
+      committer_->Change({}, [&](absl::Status s) { changed = std::move(s); })
+          .ok());
   store_.FailWrites(absl::InternalError("EIO"), 0);
   committer_->CommitPending();
   EXPECT_THAT(log_, ElementsAre("a failed", "b failed"));
@@ -277,7 +280,7 @@ TEST_F(CommitterTest, TellsEveryCallerOfAFailedWriteAndNeverWritesAgain) {
   store_.FailWrites(absl::OkStatus(), 0);
   const uint64_t writes = store_.writes();
   EXPECT_EQ(Append("c", {"{}"}).code(), absl::StatusCode::kDataLoss);
-  EXPECT_EQ(committer_->Change({}, [](absl::Status) {}).code(),
+  EXPECT_EQ(committer_->Change({}, [](const absl::Status&) {}).code(),
             absl::StatusCode::kDataLoss);
   committer_->Apply(Letter(2), 11);
   committer_->CommitPending();
@@ -326,7 +329,7 @@ TEST_F(CommitterTest, AFullDiskIsAskedAgainByItself) {
   std::promise<bool> refused;
   ASSERT_TRUE(committer_
                   ->Append(kLane, Chunk({"{}"}),
-                           [&](absl::StatusOr<SeqRange> range) {
+                           [&](const absl::StatusOr<SeqRange>& range) {
                              refused.set_value(
                                  absl::IsResourceExhausted(range.status()));
                            })
@@ -362,13 +365,13 @@ TEST_F(CommitterTest, CommitsTheNextWhileItTellsTheLast) {
   const auto place = [&](SeqRange, SpoolChange&) {
     next_is_placed.set_value();
   };
-  const auto done = [&](absl::StatusOr<SeqRange>) {
+  const auto done = [&](const absl::StatusOr<SeqRange>&) {
     EXPECT_TRUE(
         committer_->Append(kLane, Chunk({"{}"}), Done("next"), nullptr, place)
             .ok());
     const auto placed =
         next_is_placed.get_future().wait_for(std::chrono::seconds(30));
-    log_.push_back("first");
+    log_.emplace_back("first");
     seen.set_value(placed);
   };
   std::thread committing([this] { committer_->Run(); });
@@ -384,11 +387,11 @@ TEST_F(CommitterTest, ALaneWithOneCallDoesNotWaitForTheManyOfAnother) {
   int told = 0;
   int told_before_other = kMany;
   std::promise<void> other_told;
-  const auto done = [&](absl::StatusOr<SeqRange>) {
+  const auto done = [&](const absl::StatusOr<SeqRange>&) {
     if (++told > 1) return;
     ASSERT_TRUE(committer_
                     ->Append(kOther, Chunk({"{}"}),
-                             [&](absl::StatusOr<SeqRange>) {
+                             [&](const absl::StatusOr<SeqRange>&) {
                                told_before_other = told;
                                other_told.set_value();
                              })
@@ -414,6 +417,7 @@ TEST_F(CommitterTest, ServesManyThreadsAtOnce) {
   std::atomic<int> answered{0};
   std::thread committing([this] { committer_->Run(); });
   std::vector<std::thread> callers;
+  callers.reserve(kThreads);
   for (int t = 0; t < kThreads; ++t) {
     callers.emplace_back([this, &answered, t] {
       for (int i = 0; i < kChunks; ++i) {

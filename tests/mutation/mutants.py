@@ -136,6 +136,16 @@ MUTANTS = [
     Mutant("a pause is ignored", ENGINE + "dispatcher.cc",
            "if (target.paused || ", "if (",
            "dispatcher_test", "DispatcherTest.APauseLastsOverARestart"),
+    Mutant("answers go first come, first served", ENGINE + "lane_turns.h",
+           "      turns_.push_back(lane);\n    }\n    Entry next", "      turns_.push_front(lane);\n    }\n    Entry next",
+           "engine_test", "CommitterTest.ALaneWithOneCallDoesNotWaitForTheManyOfAnother"),
+    # A disk with little room.
+    Mutant("a merge without room ends the spool", "heap_adapter/spool/rocksdb_store.cc",
+           "return status.IsNoSpace() || status.IsIncomplete();", "return status.IsNoSpace();",
+           "rocksdb_damage_test", "RocksDbFullDiskTest.AMergeThatFoundNoRoomIsNotTheEnd"),
+    Mutant("giving back room fills the disk", "heap_adapter/spool/rocksdb_store.cc",
+           "    guard_->Begin(*needs.cancel);\n", "",
+           "rocksdb_damage_test", "RocksDbFullDiskTest.GivingBackRoomDoesNotFillTheDisk"),
     # Where it goes.
     Mutant("the regions' hosts are swapped", "heap_adapter/model/destination.cc",
            "return region == Region::kUs ? \"https://heapanalytics.com\"", "return region == Region::kEu ? \"https://heapanalytics.com\"",

@@ -1,7 +1,6 @@
 #include "tests/spool/faulty_file_system.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -46,7 +45,7 @@ class FaultyFileSystem::Sequential final : public rocksdb::FSSequentialFile {
     const std::lock_guard<std::mutex> lock(disk_.mutex_);
     at_ = std::min(at_, file_->bytes.size());
     const size_t count = std::min(n, file_->bytes.size() - at_);
-    std::memcpy(scratch, file_->bytes.data() + at_, count);
+    std::copy_n(file_->bytes.data() + at_, count, scratch);
     *result = rocksdb::Slice(scratch, count);
     at_ += count;
     return IOStatus::OK();
@@ -74,7 +73,7 @@ class FaultyFileSystem::RandomAccess final
     const std::lock_guard<std::mutex> lock(disk_.mutex_);
     const size_t at = std::min<size_t>(offset, file_->bytes.size());
     const size_t count = std::min(n, file_->bytes.size() - at);
-    std::memcpy(scratch, file_->bytes.data() + at, count);
+    std::copy_n(file_->bytes.data() + at, count, scratch);
     *result = rocksdb::Slice(scratch, count);
     return IOStatus::OK();
   }

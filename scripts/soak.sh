@@ -3,7 +3,7 @@
 #
 #   scripts/soak.sh [--minutes N] [--rate EVENTS_PER_SECOND] [--restart-every SECONDS] [--seed N] [--preset NAME] [--no-build]
 #
-# Two minutes unless told otherwise. From ten minutes on, the middle half is one life of the server, over which the slopes of memory
+# Two minutes unless told otherwise. From half an hour on, the middle half is one life of the server, over which the slopes of memory
 # and descriptors are judged. Data and logs are in build/soak; Ctrl-C ends it early, and judges what there is.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

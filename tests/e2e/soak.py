@@ -27,8 +27,10 @@ from soak_callers import (BulkAccounts, BulkUsers, Caller, DerivedKeyEvents, Eve
                           BulkEvents, UnaryEvents, UnaryUsers)
 
 PLACES = [Place("us-one", "1001"), Place("us-two", "1002"), Place("eu-one", "2001"), Place("eu-two", "2002")]
-# A slope is judged only over a life of the server that is this long, without its first part: before, buffers are filling.
-LEAST_JUDGED_SECONDS = 600.0
+# Slopes are judged only in a run of this length, over the long life in its middle, without the first part of that: buffers are
+# filling for about five minutes at the usual rate (from 42 to 66 MiB, and flat from there).
+LEAST_JUDGED_SECONDS = 1800.0
+FILLING_SECONDS = 360.0
 WARM_UP_SHARE = 0.2
 MOST_MEMORY_GROWTH = 16.0  # MiB an hour
 MOST_DESCRIPTOR_GROWTH = 30.0  # an hour
@@ -223,7 +225,8 @@ class Soak:
         calm_length = 0.5 * self.length if self.length >= LEAST_JUDGED_SECONDS else self.length
         # Other lives begin with less, and would hide a growth.
         is_judged = self.length < LEAST_JUDGED_SECONDS or self.calm(now - self.began)
-        warm_up = max(5.0, WARM_UP_SHARE * calm_length) if is_judged else math.inf
+        filling = FILLING_SECONDS if self.length >= LEAST_JUDGED_SECONDS else 5.0
+        warm_up = max(filling, WARM_UP_SHARE * calm_length) if is_judged else math.inf
         self.health.sample(self.server, now - self.server_began, now, warm_up)
         self.summary = self.heap.get("summary")
         self.gate.set_open(self.waiting() < 20_000)

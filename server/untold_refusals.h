@@ -25,26 +25,29 @@ class UntoldRefusals {
   }
 
   bool empty() const { return refusals_.empty(); }
-  size_t bytes() const { return wire_.size(); }
+  size_t bytes() const { return wire_.size() - taken_; }
   // The index of the first item. There must be one.
   uint64_t first() const { return refusals_.front().index; }
 
   // Takes refusals off the front until they have at least so many bytes, or
   // all: fields of an answer, encoded.
   std::string Take(size_t bytes) {
-    size_t end = 0;
-    while (end < bytes && !refusals_.empty()) {
-      end += refusals_.front().bytes;
+    size_t size = 0;
+    while (size < bytes && !refusals_.empty()) {
+      size += refusals_.front().bytes;
       refusals_.pop_front();
     }
-    std::string taken;
+    std::string fields = wire_.substr(taken_, size);
+    taken_ += size;
     if (refusals_.empty()) {
-      taken.swap(wire_);
-    } else {
-      taken = wire_.substr(0, end);
-      wire_.erase(0, end);
+      wire_ = {};
+      taken_ = 0;
+    } else if (taken_ > wire_.size() / 2) {
+      // Not each time: what is behind it has to move.
+      wire_.erase(0, taken_);
+      taken_ = 0;
     }
-    return taken;
+    return fields;
   }
 
  private:
@@ -53,6 +56,7 @@ class UntoldRefusals {
     size_t bytes = 0;
   };
   std::string wire_;
+  size_t taken_ = 0;  // so many bytes at the front
   std::deque<Refusal> refusals_;
 };
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Measures what overload does to the server's memory and to the callers that it admits.
 
-    tests/bench/overload.py --server …/heapsync-server --fake-heap …/fake-heap --bare …/heapsync_bench --ghz build/tools/bin/ghz
+    scripts/bench.sh --scenarios ghz && cmake --build --preset release && /usr/bin/python3 tests/bench/overload.py
 
-A steady caller (ghz, 200 calls a second, with a token of its own) is measured alone first, then beside each kind of overload: while that overload hits the
-steady caller's server; while it hits another server on the same machine, which is what sharing the cores costs; and, where the
-overload is not one of items, with a bare gRPC server that answers at once and does nothing, which is what gRPC costs. What makes
-the overload runs only when nobody else wants a core, as if it were on a machine of its own. Prints a table; asserts nothing.
+A steady caller (ghz, 200 calls a second, with a token of its own) is measured alone first, then beside each kind of overload: while
+that overload hits the steady caller's server; while it hits another server on the same machine, which is what sharing the cores
+costs; and, where the overload is not one of items, with a bare gRPC server that answers at once and does nothing, which is what
+gRPC costs. What makes the overload runs only when nobody else wants a core, as if it were on a machine of its own. Prints a table;
+asserts nothing.
 """
 
 import argparse
@@ -37,7 +38,6 @@ from proto_stubs import generate_stubs
 METHOD = "heapsync.v1.HeapSyncService.TrackEvent"
 STEADY = {"event": {"identity": "steady", "event": "Seen", "properties": {"amount": 49.99, "plan": "Pro"}}}
 
-
 # Methods of Flood.
 KINDS = {
     "slow_readers": "200 slow readers",
@@ -46,7 +46,6 @@ KINDS = {
     "headers": "long metadata",
     "tiny_messages": "2,000 callers without a pause",
 }
-
 AT_BARE_TOO = {"connections", "headers", "tiny_messages"}
 
 STEADY_CALLER, FLOOD_CALLER = "steady", "flood"
@@ -58,8 +57,8 @@ def token(caller: str) -> tuple[str, str]:
 
 def callers(folder: Path) -> Path:
     path = folder / "callers.json"
-    names = (STEADY_CALLER, FLOOD_CALLER)
-    path.write_text(json.dumps({"callers": [{"name": name, "token_sha256": [sha256(f"hst_{name}".encode()).hexdigest()]} for name in names]}))
+    entries = [{"name": name, "token_sha256": [sha256(f"hst_{name}".encode()).hexdigest()]} for name in (STEADY_CALLER, FLOOD_CALLER)]
+    path.write_text(json.dumps({"callers": entries}), encoding="utf-8")
     return path
 
 
@@ -126,7 +125,8 @@ class Flood:
                 sent["messages"] += 1
                 yield bad
 
-        streams = [self.protos["stubs"].HeapSyncServiceStub(channels[number % 20]).BulkTrackEvents(messages(), metadata=(token(FLOOD_CALLER),)) for number in range(200)]
+        stubs = [self.protos["stubs"].HeapSyncServiceStub(channel) for channel in channels]
+        streams = [stubs[number % 20].BulkTrackEvents(messages(), metadata=(token(FLOOD_CALLER),)) for number in range(200)]
         over.wait()
         self.codes["messages read"] = sent["messages"]
         for stream in streams:
@@ -294,18 +294,16 @@ def bench(arguments: argparse.Namespace, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--server", type=Path)
-    parser.add_argument("--fake-heap", type=Path)
-    parser.add_argument("--bare", type=Path, help="heapsync_bench")
-    parser.add_argument("--ghz", type=Path, required=True)
+    release = SOURCE / "build/release"
+    parser.add_argument("--server", type=Path, default=release / "server/heapsync-server")
+    parser.add_argument("--fake-heap", type=Path, default=release / "tests/fake_heap/fake-heap")
+    parser.add_argument("--bare", type=Path, default=release / "tests/bench/load/heapsync_bench", help="heapsync_bench")
+    parser.add_argument("--ghz", type=Path, default=SOURCE / "build/tools/bin/ghz")
     parser.add_argument("--only", choices=KINDS, help="one kind of overload")
     parser.add_argument("--flood", help=argparse.SUPPRESS)
     parser.add_argument("--address", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if not arguments.flood:
-        if None in (arguments.server, arguments.fake_heap, arguments.bare):
-            parser.error("--server, --fake-heap and --bare are needed")
-        Binaries.server, Binaries.fake_heap = arguments.server, arguments.fake_heap
+    Binaries.server, Binaries.fake_heap = arguments.server, arguments.fake_heap
     with TemporaryDirectory(prefix="heapsync-overload-") as name:
         (flood if arguments.flood else bench)(arguments, Path(name))
 

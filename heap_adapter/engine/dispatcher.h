@@ -1,7 +1,6 @@
 #ifndef HEAPSYNC_HEAP_ADAPTER_ENGINE_DISPATCHER_H_
 #define HEAPSYNC_HEAP_ADAPTER_ENGINE_DISPATCHER_H_
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -15,16 +14,17 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "heap_adapter/engine/attempt_history.h"
 #include "heap_adapter/engine/backlog.h"
 #include "heap_adapter/engine/committer.h"
 #include "heap_adapter/engine/lane.h"
 #include "heap_adapter/engine/recent_traces.h"
+#include "heap_adapter/engine/region_slots.h"
 #include "heap_adapter/engine/snapshot.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/scheduling/backoff.h"
+#include "heap_adapter/scheduling/caller_shares.h"
 #include "heap_adapter/scheduling/concurrency_limit.h"
-#include "heap_adapter/scheduling/even_pacer.h"
-#include "heap_adapter/scheduling/recent_peak.h"
 #include "heap_adapter/scheduling/recent_rate.h"
 #include "heap_adapter/scheduling/usage_ledger.h"
 #include "heap_adapter/spool/spool.h"
@@ -171,7 +171,6 @@ class Dispatcher {
     MonotonicTime not_before;
     std::optional<MonotonicTime> wake_at;
     MonotonicTime next_forgetting;
-    RecentPeak used;           // of the event limit
     bool limit_holds = false;  // it waits for no other reason than that limit
     RecentRate delivered;
   };
@@ -184,7 +183,7 @@ class Dispatcher {
     ConcurrencyLimit concurrency;
     std::vector<LaneId> lanes;
     std::vector<LaneId> event_lanes;  // of these: they share the limit
-    EvenPacer beyond_shares;          // what they take beyond their shares
+    CallerShares shares;              // accounts are lanes
     int under_way = 0;
     bool probing = false;  // a request of a failing lane is under way
     bool paused = false;
@@ -210,6 +209,9 @@ class Dispatcher {
   };
   using Finished = std::vector<std::pair<SettledCallback, Settlement>>;
 
+  // After the spool could not be read.
+  static constexpr Duration kStorageRetry = std::chrono::seconds(1);
+
   LaneState& StateOf(LaneId lane) { return *lanes_.find(lane)->second; }
   Target& TargetOf(const LaneState& state) { return *targets_[state.target]; }
   UsageLedger* LedgerOf(Target& target, ObjectType type);
@@ -217,7 +219,6 @@ class Dispatcher {
   bool LimitHoldsEvents(const Target& target) const;
   std::optional<Duration> DrainedIn(const Target& target, Now now) const;
   DestinationSnapshot SnapshotOf(const Target& target, Now now) const;
-  int& RegionUse(Region region) { return region_use_[region == Region::kEu]; }
 
   void AddLane(const StoredLane& stored,
                const std::vector<AsideIdentity>& aside, size_t target);
@@ -227,13 +228,10 @@ class Dispatcher {
   void TellBacklog(Target& target, Now now);
   void TryStart(LaneId lane, Now now);
   void TakeBackUsage(Target& target, LaneState& state, Now now);
-  uint32_t EventAllowance(LaneState& state, Now now);
-  static uint64_t EventShare(const Target& target);
   void Pull(LaneId lane, uint32_t most_items, Now now);
   LaneId WhoseTurn(Target& target, LaneId candidate, Now now);
   std::optional<MonotonicTime> BlockedUntil(LaneState& state, Now now);
   void Start(LaneId lane, Lane::Pull pull, Now now);
-  AttemptId NextId(Now now);
   std::optional<BatchTrace> TraceOf(LaneId lane, const Batch& batch,
                                     AttemptId attempt) const;
   void StorePlan(LaneId lane, BatchPlan& plan, Now now, SpoolChange& change);
@@ -260,20 +258,16 @@ class Dispatcher {
   const std::function<double()> random01_;
   const EventSink events_;
 
+  AttemptHistory history_;
+  RegionSlots region_slots_;
   std::vector<std::unique_ptr<Target>> targets_;
   absl::flat_hash_map<std::string, size_t> target_by_name_;
   absl::flat_hash_map<LaneId, std::unique_ptr<LaneState>> lanes_;
   std::deque<LaneId> ready_;
-  std::array<std::deque<LaneId>, 2> waiting_for_region_;
   absl::btree_set<std::pair<MonotonicTime, LaneId>> wakes_;
   absl::flat_hash_map<AttemptId, UnderWay> under_way_;
-  std::array<int, 2> region_use_{};
   RecentTraces traces_;
   uint64_t epoch_ = 0;
-  AttemptId last_attempt_ = 0;
-  uint64_t attempts_kept_ = 0;
-  AttemptId oldest_kept_ = 0;
-  std::deque<std::pair<MonotonicTime, AttemptId>> usage_records_;
   uint64_t last_token_ = 0;
   absl::flat_hash_map<uint64_t, OnceApplied> once_applied_;
 };

@@ -5,6 +5,7 @@
 
 #include "heap_adapter/encoding/merge_properties.h"
 #include "heap_adapter/engine/lane.h"
+#include "heap_adapter/engine/plan_reader.h"
 
 namespace heapsync {
 namespace {
@@ -53,15 +54,6 @@ class Lane::Puller {
   void Merged(const StoredItem& item, Seq into);
   void GiveUp(const StoredItem& item, Source source, DeadLetterReason reason);
   void BuryLost(SeqRange range);
-  // An item of a plan; lost ones are damaged or missing on disk.
-  struct PlanItem {
-    StoredItem item;
-    std::string text;
-    Source source;
-    bool lost = false;
-  };
-  absl::StatusOr<std::vector<PlanItem>> Read(const BatchPlan& plan) const;
-  absl::Status Read(SeqRange range, std::vector<PlanItem>& items) const;
 
   Lane& lane_;
   const PullRules& rules_;
@@ -413,63 +405,11 @@ absl::Status Lane::Puller::FromBlocks() {
   return absl::OkStatus();
 }
 
-absl::Status Lane::Puller::Read(SeqRange range,
-                                std::vector<PlanItem>& items) const {
-  const auto lose = [&items](SeqRange lost) {
-    for (Seq seq = lost.begin; seq < lost.end; ++seq) {
-      items.push_back({.item = {.seq = seq},
-                       .text = {},
-                       .source = Source::kPlanBlock,
-                       .lost = true});
-    }
-  };
-  Seq seq = range.begin;
-  while (seq < range.end) {
-    auto block = lane_.spool_.ReadBlock(lane_.id_, seq);
-    if (!block.ok()) return block.status();
-    const Seq last = block->has_value() ? (*block)->last : range.end - 1;
-    const BlockReader reader(
-        block->has_value() ? absl::string_view((*block)->value) : "", last);
-    const Seq end = std::min(range.end, last + 1);
-    for (const StoredItem& item : reader.items()) {
-      if (item.seq < seq) continue;
-      if (item.seq >= end) break;
-      lose({seq, item.seq});
-      items.push_back({.item = item,
-                       .text = std::string(item.text),
-                       .source = Source::kPlanBlock});
-      seq = item.seq + 1;
-    }
-    lose({seq, end});
-    seq = end;
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<Lane::Puller::PlanItem>> Lane::Puller::Read(
-    const BatchPlan& plan) const {
-  std::vector<PlanItem> items;
-  for (const auto& [hash, seq] : plan.aside) {
-    auto item = lane_.spool_.FindAside(lane_.id_, seq);
-    if (!item.ok()) return item.status();
-    if (!item->has_value()) continue;
-    items.push_back({.item = {.seq = seq,
-                              .accepted_at = (*item)->accepted_at,
-                              .identity_hash = hash,
-                              .replays = (*item)->replays},
-                     .text = (*item)->text,
-                     .source = Source::kPlanAside});
-  }
-  for (const auto& [begin, end] : plan.main.ranges()) {
-    if (absl::Status s = Read({begin, end}, items); !s.ok()) return s;
-  }
-  return items;
-}
-
 absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
   // All is read before anything is decided: a plan is taken whole or not at
   // all.
-  absl::StatusOr<std::vector<PlanItem>> items = Read(plan);
+  absl::StatusOr<std::vector<PlanItem>> items =
+      ReadPlan(lane_.spool_, lane_.id_, plan);
   if (!items.ok()) {
     lane_.retries_.push_front(std::move(plan));
     return items.status();
@@ -483,13 +423,13 @@ absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
   pull_.used_plan = plan.stored_as;
   BatchPlan rest = plan_;
   const auto put_into = [](BatchPlan& target, const PlanItem& each) {
-    if (each.source == Source::kPlanAside) {
+    if (each.aside) {
       target.aside.emplace_back(each.item.identity_hash, each.item.seq);
     } else {
       target.main.Add(each.item.seq);
     }
   };
-  for (PlanItem& each : *items) {
+  for (const PlanItem& each : *items) {
     if (!rest.empty()) {
       put_into(rest, each);
       continue;
@@ -498,8 +438,10 @@ absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
       BuryLost({each.item.seq, each.item.seq + 1});
       continue;
     }
-    each.item.text = each.text;
-    absl::StatusOr<Offered> offered = Offer(each.item, each.source);
+    StoredItem item = each.item;
+    item.text = each.text;
+    absl::StatusOr<Offered> offered =
+        Offer(item, each.aside ? Source::kPlanAside : Source::kPlanBlock);
     if (!offered.ok()) return offered.status();
     if (*offered == Offered::kFull) put_into(rest, each);
     if (*offered == Offered::kDeferred) put_into(deferred_, each);

@@ -3,18 +3,14 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
-#include <rocksdb/experimental.h>
 #include <rocksdb/listener.h>
-#include <rocksdb/rate_limiter.h>
 #include <rocksdb/table.h>
 #include <rocksdb/transaction_log.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstdarg>
-#include <limits>
 #include <mutex>
 #include <shared_mutex>
 #include <utility>
@@ -24,6 +20,7 @@
 #include "absl/strings/strip.h"
 #include "heap_adapter/spool/log_file.h"
 #include "heap_adapter/spool/rocksdb_repair.h"
+#include "heap_adapter/spool/rocksdb_room.h"
 
 namespace heapsync {
 namespace {
@@ -58,64 +55,6 @@ absl::Status ToStatus(const rocksdb::Status& status) {
   if (status.IsBusy()) return absl::UnavailableError(text);
   return absl::InternalError(text);
 }
-
-// Bytes that one merge of files writes, about: some files of what was in memory
-// and the first level, or one file and those of the next level below it. Less
-// than the room that is kept free on a disk unless told otherwise.
-constexpr uint64_t kMostOfAMerge = 192 << 20;
-
-// Room for so many bytes and a little. True where the system does not say.
-bool HasRoomFor(uint64_t bytes, rocksdb::Env& env, const std::string& path) {
-  uint64_t free = 0;
-  if (!env.GetFreeSpace(path, &free).ok()) return true;
-  return free >= bytes + (4 << 20);
-}
-
-// A merge for which there is no room would fill the disk, fail, and begin anew.
-bool MayMerge(rocksdb::Env& env, const std::string& path) {
-  return HasRoomFor(kMostOfAMerge, env, path);
-}
-
-// Ends a merge of everything before it fills the disk: what of it lives can be
-// more than anybody counted. Limits no rate: RocksDB asks a rate limiter before
-// each write of a merge, from its threads.
-class MergeGuard final : public rocksdb::RateLimiter {
- public:
-  MergeGuard(rocksdb::Env& env, std::string path)
-      : env_(env), path_(std::move(path)) {}
-
-  // Until End(), `cancel` is set when a merge is about to write what there is
-  // no room for.
-  void Begin(std::atomic<bool>& cancel) { cancel_ = &cancel; }
-  void End() { cancel_ = nullptr; }
-
-  void Request(int64_t bytes, rocksdb::Env::IOPriority priority,
-               rocksdb::Statistics*) override {
-    std::atomic<bool>* const cancel = cancel_;
-    if (cancel != nullptr && priority == rocksdb::Env::IO_LOW &&
-        !HasRoomFor(static_cast<uint64_t>(bytes), env_, path_)) {
-      *cancel = true;
-    }
-  }
-  void SetBytesPerSecond(int64_t) override {}
-  int64_t GetBytesPerSecond() const override {
-    return std::numeric_limits<int64_t>::max();
-  }
-  int64_t GetSingleBurstBytes() const override {
-    return std::numeric_limits<int64_t>::max();
-  }
-  int64_t GetTotalBytesThrough(rocksdb::Env::IOPriority) const override {
-    return 0;
-  }
-  int64_t GetTotalRequests(rocksdb::Env::IOPriority) const override {
-    return 0;
-  }
-
- private:
-  rocksdb::Env& env_;
-  const std::string path_;
-  std::atomic<std::atomic<bool>*> cancel_ = nullptr;
-};
 
 // Remembers on disk that reading met damage, so that the next start repairs it:
 // what is damaged cannot be read around while the store is open. Any thread.
@@ -197,10 +136,11 @@ class RocksDbStore final : public Store {
                std::unique_ptr<rocksdb::DB> db, DamageReport report)
       : options_(std::move(options)),
         path_(std::move(path)),
-        guard_(std::move(guard)),
         mark_(*options_.env, path_, std::move(report)),
-        merges_(!db->GetOptions().disable_auto_compactions),
-        db_(std::move(db)) {}
+        room_(*options_.env, path_, std::move(guard)),
+        db_(std::move(db)) {
+    room_.OnOpened(*db_);
+  }
 
   absl::Status Write(const StoreBatch& batch, Durability durability) override {
     if (db_ == nullptr) return NoCursor::NotOpen();
@@ -239,52 +179,9 @@ class RocksDbStore final : public Store {
     return Reopen();
   }
 
-  // A deletion is one more entry; what it deletes goes when the files of both
-  // are merged. RocksDB does that when there are files enough, which may be
-  // never if nothing new is accepted. What waits is rewritten with it: so it is
-  // done at once where much is deleted, and else once in a while.
   void KeepRoom(const RoomNeeds& needs) override {
     const std::shared_lock<std::shared_mutex> lock(mutex_);
-    if (db_ == nullptr) return;
-    const bool merges = !needs.nearly_full || MayMerge(*options_.env, path_);
-    if (merges != merges_) SetMerges(merges);
-    if (!needs.nearly_full || !HasRoomFor(BytesInMemory())) return;
-    const auto now = std::chrono::steady_clock::now();
-    // Then a flush would only take of the room, one file after the other.
-    if (!merges && (now < next_try_ || !HasRoomFor(needs.live_bytes))) return;
-    const bool is_time = now - gave_back_at_ >= kLongestKept;
-    const auto worth = [is_time](uint64_t deletions, uint64_t entries) {
-      return deletions > 0 && (is_time || kMuch * deletions >= entries);
-    };
-    uint64_t entries = 0;
-    uint64_t deletions = 0;
-    db_->GetIntProperty("rocksdb.num-entries-active-mem-table", &entries);
-    db_->GetIntProperty("rocksdb.num-deletes-active-mem-table", &deletions);
-    if (worth(deletions, entries)) {
-      rocksdb::FlushOptions flush;
-      flush.allow_write_stall = true;
-      // Its failure comes back with the next write.
-      static_cast<void>(db_->Flush(flush));
-    }
-    rocksdb::TablePropertiesCollection tables;
-    const bool known = db_->GetPropertiesOfAllTables(&tables).ok();
-    // A merge that ended while they were read could not delete its inputs, and
-    // RocksDB would think of them only after the next one.
-    static_cast<void>(db_->EnableFileDeletions(/*force=*/true));
-    if (!known) return;
-    entries = deletions = 0;
-    for (const auto& [file, table] : tables) {
-      entries += table->num_entries;
-      deletions += table->num_deletions;
-    }
-    if (!worth(deletions, entries)) return;
-    gave_back_at_ = now;
-    if (merges) {
-      static_cast<void>(rocksdb::experimental::SuggestCompactRange(
-          db_.get(), nullptr, nullptr));
-    } else {
-      MergeAll(needs);
-    }
+    if (db_ != nullptr) room_.Keep(*db_, needs, BytesInMemory());
   }
 
   absl::StatusOr<std::optional<std::string>> Get(
@@ -327,34 +224,6 @@ class RocksDbStore final : public Store {
   }
 
  private:
-  // One entry in so many that is a deletion is much: each may stand for a large
-  // block, the others are often small.
-  static constexpr uint64_t kMuch = 16;
-  static constexpr std::chrono::seconds kLongestKept{20};
-  // After merges of everything that found no room.
-  static constexpr std::chrono::seconds kShortestRest{20};
-  static constexpr std::chrono::seconds kLongestRest{120};
-
-  void MergeAll(const RoomNeeds& needs) {
-    rocksdb::CompactRangeOptions all;
-    all.exclusive_manual_compaction = false;
-    all.canceled = needs.cancel;
-    guard_->Begin(*needs.cancel);
-    const bool merged = db_->CompactRange(all, nullptr, nullptr).ok();
-    guard_->End();
-    rest_ = merged ? std::chrono::seconds::zero()
-                   : std::clamp(2 * rest_, kShortestRest, kLongestRest);
-    next_try_ = std::chrono::steady_clock::now() + rest_;
-  }
-
-  // Whether RocksDB merges files by itself.
-  void SetMerges(bool merges) {
-    // That it cannot note this on a full disk does not matter.
-    static_cast<void>(db_->SetOptions(
-        {{"disable_auto_compactions", merges ? "false" : "true"}}));
-    merges_ = merges;
-  }
-
   // The name of the log that is written, with a slash in front.
   std::string CurrentLog() {
     std::unique_ptr<rocksdb::LogFile> log;
@@ -398,10 +267,8 @@ class RocksDbStore final : public Store {
   }
 
   // For what is in memory, which becomes a file and a log again.
-  bool HasRoomToResume() const { return HasRoomFor(2 * BytesInMemory()); }
-
-  bool HasRoomFor(uint64_t bytes) const {
-    return heapsync::HasRoomFor(bytes, *options_.env, path_);
+  bool HasRoomToResume() const {
+    return HasRoomFor(2 * BytesInMemory(), *options_.env, path_);
   }
 
   uint64_t BytesInMemory() const {
@@ -414,34 +281,28 @@ class RocksDbStore final : public Store {
 
   absl::Status Reopen() {
     rocksdb::Options options = options_;
-    const bool merges = MayMerge(*options.env, path_);
-    options.disable_auto_compactions = !merges;
+    options.disable_auto_compactions = !MayMerge(*options.env, path_);
     rocksdb::DB* db = nullptr;
     const rocksdb::Status opened = rocksdb::DB::Open(options, path_, &db);
     if (!opened.ok()) return ToStatus(mark_.Heed(opened));
     const std::unique_lock<std::shared_mutex> lock(mutex_);
     db_.reset(db);
-    merges_ = merges;
+    room_.OnOpened(*db_);
     return absl::OkStatus();
   }
 
   const rocksdb::Options options_;
   const std::string path_;
-  const std::shared_ptr<MergeGuard> guard_;
   const DamageMark mark_;
   // These belong to the writing thread, as does changing db_: the log whose
   // writing failed, with a slash in front, and the number of the last change
   // before that.
   std::string failed_log_;
   uint64_t last_good_ = 0;
-  // These belong to whoever keeps room.
-  std::chrono::steady_clock::time_point gave_back_at_;
-  std::chrono::steady_clock::time_point next_try_;
-  std::chrono::seconds rest_{0};
-  // Whether RocksDB merges files by itself.
-  std::atomic<bool> merges_;
-  // Held by whoever reads, and by the writing thread to change db_.
+  // Held by whoever reads or keeps room, and by the writing thread to change
+  // db_.
   mutable std::shared_mutex mutex_;
+  RocksDbRoom room_;
   std::unique_ptr<rocksdb::DB> db_;
 };
 

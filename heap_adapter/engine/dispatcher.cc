@@ -297,12 +297,16 @@ void Dispatcher::Pull(LaneId id, uint32_t most_items, Now now) {
                        .ledger = LedgerOf(target, type),
                        .counts_items = type == ObjectType::kTrackEvent,
                        .max_age = rules_.max_age,
-                       .most_items = most_items});
+                       .most_items = most_items,
+                       .may_set_aside = !disk_short_});
   if (!pull.ok()) {
     target.last_error = std::string(pull.status().message());
     target.last_error_at = now.wall;
     state.not_before = now.monotonic + kStorageRetry;
     return WakeAt(id, state.not_before);
+  }
+  if (pull->waits_for_room && !pull->batch.has_value()) {
+    state.not_before = now.monotonic + kStorageRetry;
   }
   const uint64_t before = target.events.UsedBy(id);
   Start(id, *std::move(pull), now);

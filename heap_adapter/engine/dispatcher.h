@@ -129,6 +129,11 @@ class Dispatcher {
   void OnNotices(Committer::Notices notices, Now now);
   void OnAnswers(std::vector<HeapAnswer> answers, Now now);
 
+  // While the disk is short of room, items whose identity is over its limit are
+  // not set aside, which would write them anew: they hold up those that came
+  // after them in their lane, and are looked at again every second.
+  void SetDiskShort(bool disk_short) { disk_short_ = disk_short; }
+
   // Starts every request that may start. Gives the time until there may be
   // something to do again, unless a notice or an answer comes first.
   Duration Step(Now now);
@@ -209,7 +214,7 @@ class Dispatcher {
   };
   using Finished = std::vector<std::pair<SettledCallback, Settlement>>;
 
-  // After the spool could not be read.
+  // After the spool could not be read, or the disk had no room.
   static constexpr Duration kStorageRetry = std::chrono::seconds(1);
 
   LaneState& StateOf(LaneId lane) { return *lanes_.find(lane)->second; }
@@ -267,6 +272,7 @@ class Dispatcher {
   absl::btree_set<std::pair<MonotonicTime, LaneId>> wakes_;
   absl::flat_hash_map<AttemptId, UnderWay> under_way_;
   RecentTraces traces_;
+  bool disk_short_ = false;
   uint64_t epoch_ = 0;
   uint64_t last_token_ = 0;
   absl::flat_hash_map<uint64_t, OnceApplied> once_applied_;

@@ -288,6 +288,7 @@ void Engine::RunDispatcher() {
       dispatcher_->OnNotices(std::move(each), now);
     }
     for (Command& command : commands) command(*dispatcher_, now);
+    dispatcher_->SetDiskShort(disk_.Short());
     const Duration idle = dispatcher_->Step(now);
     std::vector<HeapAnswer> answers = transport_.Wait(idle);
     // Not as arguments of one call: it may read the clock before it waits, and

@@ -53,6 +53,8 @@ class Lane {
     Duration max_age;
     // Items that this lane may take now, whatever the ledger would allow.
     uint32_t most_items = UsageLedger::kUnlimited;
+    // False: the disk has no room for what is written anew.
+    bool may_set_aside = true;
   };
   struct Pull {
     std::optional<Batch> batch;
@@ -69,6 +71,8 @@ class Lane {
     std::optional<BatchPlan> deferred;
     // The pull stopped at its bound, not for lack of items.
     bool more = false;
+    // It stopped at an item that it could not set aside for want of room.
+    bool waits_for_room = false;
   };
 
   Lane(const Spool& spool, const StoredLane& stored,

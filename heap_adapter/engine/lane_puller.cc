@@ -157,6 +157,10 @@ absl::StatusOr<Lane::Puller::Offered> Lane::Puller::Offer(
   }
   if (source == Source::kAside) return Offered::kBlocked;
   if (plan_.part) return Offered::kDeferred;
+  if (source == Source::kBlock && !rules_.may_set_aside) {
+    pull_.waits_for_room = true;
+    return Offered::kFull;
+  }
   if (absl::Status status = SetAside(item, source); !status.ok()) return status;
   return Offered::kGone;
 }

@@ -3,6 +3,7 @@
 #include <sys/statvfs.h>
 
 #include <chrono>
+#include <limits>
 #include <utility>
 
 namespace heapsync {
@@ -10,8 +11,12 @@ namespace heapsync {
 DiskSpace::DiskSpace(std::string path, uint64_t min_free_bytes)
     : path_(std::move(path)), min_free_bytes_(min_free_bytes) {}
 
-bool DiskSpace::NearlyFull() const {
-  if (path_.empty()) return false;
+bool DiskSpace::NearlyFull() const { return FreeBytes() < min_free_bytes_; }
+
+bool DiskSpace::Short() const { return FreeBytes() < min_free_bytes_ / 4 * 3; }
+
+uint64_t DiskSpace::FreeBytes() const {
+  if (path_.empty()) return std::numeric_limits<uint64_t>::max();
   constexpr int64_t kInterval = 200'000'000;
   const int64_t now =
       std::chrono::steady_clock::now().time_since_epoch().count();
@@ -20,12 +25,11 @@ bool DiskSpace::NearlyFull() const {
                          next, now + kInterval, std::memory_order_relaxed)) {
     struct statvfs room {};
     if (statvfs(path_.c_str(), &room) == 0) {
-      nearly_full_.store(static_cast<uint64_t>(room.f_bavail) * room.f_frsize <
-                             min_free_bytes_,
-                         std::memory_order_relaxed);
+      free_bytes_.store(static_cast<uint64_t>(room.f_bavail) * room.f_frsize,
+                        std::memory_order_relaxed);
     }
   }
-  return nearly_full_.load(std::memory_order_relaxed);
+  return free_bytes_.load(std::memory_order_relaxed);
 }
 
 }  // namespace heapsync

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 namespace heapsync {
@@ -16,12 +17,18 @@ class DiskSpace {
 
   // Less than the minimum is left for processes that are not root.
   bool NearlyFull() const;
+  // Less than three quarters of the minimum are. Merging files, which gives
+  // room back, may then find none: whatever can wait must not take more.
+  bool Short() const;
 
  private:
+  uint64_t FreeBytes() const;
+
   const std::string path_;
   const uint64_t min_free_bytes_;
   mutable std::atomic<int64_t> next_look_ns_{0};
-  mutable std::atomic<bool> nearly_full_{false};
+  mutable std::atomic<uint64_t> free_bytes_{
+      std::numeric_limits<uint64_t>::max()};
 };
 
 }  // namespace heapsync

@@ -120,4 +120,12 @@ LogFile ReadLogFile(absl::string_view bytes) {
   return file;
 }
 
+uint64_t SequenceOf(absl::string_view record) {
+  uint64_t sequence = 0;
+  for (size_t i = 0; i < std::min<size_t>(8, record.size()); ++i) {
+    sequence |= uint64_t{static_cast<uint8_t>(record[i])} << (8 * i);
+  }
+  return sequence;
+}
+
 }  // namespace heapsync

@@ -29,6 +29,10 @@ struct LogFile {
 // whose checksum is right.
 LogFile ReadLogFile(absl::string_view bytes);
 
+// The number of the first change of a record of a write-ahead log: its first
+// eight bytes, the lowest first. Those of a shorter one count as zero.
+uint64_t SequenceOf(absl::string_view record);
+
 }  // namespace heapsync
 
 #endif  // HEAPSYNC_HEAP_ADAPTER_SPOOL_LOG_FILE_H_

@@ -2,16 +2,12 @@
 
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
-#include <rocksdb/sst_file_reader.h>
-#include <rocksdb/utilities/debug.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +17,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "heap_adapter/spool/log_file.h"
+#include "heap_adapter/spool/rocksdb_versions.h"
 
 namespace heapsync {
 namespace {
@@ -58,20 +55,67 @@ void RemoveFolder(rocksdb::Env& env, const std::string& path) {
   static_cast<void>(env.DeleteDir(path));
 }
 
+void SyncParentOf(const std::string& path, rocksdb::Env& env) {
+  std::unique_ptr<rocksdb::Directory> folder;
+  if (env.NewDirectory(path.substr(0, path.rfind('/')), &folder).ok()) {
+    static_cast<void>(folder->Fsync());
+  }
+}
+
 bool IsTable(absl::string_view name) { return absl::EndsWith(name, ".sst"); }
 bool IsLog(absl::string_view name) { return absl::EndsWith(name, ".log"); }
 
-std::optional<LogFile> ReadLog(rocksdb::Env& env, const std::string& name) {
-  std::string bytes;
-  if (!rocksdb::ReadFileToString(&env, name, &bytes).ok()) return std::nullopt;
-  return ReadLogFile(bytes);
+// A file as far as it can be read.
+struct FileBytes {
+  std::string bytes;        // zero where a sector cannot be read
+  uint64_t unreadable = 0;  // bytes in such sectors
+};
+
+// Errors: kNotFound; else nothing of it can be read now, which may pass.
+absl::StatusOr<FileBytes> ReadAround(rocksdb::Env& env,
+                                     const std::string& name) {
+  FileBytes result;
+  rocksdb::Status status = rocksdb::ReadFileToString(&env, name, &result.bytes);
+  if (status.ok()) return result;
+  if (status.IsPathNotFound() || status.IsNotFound()) {
+    return absl::NotFoundError(absl::StrCat(name, " is missing"));
+  }
+  constexpr size_t kSector = 4'096;
+  uint64_t size = 0;
+  std::unique_ptr<rocksdb::RandomAccessFile> file;
+  if (status = env.GetFileSize(name, &size); !status.ok()) {
+    return ToStatus(status);
+  }
+  status = env.NewRandomAccessFile(name, &file, rocksdb::EnvOptions());
+  if (!status.ok()) return ToStatus(status);
+  result.bytes.assign(size, '\0');
+  for (uint64_t at = 0; at < size; at += kSector) {
+    const size_t count = std::min<uint64_t>(kSector, size - at);
+    rocksdb::Slice read;
+    char scratch[kSector];
+    status = file->Read(at, count, &read, scratch);
+    if (status.ok()) {
+      result.bytes.replace(at, read.size(), read.data(), read.size());
+    } else {
+      result.unreadable += count;
+    }
+  }
+  if (result.unreadable == size) return ToStatus(status);
+  return result;
 }
 
-std::string FindManifestDamage(rocksdb::Env& env, const std::string& path) {
-  std::string current;
-  const rocksdb::Status read =
-      rocksdb::ReadFileToString(&env, path + "/CURRENT", &current);
-  if (!read.ok()) {
+absl::StatusOr<LogFile> ReadLog(rocksdb::Env& env, const std::string& name) {
+  const absl::StatusOr<FileBytes> file = ReadAround(env, name);
+  if (!file.ok()) return file.status();
+  LogFile log = ReadLogFile(file->bytes);
+  log.damaged_bytes = std::max(log.damaged_bytes, file->unreadable);
+  return log;
+}
+
+absl::StatusOr<std::string> FindManifestDamage(rocksdb::Env& env,
+                                               const std::string& path) {
+  const absl::StatusOr<FileBytes> current = ReadAround(env, path + "/CURRENT");
+  if (absl::IsNotFound(current.status())) {
     // A store that is only beginning has nothing yet that could be lost.
     for (const std::string& name : FilesOf(env, path)) {
       uint64_t size = 0;
@@ -83,14 +127,17 @@ std::string FindManifestDamage(rocksdb::Env& env, const std::string& path) {
     }
     return "";
   }
-  absl::string_view name = current;
+  if (!current.ok()) return current.status();
+  absl::string_view name = current->bytes;
   if (!absl::ConsumeSuffix(&name, "\n") ||
       !absl::StartsWith(name, "MANIFEST-")) {
     return "CURRENT is damaged";
   }
   const auto manifest = ReadLog(env, absl::StrCat(path, "/", name));
-  if (!manifest.has_value())
+  if (absl::IsNotFound(manifest.status())) {
     return "the MANIFEST that CURRENT names is missing";
+  }
+  if (!manifest.ok()) return manifest.status();
   if (manifest->records.empty() || manifest->damaged_bytes > 0 ||
       manifest->torn_bytes > 0) {
     return "the MANIFEST is damaged";
@@ -98,83 +145,21 @@ std::string FindManifestDamage(rocksdb::Env& env, const std::string& path) {
   return "";
 }
 
-// Hard links where the file system has them: a store may be larger than the
-// room that is left.
-rocksdb::Status LinkOrCopy(rocksdb::Env& env, const std::string& from,
-                           const std::string& to) {
-  if (env.LinkFile(from, to).ok()) return rocksdb::Status::OK();
+rocksdb::Status Copy(rocksdb::Env& env, const std::string& from,
+                     const std::string& to) {
   std::string bytes;
   rocksdb::Status copied = rocksdb::ReadFileToString(&env, from, &bytes);
   if (!copied.ok()) return copied;
   return rocksdb::WriteStringToFile(&env, bytes, to, /*should_sync=*/true);
 }
 
-// Goes through what can be read of a table: behind a damaged stretch it looks
-// for the next key that can be.
-class TableSalvage {
- public:
-  explicit TableSalvage(rocksdb::Iterator& iterator) : iterator_(iterator) {
-    iterator_.SeekToFirst();
-    if (!iterator_.Valid() && !iterator_.status().ok()) SkipDamage();
-  }
-
-  bool Valid() const { return iterator_.Valid(); }
-  void Next() {
-    last_ = iterator_.key().ToString();
-    iterator_.Next();
-    if (!iterator_.Valid() && !iterator_.status().ok()) SkipDamage();
-  }
-  uint64_t damaged_stretches() const { return damaged_stretches_; }
-
- private:
-  // Keys are compared as fractions: this many bytes tell them apart.
-  static constexpr size_t kPrecision = 32;
-
-  bool CanReadAt(const std::string& key) {
-    iterator_.Seek(key);
-    return iterator_.Valid() || iterator_.status().ok();
-  }
-
-  static std::string Middle(const std::string& low, const std::string& high) {
-    std::string sum(kPrecision, '\0');
-    unsigned carry = 0;
-    const auto byte = [](const std::string& text, size_t i) {
-      return i < text.size() ? static_cast<uint8_t>(text[i]) : 0u;
-    };
-    for (size_t i = kPrecision; i-- > 0;) {
-      const unsigned both = byte(low, i) + byte(high, i) + carry;
-      sum[i] = static_cast<char>(both & 0xff);
-      carry = both >> 8;
-    }
-    std::string half(kPrecision, '\0');
-    for (size_t i = 0; i < kPrecision; ++i) {
-      const unsigned both = (carry << 8) | static_cast<uint8_t>(sum[i]);
-      half[i] = static_cast<char>(both >> 1);
-      carry = both & 1;
-    }
-    return half;
-  }
-
-  // Seeks to the first key behind the damage that can be read: the end of the
-  // table always can.
-  void SkipDamage() {
-    ++damaged_stretches_;
-    std::string low = last_;
-    low.resize(kPrecision, '\0');
-    std::string high(kPrecision, '\xff');
-    while (true) {
-      const std::string middle = Middle(low, high);
-      if (middle <= low || middle >= high) break;
-      (CanReadAt(middle) ? high : low) = middle;
-    }
-    iterator_.Seek(high);
-    last_ = high;
-  }
-
-  rocksdb::Iterator& iterator_;
-  std::string last_;
-  uint64_t damaged_stretches_ = 0;
-};
+// Hard links where the file system has them: a store may be larger than the
+// room that is left.
+rocksdb::Status LinkOrCopy(rocksdb::Env& env, const std::string& from,
+                           const std::string& to) {
+  if (env.LinkFile(from, to).ok()) return rocksdb::Status::OK();
+  return Copy(env, from, to);
+}
 
 class Repair {
  public:
@@ -184,95 +169,195 @@ class Repair {
         env_(*options.env),
         path_(std::move(path)),
         work_(WorkOf(path_)),
+        tables_folder_(work_ + "-tables"),
         report_(report) {}
 
   // Everything is made ready in a folder of its own: a crash before the end
   // leaves the damaged store as it was, and the next start begins again.
   absl::Status Run() {
-    absl::Status status = LinkTables();
-    if (status.ok()) status = ReadLogs();
-    if (status.ok()) status = RebuildManifest();
-    if (status.ok()) status = FillIn();
+    RemoveFolder(env_, work_);
+    RemoveFolder(env_, tables_folder_);
+    absl::Status status = ReadLogs();
+    if (!status.ok()) return status;
+    const absl::StatusOr<bool> kept = KeepTables();
+    status = kept.status();
+    if (status.ok() && !*kept) status = Rebuild();
     if (status.ok()) status = Exchange();
+    RemoveFolder(env_, tables_folder_);
+    if (absl::IsResourceExhausted(status)) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          status.message(),
+          "; a repair needs as much room again as the spool's tables take"));
+    }
     return status;
   }
 
  private:
-  absl::Status LinkTables() {
-    RemoveFolder(env_, work_);
-    rocksdb::Status status = env_.CreateDirIfMissing(work_);
-    for (const std::string& name : FilesOf(env_, path_)) {
-      if (!status.ok()) break;
-      if (!IsTable(name)) continue;
-      tables_.push_back(name);
-      status = LinkOrCopy(env_, absl::StrCat(path_, "/", name),
-                          absl::StrCat(work_, "/", name));
-    }
-    return ToStatus(status);
+  std::vector<std::string> NamesOf(bool (*is)(absl::string_view)) const {
+    std::vector<std::string> names = FilesOf(env_, path_);
+    std::erase_if(names, [is](const std::string& name) { return !is(name); });
+    return names;
   }
 
   // The logs are read here, since RocksDB drops all that stands behind damage
-  // in a block.
+  // in a block. Errors: those of reading them.
   absl::Status ReadLogs() {
-    for (const std::string& name : FilesOf(env_, path_)) {
-      if (!IsLog(name)) continue;
+    for (const std::string& name : NamesOf(IsLog)) {
       const std::string file = absl::StrCat(path_, "/", name);
       auto log = ReadLog(env_, file);
-      if (!log.has_value()) {
-        report_(absl::StrCat(name, ": cannot be read"));
-        continue;
-      }
+      if (!log.ok()) return log.status();
       if (log->damaged_bytes + log->torn_bytes > 0) {
         report_(absl::StrCat(name, ": ", log->damaged_bytes + log->torn_bytes,
                              " bytes of the log are damaged; items accepted "
                              "with them are lost"));
       }
       for (std::string& record : log->records) {
-        if (record.size() >= 12) batches_.push_back(std::move(record));
+        if (record.size() >= 12) records_.push_back(std::move(record));
       }
     }
     return absl::OkStatus();
   }
 
-  absl::Status RebuildManifest() {
-    const rocksdb::Status status = rocksdb::RepairDB(work_, options_);
-    if (status.ok()) return absl::OkStatus();
-    report_(absl::StrCat("RocksDB cannot repair it (", status.ToString(),
-                         "); beginning a new one with what can be read"));
-    RemoveFolder(env_, work_);
-    return ToStatus(env_.CreateDirIfMissing(work_));
+  // Where only logs are damaged: the tables, with the MANIFEST that tells of
+  // them, and what the logs hold beyond them. False if they cannot be kept.
+  absl::StatusOr<bool> KeepTables() {
+    std::string current;
+    const absl::StatusOr<std::string> damage = FindManifestDamage(env_, path_);
+    if (!damage.ok()) return damage.status();
+    if (!damage->empty() ||
+        !rocksdb::ReadFileToString(&env_, path_ + "/CURRENT", &current).ok()) {
+      return false;
+    }
+    rocksdb::Status status = env_.CreateDirIfMissing(work_);
+    for (const std::string& name : NamesOf(IsTable)) {
+      if (!status.ok()) break;
+      status = LinkOrCopy(env_, absl::StrCat(path_, "/", name),
+                          absl::StrCat(work_, "/", name));
+    }
+    current.pop_back();
+    for (const std::string& name : {current, std::string("CURRENT")}) {
+      if (!status.ok()) break;
+      status = Copy(env_, absl::StrCat(path_, "/", name),
+                    absl::StrCat(work_, "/", name));
+    }
+    if (!status.ok()) return ToStatus(status);
+    rocksdb::DB* opened = nullptr;
+    rocksdb::Options as_it_was = options_;
+    as_it_was.disable_auto_compactions = true;
+    status = rocksdb::DB::Open(as_it_was, work_, &opened);
+    const std::unique_ptr<rocksdb::DB> db(opened);
+    if (!status.ok()) return false;
+    NoteLiveTables(*db);
+    if (!db->VerifyChecksum().ok()) return false;
+    rocksdb::WriteOptions without_log;
+    without_log.disableWAL = true;
+    const uint64_t in_tables = db->GetLatestSequenceNumber();
+    for (const std::string& record : records_) {
+      if (SequenceOf(record) <= in_tables) continue;
+      rocksdb::WriteBatch batch(record);
+      const rocksdb::Status written = db->Write(without_log, &batch);
+      if (written.IsCorruption()) {
+        TellMalformed();
+      } else if (!written.ok()) {
+        return ToStatus(written);
+      }
+    }
+    if (status = db->Flush(rocksdb::FlushOptions()); !status.ok()) {
+      return ToStatus(status);
+    }
+    return true;
   }
 
-  absl::Status FillIn() {
+  // Only of these it is sure that they are not left over from a merge. Of two
+  // versions of a key the newer is on the level that is nearer to the first,
+  // and there in the table that was written later.
+  void NoteLiveTables(rocksdb::DB& db) {
+    std::vector<rocksdb::LiveFileMetaData> files;
+    db.GetLiveFilesMetaData(&files);
+    std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) {
+      if (a.level != b.level) return a.level > b.level;
+      return a.largest_seqno < b.largest_seqno;
+    });
+    live_.emplace();
+    for (const rocksdb::LiveFileMetaData& file : files) {
+      live_->emplace_back(absl::StripPrefix(file.name, "/"));
+    }
+  }
+
+  // Makes a new store of the newest version of each key. RocksDB's own repair
+  // puts all tables on one level, where those that come from others are not in
+  // the order of their ages: it refuses them.
+  absl::Status Rebuild() {
+    RemoveFolder(env_, work_);
+    std::vector<std::unique_ptr<VersionSource>> sources;
+    for (const std::string& name :
+         live_.has_value() ? *live_ : NamesOf(IsTable)) {
+      absl::StatusOr<std::unique_ptr<VersionSource>> table = OpenTable(name);
+      if (!table.ok()) return table.status();
+      if (*table != nullptr) sources.push_back(*std::move(table));
+    }
+    uint64_t malformed = 0;
+    sources.push_back(VersionsOfLogs(records_, malformed));
+    if (malformed > 0) TellMalformed();
+
     rocksdb::DB* opened = nullptr;
     const rocksdb::Status status = rocksdb::DB::Open(options_, work_, &opened);
     if (!status.ok()) return ToStatus(status);
     const std::unique_ptr<rocksdb::DB> db(opened);
-    std::set<std::string> left;
-    for (const std::string& name : FilesOf(env_, work_)) left.insert(name);
-    // What the tables hold was flushed from logs, and is not newer in them.
-    const uint64_t in_tables = db->GetLatestSequenceNumber();
-    for (const std::string& record : batches_) {
-      uint64_t sequence = 0;
-      for (size_t i = 8; i-- > 0;) {
-        sequence = sequence << 8 | static_cast<uint8_t>(record[i]);
-      }
-      if (sequence <= in_tables && in_tables > 0) continue;
-      rocksdb::WriteBatch batch(record);
-      const rocksdb::Status written = db->Write({}, &batch);
-      if (written.IsCorruption()) {
-        report_("a record of the log is malformed and was passed over");
-        continue;
-      }
-      if (!written.ok()) return ToStatus(written);
-    }
-    for (const std::string& name : tables_) {
-      if (left.contains(name)) continue;
-      if (absl::Status salvaged = Salvage(*db, name); !salvaged.ok()) {
-        return salvaged;
-      }
-    }
+    rocksdb::WriteOptions without_log;
+    without_log.disableWAL = true;
+    uint64_t bytes = 0;
+    uint64_t tell_at = kTellEvery;
+    const absl::Status merged = MergeVersions(
+        std::move(sources),
+        live_.has_value() ? NewerBy::kSource : NewerBy::kSequence,
+        [&](const Version& version) {
+          bytes += version.key.size() + version.value.size();
+          if (bytes >= tell_at) {
+            report_(absl::StrCat("repairing the spool: ", bytes >> 20,
+                                 " MiB so far"));
+            tell_at += kTellEvery;
+          }
+          return ToStatus(db->Put(without_log, version.key, version.value));
+        });
+    if (!merged.ok()) return merged;
     return ToStatus(db->Flush(rocksdb::FlushOptions()));
+  }
+
+  // What a table says; null, with a report, if nothing of it can be read.
+  absl::StatusOr<std::unique_ptr<VersionSource>> OpenTable(
+      const std::string& name) {
+    const std::string file = absl::StrCat(path_, "/", name);
+    const std::string folder = absl::StrCat(tables_folder_, "/", name);
+    rocksdb::Status status = env_.CreateDirIfMissing(tables_folder_);
+    if (status.ok()) status = env_.CreateDirIfMissing(folder);
+    if (status.ok()) {
+      status = LinkOrCopy(env_, file, absl::StrCat(folder, "/", name));
+    }
+    if (!status.ok()) return ToStatus(status);
+    // Reads all of it; where that fails, takes it out of the folder.
+    status = rocksdb::RepairDB(folder, options_);
+    if (status.ok() && env_.FileExists(absl::StrCat(folder, "/", name)).ok()) {
+      return VersionsOfTable(options_, folder);
+    }
+    if (status.IsNoSpace()) return ToStatus(status);
+    auto salvaged = SalvageTable(
+        options_, file, [this, name](uint64_t stretches, uint64_t entries) {
+          report_(absl::StrCat(
+              name, ": damaged in ", stretches, " places; ", entries,
+              " records could still be read, the others are lost"));
+        });
+    if (salvaged.ok()) return *std::move(salvaged);
+    uint64_t size = 0;
+    static_cast<void>(env_.GetFileSize(file, &size));
+    report_(absl::StrCat(name, ": nothing can be read (",
+                         salvaged.status().message(), "); ", size,
+                         " bytes are lost"));
+    return nullptr;
+  }
+
+  void TellMalformed() {
+    report_("a record of the log is malformed and was passed over");
   }
 
   absl::Status Exchange() {
@@ -287,68 +372,43 @@ class Repair {
     rocksdb::Status status = env_.RenameFile(path_, kept);
     if (status.ok()) status = env_.RenameFile(work_, path_);
     if (!status.ok()) return ToStatus(status);
-    RemoveFolder(env_, path_ + "/lost");
+    // The mark must not outlive the names.
+    SyncParentOf(path_, env_);
     static_cast<void>(env_.DeleteFile(MarkOf(path_)));
     report_(absl::StrCat(
         "the spool was repaired; its files as they were are in ", kept));
+    RemoveDamagedCopies(env_, path_, kept, report_);
     return absl::OkStatus();
   }
 
-  absl::Status Salvage(rocksdb::DB& db, const std::string& name) {
-    rocksdb::SstFileReader reader(options_);
-    const std::string file = absl::StrCat(path_, "/", name);
-    if (const rocksdb::Status read = reader.Open(file); !read.ok()) {
-      uint64_t size = 0;
-      static_cast<void>(env_.GetFileSize(file, &size));
-      report_(absl::StrCat(name, ": nothing can be read (", read.ToString(),
-                           "); ", size, " bytes are lost"));
-      return absl::OkStatus();
-    }
-    const std::unique_ptr<rocksdb::Iterator> iterator(
-        reader.NewIterator(rocksdb::ReadOptions()));
-    TableSalvage entries(*iterator);
-    uint64_t count = 0;
-    for (; entries.Valid(); entries.Next()) {
-      std::vector<rocksdb::KeyVersion> versions;
-      const rocksdb::Status known = rocksdb::GetAllKeyVersions(
-          &db, iterator->key(), iterator->key(), 1, &versions);
-      if (!known.ok()) return ToStatus(known);
-      // A version that is left may be a deletion, which must stay.
-      if (!versions.empty()) continue;
-      const rocksdb::Status put =
-          db.Put({}, iterator->key(), iterator->value());
-      if (!put.ok()) return ToStatus(put);
-      ++count;
-    }
-    report_(absl::StrCat(name, ": damaged in ", entries.damaged_stretches(),
-                         " places; ", count,
-                         " records could still be read, the others are lost"));
-    return absl::OkStatus();
-  }
+  // How often it tells how far it is, in bytes.
+  static constexpr uint64_t kTellEvery = uint64_t{1} << 30;
 
-  rocksdb::Options options_;
+  const rocksdb::Options options_;
   rocksdb::Env& env_;
   const std::string path_;
   const std::string work_;
+  const std::string tables_folder_;  // with a folder for each table
   const DamageReport& report_;
-  std::vector<std::string> tables_;
-  std::vector<std::string> batches_;
+  std::vector<std::string> records_;  // of the logs
+  // Tables, the oldest first, if the MANIFEST tells.
+  std::optional<std::vector<std::string>> live_;
 };
 
 }  // namespace
 
-std::string FindDamage(rocksdb::Env& env, const std::string& path,
-                       const DamageReport& report) {
+absl::StatusOr<std::string> FindDamage(rocksdb::Env& env,
+                                       const std::string& path,
+                                       const DamageReport& report) {
   if (env.FileExists(MarkOf(path)).ok()) {
     return "damage was met while it was open";
   }
-  if (std::string damage = FindManifestDamage(env, path); !damage.empty()) {
-    return damage;
-  }
+  absl::StatusOr<std::string> damage = FindManifestDamage(env, path);
+  if (!damage.ok() || !damage->empty()) return damage;
   for (const std::string& name : FilesOf(env, path)) {
     if (!IsLog(name)) continue;
     const auto log = ReadLog(env, absl::StrCat(path, "/", name));
-    if (!log.has_value()) return absl::StrCat(name, " cannot be read");
+    if (!log.ok()) return log.status();
     if (log->damaged_bytes > 0) {
       return absl::StrCat(name, ": ", log->damaged_bytes,
                           " bytes in the middle of the log are damaged");
@@ -363,20 +423,34 @@ std::string FindDamage(rocksdb::Env& env, const std::string& path,
   return "";
 }
 
-void FinishRepair(rocksdb::Env& env, const std::string& path) {
-  if (!env.FileExists(path).ok() &&
-      env.FileExists(WorkOf(path) + "/CURRENT").ok()) {
-    static_cast<void>(env.RenameFile(WorkOf(path), path));
+absl::Status FinishRepair(rocksdb::Env& env, const std::string& path) {
+  if (env.FileExists(path).ok() ||
+      !env.FileExists(WorkOf(path) + "/CURRENT").ok()) {
+    return absl::OkStatus();
   }
+  return ToStatus(env.RenameFile(WorkOf(path), path));
 }
 
 void MarkDamaged(rocksdb::Env& env, const std::string& path) {
   static_cast<void>(rocksdb::WriteStringToFile(
       &env, "Repaired at the next start.\n", MarkOf(path),
       /*should_sync=*/true));
-  std::unique_ptr<rocksdb::Directory> folder;
-  if (env.NewDirectory(path.substr(0, path.rfind('/')), &folder).ok()) {
-    static_cast<void>(folder->Fsync());
+  SyncParentOf(path, env);
+}
+
+void RemoveDamagedCopies(rocksdb::Env& env, const std::string& path,
+                         const std::string& but, const DamageReport& report) {
+  const size_t slash = path.rfind('/');
+  const std::string parent =
+      slash == std::string::npos ? "." : path.substr(0, slash);
+  const std::string prefix = absl::StrCat(
+      slash == std::string::npos ? path : path.substr(slash + 1), ".damaged-");
+  for (const std::string& name : FilesOf(env, parent)) {
+    const std::string copy = absl::StrCat(parent, "/", name);
+    if (!absl::StartsWith(name, prefix) || copy == but) continue;
+    RemoveFolder(env, copy);
+    report(absl::StrCat("removed ", copy,
+                        ", the files of a spool that has been repaired"));
   }
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace heapsync {
 
@@ -19,12 +20,22 @@ using DamageReport = std::function<void(const std::string&)>;
 // MANIFEST or log with damage in it. What only looks like the end of a crash is
 // told and well.
 //
-// Gives a sentence about the damage; empty: RocksDB may open the store.
-std::string FindDamage(rocksdb::Env& env, const std::string& path,
-                       const DamageReport& report);
+// Gives a sentence about the damage; empty: RocksDB may open the store. Sectors
+// that cannot be read are damage. Errors: a file of which nothing can be read,
+// for a reason that may pass (rights, too many open files): nothing is repaired
+// then, which would give it up.
+absl::StatusOr<std::string> FindDamage(rocksdb::Env& env,
+                                       const std::string& path,
+                                       const DamageReport& report);
 
-// Ends a repair whose process died between its last two steps.
-void FinishRepair(rocksdb::Env& env, const std::string& path);
+// Ends a repair whose process died between its last two steps. Errors: it
+// cannot, and the store must not be opened.
+absl::Status FinishRepair(rocksdb::Env& env, const std::string& path);
+
+// Removes the folders in which repairs left the files of this store as they
+// were, but for the folder `but` (none if empty).
+void RemoveDamagedCopies(rocksdb::Env& env, const std::string& path,
+                         const std::string& but, const DamageReport& report);
 
 // Remembers that a running store met damage: FindDamage() will say so.
 void MarkDamaged(rocksdb::Env& env, const std::string& path);

@@ -75,8 +75,11 @@ int64_t MergeGuard::GetSingleBurstBytes() const {
 }
 
 RocksDbRoom::RocksDbRoom(rocksdb::Env& env, std::string path,
-                         std::shared_ptr<MergeGuard> guard)
-    : env_(env), path_(std::move(path)), guard_(std::move(guard)) {}
+                         std::shared_ptr<MergeGuard> guard, DamageReport report)
+    : env_(env),
+      path_(std::move(path)),
+      guard_(std::move(guard)),
+      report_(std::move(report)) {}
 
 void RocksDbRoom::OnOpened(const rocksdb::DB& db) {
   merges_ = !db.GetOptions().disable_auto_compactions;
@@ -84,6 +87,7 @@ void RocksDbRoom::OnOpened(const rocksdb::DB& db) {
 
 void RocksDbRoom::Keep(rocksdb::DB& db, const Store::RoomNeeds& needs,
                        uint64_t bytes_in_memory) {
+  if (needs.nearly_full) RemoveDamagedCopies(env_, path_, "", report_);
   const bool merges = !needs.nearly_full || MayMerge(env_, path_);
   if (merges != merges_) SetMerges(db, merges);
   if (!needs.nearly_full || !HasRoomFor(bytes_in_memory)) return;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "heap_adapter/spool/rocksdb_repair.h"
 #include "heap_adapter/spool/store.h"
 
 namespace heapsync {
@@ -69,14 +70,14 @@ class MergeGuard final : public rocksdb::RateLimiter {
 // nothing new is accepted. What waits is rewritten with it: so it is done at
 // once where much is deleted, and else once in a while. Where RocksDB's own
 // merges find no room they are off, and everything is merged if what lives
-// fits.
+// fits. What repairs have left beside the store goes first.
 //
 // One thread at a time.
 class RocksDbRoom {
  public:
-  // `env` must outlive this.
+  // `env` must outlive this. `report` is told what is removed.
   RocksDbRoom(rocksdb::Env& env, std::string path,
-              std::shared_ptr<MergeGuard> guard);
+              std::shared_ptr<MergeGuard> guard, DamageReport report);
 
   // `db` is the database from now on.
   void OnOpened(const rocksdb::DB& db);
@@ -95,6 +96,7 @@ class RocksDbRoom {
   rocksdb::Env& env_;
   const std::string path_;
   const std::shared_ptr<MergeGuard> guard_;  // the database has it, too
+  const DamageReport report_;
   bool merges_ = true;  // whether RocksDB merges files by itself
   std::chrono::steady_clock::time_point gave_back_at_;
   std::chrono::steady_clock::time_point next_try_;

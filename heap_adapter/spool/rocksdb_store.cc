@@ -136,8 +136,8 @@ class RocksDbStore final : public Store {
                std::unique_ptr<rocksdb::DB> db, DamageReport report)
       : options_(std::move(options)),
         path_(std::move(path)),
-        mark_(*options_.env, path_, std::move(report)),
-        room_(*options_.env, path_, std::move(guard)),
+        mark_(*options_.env, path_, report),
+        room_(*options_.env, path_, std::move(guard), std::move(report)),
         db_(std::move(db)) {
     room_.OnOpened(*db_);
   }
@@ -256,16 +256,6 @@ class RocksDbStore final : public Store {
     return env.RenameFile(cut, path);
   }
 
-  // The number of the first change of a record in a log: its first eight bytes,
-  // the lowest first.
-  static uint64_t SequenceOf(absl::string_view record) {
-    uint64_t sequence = 0;
-    for (size_t i = 0; i < std::min<size_t>(8, record.size()); ++i) {
-      sequence |= uint64_t{static_cast<uint8_t>(record[i])} << (8 * i);
-    }
-    return sequence;
-  }
-
   // For what is in memory, which becomes a file and a log again.
   bool HasRoomToResume() const {
     return HasRoomFor(2 * BytesInMemory(), *options_.env, path_);
@@ -369,8 +359,8 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(
   db_options.compression = rocksdb::kLZ4Compression;
   db_options.level_compaction_dynamic_level_bytes = true;
   // A merge writes anew what it reads before it deletes that. These bound it.
-  db_options.target_file_size_base = 16 << 20;
-  db_options.max_bytes_for_level_base = 64 << 20;
+  db_options.target_file_size_base = options.write_buffer_bytes;
+  db_options.max_bytes_for_level_base = 4 * options.write_buffer_bytes;
   db_options.max_compaction_bytes = kMostOfAMerge;
   // Files are written to the disk as they grow, so that no sync of the log has
   // to wait for all of one.
@@ -394,14 +384,22 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(
     if (on_damage) on_damage(line);
   };
   rocksdb::Env& env = *db_options.env;
-  FinishRepair(env, options.path);
+  if (absl::Status finished = FinishRepair(env, options.path); !finished.ok()) {
+    return finished;
+  }
   // Held while the files are looked at: another process may be writing them.
   rocksdb::FileLock* lock = nullptr;
   rocksdb::Status status = env.CreateDirIfMissing(options.path);
   if (status.ok()) status = env.LockFile(options.path + "/LOCK", &lock);
   if (!status.ok()) return OpeningError(options.path, status);
   absl::Status repaired;
-  std::string damage = FindDamage(env, options.path, report);
+  const absl::StatusOr<std::string> found =
+      FindDamage(env, options.path, report);
+  if (!found.ok()) {
+    env.UnlockFile(lock);
+    return found.status();
+  }
+  std::string damage = *found;
   const auto repair = [&] {
     report(
         absl::StrCat("the spool at ", options.path, " is damaged: ", damage));

@@ -22,6 +22,7 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 // Holds the requests until the test answers them.
@@ -330,6 +331,38 @@ TEST_F(DispatcherTest, AnIdentityOverItsLimitHoldsUpNobody) {
   Pass(seconds(60));
   ASSERT_THAT(transport_.sent, SizeIs(1));
   EXPECT_EQ(ItemsOf(transport_.sent[0]), 500u);
+}
+
+TEST_F(DispatcherTest, OnADiskShortOfRoomNothingIsSetAsideAndAllArrives) {
+  dispatcher_->SetDiskShort(true);
+  Track("us", 1'000, nullptr, "hot");
+  Answer(Http(200));
+  uint64_t delivered = 0;
+  Track(
+      "us", 500, [&](Settlement s) { delivered += s.delivered; }, "hot");
+  Track("us", 10, [&](Settlement s) { delivered += s.delivered; });
+  Pass(seconds(30));
+  EXPECT_THAT(transport_.sent, IsEmpty());
+  EXPECT_EQ(dispatcher_->SnapshotOf("us", now_)->lanes[0].aside_items, 0u);
+  for (int i = 0; i < 32; ++i) {
+    Pass(seconds(1));
+    while (!transport_.sent.empty()) Answer(Http(200));
+  }
+  EXPECT_EQ(delivered, 510u);
+}
+
+TEST_F(DispatcherTest, WithRoomAgainAnIdentityOverItsLimitHoldsUpNobody) {
+  dispatcher_->SetDiskShort(true);
+  Track("us", 1'000, nullptr, "hot");
+  Answer(Http(200));
+  Track("us", 500, nullptr, "hot");
+  Track("us", 10);
+  Pass(seconds(5));
+  EXPECT_THAT(transport_.sent, IsEmpty());
+  dispatcher_->SetDiskShort(false);
+  Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]), 10u);
 }
 
 TEST_F(DispatcherTest, AHotIdentityIsDrainedAtItsLimit) {

@@ -100,7 +100,8 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
             .destination = destination_,
             .ledger = ledger_.get(),
             .counts_items = type_ == ObjectType::kTrackEvent,
-            .max_age = max_age_};
+            .max_age = max_age_,
+            .may_set_aside = may_set_aside_};
   }
   absl::StatusOr<std::optional<Batch>> TryPull() {
     for (const uint64_t hash : ledger_->Advance(now_.monotonic)) {
@@ -210,6 +211,7 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
   UsageLedger::Rules rules_{.window = seconds(60)};
   Now now_{kStart, MonotonicTime(seconds(1'000))};
   Duration max_age_ = std::chrono::hours(24 * 7);
+  bool may_set_aside_ = true;
   MemoryStore store_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<Lane> lane_;
@@ -260,6 +262,18 @@ TEST_F(LaneTest, AnIdentityOverItsLimitIsSetAsideAndOthersPass) {
   EXPECT_EQ(lane_->aside_items(), 3);
   EXPECT_THAT(SeqsOf(Pull()), IsEmpty());
   EXPECT_TRUE(spool_->FindAside(kLane, 2)->has_value());
+}
+
+TEST_F(LaneTest, WithoutRoomNothingIsSetAsideAndTheOrderStays) {
+  LimitIdentitiesTo(2);
+  may_set_aside_ = false;
+  AppendEvents({7, 8, 7, 7, 9});
+  Deliver(*Pull());
+  EXPECT_FALSE(Pull().has_value());
+  EXPECT_EQ(lane_->aside_items(), 0);
+  may_set_aside_ = true;
+  EXPECT_THAT(SeqsOf(Pull()), ElementsAre(4));
+  EXPECT_EQ(lane_->aside_items(), 1);
 }
 
 TEST_F(LaneTest, ItemsSetAsideComeBackInOrderWhenTheirIdentityIsFree) {

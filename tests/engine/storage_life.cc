@@ -84,8 +84,9 @@ void KeepingHeap::LoseSender() {
   }
 }
 
-StorageLife::StorageLife(uint64_t seed)
+StorageLife::StorageLife(uint64_t seed, size_t padding)
     : random_(seed),
+      padding_(padding),
       // The environment does not own the disk.
       env_(rocksdb::NewCompositeEnv(std::shared_ptr<rocksdb::FileSystem>(
           std::shared_ptr<rocksdb::FileSystem>(), &disk_))),
@@ -214,6 +215,13 @@ void StorageLife::Append(int items) {
       event.set_idempotency_key(keys.back());
       (*event.mutable_properties()->mutable_fields())["v"].set_number_value(
           static_cast<double>(v));
+      if (padding_ > 0) {
+        // No two alike, or compression would take them away.
+        std::string text(padding_, ' ');
+        for (char& c : text) c = static_cast<char>('0' + random_() % 64);
+        (*event.mutable_properties()->mutable_fields())["text"]
+            .set_string_value(text);
+      }
       static_cast<void>(encoder.Add(event, {.field = "event"}, ""));
       events_[keys.back()].poison = poison;
     } else {

@@ -60,7 +60,8 @@ class KeepingHeap final : public Transport {
 // It remembers what was promised, and says what was not kept.
 class StorageLife {
  public:
-  explicit StorageLife(uint64_t seed);
+  // Events have so many bytes of their own beside the rest.
+  explicit StorageLife(uint64_t seed, size_t padding = 0);
   ~StorageLife();
 
   FaultyFileSystem& disk() { return disk_; }
@@ -112,6 +113,7 @@ class StorageLife {
   int64_t Pick(int64_t least, int64_t most);
 
   std::mt19937_64 random_;
+  const size_t padding_;
   FaultyFileSystem disk_;
   std::unique_ptr<rocksdb::Env> env_;
   KeepingHeap heap_;

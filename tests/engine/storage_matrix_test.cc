@@ -48,25 +48,47 @@ struct Sums {
   int failures = 0;
 };
 
-// How many operations the disk sees while the fault may come.
-uint64_t CountOperations(uint64_t seed) {
-  StorageLife life(seed);
+// When the fault may come.
+enum class Window {
+  kWrites,   // while the log is written
+  kFlushes,  // and while what is in memory becomes files
+  kStart,    // while a store is opened and its logs become files
+};
+
+// Lives until the window, and through it with what `arm` does before it.
+template <typename Arm>
+void LiveThrough(StorageLife& life, Window window, Arm arm) {
   life.Live(kChunksBefore);
-  const uint64_t before = life.disk().operations();
-  life.Live(kChunksAfter);
+  if (window == Window::kStart) {
+    life.Live(kChunksAfter);
+    life.EndMachine();
+    arm();
+    life.Start();
+  } else {
+    arm();
+    life.Live(kChunksAfter);
+  }
+}
+
+size_t PaddingOf(Window window) { return window == Window::kWrites ? 0 : 900; }
+
+// How many operations the disk sees while the fault may come.
+uint64_t CountOperations(uint64_t seed, Window window) {
+  StorageLife life(seed, PaddingOf(window));
+  uint64_t before = 0;
+  LiveThrough(life, window, [&] { before = life.disk().operations(); });
   return life.disk().operations() - before;
 }
 
 // Lives with the fault at each operation, restarts with it, and ends the
 // machine before everything drains.
-Sums FailAtEachOperation(uint64_t seed, DiskFault fault, uint64_t ordinary) {
+Sums FailAtEachOperation(uint64_t seed, DiskFault fault, Window window,
+                         uint64_t ordinary) {
   Sums sums;
-  for (const uint64_t n : Cases(CountOperations(seed), ordinary)) {
+  for (const uint64_t n : Cases(CountOperations(seed, window), ordinary)) {
     SCOPED_TRACE(absl::StrCat("seed ", seed, ", operation ", n));
-    StorageLife life(seed);
-    life.Live(kChunksBefore);
-    life.disk().FailAfter(n, fault);
-    life.Live(kChunksAfter);
+    StorageLife life(seed, PaddingOf(window));
+    LiveThrough(life, window, [&] { life.disk().FailAfter(n, fault); });
     sums.faults += life.disk().failed() ? 1 : 0;
     life.disk().Heal();
     life.EndMachine();
@@ -93,16 +115,18 @@ Sums FailAtEachOperation(uint64_t seed, DiskFault fault, uint64_t ordinary) {
 }
 
 TEST(StorageMatrixTest, AnErrorAtAnyOperationLosesNothing) {
-  const Sums sums = FailAtEachOperation(3, DiskFault::kError, 150);
+  const Sums sums =
+      FailAtEachOperation(3, DiskFault::kError, Window::kWrites, 150);
   EXPECT_GT(sums.failures, sums.cases / 2);
 }
 
 TEST(StorageMatrixTest, AWriteThatIsCutShortLosesNothing) {
-  FailAtEachOperation(4, DiskFault::kShortWrite, 150);
+  FailAtEachOperation(4, DiskFault::kShortWrite, Window::kWrites, 150);
 }
 
 TEST(StorageMatrixTest, ACrashAfterAnyOperationLosesNothing) {
-  const Sums sums = FailAtEachOperation(5, DiskFault::kCrash, 150);
+  const Sums sums =
+      FailAtEachOperation(5, DiskFault::kCrash, Window::kWrites, 150);
   EXPECT_GT(sums.failures, sums.cases / 2);
 }
 
@@ -110,7 +134,7 @@ TEST(StorageMatrixTest, AFullDiskAtAnyOperationLosesNothingAndNeedsNoRestart) {
   constexpr uint64_t kSeed = 6;
   Sums sums;
   uint64_t refused = 0;
-  for (const uint64_t n : Cases(CountOperations(kSeed), 150)) {
+  for (const uint64_t n : Cases(CountOperations(kSeed, Window::kWrites), 150)) {
     SCOPED_TRACE(absl::StrCat("operation ", n));
     StorageLife life(kSeed);
     life.Live(kChunksBefore);
@@ -135,6 +159,31 @@ TEST(StorageMatrixTest, AFullDiskAtAnyOperationLosesNothingAndNeedsNoRestart) {
   EXPECT_GT(sums.faults, sums.cases / 2);
   EXPECT_GT(sums.acknowledged, 30u * static_cast<unsigned>(sums.cases));
   EXPECT_GT(refused, static_cast<unsigned>(sums.cases));
+}
+
+TEST(StorageMatrixTest, AnyFaultWhileMemoryBecomesFilesLosesNothing) {
+  FailAtEachOperation(7, DiskFault::kError, Window::kFlushes, 8);
+  FailAtEachOperation(8, DiskFault::kShortWrite, Window::kFlushes, 8);
+  FailAtEachOperation(9, DiskFault::kCrash, Window::kFlushes, 16);
+}
+
+TEST(StorageMatrixTest, AStartRenamesAndDeletesFiles) {
+  StorageLife life(10, PaddingOf(Window::kStart));
+  uint64_t renames = 0;
+  uint64_t deletions = 0;
+  LiveThrough(life, Window::kStart, [&] {
+    renames = life.disk().renames();
+    deletions = life.disk().deletions();
+  });
+  EXPECT_GT(life.disk().renames(), renames);
+  EXPECT_GT(life.disk().deletions(), deletions);
+}
+
+TEST(StorageMatrixTest, AnyFaultDuringAStartLosesNothing) {
+  for (const DiskFault fault : {DiskFault::kError, DiskFault::kShortWrite,
+                                DiskFault::kNoSpace, DiskFault::kCrash}) {
+    FailAtEachOperation(10, fault, Window::kStart, 20);
+  }
 }
 
 // A store with everything in it: sorted files, a log, items that wait, that are

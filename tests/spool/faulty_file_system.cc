@@ -44,6 +44,7 @@ class FaultyFileSystem::Sequential final : public rocksdb::FSSequentialFile {
                 char* scratch, IODebugContext*) override {
     const std::lock_guard<std::mutex> lock(disk_.mutex_);
     at_ = std::min(at_, file_->bytes.size());
+    if (disk_.FailsToRead(*file_, at_, n)) return ErrorOf(DiskFault::kError);
     const size_t count = std::min(n, file_->bytes.size() - at_);
     std::copy_n(file_->bytes.data() + at_, count, scratch);
     *result = rocksdb::Slice(scratch, count);
@@ -71,6 +72,9 @@ class FaultyFileSystem::RandomAccess final
                 rocksdb::Slice* result, char* scratch,
                 IODebugContext*) const override {
     const std::lock_guard<std::mutex> lock(disk_.mutex_);
+    if (disk_.FailsToRead(*file_, offset, n)) {
+      return ErrorOf(DiskFault::kError);
+    }
     const size_t at = std::min<size_t>(offset, file_->bytes.size());
     const size_t count = std::min(n, file_->bytes.size() - at);
     std::copy_n(file_->bytes.data() + at, count, scratch);
@@ -223,15 +227,44 @@ void FaultyFileSystem::FailAfter(uint64_t after, DiskFault fault) {
   failed_ = false;
 }
 
+void FaultyFileSystem::FailReads(std::string part, uint64_t begin,
+                                 uint64_t end) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  bad_sectors_ = {.part = std::move(part), .begin = begin, .end = end};
+}
+
+bool FaultyFileSystem::FailsToRead(const File& file, uint64_t offset,
+                                   size_t n) const {
+  if (!bad_sectors_.has_value() || offset >= bad_sectors_->end ||
+      offset + n <= bad_sectors_->begin) {
+    return false;
+  }
+  return std::any_of(names_.begin(), names_.end(), [&](const auto& each) {
+    return each.second.get() == &file &&
+           each.first.find(bad_sectors_->part) != std::string::npos;
+  });
+}
+
 void FaultyFileSystem::Heal() {
   const std::lock_guard<std::mutex> lock(mutex_);
   ordered_.reset();
+  bad_sectors_.reset();
   full_ = dead_ = false;
 }
 
 bool FaultyFileSystem::failed() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return failed_;
+}
+
+uint64_t FaultyFileSystem::renames() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return renames_;
+}
+
+uint64_t FaultyFileSystem::deletions() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return deletions_;
 }
 
 uint64_t FaultyFileSystem::operations() const {
@@ -375,6 +408,7 @@ IOStatus FaultyFileSystem::GetChildren(const std::string& folder,
 IOStatus FaultyFileSystem::DeleteFile(const std::string& name, const IOOptions&,
                                       IODebugContext*) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  ++deletions_;
   if (Find(name) == nullptr) return Missing(name);
   const std::optional<DiskFault> fault = Meet(Kind::kShrinks);
   if (fault.has_value() && fault != DiskFault::kCrash) return ErrorOf(*fault);
@@ -422,6 +456,7 @@ IOStatus FaultyFileSystem::RenameFile(const std::string& from,
                                       const std::string& to, const IOOptions&,
                                       IODebugContext*) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  ++renames_;
   const std::string source = Clean(from);
   const std::string target = Clean(to);
   const std::optional<DiskFault> fault = Meet(Kind::kShrinks);

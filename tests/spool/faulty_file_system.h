@@ -43,11 +43,17 @@ class FaultyFileSystem final : public rocksdb::FileSystem {
   void SetCapacity(uint64_t bytes);
   // The least free space that a write has left since then.
   uint64_t least_free_bytes() const;
+  // Until Heal(): reading bytes of [begin, end) of a file whose name holds
+  // `part` fails.
+  void FailReads(std::string part, uint64_t begin, uint64_t end);
   // No fault is ahead or lasts any longer; a full disk has room again.
   void Heal();
   // Whether the fault that was ordered has come.
   bool failed() const;
   uint64_t operations() const;
+  // Of these.
+  uint64_t renames() const;
+  uint64_t deletions() const;
   bool full() const;
   // After kCrash, until CrashMachine().
   bool dead() const;
@@ -160,6 +166,7 @@ class FaultyFileSystem final : public rocksdb::FileSystem {
   enum class Kind { kGrows, kSyncs, kShrinks };
   std::optional<DiskFault> Meet(Kind kind);
   static rocksdb::IOStatus ErrorOf(DiskFault fault);
+  bool FailsToRead(const File& file, uint64_t offset, size_t n) const;
   std::shared_ptr<File> Find(const std::string& name) const;
   void SyncNames(const std::string& folder);
   uint64_t FreeBytes() const;
@@ -170,7 +177,15 @@ class FaultyFileSystem final : public rocksdb::FileSystem {
   std::optional<uint64_t> capacity_;
   uint64_t least_free_bytes_ = 0;
   uint64_t operations_ = 0;
+  uint64_t renames_ = 0;
+  uint64_t deletions_ = 0;
   std::optional<std::pair<uint64_t, DiskFault>> ordered_;  // at operation
+  struct BadSectors {
+    std::string part;
+    uint64_t begin;
+    uint64_t end;
+  };
+  std::optional<BadSectors> bad_sectors_;
   bool failed_ = false;
   bool full_ = false;
   bool dead_ = false;

@@ -151,7 +151,7 @@ MUTANTS = [
            "dispatcher_test", "DispatcherTest.OnADiskShortOfRoomNothingIsSetAsideAndAllArrives"),
     # A damaged spool.
     Mutant("a repair takes the oldest of what files say of a key", "heap_adapter/spool/rocksdb_versions.cc",
-           "return version.sequence < other.version.sequence;", "return version.sequence > other.version.sequence;",
+           "return rank < other.rank;", "return rank > other.rank;",
            "rocksdb_damage_test", "LargeStoreRepairTest.ALostCurrentCostsNothingAndBringsNothingBack"),
     Mutant("a repair brings back what was deleted", "heap_adapter/spool/rocksdb_versions.cc",
            "    if (head.version.deleted) continue;\n", "",

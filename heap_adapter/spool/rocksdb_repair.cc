@@ -29,12 +29,21 @@ absl::Status ToStatus(const rocksdb::Status& status) {
                             : absl::InternalError(text);
 }
 
+// In the store's own folder, so that it goes where the damaged files go.
 std::string MarkOf(const std::string& path) {
-  return absl::StrCat(path, ".damaged");
+  return absl::StrCat(path, "/DAMAGED");
 }
 
+// The new store while it is made, and each of the old tables by itself.
 std::string WorkOf(const std::string& path) {
   return absl::StrCat(path, ".repairing");
+}
+std::string TablesOf(const std::string& path) {
+  return absl::StrCat(path, ".repairing-tables");
+}
+// The new store, once it is whole.
+std::string WholeOf(const std::string& path) {
+  return absl::StrCat(path, ".repaired");
 }
 
 std::vector<std::string> FilesOf(rocksdb::Env& env, const std::string& path) {
@@ -169,21 +178,20 @@ class Repair {
         env_(*options.env),
         path_(std::move(path)),
         work_(WorkOf(path_)),
-        tables_folder_(work_ + "-tables"),
+        tables_folder_(TablesOf(path_)),
         report_(report) {}
 
   // Everything is made ready in a folder of its own: a crash before the end
   // leaves the damaged store as it was, and the next start begins again.
   absl::Status Run() {
-    RemoveFolder(env_, work_);
-    RemoveFolder(env_, tables_folder_);
-    absl::Status status = ReadLogs();
-    if (!status.ok()) return status;
-    const absl::StatusOr<bool> kept = KeepTables();
-    status = kept.status();
-    if (status.ok() && !*kept) status = Rebuild();
-    if (status.ok()) status = Exchange();
-    RemoveFolder(env_, tables_folder_);
+    if (absl::Status read = ReadLogs(); !read.ok()) return read;
+    absl::Status status = MakeReady();
+    if (absl::IsResourceExhausted(status)) {
+      RemoveDamagedCopies(env_, path_, "", report_);
+      status = MakeReady();
+    }
+    if (status.ok()) return Exchange();
+    RemoveLeftovers(env_, path_);
     if (absl::IsResourceExhausted(status)) {
       return absl::ResourceExhaustedError(absl::StrCat(
           status.message(),
@@ -193,6 +201,16 @@ class Repair {
   }
 
  private:
+  absl::Status MakeReady() {
+    RemoveLeftovers(env_, path_);
+    live_.reset();
+    const absl::StatusOr<bool> kept = KeepTables();
+    if (!kept.ok()) return kept.status();
+    const absl::Status status = *kept ? absl::OkStatus() : Rebuild();
+    RemoveFolder(env_, tables_folder_);
+    return status;
+  }
+
   std::vector<std::string> NamesOf(bool (*is)(absl::string_view)) const {
     std::vector<std::string> names = FilesOf(env_, path_);
     std::erase_if(names, [is](const std::string& name) { return !is(name); });
@@ -248,19 +266,23 @@ class Repair {
     const std::unique_ptr<rocksdb::DB> db(opened);
     if (!status.ok()) return false;
     NoteLiveTables(*db);
+    // What the tables have was flushed from logs, of which some may be left.
+    const uint64_t in_tables = db->GetLatestSequenceNumber();
+    std::erase_if(records_, [in_tables](const std::string& record) {
+      return SequenceOf(record) <= in_tables;
+    });
     if (!db->VerifyChecksum().ok()) return false;
+    const std::unique_ptr<VersionSource> log = LogSource();
     rocksdb::WriteOptions without_log;
     without_log.disableWAL = true;
-    const uint64_t in_tables = db->GetLatestSequenceNumber();
-    for (const std::string& record : records_) {
-      if (SequenceOf(record) <= in_tables) continue;
-      rocksdb::WriteBatch batch(record);
-      const rocksdb::Status written = db->Write(without_log, &batch);
-      if (written.IsCorruption()) {
-        TellMalformed();
-      } else if (!written.ok()) {
-        return ToStatus(written);
-      }
+    while (true) {
+      const auto version = log->Next();
+      if (!version.ok()) return version.status();
+      if (!version->has_value()) break;
+      status = (*version)->deleted
+                   ? db->Delete(without_log, (*version)->key)
+                   : db->Put(without_log, (*version)->key, (*version)->value);
+      if (!status.ok()) return ToStatus(status);
     }
     if (status = db->Flush(rocksdb::FlushOptions()); !status.ok()) {
       return ToStatus(status);
@@ -296,9 +318,7 @@ class Repair {
       if (!table.ok()) return table.status();
       if (*table != nullptr) sources.push_back(*std::move(table));
     }
-    uint64_t malformed = 0;
-    sources.push_back(VersionsOfLogs(records_, malformed));
-    if (malformed > 0) TellMalformed();
+    sources.push_back(LogSource());
 
     rocksdb::DB* opened = nullptr;
     const rocksdb::Status status = rocksdb::DB::Open(options_, work_, &opened);
@@ -341,6 +361,10 @@ class Repair {
       return VersionsOfTable(options_, folder);
     }
     if (status.IsNoSpace()) return ToStatus(status);
+    // What cannot be read for a reason that may pass is not given up.
+    if (const auto bytes = ReadAround(env_, file); !bytes.ok()) {
+      return bytes.status();
+    }
     auto salvaged = SalvageTable(
         options_, file, [this, name](uint64_t stretches, uint64_t entries) {
           report_(absl::StrCat(
@@ -356,8 +380,15 @@ class Repair {
     return nullptr;
   }
 
-  void TellMalformed() {
-    report_("a record of the log is malformed and was passed over");
+  std::unique_ptr<VersionSource> LogSource() {
+    uint64_t malformed = 0;
+    std::unique_ptr<VersionSource> source = VersionsOfLogs(records_, malformed);
+    if (malformed > 0) {
+      report_(absl::StrCat(malformed,
+                           " records of the log are malformed and "
+                           "were passed over"));
+    }
+    return source;
   }
 
   absl::Status Exchange() {
@@ -369,12 +400,11 @@ class Repair {
     for (int i = 2; env_.FileExists(kept).ok(); ++i) {
       kept = absl::StrCat(path_, ".damaged-", time, "-", i);
     }
-    rocksdb::Status status = env_.RenameFile(path_, kept);
-    if (status.ok()) status = env_.RenameFile(work_, path_);
+    rocksdb::Status status = env_.RenameFile(work_, WholeOf(path_));
+    if (status.ok()) status = env_.RenameFile(path_, kept);
+    if (status.ok()) status = env_.RenameFile(WholeOf(path_), path_);
     if (!status.ok()) return ToStatus(status);
-    // The mark must not outlive the names.
     SyncParentOf(path_, env_);
-    static_cast<void>(env_.DeleteFile(MarkOf(path_)));
     report_(absl::StrCat(
         "the spool was repaired; its files as they were are in ", kept));
     RemoveDamagedCopies(env_, path_, kept, report_);
@@ -425,17 +455,24 @@ absl::StatusOr<std::string> FindDamage(rocksdb::Env& env,
 
 absl::Status FinishRepair(rocksdb::Env& env, const std::string& path) {
   if (env.FileExists(path).ok() ||
-      !env.FileExists(WorkOf(path) + "/CURRENT").ok()) {
+      !env.FileExists(WholeOf(path) + "/CURRENT").ok()) {
     return absl::OkStatus();
   }
-  return ToStatus(env.RenameFile(WorkOf(path), path));
+  return ToStatus(env.RenameFile(WholeOf(path), path));
 }
 
 void MarkDamaged(rocksdb::Env& env, const std::string& path) {
   static_cast<void>(rocksdb::WriteStringToFile(
       &env, "Repaired at the next start.\n", MarkOf(path),
       /*should_sync=*/true));
-  SyncParentOf(path, env);
+  SyncParentOf(MarkOf(path), env);
+}
+
+void RemoveLeftovers(rocksdb::Env& env, const std::string& path) {
+  for (const std::string& folder :
+       {WorkOf(path), TablesOf(path), WholeOf(path)}) {
+    RemoveFolder(env, folder);
+  }
 }
 
 void RemoveDamagedCopies(rocksdb::Env& env, const std::string& path,

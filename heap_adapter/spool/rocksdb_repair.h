@@ -32,6 +32,10 @@ absl::StatusOr<std::string> FindDamage(rocksdb::Env& env,
 // cannot, and the store must not be opened.
 absl::Status FinishRepair(rocksdb::Env& env, const std::string& path);
 
+// Removes what repairs that did not come to an end left beside the store.
+// REQUIRES: the store's folder is there.
+void RemoveLeftovers(rocksdb::Env& env, const std::string& path);
+
 // Removes the folders in which repairs left the files of this store as they
 // were, but for the folder `but` (none if empty).
 void RemoveDamagedCopies(rocksdb::Env& env, const std::string& path,

@@ -63,9 +63,11 @@ class DamageMark {
   DamageMark(rocksdb::Env& env, std::string path, DamageReport report)
       : env_(env), path_(std::move(path)), report_(std::move(report)) {}
 
-  // Passes `status` on.
+  // Passes the status of a read on. A sector that cannot be read is damage,
+  // too; if it could be read again, a repair finds nothing to do.
   rocksdb::Status Heed(rocksdb::Status status) const {
-    if (status.IsCorruption() && !marked_.exchange(true)) {
+    if ((status.IsCorruption() || status.IsIOError()) &&
+        !marked_.exchange(true)) {
       MarkDamaged(env_, path_);
       report_(
           absl::StrCat("the spool is damaged and is repaired at the next "
@@ -158,7 +160,7 @@ class RocksDbStore final : public Store {
       failed_log_ = CurrentLog();
       last_good_ = db_->GetLatestSequenceNumber();
     }
-    return ToStatus(mark_.Heed(written));
+    return ToStatus(written.IsCorruption() ? mark_.Heed(written) : written);
   }
 
   // Opens the database anew: what it had in memory is in its log, from which
@@ -274,7 +276,9 @@ class RocksDbStore final : public Store {
     options.disable_auto_compactions = !MayMerge(*options.env, path_);
     rocksdb::DB* db = nullptr;
     const rocksdb::Status opened = rocksdb::DB::Open(options, path_, &db);
-    if (!opened.ok()) return ToStatus(mark_.Heed(opened));
+    if (!opened.ok()) {
+      return ToStatus(opened.IsCorruption() ? mark_.Heed(opened) : opened);
+    }
     const std::unique_lock<std::shared_mutex> lock(mutex_);
     db_.reset(db);
     room_.OnOpened(*db_);
@@ -405,7 +409,11 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(
         absl::StrCat("the spool at ", options.path, " is damaged: ", damage));
     repaired = RepairStore(db_options, options.path, report);
   };
-  if (!damage.empty()) repair();
+  if (damage.empty()) {
+    RemoveLeftovers(env, options.path);
+  } else {
+    repair();
+  }
   env.UnlockFile(lock);
   if (!repaired.ok()) return repaired;
 

@@ -7,6 +7,7 @@
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <queue>
 #include <utility>
@@ -129,13 +130,18 @@ class TableSource final : public VersionSource {
   TableSource(rocksdb::Options options, std::string folder)
       : options_(std::move(options)), folder_(std::move(folder)) {}
 
-  // Reads the first page, and closes the table again.
+  // Reads the first key, and closes the table again.
   absl::Status Begin() {
     absl::Status status = Open();
     if (status.ok()) status = ReadPage();
     db_.reset();
+    if (!page_.empty()) first_key_ = page_.front().user_key;
+    page_ = {};
+    from_.clear();
+    ended_ = false;
     return status;
   }
+  std::string first_key() const override { return first_key_; }
 
   absl::StatusOr<std::optional<Version>> Next() override {
     if (next_ == page_.size() && !ended_) {
@@ -171,10 +177,18 @@ class TableSource final : public VersionSource {
     const rocksdb::Status read = rocksdb::GetAllKeyVersions(
         db_.get(), from_, rocksdb::Slice(), kPage, &page_);
     if (!read.ok()) return ToStatus(read);
-    ended_ = page_.size() < kPage;
     // A table that one merge wrote has one version of each key.
     if (!page_.empty()) from_ = page_.back().user_key + std::string(1, '\0');
-    return absl::OkStatus();
+    if (page_.size() == kPage) return absl::OkStatus();
+    // The end, or an error that RocksDB keeps to itself here.
+    ended_ = true;
+    const std::unique_ptr<rocksdb::Iterator> rest(
+        db_->NewIterator(rocksdb::ReadOptions()));
+    rest->Seek(from_);
+    if (rest->Valid()) {
+      return absl::InternalError("spool repair: a table ended too early");
+    }
+    return ToStatus(rest->status());
   }
 
   const rocksdb::Options options_;
@@ -182,6 +196,7 @@ class TableSource final : public VersionSource {
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::KeyVersion> page_;
   size_t next_ = 0;
+  std::string first_key_;
   std::string from_;
   bool ended_ = false;
 };
@@ -290,6 +305,7 @@ absl::Status MergeVersions(
     Version version;
     uint64_t rank;  // of two versions of a key the greater is the newer
     size_t source;
+    bool begun = true;  // false: only the place where the source begins
     // Whether it comes after `other`.
     bool operator<(const Head& other) const {
       if (version.key != other.version.key) {
@@ -311,14 +327,17 @@ absl::Status MergeVersions(
     return absl::OkStatus();
   };
   for (size_t i = 0; i < sources.size(); ++i) {
-    if (absl::Status status = read(i); !status.ok()) return status;
+    heads.push({.version = {.key = sources[i]->first_key()},
+                .rank = std::numeric_limits<uint64_t>::max(),
+                .source = i,
+                .begun = false});
   }
   std::optional<std::string> last_key;
   while (!heads.empty()) {
     const Head head = heads.top();
     heads.pop();
     if (absl::Status status = read(head.source); !status.ok()) return status;
-    if (last_key == head.version.key) continue;
+    if (!head.begun || last_key == head.version.key) continue;
     last_key = head.version.key;
     if (head.version.deleted) continue;
     if (absl::Status status = sink(head.version); !status.ok()) return status;

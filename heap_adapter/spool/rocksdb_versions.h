@@ -27,6 +27,9 @@ struct Version {
 class VersionSource {
  public:
   virtual ~VersionSource() = default;
+  // No key is less: until the merge comes to it, nothing of the file need be in
+  // memory.
+  virtual std::string first_key() const { return ""; }
   // The next; none at the end. Errors: a file that cannot be read.
   virtual absl::StatusOr<std::optional<Version>> Next() = 0;
 };

@@ -15,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "heap_adapter/spool/rocksdb_store.h"
@@ -206,6 +207,44 @@ TEST_F(RocksDbRepairTest, ADamagedTableIsReadAroundAtTheNextStart) {
   EXPECT_THAT(reports_, IsEmpty());
 }
 
+TEST_F(RocksDbRepairTest, ATableThatCannotBeReadNowIsNotGivenUp) {
+  Damage("CURRENT", [](std::string& bytes) { bytes = "MANIFEST-9\n"; });
+  disk_.FailReads(".sst", 0, 1 << 30);
+  EXPECT_FALSE(
+      OpenRocksDbStore({.path = "/data/spool", .env = env_.get()}).ok());
+  EXPECT_FALSE(HasFile(".damaged-"));
+  EXPECT_FALSE(HasFile(".repair"));
+  disk_.Heal();
+  Open();
+  EXPECT_EQ(Missing(), 0);
+}
+
+TEST_F(RocksDbRepairTest, ABadSectorOfATableIsReadAroundAtTheNextStart) {
+  Open();
+  disk_.FailReads(".sst", 0, 4'096);
+  EXPECT_GT(Missing(), 0);
+  EXPECT_THAT(absl::StrJoin(reports_, "\n"), HasSubstr("at the next start"));
+  store_.reset();
+  disk_.Heal();
+  reports_.clear();
+  Open();
+  EXPECT_EQ(Missing(), 0);
+  EXPECT_THAT(absl::StrJoin(reports_, "\n"), HasSubstr("was repaired"));
+}
+
+TEST_F(RocksDbRepairTest, AStoreThatIsNotWholeIsNeverTaken) {
+  FaultyFileSystem::Files files = disk_.Snapshot();
+  for (const auto& [name, bytes] : FaultyFileSystem::Files(files)) {
+    files[absl::StrReplaceAll(name, {{"/spool/", "/spool.repairing/"}})] =
+        bytes;
+    files.erase(name);
+  }
+  disk_.Restore(files);
+  Open();
+  EXPECT_EQ(Missing(), kEntries);
+  EXPECT_FALSE(HasFile(".repairing"));
+}
+
 TEST_F(RocksDbRepairTest, OfTheFilesAsTheyWereTheNewestAreKept) {
   for (int i = 0; i < 3; ++i) {
     store_.reset();
@@ -388,7 +427,7 @@ TEST_F(LargeStoreRepairTest, ADamagedBlockCostsNoMoreThanItHeld) {
       std::string& bytes = files[tables[i]];
       bytes[bytes.size() / 2] ^= 1;
       if (manifest_tells) {
-        files["/data/spool.damaged"] = "";
+        files["/data/spool/DAMAGED"] = "";
       } else {
         files["/data/spool/CURRENT"] = "MANIFEST-9\n";
       }
@@ -414,7 +453,7 @@ TEST_F(LargeStoreRepairTest, WhatLiesBetweenTwoDamagedBlocksIsRead) {
   std::string& bytes = files[largest];
   bytes[bytes.size() / 8] ^= 1;
   bytes[bytes.size() * 3 / 4] ^= 1;
-  files["/data/spool.damaged"] = "";
+  files["/data/spool/DAMAGED"] = "";
   disk_.Restore(files);
   Open();
   EXPECT_THAT(absl::StrJoin(reports_, "\n"), HasSubstr("damaged in 2 places"));

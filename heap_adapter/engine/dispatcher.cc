@@ -396,7 +396,7 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
   Enqueue(id);
 }
 
-void Dispatcher::Apply(SpoolChange change, OnceApplied then) {
+void Dispatcher::Apply(SpoolChange change, OnceApplied&& then) {
   const uint64_t token = ++last_token_;
   once_applied_.emplace(token, std::move(then));
   committer_.Apply(std::move(change), token);

@@ -127,7 +127,7 @@ class Dispatcher {
                               const std::vector<StoredLane>& lanes, Now now);
 
   void OnNotices(Committer::Notices notices, Now now);
-  void OnAnswers(std::vector<HeapAnswer> answers, Now now);
+  void OnAnswers(const std::vector<HeapAnswer>& answers, Now now);
 
   // While the disk is short of room, items whose identity is over its limit are
   // not set aside, which would write them anew: they hold up those that came
@@ -241,8 +241,8 @@ class Dispatcher {
                                     AttemptId attempt) const;
   void StorePlan(LaneId lane, BatchPlan& plan, Now now, SpoolChange& change);
   bool OfferRegionSlot();
-  void Apply(SpoolChange change, OnceApplied then);
-  void OnAnswer(HeapAnswer answer, Now now);
+  void Apply(SpoolChange change, OnceApplied&& then);
+  void OnAnswer(const HeapAnswer& answer, Now now);
   void EndAttempt(UnderWay& attempt, const Verdict& verdict,
                   const HeapAnswer& answer, AttemptId id, Now now,
                   SpoolChange& change);

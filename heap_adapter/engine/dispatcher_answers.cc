@@ -35,11 +35,11 @@ uint32_t StatusOf(const HeapAnswer& answer) {
 
 }  // namespace
 
-void Dispatcher::OnAnswers(std::vector<HeapAnswer> answers, Now now) {
-  for (HeapAnswer& answer : answers) OnAnswer(std::move(answer), now);
+void Dispatcher::OnAnswers(const std::vector<HeapAnswer>& answers, Now now) {
+  for (const HeapAnswer& answer : answers) OnAnswer(answer, now);
 }
 
-void Dispatcher::OnAnswer(HeapAnswer answer, Now now) {
+void Dispatcher::OnAnswer(const HeapAnswer& answer, Now now) {
   const auto it = under_way_.find(answer.request_id);
   UnderWay attempt = std::move(it->second);
   under_way_.erase(it);

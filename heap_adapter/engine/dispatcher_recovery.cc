@@ -24,7 +24,7 @@ absl::Status Dispatcher::Recover(const std::vector<StoredLane>& lanes, Now now,
     target->paused = *paused;
   }
   absl::Status restored = absl::OkStatus();
-  const absl::Status visited =
+  absl::Status visited =
       spool_.VisitPlans([&](AttemptId id, const PlanRecord& record) {
         const auto lane = lanes_.find(record.lane);
         if (lane == lanes_.end()) return;
@@ -86,7 +86,7 @@ absl::Status Dispatcher::AddTarget(const Destination& destination,
     own.emplace_back(&stored, *std::move(aside));
   }
   std::vector<std::pair<AttemptId, PlanRecord>> plans;
-  const absl::Status visited =
+  absl::Status visited =
       spool_.VisitPlans([&](AttemptId id, const PlanRecord& record) {
         for (const auto& [stored, aside] : own) {
           if (stored->id == record.lane) plans.emplace_back(id, record);
@@ -121,7 +121,7 @@ absl::Status Dispatcher::RecoverUsage(Now now) {
     MonotonicTime ended;
   };
   std::vector<Used> used;
-  const absl::Status status =
+  absl::Status status =
       spool_.VisitUsage([&](AttemptId id, const UsageRecord& record) {
         used.push_back({.id = id, .record = record, .ended = now.monotonic});
       });

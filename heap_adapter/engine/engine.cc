@@ -233,7 +233,7 @@ bool Engine::Ask(absl::FunctionRef<void(Dispatcher&, Now)> question) {
   MutexLock lock(wait->mutex);
   while (!wait->over) wait->changed.Wait(wait->mutex);
   return wait->ran;
-}
+}  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): the command owns it
 
 absl::Status Engine::Apply(SpoolChange change) {
   struct Wait {
@@ -243,7 +243,7 @@ absl::Status Engine::Apply(SpoolChange change) {
   };
   // Shared with the callback, which may still be at the mutex at the end.
   const auto wait = std::make_shared<Wait>();
-  const absl::Status queued =
+  absl::Status queued =
       committer_->Change(std::move(change), [wait](const absl::Status& status) {
         MutexLock lock(wait->mutex);
         wait->result = status;
@@ -290,10 +290,10 @@ void Engine::RunDispatcher() {
     for (Command& command : commands) command(*dispatcher_, now);
     dispatcher_->SetDiskShort(disk_.Short());
     const Duration idle = dispatcher_->Step(now);
-    std::vector<HeapAnswer> answers = transport_.Wait(idle);
+    const std::vector<HeapAnswer> answers = transport_.Wait(idle);
     // Not as arguments of one call: it may read the clock before it waits, and
     // a slot of a limit would be free before its time.
-    dispatcher_->OnAnswers(std::move(answers), clock_.Read());
+    dispatcher_->OnAnswers(answers, clock_.Read());
   }
 }
 

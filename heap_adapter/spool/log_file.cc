@@ -84,9 +84,9 @@ LogFile ReadLogFile(absl::string_view bytes) {
   for (size_t begin = 0; begin < bytes.size(); begin += kBlockBytes) {
     absl::string_view rest = bytes.substr(begin, kBlockBytes);
     while (!rest.empty()) {
-      const bool is_trailer = rest.size() < kHeaderBytes &&
-                              begin + kBlockBytes <= bytes.size() &&
-                              rest.find_first_not_of('\0') == rest.npos;
+      const bool is_trailer =
+          rest.size() < kHeaderBytes && begin + kBlockBytes <= bytes.size() &&
+          rest.find_first_not_of('\0') == absl::string_view::npos;
       if (is_trailer) break;
       const std::optional<Part> part = PartAt(rest);
       if (!part.has_value()) {

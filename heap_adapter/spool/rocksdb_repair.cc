@@ -129,7 +129,8 @@ absl::StatusOr<std::string> FindManifestDamage(rocksdb::Env& env,
     for (const std::string& name : FilesOf(env, path)) {
       uint64_t size = 0;
       if (IsTable(name) ||
-          (IsLog(name) && env.GetFileSize(path + "/" + name, &size).ok() &&
+          (IsLog(name) &&
+           env.GetFileSize(absl::StrCat(path, "/", name), &size).ok() &&
            size > 0)) {
         return "CURRENT is missing";
       }
@@ -206,7 +207,7 @@ class Repair {
     live_.reset();
     const absl::StatusOr<bool> kept = KeepTables();
     if (!kept.ok()) return kept.status();
-    const absl::Status status = *kept ? absl::OkStatus() : Rebuild();
+    absl::Status status = *kept ? absl::OkStatus() : Rebuild();
     RemoveFolder(env_, tables_folder_);
     return status;
   }
@@ -328,7 +329,7 @@ class Repair {
     without_log.disableWAL = true;
     uint64_t bytes = 0;
     uint64_t tell_at = kTellEvery;
-    const absl::Status merged = MergeVersions(
+    absl::Status merged = MergeVersions(
         std::move(sources),
         live_.has_value() ? NewerBy::kSource : NewerBy::kSequence,
         [&](const Version& version) {

@@ -13,7 +13,6 @@ namespace {
 
 using std::chrono::seconds;
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 
 constexpr WallTime kStart{seconds(1'705'314'600)};
 constexpr uint64_t kMostKept = 20;

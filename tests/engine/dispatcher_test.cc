@@ -140,7 +140,8 @@ class DispatcherTest : public ::testing::Test {
     ASSERT_TRUE(committer_
                     ->Append(
                         lane_ids_.at(key), std::move(chunk),
-                        [](absl::StatusOr<SeqRange>) {}, std::move(callback))
+                        [](const absl::StatusOr<SeqRange>&) {},
+                        std::move(callback))
                     .ok());
     Settle();
   }

@@ -1,6 +1,7 @@
 #include "heap_adapter/engine/lane.h"
 
 #include <memory>
+#include <numeric>
 #include <random>
 #include <string>
 #include <utility>
@@ -73,7 +74,8 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
     ASSERT_TRUE(committer_
                     ->Append(
                         kLane, std::move(chunk),
-                        [](absl::StatusOr<SeqRange>) {}, std::move(on_settled))
+                        [](const absl::StatusOr<SeqRange>&) {},
+                        std::move(on_settled))
                     .ok());
   }
   // Items get the texts {"n":0}, {"n":1}, … in the order of their acceptance.
@@ -223,8 +225,8 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
 };
 
 std::vector<int> UpTo(int end) {
-  std::vector<int> numbers;
-  for (int i = 0; i < end; ++i) numbers.push_back(i);
+  std::vector<int> numbers(static_cast<size_t>(end));
+  std::iota(numbers.begin(), numbers.end(), 0);
   return numbers;
 }
 
@@ -412,10 +414,10 @@ TEST_F(LaneTest, AHotIdentityKeepsTheLaneSmall) {
     chunk.items.push_back({2, 7});
     chunk.text += "{}";
   }
-  ASSERT_TRUE(
-      committer_
-          ->Append(kLane, std::move(chunk), [](absl::StatusOr<SeqRange>) {})
-          .ok());
+  ASSERT_TRUE(committer_
+                  ->Append(kLane, std::move(chunk),
+                           [](const absl::StatusOr<SeqRange>&) {})
+                  .ok());
   committer_->CommitPending();
   Deliver(*Pull());
   while (Pull().has_value()) {

@@ -288,8 +288,8 @@ void StorageLife::Drain() {
   while (broken_.empty() && !drained()) {
     Turn();
     if (monotonic_ > last) {
-      broken_.push_back(absl::StrCat(dispatcher_->queued_items(),
-                                     " items are never delivered"));
+      broken_.emplace_back(absl::StrCat(dispatcher_->queued_items(),
+                                        " items are never delivered"));
     }
   }
   const uint64_t before = acknowledged_;
@@ -297,7 +297,8 @@ void StorageLife::Drain() {
     Append(1);
     Turn();
   }
-  if (acknowledged_ == before) broken_.push_back("nothing is accepted again");
+  if (acknowledged_ == before)
+    broken_.emplace_back("nothing is accepted again");
   while (broken_.empty() && !drained()) Turn();
 }
 
@@ -335,7 +336,9 @@ StorageLife::Judgement StorageLife::Judge() {
           key, " arrived as ", arrived.json, ", sent was ", sent->second.json));
     }
   }
-  for (const auto& [key, sent] : events_) {
+  for (const auto& event : events_) {
+    const std::string& key = event.first;
+    const Sent& sent = event.second;
     const bool is_dead = std::any_of(
         dead.begin(), dead.end(),
         [&](const std::string& text) { return absl::StrContains(text, key); });

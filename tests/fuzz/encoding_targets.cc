@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -88,6 +89,10 @@ void CheckSameProperties(const google::protobuf::Struct& sent,
   const Json none = Json::object();
   const Json& properties =
       item.contains("properties") ? item["properties"] : none;
+  for (const auto& [key, value] : properties.items()) {
+    Check(sent.fields().contains(key) || key == "email",
+          "no property is made up");
+  }
   for (const auto& [key, value] : sent.fields()) {
     using Kind = google::protobuf::Value::KindCase;
     const auto found = properties.find(key);
@@ -117,7 +122,18 @@ void CheckSameProperties(const google::protobuf::Struct& sent,
   }
 }
 
+// `keys` may stand in the item beside the properties.
+void CheckKeys(const Json& item, const std::set<std::string>& keys) {
+  for (const auto& [key, value] : item.items()) {
+    Check(key == "properties" || keys.contains(key), "no field is made up");
+  }
+}
+
 void CheckSameItem(const v1::TrackEvent& sent, const Json& item) {
+  CheckKeys(item, {"event", "identity", "user_id", "timestamp",
+                   "idempotency_key", "session_id"});
+  Check(sent.session_id().empty() != item.contains("session_id"),
+        "the event keeps its session");
   Check(item.at("event") == sent.event(), "the event keeps its name");
   Check(sent.identity().empty() ? item.at("user_id") == sent.user_id()
                                 : item.at("identity") == sent.identity(),
@@ -130,6 +146,7 @@ void CheckSameItem(const v1::TrackEvent& sent, const Json& item) {
 }
 
 void CheckSameItem(const v1::UserProperties& sent, const Json& item) {
+  CheckKeys(item, {"identity"});
   Check(item.at("identity") == sent.identity(), "the user keeps its identity");
   Check(
       sent.email().empty() || item.at("properties").at("email") == sent.email(),
@@ -137,6 +154,7 @@ void CheckSameItem(const v1::UserProperties& sent, const Json& item) {
 }
 
 void CheckSameItem(const v1::AccountProperties& sent, const Json& item) {
+  CheckKeys(item, {"account_id"});
   Check(item.at("account_id") == sent.account_id(), "the account keeps its id");
 }
 

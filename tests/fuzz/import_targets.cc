@@ -1,5 +1,6 @@
 #include "tests/fuzz/import_targets.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -7,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_split.h"
 #include "client/cli/csv_reader.h"
 #include "client/cli/field_mapping.h"
 #include "client/cli/json_struct.h"
@@ -61,8 +63,28 @@ std::vector<KeptRow> ReadRows(Reader reader, absl::string_view text,
   return rows;
 }
 
-MappingOptions OptionsOf(uint8_t choice) {
+// With bit 3 of the choice, the first line of the text is the mapping, and is
+// taken from it: "field=column", "field:value" and "column", with semicolons
+// between.
+MappingOptions OptionsOf(uint8_t choice, absl::string_view& text) {
   MappingOptions options;
+  if ((choice & 8) != 0) {
+    const std::pair<absl::string_view, absl::string_view> parts =
+        absl::StrSplit(text, absl::MaxSplits('\n', 1));
+    text = parts.second;
+    for (const absl::string_view part : absl::StrSplit(parts.first, ';')) {
+      const size_t sign = part.find_first_of("=:");
+      const std::string field(part.substr(0, sign));
+      if (sign == absl::string_view::npos) {
+        if (!options.properties.has_value()) options.properties.emplace();
+        options.properties->push_back(field);
+      } else if (part[sign] == '=') {
+        options.columns[field] = std::string(part.substr(sign + 1));
+      } else {
+        options.fixed[field] = std::string(part.substr(sign + 1));
+      }
+    }
+  }
   options.type = static_cast<ItemType>(choice % 3);
   options.typing =
       (choice & 4) != 0 ? ValueTyping::kStrings : ValueTyping::kTyped;
@@ -70,12 +92,18 @@ MappingOptions OptionsOf(uint8_t choice) {
 }
 
 // What a row becomes is judged as a call of the API would be.
-void CheckItem(ItemType type, MappedRow row) {
+void CheckItem(const MappingOptions& options, MappedRow row) {
+  const ItemType type = options.type;
   for (const Violation& violation : row.violations) {
     Check(!violation.reason.empty() && !violation.description.empty(),
           "a violation says what and why");
   }
   if (!row.violations.empty()) return;
+  for (const auto& [field, value] : options.fixed) {
+    Check(field != "event" || row.event == value, "fixed values are fixed");
+    Check(field != "identity" || row.identity == value,
+          "fixed values are fixed");
+  }
   const EncodingRules rules;
   ChunkEncoder encoder(rules, kAcceptedAt);
   Findings findings;
@@ -103,7 +131,8 @@ void CheckItem(ItemType type, MappedRow row) {
 void FuzzCsvImport(absl::string_view input) {
   if (input.empty()) return;
   const uint8_t choice = static_cast<uint8_t>(input[0]);
-  const absl::string_view text = input.substr(1);
+  absl::string_view text = input.substr(1);
+  const MappingOptions options = OptionsOf(choice, text);
   const std::vector<KeptRow> rows =
       ReadRows(CsvReader(',', kMaxRowBytes), text, text.size() + 1);
   Check(rows == ReadRows(CsvReader(',', kMaxRowBytes), text, 1 + choice % 7),
@@ -111,7 +140,6 @@ void FuzzCsvImport(absl::string_view input) {
   if (rows.empty() || !rows[0].fault.empty()) return;
   const std::vector<absl::string_view> header(rows[0].cells.begin(),
                                               rows[0].cells.end());
-  const MappingOptions options = OptionsOf(choice);
   const auto mapping = FieldMapping::ForCsv(options, header);
   if (!mapping.ok()) {
     Check(absl::IsInvalidArgument(mapping.status()) &&
@@ -123,19 +151,30 @@ void FuzzCsvImport(absl::string_view input) {
     if (!rows[i].fault.empty()) continue;
     const std::vector<absl::string_view> cells(rows[i].cells.begin(),
                                                rows[i].cells.end());
-    CheckItem(options.type, mapping->FromCells(cells));
+    const MappedRow row = mapping->FromCells(cells);
+    if (const auto mapped = options.columns.find("event");
+        mapped != options.columns.end() && row.violations.empty() &&
+        !options.fixed.contains("event")) {
+      const auto column =
+          std::find(header.begin(), header.end(), mapped->second);
+      Check(
+          column != header.end() &&
+              row.event == cells[static_cast<size_t>(column - header.begin())],
+          "a field takes its column");
+    }
+    CheckItem(options, row);
   }
 }
 
 void FuzzNdjsonImport(absl::string_view input) {
   if (input.empty()) return;
   const uint8_t choice = static_cast<uint8_t>(input[0]);
-  const absl::string_view text = input.substr(1);
+  absl::string_view text = input.substr(1);
+  const MappingOptions options = OptionsOf(choice, text);
   const std::vector<KeptRow> rows =
       ReadRows(NdjsonReader(kMaxRowBytes), text, text.size() + 1);
   Check(rows == ReadRows(NdjsonReader(kMaxRowBytes), text, 1 + choice % 7),
         "rows do not depend on the pieces");
-  const MappingOptions options = OptionsOf(choice);
   const auto mapping = FieldMapping::ForNdjson(options);
   if (!mapping.ok()) return;
   for (const KeptRow& row : rows) {
@@ -147,7 +186,7 @@ void FuzzNdjsonImport(absl::string_view input) {
     Check(json.is_object() &&
               json.size() == static_cast<size_t>(object->fields_size()),
           "what is read as an object is one, with the same keys");
-    CheckItem(options.type, mapping->FromJson(*std::move(object)));
+    CheckItem(options, mapping->FromJson(*std::move(object)));
   }
 }
 

@@ -39,23 +39,17 @@ std::string LogOf(const FaultyFileSystem::Files& files) {
   return largest;
 }
 
-class RocksDbRepairTest : public ::testing::Test {
+// A store on a disk that fails on command.
+class StoreOnFaultyDisk : public ::testing::Test {
  protected:
-  static constexpr int kEntries = 60;
-
-  // A store whose first half lies in a sorted file, the rest in a log.
-  RocksDbRepairTest() {
-    Open();
-    Put(0, kEntries / 2);
-    Open();
-    Put(kEntries / 2, kEntries);
-    store_.reset();
-  }
+  explicit StoreOnFaultyDisk(size_t write_buffer_bytes)
+      : write_buffer_bytes_(write_buffer_bytes) {}
 
   void Open() {
     store_.reset();
     auto store =
         OpenRocksDbStore({.path = "/data/spool",
+                          .write_buffer_bytes = write_buffer_bytes_,
                           .env = env_.get(),
                           .on_damage = [this](const std::string& line) {
                             reports_.push_back(line);
@@ -63,6 +57,29 @@ class RocksDbRepairTest : public ::testing::Test {
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
   }
+
+  const size_t write_buffer_bytes_;
+  FaultyFileSystem disk_;
+  std::unique_ptr<rocksdb::Env> env_ =
+      rocksdb::NewCompositeEnv(std::shared_ptr<rocksdb::FileSystem>(
+          std::shared_ptr<rocksdb::FileSystem>(), &disk_));
+  std::unique_ptr<Store> store_;
+  std::vector<std::string> reports_;
+};
+
+class RocksDbRepairTest : public StoreOnFaultyDisk {
+ protected:
+  static constexpr int kEntries = 60;
+
+  // A store whose first half lies in a sorted file, the rest in a log.
+  RocksDbRepairTest() : StoreOnFaultyDisk(16 << 20) {
+    Open();
+    Put(0, kEntries / 2);
+    Open();
+    Put(kEntries / 2, kEntries);
+    store_.reset();
+  }
+
   void Put(int from, int to) {
     for (int i = from; i < to; ++i) {
       StoreBatch batch;
@@ -104,13 +121,6 @@ class RocksDbRepairTest : public ::testing::Test {
       return absl::StrContains(file.first, part);
     });
   }
-
-  FaultyFileSystem disk_;
-  std::unique_ptr<rocksdb::Env> env_ =
-      rocksdb::NewCompositeEnv(std::shared_ptr<rocksdb::FileSystem>(
-          std::shared_ptr<rocksdb::FileSystem>(), &disk_));
-  std::unique_ptr<Store> store_;
-  std::vector<std::string> reports_;
 };
 
 TEST_F(RocksDbRepairTest, AStoreThatIsWellIsLeftAlone) {
@@ -300,9 +310,9 @@ TEST_F(RocksDbRepairTest, AStoreWithoutAnythingLeftBeginsAnew) {
 
 // A store of many tables on several levels, in which keys were written again
 // and deleted, beside what it should hold.
-class LargeStoreRepairTest : public ::testing::Test {
+class LargeStoreRepairTest : public StoreOnFaultyDisk {
  protected:
-  LargeStoreRepairTest() {
+  LargeStoreRepairTest() : StoreOnFaultyDisk(256 << 10) {
     Open();
     std::mt19937 random(1);
     for (int i = 0; i < 12'000; ++i) {
@@ -323,18 +333,6 @@ class LargeStoreRepairTest : public ::testing::Test {
     store_.reset();
   }
 
-  void Open() {
-    store_.reset();
-    auto store =
-        OpenRocksDbStore({.path = "/data/spool",
-                          .write_buffer_bytes = 256 << 10,
-                          .env = env_.get(),
-                          .on_damage = [this](const std::string& line) {
-                            reports_.push_back(line);
-                          }});
-    ASSERT_TRUE(store.ok()) << store.status();
-    store_ = *std::move(store);
-  }
   std::map<std::string, std::string> Contents() {
     std::map<std::string, std::string> contents;
     const auto cursor = store_->Scan("", "\xff");
@@ -378,12 +376,6 @@ class LargeStoreRepairTest : public ::testing::Test {
     return differences;
   }
 
-  FaultyFileSystem disk_;
-  std::unique_ptr<rocksdb::Env> env_ =
-      rocksdb::NewCompositeEnv(std::shared_ptr<rocksdb::FileSystem>(
-          std::shared_ptr<rocksdb::FileSystem>(), &disk_));
-  std::unique_ptr<Store> store_;
-  std::vector<std::string> reports_;
   std::map<std::string, std::string> expected_;
 };
 

@@ -159,6 +159,9 @@ MUTANTS = [
     Mutant("of a damaged table nothing is read", "heap_adapter/spool/rocksdb_repair.cc",
            "    if (salvaged.ok()) return *std::move(salvaged);\n", "",
            "rocksdb_damage_test", "LargeStoreRepairTest.ADamagedBlockCostsNoMoreThanItHeld"),
+    Mutant("a table that cannot be read now is given up", "heap_adapter/spool/rocksdb_repair.cc",
+           "ReadAround(env_, file); !bytes.ok()", "ReadAround(env_, file); false && !bytes.ok()",
+           "rocksdb_damage_test", "RocksDbRepairTest.ATableThatCannotBeReadNowIsNotGivenUp"),
     # Where it goes.
     Mutant("the regions' hosts are swapped", "heap_adapter/model/destination.cc",
            "return region == Region::kUs ? \"https://heapanalytics.com\"", "return region == Region::kEu ? \"https://heapanalytics.com\"",

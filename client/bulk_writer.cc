@@ -58,7 +58,7 @@ class BulkWriter<Item>::Session {
     {
       absl::MutexLock lock(&mutex_);
       const absl::Time deadline = absl::Now() + patience;
-      while (!ended_ && !window_.HasRoom(bytes)) {
+      while (!ended_ && !window_.HasSpace(bytes)) {
         SealNow();
         if (caller_wakes_.WaitWithDeadline(&mutex_, deadline)) break;
       }
@@ -68,7 +68,7 @@ class BulkWriter<Item>::Session {
                      : result_;
       } else if (closed_) {
         status = absl::FailedPreconditionError("the job is being finished");
-      } else if (window_.HasRoom(bytes)) {
+      } else if (window_.HasSpace(bytes)) {
         if (!window_.HasOpenChunk()) {
           chunk_opened_ = absl::Now();
           sender_wakes_.Signal();

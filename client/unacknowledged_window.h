@@ -41,7 +41,7 @@ class UnacknowledgedWindow {
       : limits_(limits), durable_(start_index), end_(start_index) {}
 
   // Whether an item of this size may be added. An empty window takes any item.
-  bool HasRoom(size_t bytes) const {
+  bool HasSpace(size_t bytes) const {
     if (end_ == durable_) return true;
     return end_ - durable_ < limits_.max_items &&
            bytes_ + bytes <= limits_.max_bytes;

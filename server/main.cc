@@ -21,27 +21,27 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
-#include "heap_adapter/engine/engine.h"
-#include "heap_adapter/spool/rocksdb_store.h"
+#include "heap_adapter/engine.h"
+#include "heap_adapter/spool/rocksdb/rocksdb_store.h"
 #include "heap_adapter/transport/curl_transport.h"
-#include "server/access.h"
-#include "server/admin_service.h"
-#include "server/attempt_metrics.h"
-#include "server/call_metrics.h"
-#include "server/connection_acceptor.h"
-#include "server/data_service.h"
-#include "server/flags.h"
-#include "server/grpc_port.h"
-#include "server/http_server.h"
-#include "server/idle_memory.h"
-#include "server/log.h"
-#include "server/measured_store.h"
-#include "server/metric_destinations.h"
-#include "server/operator_pages.h"
-#include "server/process_metrics.h"
+#include "server/access/access.h"
+#include "server/admin/admin_service.h"
+#include "server/config/flags.h"
+#include "server/data/data_service.h"
+#include "server/log/idle_memory.h"
+#include "server/log/log.h"
+#include "server/net/connection_acceptor.h"
+#include "server/net/grpc_port.h"
+#include "server/net/tls_credentials.h"
+#include "server/observe/attempt_metrics.h"
+#include "server/observe/call_metrics.h"
+#include "server/observe/http_server.h"
+#include "server/observe/measured_store.h"
+#include "server/observe/metric_destinations.h"
+#include "server/observe/operator_pages.h"
+#include "server/observe/process_metrics.h"
 #include "server/reflection/reflection_v1.h"
 #include "server/reload.h"
-#include "server/tls_credentials.h"
 
 namespace heapsync {
 namespace {
@@ -115,9 +115,9 @@ int64_t Milliseconds(Duration duration) {
 
 void LogAttempt(const AttemptEvent& event) {
   LogSeverity severity = LogSeverity::kWarning;
-  if (event.verdict.answer_class == AnswerClass::kDelivered) {
+  if (event.verdict.response_class == ResponseClass::kDelivered) {
     severity = LogSeverity::kDebug;
-  } else if (event.verdict.answer_class == AnswerClass::kSetup) {
+  } else if (event.verdict.response_class == ResponseClass::kMisconfigured) {
     severity = LogSeverity::kError;
   }
   nlohmann::json next_try;
@@ -137,7 +137,7 @@ void LogAttempt(const AttemptEvent& event) {
        {"attempt", event.attempt_id},
        {"tries", event.tries},
        {"items", event.items.size()},
-       {"class", std::string(Name(event.verdict.answer_class))},
+       {"class", std::string(Name(event.verdict.response_class))},
        {"summary", event.verdict.summary},
        {"latency_ms", Milliseconds(event.latency)},
        {"oldest_item_age_ms", Milliseconds(event.oldest_item_age)},
@@ -176,7 +176,7 @@ void ServeUntilSignal(const Engine& engine,
     const MonotonicTime now = engine.clock().Read().monotonic;
     reload.Tick(now);
     idle_memory.Tick(now);
-    LogWhatWasHeldBack();
+    LogSuppressedCounts();
     if (serving && !engine.healthy()) {
       serving = false;
       SetReady(false, health);

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_split.h"
-#include "server/flags.h"
-#include "server/log.h"
+#include "server/config/flags.h"
+#include "server/log/log.h"
 
 namespace heapsync {
 

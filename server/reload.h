@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "heap_adapter/engine/engine.h"
-#include "server/access.h"
-#include "server/server_config.h"
-#include "server/tls_credentials.h"
+#include "heap_adapter/engine.h"
+#include "server/access/access.h"
+#include "server/config/server_config.h"
+#include "server/net/tls_credentials.h"
 
 namespace heapsync {
 

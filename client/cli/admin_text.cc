@@ -78,11 +78,11 @@ std::string DrainedIn(const v1::Destination& destination) {
   return Text(destination.drained_in());
 }
 
-// The last attempt in a few words: "HTTP 200", "under way".
+// The last attempt in a few words: "HTTP 200", "in flight".
 std::string LastAttempt(const v1::ItemDelivery& item) {
   if (item.attempts().empty()) return "-";
   const v1::DeliveryAttempt& last = item.attempts(item.attempts_size() - 1);
-  return last.has_ended_at() ? last.summary() : "under way";
+  return last.has_ended_at() ? last.summary() : "in flight";
 }
 
 std::string WhenEnded(const v1::ItemDelivery& item) {
@@ -126,9 +126,8 @@ std::string DestinationTable(
         {absl::StrCat(each.name(), each.is_default() ? " *" : ""),
          Text(each.region()), each.masked_app_id(), Text(each.state()),
          WithThousands(each.queued_items()),
-         WithThousands(each.set_aside_items()), OldestAge(each),
-         Allowance(each),
-         absl::StrCat(each.requests_under_way(), "/", each.concurrency_limit()),
+         WithThousands(each.deferred_items()), OldestAge(each), Allowance(each),
+         absl::StrCat(each.in_flight_requests(), "/", each.concurrency_limit()),
          DrainedIn(each), each.last_error()});
   }
   return table.ToString();
@@ -145,11 +144,11 @@ std::string DestinationText(const v1::Destination& destination) {
   line("app id", destination.masked_app_id());
   line("queued", absl::StrCat(WithThousands(destination.queued_items()),
                               " items, ", Bytes(destination.queued_bytes())));
-  line("set aside", WithThousands(destination.set_aside_items()));
+  line("set aside", WithThousands(destination.deferred_items()));
   line("oldest", OldestAge(destination));
   line("drained in", DrainedIn(destination));
   line("events a minute", Allowance(destination));
-  line("requests", absl::StrCat(destination.requests_under_way(), " of ",
+  line("requests", absl::StrCat(destination.in_flight_requests(), " of ",
                                 destination.concurrency_limit()));
   line("last error", destination.last_error().empty()
                          ? "none"
@@ -167,7 +166,7 @@ std::string DestinationText(const v1::Destination& destination) {
                {"ITEMS/S", kRight}});
   for (const v1::ItemTypeStatus& type : destination.types()) {
     table.AddRow({Text(type.type()), WithThousands(type.queued_items()),
-                  WithThousands(type.set_aside_items()),
+                  WithThousands(type.deferred_items()),
                   type.has_oldest_age() ? Text(type.oldest_age()) : "-",
                   WithThousands(type.accepted()),
                   WithThousands(type.delivered()), WithThousands(type.merged()),
@@ -216,7 +215,7 @@ std::string DeadLetterTable(
   for (const v1::DeadLetter& letter : letters) {
     table.AddRow(
         {letter.id(), letter.destination(), Text(letter.type()),
-         Text(letter.reason()), Text(letter.dead_at()),
+         Text(letter.reason()), Text(letter.dead_lettered_at()),
          absl::StrCat(letter.replays()),
          letter.http_status() == 0 ? "-" : absl::StrCat(letter.http_status())});
   }
@@ -228,10 +227,10 @@ std::string DeadLetterText(const v1::DeadLetter& letter) {
       letter.id(), "\n  destination  ", letter.destination(),
       "\n  type         ", Text(letter.type()), "\n  reason       ",
       Text(letter.reason()), "\n  accepted at  ", Text(letter.accepted_at()),
-      "\n  given up at  ", Text(letter.dead_at()), "\n  replays      ",
+      "\n  given up at  ", Text(letter.dead_lettered_at()), "\n  replays      ",
       letter.replays(), "\n  http status  ",
       letter.http_status() == 0 ? "-" : absl::StrCat(letter.http_status()),
-      "\n  heap's answer\n", letter.heap_answer(), "\n  item\n",
+      "\n  heap's answer\n", letter.heap_response(), "\n  item\n",
       letter.item_json().empty() ? "(damaged)" : letter.item_json(), "\n");
 }
 

@@ -29,10 +29,10 @@ bool ParseTimeout(const std::string& text, absl::Duration& duration) {
 // The file that a flag names; nothing where it names none.
 std::string ReadText(const char* flag, const std::string& path) {
   if (path.empty()) return "";
-  constexpr std::streamsize kLongest = 1 << 20;
+  constexpr std::streamsize kMaxLength = 1 << 20;
   std::ifstream file(path, std::ios::binary);
-  std::string text(kLongest, '\0');
-  file.read(text.data(), kLongest);
+  std::string text(kMaxLength, '\0');
+  file.read(text.data(), kMaxLength);
   if (!file.eof() || file.bad()) {
     throw CLI::ValidationError(flag, "cannot read " + path);
   }

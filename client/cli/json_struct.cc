@@ -20,7 +20,7 @@ using google::protobuf::ListValue;
 using google::protobuf::Struct;
 using google::protobuf::Value;
 
-constexpr int64_t kLargestExactInteger = int64_t{1} << 53;
+constexpr int64_t kMaxExactInteger = int64_t{1} << 53;
 constexpr size_t kMaxDepth = 32;
 constexpr int kMaxExactDigits = 15;
 
@@ -56,11 +56,11 @@ class StructBuilder {
   }
   bool number_integer(number_integer_t number) {
     const bool exact =
-        number <= kLargestExactInteger && number >= -kLargestExactInteger;
+        number <= kMaxExactInteger && number >= -kMaxExactInteger;
     return Number(exact, static_cast<double>(number), absl::StrCat(number));
   }
   bool number_unsigned(number_unsigned_t number) {
-    const bool exact = number <= uint64_t{kLargestExactInteger};
+    const bool exact = number <= uint64_t{kMaxExactInteger};
     return Number(exact, static_cast<double>(number), absl::StrCat(number));
   }
   bool number_float(number_float_t number, const string_t& text) {

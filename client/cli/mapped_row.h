@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "heapsync/client/status_details.h"
+#include "heapsync/client/violation.h"
 #include "heapsync/v1/items.pb.h"
 
 namespace heapsync {

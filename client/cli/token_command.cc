@@ -2,7 +2,7 @@
 
 #include "client/cli/command.h"
 #include "client/cli/command_line.h"
-#include "heap_adapter/access/token.h"
+#include "server/access/token.h"
 
 namespace heapsync {
 

@@ -22,12 +22,12 @@ namespace {
 using Faults = std::vector<std::string>;
 
 bool IsDestinationName(absl::string_view name) {
-  constexpr size_t kLongest = 64;
+  constexpr size_t kMaxLength = 64;
   const auto allowed = [](char c) {
     return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_' ||
            c == '-';
   };
-  return !name.empty() && name.size() <= kLongest && name[0] != '_' &&
+  return !name.empty() && name.size() <= kMaxLength && name[0] != '_' &&
          name[0] != '-' && std::all_of(name.begin(), name.end(), allowed);
 }
 
@@ -121,7 +121,7 @@ BatchRules ReadBatchRules(ObjectReader& destination, Faults& faults) {
   const std::optional<std::string> max_wait = reader.String("max_wait");
   if (max_wait.has_value()) {
     const auto wait = ParseDurationText(*max_wait);
-    if (wait.has_value() && *wait <= kLongestBatchWait) {
+    if (wait.has_value() && *wait <= kMaxBatchWait) {
       rules.max_wait = *wait;
     } else {
       reader.AddFault("max_wait",

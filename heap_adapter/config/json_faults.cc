@@ -117,16 +117,16 @@ class FaultFinder final : public nlohmann::json_sax<Json> {
 };
 
 std::string Shown(absl::string_view key) {
-  constexpr size_t kLongest = 40;
-  constexpr auto kMostDigits = 3;
+  constexpr size_t kMaxLength = 40;
+  constexpr auto kMaxDigits = 3;
   const auto plain = [](char c) {
     return absl::ascii_isalnum(c) || c == '_' || c == '-' || c == '.';
   };
   // A token that lost its way begins like this.
   const bool harmless =
-      !key.empty() && key.size() <= kLongest && key.substr(0, 4) != "hst_" &&
+      !key.empty() && key.size() <= kMaxLength && key.substr(0, 4) != "hst_" &&
       std::all_of(key.begin(), key.end(), plain) &&
-      std::count_if(key.begin(), key.end(), absl::ascii_isdigit) <= kMostDigits;
+      std::count_if(key.begin(), key.end(), absl::ascii_isdigit) <= kMaxDigits;
   return harmless ? std::string(key) : "(a key that is not shown)";
 }
 

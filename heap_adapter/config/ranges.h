@@ -15,7 +15,7 @@ struct NumberRange {
 // most 1,000 items in a request; the other bounds catch slips of the pen.
 inline constexpr NumberRange kBatchItemsRange{1, 1'000};
 inline constexpr NumberRange kBatchBytesRange{1 << 10, 16 << 20};
-inline constexpr std::chrono::milliseconds kLongestBatchWait =
+inline constexpr std::chrono::milliseconds kMaxBatchWait =
     std::chrono::hours(1);
 // Of Destination::max_queued_mib; at most 16 TiB.
 inline constexpr NumberRange kQueuedMibRange{1, 16 << 20};

@@ -29,11 +29,11 @@ bool IsPort(absl::string_view text) {
 }
 
 bool IsHostName(absl::string_view host) {
-  constexpr size_t kLongestName = 253;
-  constexpr size_t kLongestLabel = 63;
-  if (host.size() > kLongestName) return false;
+  constexpr size_t kMaxName = 253;
+  constexpr size_t kMaxLabel = 63;
+  if (host.size() > kMaxName) return false;
   for (const absl::string_view label : absl::StrSplit(host, '.')) {
-    if (label.empty() || label.size() > kLongestLabel ||
+    if (label.empty() || label.size() > kMaxLabel ||
         !std::all_of(label.begin(), label.end(), [](char c) {
           return absl::ascii_isalnum(c) || c == '-' || c == '_';
         })) {

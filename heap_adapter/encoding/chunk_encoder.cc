@@ -51,7 +51,7 @@ ChunkEncoder::ChunkEncoder(const EncodingRules& rules, WallTime accepted_at)
     : rules_(rules),
       accepted_at_text_(TimestampText::FromWallTime(accepted_at)) {
   for (const std::string& denied : rules_.denied_identities) {
-    longest_denied_ = std::max(longest_denied_, denied.size());
+    max_denied_ = std::max(max_denied_, denied.size());
   }
   chunk_.accepted_at = accepted_at;
 }
@@ -216,7 +216,7 @@ bool ChunkEncoder::IsDenied(absl::string_view identity) const {
       absl::StripLeadingAsciiWhitespace(identity).empty()) {
     return true;
   }
-  return identity.size() <= longest_denied_ &&
+  return identity.size() <= max_denied_ &&
          rules_.denied_identities.contains(absl::AsciiStrToLower(identity));
 }
 

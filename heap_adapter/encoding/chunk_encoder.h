@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "heap_adapter/clock/clock.h"
+#include "heap_adapter/base/clock.h"
 #include "heap_adapter/encoding/findings.h"
 #include "heap_adapter/encoding/timestamp_text.h"
 #include "heap_adapter/model/destination.h"
@@ -88,7 +88,7 @@ class ChunkEncoder {
   Findings Finish(size_t start, uint64_t identity_hash, FindingLog& log);
 
   const EncodingRules& rules_;
-  size_t longest_denied_ = 0;
+  size_t max_denied_ = 0;
   TimestampText accepted_at_text_;
   EncodedChunk chunk_;
 };

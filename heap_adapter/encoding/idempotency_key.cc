@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 
 #include "absl/random/random.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_replace.h"
+#include "heap_adapter/base/check.h"
 
 namespace heapsync {
 namespace {
@@ -19,7 +19,7 @@ namespace {
 // takes longer than the hash itself. Lives as long as the process.
 const EVP_MD* Sha1() {
   static const EVP_MD* const sha1 = EVP_MD_fetch(nullptr, "SHA1", nullptr);
-  if (sha1 == nullptr) std::abort();
+  HEAPSYNC_CHECK(sha1 != nullptr) << "OpenSSL has no SHA-1";
   return sha1;
 }
 
@@ -58,7 +58,7 @@ DerivedKeys::DerivedKeys(absl::string_view request_id)
           absl::StrReplaceAll(kIdempotencyNamespace, {{"-", ""}}))) {
   if (digest_ == nullptr ||
       EVP_DigestInit_ex2(AsContext(digest_.get()), Sha1(), nullptr) != 1) {
-    std::abort();
+    HEAPSYNC_CHECK(false) << "OpenSSL failed to compute SHA-1";
   }
   name_.append(request_id.data(), request_id.size());
   name_ += '/';
@@ -75,7 +75,7 @@ IdempotencyKey DerivedKeys::At(uint64_t index) {
       EVP_DigestUpdate(context, digits.data(),
                        static_cast<size_t>(digits_end - digits.data())) != 1 ||
       EVP_DigestFinal_ex(context, hash.data(), nullptr) != 1) {
-    std::abort();
+    HEAPSYNC_CHECK(false) << "OpenSSL failed to compute SHA-1";
   }
   std::array<uint8_t, 16> bytes;
   std::copy_n(hash.begin(), bytes.size(), bytes.begin());

@@ -2,7 +2,8 @@
 
 #include <chrono>
 #include <cstddef>
-#include <cstdlib>
+
+#include "heap_adapter/base/check.h"
 
 namespace heapsync {
 namespace {
@@ -67,7 +68,7 @@ TimestampText TimestampText::FromWallTime(WallTime time) {
   const auto text = FromUnix(
       seconds.time_since_epoch().count(),
       static_cast<int32_t>(std::chrono::nanoseconds(time - seconds).count()));
-  if (!text.has_value()) std::abort();
+  HEAPSYNC_CHECK(text.has_value()) << "time out of range";
   return *text;
 }
 

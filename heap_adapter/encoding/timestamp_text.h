@@ -7,7 +7,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "heap_adapter/clock/clock.h"
+#include "heap_adapter/base/clock.h"
 
 namespace heapsync {
 

@@ -8,12 +8,12 @@
 namespace heapsync {
 
 absl::StatusOr<AppId> AppId::Parse(absl::string_view digits) {
-  constexpr size_t kLongest = 20;
+  constexpr size_t kMaxLength = 20;
   if (digits.empty()) return absl::InvalidArgumentError("an App ID is needed");
-  if (digits.size() > kLongest ||
+  if (digits.size() > kMaxLength ||
       !std::all_of(digits.begin(), digits.end(), absl::ascii_isdigit)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("an App ID is 1 to ", kLongest,
+        absl::StrCat("an App ID is 1 to ", kMaxLength,
                      " decimal digits; the text given has ", digits.size(),
                      " characters and is not that (Heap shows it under Account "
                      "> Manage > Projects)"));

@@ -1,6 +1,6 @@
 #include "heap_adapter/model/object_type.h"
 
-#include <cstdlib>
+#include "heap_adapter/base/check.h"
 
 namespace heapsync {
 namespace {
@@ -20,7 +20,7 @@ Words WordsOf(ObjectType type) {
     case ObjectType::kAccountProperties:
       return {"account_properties", "/api/add_account_properties", "accounts"};
   }
-  std::abort();
+  HEAPSYNC_UNREACHABLE();
 }
 
 }  // namespace

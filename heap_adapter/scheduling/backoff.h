@@ -3,7 +3,7 @@
 
 #include <chrono>
 
-#include "heap_adapter/clock/clock.h"
+#include "heap_adapter/base/clock.h"
 
 namespace heapsync {
 

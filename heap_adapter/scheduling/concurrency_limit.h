@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
-#include "heap_adapter/clock/clock.h"
+#include "heap_adapter/base/clock.h"
 
 namespace heapsync {
 
-// How many requests one destination may have under way: additive increase while
+// How many requests one destination may have in flight: additive increase while
 // answers come quickly, multiplicative decrease when they slow down or fail.
 // Pure; one thread.
 class ConcurrencyLimit {

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <cstdint>
 
-#include "heap_adapter/clock/clock.h"
+#include "heap_adapter/base/clock.h"
 #include "heap_adapter/scheduling/usage_ledger.h"
 
 namespace heapsync {
@@ -22,7 +22,7 @@ class EvenPacer {
   uint64_t Allowance(const UsageLedger& ledger, uint64_t free,
                      MonotonicTime now) {
     if (free == 0 || now < next_) return 0;
-    pace_ = kHaste * ledger.EvenPace(free, now, kShortestWait);
+    pace_ = kPaceMargin * ledger.EvenPace(free, now, kShortestWait);
     return std::clamp<uint64_t>(static_cast<uint64_t>(pace_), 1, free);
   }
 
@@ -39,7 +39,7 @@ class EvenPacer {
  private:
   // How much quicker than evenly. One: what is late is never made up for. More:
   // the last part of a window may find all used.
-  static constexpr double kHaste = 1.15;
+  static constexpr double kPaceMargin = 1.15;
   // Waits for a next release that are shorter do not slow the pace: what is
   // taken step by step comes back in steps. Shorter: less of the limit is used.
   static constexpr Duration kShortestWait = std::chrono::seconds(5);

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "heap_adapter/clock/clock.h"
+#include "heap_adapter/base/clock.h"
 
 namespace heapsync {
 

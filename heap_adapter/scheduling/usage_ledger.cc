@@ -14,16 +14,16 @@ void UsageLedger::Begin(uint64_t attempt, Usage usage, uint32_t account) {
   by_account_[account] += units;
   if (rules_.per_identity == 0) usage.clear();
   entries_ += usage.size();
-  under_way_.emplace(
+  in_flight_.emplace(
       attempt,
       Attempt{.usage = std::move(usage), .units = units, .account = account});
 }
 
 void UsageLedger::End(uint64_t attempt, MonotonicTime now) {
-  auto it = under_way_.find(attempt);
+  auto it = in_flight_.find(attempt);
   ended_.push_back(
       {.release = now + rules_.window, .attempt = std::move(it->second)});
-  under_way_.erase(it);
+  in_flight_.erase(it);
 }
 
 uint32_t UsageLedger::total_limit() const {
@@ -71,9 +71,9 @@ void UsageLedger::TakeBack(const Attempt& attempt,
 }
 
 void UsageLedger::Refund(uint64_t attempt) {
-  const auto it = under_way_.find(attempt);
+  const auto it = in_flight_.find(attempt);
   TakeBack(it->second, refunded_watched_);
-  under_way_.erase(it);
+  in_flight_.erase(it);
 }
 
 std::vector<uint64_t> UsageLedger::Advance(MonotonicTime now) {
@@ -102,7 +102,7 @@ double UsageLedger::EvenPace(uint64_t free, MonotonicTime now,
     return static_cast<double>(units) /
            std::chrono::duration<double>(time).count();
   };
-  // What is under way comes back after that.
+  // What is in flight comes back after that.
   uint64_t units = free;
   double pace = std::numeric_limits<double>::infinity();
   for (const Ended& ended : ended_) {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "heap_adapter/clock/clock.h"
+#include "heap_adapter/base/clock.h"
 
 namespace heapsync {
 
@@ -47,7 +47,7 @@ class UsageLedger {
   const Rules& rules() const { return rules_; }
 
   // `account` is who uses the units, for UsedBy() only.
-  // REQUIRES: `attempt` is not under way; the units fit the allowances.
+  // REQUIRES: `attempt` is not in flight; the units fit the allowances.
   void Begin(uint64_t attempt, Usage usage, uint32_t account = 0);
   // REQUIRES: Begin(attempt). Its units come back at `now` + window.
   void End(uint64_t attempt, MonotonicTime now);
@@ -115,7 +115,7 @@ class UsageLedger {
   size_t entries_ = 0;
   absl::flat_hash_map<uint64_t, Identity> identities_;
   absl::flat_hash_map<uint32_t, uint64_t> by_account_;
-  absl::flat_hash_map<uint64_t, Attempt> under_way_;
+  absl::flat_hash_map<uint64_t, Attempt> in_flight_;
   std::deque<Ended> ended_;  // by release
 };
 

@@ -23,23 +23,23 @@ constexpr size_t kSmallestRow = 8 + 8 + 1 + 1;
 // Of smaller bodies little would be saved.
 constexpr size_t kSmallestCompressed = 512;
 // No body is larger, and none shrinks to a smaller part of itself.
-constexpr size_t kLargestBody = 256 << 20;
-constexpr size_t kMostShrunk = 255;
+constexpr size_t kMaxBody = 256 << 20;
+constexpr size_t kMaxShrunk = 255;
 
 // Appends the size and the compressed body; false if that would save less than
 // an eighth.
 bool AppendCompressed(absl::string_view body, std::string& value) {
-  if (body.size() < kSmallestCompressed || body.size() > kLargestBody) {
+  if (body.size() < kSmallestCompressed || body.size() > kMaxBody) {
     return false;
   }
   const size_t before = value.size();
   AppendVarint(value, body.size());
   const size_t start = value.size();
-  const size_t room = body.size() - body.size() / 8;
-  value.resize(start + room);
+  const size_t space = body.size() - body.size() / 8;
+  value.resize(start + space);
   const int size = LZ4_compress_default(body.data(), value.data() + start,
                                         static_cast<int>(body.size()),
-                                        static_cast<int>(room));
+                                        static_cast<int>(space));
   value.resize(size > 0 ? start + static_cast<size_t>(size) : before);
   return size > 0;
 }
@@ -48,8 +48,8 @@ bool AppendCompressed(absl::string_view body, std::string& value) {
 std::optional<std::string> Decompress(Reader& reader) {
   const uint64_t size = reader.Varint();
   const absl::string_view packed = reader.rest();
-  if (!reader.ok() || size < kSmallestCompressed || size > kLargestBody ||
-      size / kMostShrunk > packed.size()) {
+  if (!reader.ok() || size < kSmallestCompressed || size > kMaxBody ||
+      size / kMaxShrunk > packed.size()) {
     return std::nullopt;
   }
   std::string body(size, '\0');

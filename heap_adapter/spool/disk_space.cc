@@ -23,9 +23,9 @@ uint64_t DiskSpace::FreeBytes() const {
   int64_t next = next_look_ns_.load(std::memory_order_relaxed);
   if (now >= next && next_look_ns_.compare_exchange_strong(
                          next, now + kInterval, std::memory_order_relaxed)) {
-    struct statvfs room {};
-    if (statvfs(path_.c_str(), &room) == 0) {
-      free_bytes_.store(static_cast<uint64_t>(room.f_bavail) * room.f_frsize,
+    struct statvfs space {};
+    if (statvfs(path_.c_str(), &space) == 0) {
+      free_bytes_.store(static_cast<uint64_t>(space.f_bavail) * space.f_frsize,
                         std::memory_order_relaxed);
     }
   }

@@ -8,7 +8,7 @@
 
 namespace heapsync {
 
-// Watches the room on the file system of one folder. All methods may be called
+// Watches the space on the file system of one folder. All methods may be called
 // from any thread; the system is asked at most every 200 ms.
 class DiskSpace {
  public:
@@ -18,7 +18,7 @@ class DiskSpace {
   // Less than the minimum is left for processes that are not root.
   bool NearlyFull() const;
   // Less than three quarters of the minimum are. Merging files, which gives
-  // room back, may then find none: whatever can wait must not take more.
+  // space back, may then find none: whatever can wait must not take more.
   bool Short() const;
 
  private:

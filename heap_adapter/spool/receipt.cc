@@ -11,7 +11,7 @@ namespace heapsync {
 namespace {
 
 constexpr absl::string_view kPrefix = "r1.";
-constexpr size_t kLongestText = 4096;
+constexpr size_t kMaxText = 4096;
 
 uint32_t Checksum(absl::string_view bytes) {
   return static_cast<uint32_t>(XXH3_64bits(bytes.data(), bytes.size()));
@@ -38,7 +38,7 @@ absl::StatusOr<Receipt> Receipt::Decode(absl::string_view text) {
       "`receipt` carried");
   const absl::string_view whole = text;
   std::string bytes;
-  if (text.size() > kLongestText || !absl::ConsumePrefix(&text, kPrefix) ||
+  if (text.size() > kMaxText || !absl::ConsumePrefix(&text, kPrefix) ||
       !absl::WebSafeBase64Unescape(text, &bytes) || bytes.size() < 4) {
     return malformed;
   }

@@ -1,9 +1,9 @@
 #include "heap_adapter/spool/records.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "heap_adapter/base/check.h"
 #include "heap_adapter/spool/coding.h"
 
 namespace heapsync {
@@ -79,7 +79,7 @@ absl::StatusOr<LaneProgress> LaneProgress::Decode(absl::string_view bytes) {
   return progress;
 }
 
-std::string AsideItem::Encode() const {
+std::string DeferredItem::Encode() const {
   std::string bytes;
   AppendTime(bytes, accepted_at);
   AppendVarint(bytes, replays);
@@ -87,13 +87,13 @@ std::string AsideItem::Encode() const {
   return bytes;
 }
 
-absl::StatusOr<AsideItem> AsideItem::Decode(absl::string_view bytes) {
+absl::StatusOr<DeferredItem> DeferredItem::Decode(absl::string_view bytes) {
   Reader reader(bytes);
-  AsideItem item;
+  DeferredItem item;
   item.accepted_at = ReadTime(reader);
   item.replays = reader.Varint32();
   item.text = std::string(reader.Text());
-  if (!reader.AtEnd()) return Malformed("item set aside");
+  if (!reader.AtEnd()) return Malformed("item deferred");
   return item;
 }
 
@@ -108,18 +108,18 @@ absl::string_view Name(DeadLetterReason reason) {
     case DeadLetterReason::kDamaged:
       return "DAMAGED";
   }
-  std::abort();
+  HEAPSYNC_UNREACHABLE();
 }
 
 std::string DeadLetter::Encode() const {
   std::string bytes;
   AppendVarint(bytes, static_cast<uint64_t>(reason));
   AppendTime(bytes, accepted_at);
-  AppendTime(bytes, dead_at);
+  AppendTime(bytes, dead_lettered_at);
   AppendFixed64(bytes, identity_hash);
   AppendVarint(bytes, replays);
   AppendVarint(bytes, http_status);
-  AppendText(bytes, heap_answer);
+  AppendText(bytes, heap_response);
   AppendText(bytes, text);
   return bytes;
 }
@@ -129,11 +129,11 @@ absl::StatusOr<DeadLetter> DeadLetter::Decode(absl::string_view bytes) {
   DeadLetter letter;
   const uint64_t reason = reader.Varint();
   letter.accepted_at = ReadTime(reader);
-  letter.dead_at = ReadTime(reader);
+  letter.dead_lettered_at = ReadTime(reader);
   letter.identity_hash = reader.Fixed64();
   letter.replays = reader.Varint32();
   letter.http_status = reader.Varint32();
-  letter.heap_answer = std::string(reader.Text());
+  letter.heap_response = std::string(reader.Text());
   letter.text = std::string(reader.Text());
   if (!reader.AtEnd() || reason < 1 || reason > 4) {
     return Malformed("dead letter");
@@ -150,7 +150,7 @@ std::string AttemptRecord::Encode() const {
   AppendTime(bytes, ended_at);
   AppendVarint(bytes, static_cast<uint64_t>(ended.time_since_epoch().count()));
   AppendFixed64(bytes, epoch);
-  AppendVarint(bytes, static_cast<uint64_t>(answer_class));
+  AppendVarint(bytes, static_cast<uint64_t>(response_class));
   AppendVarint(bytes, http_status);
   AppendText(bytes, summary);
   AppendVarint(bytes, items);
@@ -172,7 +172,7 @@ absl::StatusOr<AttemptRecord> AttemptRecord::Decode(absl::string_view bytes) {
   record.ended_at = ReadTime(reader);
   record.ended = MonotonicTime(Duration(static_cast<int64_t>(reader.Varint())));
   record.epoch = reader.Fixed64();
-  const uint64_t answer_class = reader.Varint();
+  const uint64_t response_class = reader.Varint();
   record.http_status = reader.Varint32();
   record.summary = std::string(reader.Text());
   record.items = reader.Varint32();
@@ -182,10 +182,11 @@ absl::StatusOr<AttemptRecord> AttemptRecord::Decode(absl::string_view bytes) {
     const Seq seq = reader.Varint();
     record.merged.emplace_back(seq, reader.Varint());
   }
-  if (!reader.AtEnd() || !seqs.ok() || answer_class < 1 || answer_class > 6) {
+  if (!reader.AtEnd() || !seqs.ok() || response_class < 1 ||
+      response_class > 6) {
     return Malformed("attempt record");
   }
-  record.answer_class = static_cast<AnswerClass>(answer_class);
+  record.response_class = static_cast<ResponseClass>(response_class);
   record.seqs = *std::move(seqs);
   return record;
 }
@@ -222,8 +223,8 @@ std::string PlanRecord::Encode() const {
   std::string bytes;
   AppendVarint(bytes, lane);
   AppendText(bytes, main.Encode());
-  AppendVarint(bytes, aside.size());
-  for (const auto& [hash, seq] : aside) {
+  AppendVarint(bytes, deferred.size());
+  for (const auto& [hash, seq] : deferred) {
     AppendFixed64(bytes, hash);
     AppendVarint(bytes, seq);
   }
@@ -238,7 +239,7 @@ absl::StatusOr<PlanRecord> PlanRecord::Decode(absl::string_view bytes) {
   const uint64_t count = reader.Varint();
   for (uint64_t i = 0; i < count && reader.ok(); ++i) {
     const uint64_t hash = reader.Fixed64();
-    record.aside.emplace_back(hash, reader.Varint());
+    record.deferred.emplace_back(hash, reader.Varint());
   }
   if (!reader.AtEnd() || !main.ok()) return Malformed("plan record");
   record.main = *std::move(main);

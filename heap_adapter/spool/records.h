@@ -9,10 +9,10 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/clock/clock.h"
+#include "heap_adapter/base/clock.h"
 #include "heap_adapter/model/object_type.h"
+#include "heap_adapter/model/response_class.h"
 #include "heap_adapter/spool/seq_set.h"
-#include "heap_adapter/transport/answer_class.h"
 
 namespace heapsync {
 
@@ -37,7 +37,7 @@ struct LaneKey {
 };
 
 // How far a lane's delivery has come. An item is settled once its fate no
-// longer depends on its block: delivered, dead-lettered, set aside, or merged
+// longer depends on its block: delivered, dead-lettered, deferred, or merged
 // into another.
 struct LaneProgress {
   Seq low_watermark = 0;  // everything below is settled
@@ -54,8 +54,8 @@ struct LaneProgress {
 };
 
 // An item that waits on disk apart from its lane, because its identity may not
-// be sent now: it is over a limit, or an older update of it is under way.
-struct AsideItem {
+// be sent now: it is over a limit, or an older update of it is in flight.
+struct DeferredItem {
   Seq seq = 0;
   WallTime accepted_at;
   uint64_t identity_hash = 0;
@@ -63,7 +63,7 @@ struct AsideItem {
   std::string text;
 
   std::string Encode() const;  // without seq and hash: they are the key
-  static absl::StatusOr<AsideItem> Decode(absl::string_view bytes);
+  static absl::StatusOr<DeferredItem> Decode(absl::string_view bytes);
 };
 
 // Why an item was given up. The numbers are stored.
@@ -83,12 +83,12 @@ struct DeadLetter {
   Seq seq = 0;
   DeadLetterReason reason = DeadLetterReason::kRefused;
   WallTime accepted_at;
-  WallTime dead_at;
+  WallTime dead_lettered_at;
   uint64_t identity_hash = 0;
   uint32_t replays = 0;
-  uint32_t http_status = 0;  // zero: Heap had no part in it
-  std::string heap_answer;   // Heap's text, cut to 2,048 bytes
-  std::string text;          // the item's JSON; empty if it was damaged
+  uint32_t http_status = 0;   // zero: Heap had no part in it
+  std::string heap_response;  // Heap's text, cut to 2,048 bytes
+  std::string text;           // the item's JSON; empty if it was damaged
 
   std::string Encode() const;  // without seq
   static absl::StatusOr<DeadLetter> Decode(absl::string_view bytes);
@@ -103,7 +103,7 @@ struct AttemptRecord {
   WallTime ended_at;
   MonotonicTime ended;  // since `epoch`, see Clock::Epoch()
   uint64_t epoch = 0;
-  AnswerClass answer_class = AnswerClass::kTransient;
+  ResponseClass response_class = ResponseClass::kTransient;
   uint32_t http_status = 0;  // zero: no answer
   std::string summary;       // see Verdict::summary
   uint32_t items = 0;        // objects in the request
@@ -135,8 +135,8 @@ struct UsageRecord {
 // after Heap took it together with the newer one.
 struct PlanRecord {
   LaneId lane = 0;
-  SeqSet main;                                  // from the lane's blocks
-  std::vector<std::pair<uint64_t, Seq>> aside;  // (identity hash, sequence)
+  SeqSet main;                                     // from the lane's blocks
+  std::vector<std::pair<uint64_t, Seq>> deferred;  // (identity hash, sequence)
 
   std::string Encode() const;
   static absl::StatusOr<PlanRecord> Decode(absl::string_view bytes);

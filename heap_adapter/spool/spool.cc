@@ -12,24 +12,24 @@ namespace {
 
 // The first byte of a key says what it is.
 enum class Table : char {
-  kMeta = 'M',        // name → value
-  kLane = 'L',        // lane → LaneKey
-  kProgress = 'P',    // lane → LaneProgress
-  kBlock = 'B',       // lane, last sequence → block
-  kAside = 'A',       // lane, identity hash, sequence → AsideItem
-  kAsideIndex = 'a',  // lane, sequence → identity hash
-  kDeadLetter = 'D',  // lane, sequence → DeadLetter
-  kForwarding = 'F',  // lane, last sequence → Forwarding
-  kAttempt = 'T',     // attempt → AttemptRecord
-  kHistory = 'H',     // lane, last sequence, attempt → first sequence
-  kUsage = 'U',       // attempt → UsageRecord
-  kPlan = 'O',        // attempt → PlanRecord
-  kPaused = 'S',      // destination → nothing
+  kMeta = 'M',           // name → value
+  kLane = 'L',           // lane → LaneKey
+  kProgress = 'P',       // lane → LaneProgress
+  kBlock = 'B',          // lane, last sequence → block
+  kDeferred = 'A',       // lane, identity hash, sequence → DeferredItem
+  kDeferredIndex = 'a',  // lane, sequence → identity hash
+  kDeadLetter = 'D',     // lane, sequence → DeadLetter
+  kForwarding = 'F',     // lane, last sequence → Forwarding
+  kAttempt = 'T',        // attempt → AttemptRecord
+  kHistory = 'H',        // lane, last sequence, attempt → first sequence
+  kUsage = 'U',          // attempt → UsageRecord
+  kPlan = 'O',           // attempt → PlanRecord
+  kPaused = 'S',         // destination → nothing
 };
 
 constexpr char kFormat[] = "1";
 // History ranges are cut to this, which bounds the search for one item.
-constexpr uint64_t kLongestHistoryRange = 1'000;
+constexpr uint64_t kMaxHistoryRange = 1'000;
 constexpr Seq kEnd = std::numeric_limits<Seq>::max();
 
 std::string Key(Table table) {
@@ -84,15 +84,15 @@ template <typename Visit>
 void ForEachHistoryRange(const SeqSet& seqs, Visit visit) {
   for (const auto& [begin, end] : seqs.ranges()) {
     Seq from = begin;
-    for (; end - from > kLongestHistoryRange; from += kLongestHistoryRange) {
-      visit(SeqRange{from, from + kLongestHistoryRange});
+    for (; end - from > kMaxHistoryRange; from += kMaxHistoryRange) {
+      visit(SeqRange{from, from + kMaxHistoryRange});
     }
     visit(SeqRange{from, end});
   }
 }
 
-AsideItem DecodeAside(absl::string_view value) {
-  return AsideItem::Decode(value).value_or(AsideItem());
+DeferredItem DecodeDeferred(absl::string_view value) {
+  return DeferredItem::Decode(value).value_or(DeferredItem());
 }
 
 absl::Status Located(const absl::Status& status, absl::string_view where) {
@@ -118,17 +118,17 @@ void SpoolChange::PutProgress(LaneId lane, const LaneProgress& progress) {
   batch_.Put(Key(Table::kProgress, lane), progress.Encode());
 }
 
-void SpoolChange::PutAside(LaneId lane, const AsideItem& item) {
-  batch_.Put(Key(Table::kAside, lane, item.identity_hash, item.seq),
+void SpoolChange::PutDeferred(LaneId lane, const DeferredItem& item) {
+  batch_.Put(Key(Table::kDeferred, lane, item.identity_hash, item.seq),
              item.Encode());
   std::string hash;
   AppendBigEndian64(hash, item.identity_hash);
-  batch_.Put(Key(Table::kAsideIndex, lane, item.seq), std::move(hash));
+  batch_.Put(Key(Table::kDeferredIndex, lane, item.seq), std::move(hash));
 }
 
-void SpoolChange::DeleteAside(LaneId lane, uint64_t identity_hash, Seq seq) {
-  batch_.Delete(Key(Table::kAside, lane, identity_hash, seq));
-  batch_.Delete(Key(Table::kAsideIndex, lane, seq));
+void SpoolChange::DeleteDeferred(LaneId lane, uint64_t identity_hash, Seq seq) {
+  batch_.Delete(Key(Table::kDeferred, lane, identity_hash, seq));
+  batch_.Delete(Key(Table::kDeferredIndex, lane, seq));
 }
 
 void SpoolChange::PutDeadLetter(LaneId lane, const DeadLetter& letter) {
@@ -320,16 +320,14 @@ absl::StatusOr<std::optional<StoredBlock>> Spool::ReadBlock(LaneId lane,
                      .value = std::string(cursor->value())};
 }
 
-absl::StatusOr<std::vector<AsideItem>> Spool::ReadAside(LaneId lane,
-                                                        uint64_t identity_hash,
-                                                        Seq from,
-                                                        size_t limit) const {
-  std::vector<AsideItem> items;
+absl::StatusOr<std::vector<DeferredItem>> Spool::ReadDeferred(
+    LaneId lane, uint64_t identity_hash, Seq from, size_t limit) const {
+  std::vector<DeferredItem> items;
   const auto cursor =
-      store_.Scan(Key(Table::kAside, lane, identity_hash, from),
-                  PrefixEnd(Key(Table::kAside, lane, identity_hash)));
+      store_.Scan(Key(Table::kDeferred, lane, identity_hash, from),
+                  PrefixEnd(Key(Table::kDeferred, lane, identity_hash)));
   for (; cursor->Valid() && items.size() < limit; cursor->Next()) {
-    AsideItem item = DecodeAside(cursor->value());
+    DeferredItem item = DecodeDeferred(cursor->value());
     Tail tail(cursor->key());
     item.identity_hash = tail.Next();
     item.seq = tail.Next();
@@ -339,25 +337,25 @@ absl::StatusOr<std::vector<AsideItem>> Spool::ReadAside(LaneId lane,
   return items;
 }
 
-absl::StatusOr<std::optional<AsideItem>> Spool::FindAside(LaneId lane,
-                                                          Seq seq) const {
-  auto hash = store_.Get(Key(Table::kAsideIndex, lane, seq));
+absl::StatusOr<std::optional<DeferredItem>> Spool::FindDeferred(LaneId lane,
+                                                                Seq seq) const {
+  auto hash = store_.Get(Key(Table::kDeferredIndex, lane, seq));
   if (!hash.ok()) return hash.status();
   if (!hash->has_value()) return std::nullopt;
   const uint64_t identity_hash = Reader(**hash).BigEndian64();
-  auto value = store_.Get(Key(Table::kAside, lane, identity_hash, seq));
+  auto value = store_.Get(Key(Table::kDeferred, lane, identity_hash, seq));
   if (!value.ok()) return value.status();
   if (!value->has_value()) return std::nullopt;
-  AsideItem item = DecodeAside(**value);
+  DeferredItem item = DecodeDeferred(**value);
   item.seq = seq;
   item.identity_hash = identity_hash;
   return item;
 }
 
-absl::StatusOr<std::vector<AsideIdentity>> Spool::AsideIdentities(
+absl::StatusOr<std::vector<DeferredIdentity>> Spool::DeferredIdentities(
     LaneId lane) const {
-  std::vector<AsideIdentity> identities;
-  const std::string prefix = Key(Table::kAside, lane);
+  std::vector<DeferredIdentity> identities;
+  const std::string prefix = Key(Table::kDeferred, lane);
   const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
   for (; cursor->Valid(); cursor->Next()) {
     Tail tail(cursor->key());
@@ -429,7 +427,7 @@ absl::StatusOr<std::vector<std::pair<AttemptId, AttemptRecord>>>
 Spool::FindAttempts(LaneId lane, Seq seq) const {
   std::vector<AttemptId> ids;
   const Seq last =
-      seq > kEnd - kLongestHistoryRange ? kEnd : seq + kLongestHistoryRange;
+      seq > kEnd - kMaxHistoryRange ? kEnd : seq + kMaxHistoryRange;
   const auto cursor = store_.Scan(Key(Table::kHistory, lane, seq),
                                   Key(Table::kHistory, lane, last));
   for (; cursor->Valid(); cursor->Next()) {

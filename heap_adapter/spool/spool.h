@@ -25,8 +25,8 @@ class SpoolChange {
   void PutBlock(LaneId lane, Seq last, std::string block);
   void DeleteBlock(LaneId lane, Seq last);
   void PutProgress(LaneId lane, const LaneProgress& progress);
-  void PutAside(LaneId lane, const AsideItem& item);
-  void DeleteAside(LaneId lane, uint64_t identity_hash, Seq seq);
+  void PutDeferred(LaneId lane, const DeferredItem& item);
+  void DeleteDeferred(LaneId lane, uint64_t identity_hash, Seq seq);
   void PutDeadLetter(LaneId lane, const DeadLetter& letter);
   void DeleteDeadLetter(LaneId lane, Seq seq);
   void PutForwarding(LaneId lane, const Forwarding& forwarding);
@@ -73,8 +73,8 @@ struct StoredLane {
   uint64_t settled_bytes = 0;
 };
 
-// An identity's items that are set aside.
-struct AsideIdentity {
+// An identity's items that are deferred.
+struct DeferredIdentity {
   uint64_t hash = 0;
   uint64_t items = 0;
   Seq first = 0;
@@ -119,17 +119,18 @@ class Spool {
   absl::StatusOr<std::optional<StoredBlock>> ReadBlock(LaneId lane,
                                                        Seq from) const;
 
-  // Items of one identity that were set aside, from `from` on, at most `limit`.
+  // Items of one identity that were deferred, from `from` on, at most `limit`.
   // One whose record is damaged has no text.
-  absl::StatusOr<std::vector<AsideItem>> ReadAside(LaneId lane,
-                                                   uint64_t identity_hash,
-                                                   Seq from,
-                                                   size_t limit) const;
-  // The item `seq` if it is set aside; without text if its record is damaged.
-  absl::StatusOr<std::optional<AsideItem>> FindAside(LaneId lane,
-                                                     Seq seq) const;
-  // Each identity with items set aside.
-  absl::StatusOr<std::vector<AsideIdentity>> AsideIdentities(LaneId lane) const;
+  absl::StatusOr<std::vector<DeferredItem>> ReadDeferred(LaneId lane,
+                                                         uint64_t identity_hash,
+                                                         Seq from,
+                                                         size_t limit) const;
+  // The item `seq` if it is deferred; without text if its record is damaged.
+  absl::StatusOr<std::optional<DeferredItem>> FindDeferred(LaneId lane,
+                                                           Seq seq) const;
+  // Each identity with items deferred.
+  absl::StatusOr<std::vector<DeferredIdentity>> DeferredIdentities(
+      LaneId lane) const;
 
   absl::StatusOr<std::optional<DeadLetter>> FindDeadLetter(LaneId lane,
                                                            Seq seq) const;

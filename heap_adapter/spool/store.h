@@ -96,23 +96,23 @@ class Store {
   // The one way on, after a write failed with kResourceExhausted because the
   // disk is full: makes the store writable again, without what failed, in new
   // files; what failed to reach an old one is believed no more. Errors:
-  // kResourceExhausted while there still is no room, and then it may be asked
+  // kResourceExhausted while there still is no space, and then it may be asked
   // again; after any other nothing more may be written.
   virtual absl::Status Resume() = 0;
 
-  // What KeepRoom() goes by.
-  struct RoomNeeds {
+  // What ReclaimSpace() goes by.
+  struct SpaceNeeds {
     bool nearly_full = false;  // the disk
     // What is not deleted has about this many bytes.
     uint64_t live_bytes = 0;
-    // Another thread sets it to end KeepRoom() early, and so does the store
-    // itself when it finds no room for what it does. Not owned; not null.
+    // Another thread sets it to end ReclaimSpace() early, and so does the store
+    // itself when it finds no space for what it does. Not owned; not null.
     std::atomic<bool>* cancel = nullptr;
   };
   // To be called every few seconds, by one thread that is not the writing one.
-  // On a disk that is nearly full it gives back the room of what was deleted,
+  // On a disk that is nearly full it gives back the space of what was deleted,
   // which may take a while. Room that this takes itself is left when it begins.
-  virtual void KeepRoom(const RoomNeeds&) {}
+  virtual void ReclaimSpace(const SpaceNeeds&) {}
 
   virtual absl::StatusOr<std::optional<std::string>> Get(
       absl::string_view key) const = 0;

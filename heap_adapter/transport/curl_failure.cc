@@ -65,12 +65,12 @@ Kind KindOf(CURLcode code, RequestStage stage) {
     case CURLE_HTTP2:
     case CURLE_HTTP_RETURNED_ERROR:
     case CURLE_TOO_MANY_REDIRECTS:
-      return Kind::kMalformedAnswer;
+      return Kind::kMalformedResponse;
 
     // Before sending: a scheme that is not allowed. Afterwards: an answer that
     // is not HTTP/1 or later.
     case CURLE_UNSUPPORTED_PROTOCOL:
-      return stage == RequestStage::kSent ? Kind::kMalformedAnswer
+      return stage == RequestStage::kSent ? Kind::kMalformedResponse
                                           : Kind::kOther;
 
     // Everything else is a bug, a lack of memory, or belongs to protocols and
@@ -91,7 +91,7 @@ bool MessageIsOfTheConnection(Kind kind) {
 
 TransportFailure FailureOf(CURLcode code, RequestStage stage,
                            absl::string_view message) {
-  constexpr size_t kLongestDetail = 200;
+  constexpr size_t kMaxDetail = 200;
   Kind kind = KindOf(code, stage);
   // libcurl may look for a new connection after it lost the one it had sent on:
   // that this one could not be had does not undo the sending.
@@ -105,7 +105,7 @@ TransportFailure FailureOf(CURLcode code, RequestStage stage,
   if (message.empty() || !MessageIsOfTheConnection(kind)) {
     return {kind, curl_easy_strerror(code)};
   }
-  std::string detail(message.substr(0, kLongestDetail));
+  std::string detail(message.substr(0, kMaxDetail));
   std::replace_if(detail.begin(), detail.end(), absl::ascii_iscntrl, ' ');
   return {kind, std::move(detail)};
 }

@@ -1,13 +1,13 @@
 #include "heap_adapter/transport/curl_transport.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <optional>
 #include <type_traits>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
+#include "heap_adapter/base/check.h"
 #include "heap_adapter/transport/curl_failure.h"
 
 namespace heapsync {
@@ -21,7 +21,8 @@ struct EasyDeleter {
 // handled further up.
 template <typename Code>
 void CheckOk(Code code) {
-  if (static_cast<int>(code) != 0) std::abort();
+  HEAPSYNC_CHECK(static_cast<int>(code) == 0)
+      << "libcurl refused an option: " << static_cast<int>(code);
 }
 
 // libcurl reads its arguments as varargs and takes whatever type it is given,
@@ -39,7 +40,7 @@ CURLM* NewMulti(const CurlTransportOptions& options) {
   static const CURLcode initialized = curl_global_init(CURL_GLOBAL_DEFAULT);
   CheckOk(initialized);
   CURLM* multi = curl_multi_init();
-  if (multi == nullptr) std::abort();
+  HEAPSYNC_CHECK(multi != nullptr) << "curl_multi_init failed";
   CheckOk(
       curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS,
                         static_cast<long>(options.max_connections_per_host)));
@@ -54,7 +55,7 @@ curl_slist* CurlTransport::NewHeaders(const std::string& traceparent) {
   curl_slist* headers = nullptr;
   const auto add = [&headers](const char* line) {
     headers = curl_slist_append(headers, line);
-    if (headers == nullptr) std::abort();
+    HEAPSYNC_CHECK(headers != nullptr) << "curl_slist_append failed";
   };
   add("Content-Type: application/json");
   // The empty Expect keeps libcurl from asking for leave before a large body,
@@ -64,10 +65,10 @@ curl_slist* CurlTransport::NewHeaders(const std::string& traceparent) {
   return headers;
 }
 
-// A request under way, or the idle easy handle of a former one.
+// A request in flight, or the idle easy handle of a former one.
 struct CurlTransport::Transfer {
   std::unique_ptr<CURL, EasyDeleter> easy{curl_easy_init()};
-  size_t place = 0;  // index in `under_way_`
+  size_t place = 0;  // index in `in_flight_`
   HeapRequest request{};
   // Of this request alone; null: it has those of all.
   std::unique_ptr<curl_slist, ListDeleter> own_headers;
@@ -75,15 +76,15 @@ struct CurlTransport::Transfer {
   bool head_complete = false;
   std::string answer_body;
   size_t answer_bytes = 0;
-  size_t longest_answer = 0;
+  size_t max_answer = 0;
   char message[CURL_ERROR_SIZE] = {};
 
   static size_t OnBody(const char* bytes, size_t, size_t count, void* self) {
     auto& transfer = *static_cast<Transfer*>(self);
     transfer.answer_bytes += count;
-    if (transfer.answer_bytes > transfer.longest_answer) return 0;
-    const size_t room = kMaxAnswerBytes - transfer.answer_body.size();
-    transfer.answer_body.append(bytes, std::min(count, room));
+    if (transfer.answer_bytes > transfer.max_answer) return 0;
+    const size_t space = kMaxResponseBytes - transfer.answer_body.size();
+    transfer.answer_body.append(bytes, std::min(count, space));
     return count;
   }
 
@@ -108,7 +109,7 @@ struct CurlTransport::Transfer {
 
   void Configure(const CurlTransportOptions& options) {
     CURL* handle = easy.get();
-    longest_answer = options.longest_answer;
+    max_answer = options.max_answer;
     Set(handle, CURLOPT_PRIVATE, this);
     Set(handle, CURLOPT_ERRORBUFFER, &message[0]);
     Set(handle, CURLOPT_WRITEFUNCTION, &OnBody);
@@ -164,7 +165,7 @@ struct CurlTransport::Transfer {
     Set(easy.get(), CURLOPT_POSTFIELDS, request.body.c_str());
   }
 
-  HeapAnswer Answer(CURLcode code) {
+  HeapResponse Answer(CURLcode code) {
     if (code != CURLE_OK) {
       return {request.id, FailureOf(code, stage, message)};
     }
@@ -173,9 +174,9 @@ struct CurlTransport::Transfer {
     }
     long status = 0;
     CheckOk(curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status));
-    return {request.id, HttpAnswer{.status = static_cast<int>(status),
-                                   .retry_after = Header("Retry-After"),
-                                   .body = std::move(answer_body)}};
+    return {request.id, HttpResponse{.status = static_cast<int>(status),
+                                     .retry_after = Header("Retry-After"),
+                                     .body = std::move(answer_body)}};
   }
 
   std::optional<std::string> Header(const char* name) {
@@ -195,7 +196,7 @@ CurlTransport::CurlTransport(CurlTransportOptions options)
       headers_(NewHeaders("")) {}
 
 CurlTransport::~CurlTransport() {
-  for (const auto& transfer : under_way_) {
+  for (const auto& transfer : in_flight_) {
     curl_multi_remove_handle(multi_.get(), transfer->easy.get());
   }
 }
@@ -207,7 +208,7 @@ std::unique_ptr<CurlTransport::Transfer> CurlTransport::TakeTransfer() {
     return transfer;
   }
   auto transfer = std::make_unique<Transfer>();
-  if (transfer->easy == nullptr) std::abort();
+  HEAPSYNC_CHECK(transfer->easy != nullptr) << "curl_easy_init failed";
   transfer->Configure(options_);
   return transfer;
 }
@@ -216,8 +217,8 @@ void CurlTransport::Send(HeapRequest request) {
   std::unique_ptr<Transfer> transfer = TakeTransfer();
   transfer->Prepare(std::move(request), headers_.get());
   CheckOk(curl_multi_add_handle(multi_.get(), transfer->easy.get()));
-  transfer->place = under_way_.size();
-  under_way_.push_back(std::move(transfer));
+  transfer->place = in_flight_.size();
+  in_flight_.push_back(std::move(transfer));
 }
 
 void CurlTransport::CollectFinished() {
@@ -232,10 +233,10 @@ void CurlTransport::CollectFinished() {
     CheckOk(curl_easy_getinfo(done->easy_handle, CURLINFO_PRIVATE, &self));
     const size_t place = reinterpret_cast<Transfer*>(self)->place;
 
-    std::swap(under_way_[place], under_way_.back());
-    under_way_[place]->place = place;
-    std::unique_ptr<Transfer> transfer = std::move(under_way_.back());
-    under_way_.pop_back();
+    std::swap(in_flight_[place], in_flight_.back());
+    in_flight_[place]->place = place;
+    std::unique_ptr<Transfer> transfer = std::move(in_flight_.back());
+    in_flight_.pop_back();
 
     answers_.push_back(transfer->Answer(code));
     CheckOk(curl_multi_remove_handle(multi_.get(), transfer->easy.get()));
@@ -245,7 +246,7 @@ void CurlTransport::CollectFinished() {
   }
 }
 
-std::vector<HeapAnswer> CurlTransport::Wait(Duration timeout) {
+std::vector<HeapResponse> CurlTransport::Wait(Duration timeout) {
   const auto start = std::chrono::steady_clock::now();
   while (true) {
     int running = 0;

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "heap_adapter/clock/clock.h"
+#include "heap_adapter/base/clock.h"
 #include "heap_adapter/transport/transport.h"
 
 namespace heapsync {
@@ -19,7 +19,7 @@ namespace heapsync {
 struct CurlTransportOptions {
   // Connections open at once, to one host and in total; requests beyond them
   // wait for a free one, and `request_timeout` runs meanwhile. More: more
-  // requests under way where Heap answers slowly, each with a socket and its
+  // requests in flight where Heap answers slowly, each with a socket and its
   // TLS state. The total should be `max_connections_per_host` times the number
   // of hosts (Heap has two), or else a host that hangs takes the connections of
   // one that works. Zero: no bound.
@@ -51,9 +51,9 @@ struct CurlTransportOptions {
   std::string proxy;
 
   // An answer with a longer body than this counts as malformed. What lies
-  // between kMaxAnswerBytes and this is read and thrown away, which keeps the
+  // between kMaxResponseBytes and this is read and thrown away, which keeps the
   // connection usable.
-  size_t longest_answer = 16 * 1024 * 1024;
+  size_t max_answer = 16 * 1024 * 1024;
 
   std::string user_agent = "heapsync";  // "heapsync/<version>"
 };
@@ -65,7 +65,7 @@ struct CurlTransportOptions {
 // silently repeat a request whose reused connection was closed, this fails with
 // kReset instead, since Heap may have counted the first one against its limits.
 //
-// Requests under way at destruction are abandoned. Wake() must have returned by
+// Requests in flight at destruction are abandoned. Wake() must have returned by
 // then. The destructor does not wait for the network.
 class CurlTransport final : public Transport {
  public:
@@ -76,7 +76,7 @@ class CurlTransport final : public Transport {
   CurlTransport& operator=(const CurlTransport&) = delete;
 
   void Send(HeapRequest request) override;
-  std::vector<HeapAnswer> Wait(Duration timeout) override;
+  std::vector<HeapResponse> Wait(Duration timeout) override;
   void Wake() override;
 
  private:
@@ -97,9 +97,9 @@ class CurlTransport final : public Transport {
   const CurlTransportOptions options_;
   const std::unique_ptr<CURLM, MultiDeleter> multi_;
   std::unique_ptr<curl_slist, ListDeleter> headers_;
-  std::vector<std::unique_ptr<Transfer>> under_way_;
+  std::vector<std::unique_ptr<Transfer>> in_flight_;
   std::vector<std::unique_ptr<Transfer>> idle_;
-  std::vector<HeapAnswer> answers_;
+  std::vector<HeapResponse> answers_;
   std::atomic<bool> woken_{false};
 };
 

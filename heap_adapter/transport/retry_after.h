@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "absl/strings/string_view.h"
-#include "heap_adapter/clock/clock.h"
+#include "heap_adapter/base/clock.h"
 
 namespace heapsync {
 

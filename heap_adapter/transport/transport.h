@@ -7,25 +7,25 @@
 #include <variant>
 #include <vector>
 
-#include "heap_adapter/clock/clock.h"
+#include "heap_adapter/base/clock.h"
 
 namespace heapsync {
 
 // One POST to Heap with a JSON body.
 struct HeapRequest {
-  uint64_t id;      // chosen by the sender; unique among the requests under way
+  uint64_t id;      // chosen by the sender; unique among the requests in flight
   std::string url;  // scheme, host and path
   std::string body;              // JSON
   std::string traceparent = {};  // the header's text; empty: it is not sent
 };
 
 // Heap (or something in front of it) answered over HTTP, with whatever status.
-struct HttpAnswer {
+struct HttpResponse {
   int status = 0;
   std::optional<std::string> retry_after;  // the header's text, untouched
-  std::string body;  // at most kMaxAnswerBytes; the rest is cut off
+  std::string body;  // at most kMaxResponseBytes; the rest is cut off
 };
-inline constexpr size_t kMaxAnswerBytes = 64 * 1024;
+inline constexpr size_t kMaxResponseBytes = 64 * 1024;
 
 // No complete answer came. Whether Heap took the body is not known.
 struct TransportFailure {
@@ -36,16 +36,16 @@ struct TransportFailure {
     kTls,
     kTimeout,
     kReset,
-    kMalformedAnswer,
+    kMalformedResponse,
     kOther
   };
   Kind kind;
   std::string detail;  // for people; carries nothing of the body
 };
 
-struct HeapAnswer {
+struct HeapResponse {
   uint64_t request_id;
-  std::variant<HttpAnswer, TransportFailure> result;
+  std::variant<HttpResponse, TransportFailure> result;
 };
 
 // Carries requests to Heap. It never retries, redirects or judges: every answer
@@ -62,7 +62,7 @@ class Transport {
   // Returns the answers that are there, waiting up to `timeout` for the first
   // one. Returns early, perhaps with nothing, after Wake(). Each request is
   // answered exactly once, in any order.
-  virtual std::vector<HeapAnswer> Wait(Duration timeout) = 0;
+  virtual std::vector<HeapResponse> Wait(Duration timeout) = 0;
 
   // Ends the present Wait(), or else the next one. Any thread.
   virtual void Wake() = 0;

@@ -114,7 +114,7 @@ class Stream final : public grpc::ServerBidiReactor<Request, Response> {
   Stream(const std::vector<std::string>& services, const ReflectionGate& gate,
          const grpc::CallbackServerContext& context, std::atomic<int>& open)
       : services_(services), open_(open) {
-    const bool too_many = open_.fetch_add(1) >= kMostReflectionStreams;
+    const bool too_many = open_.fetch_add(1) >= kMaxReflectionStreams;
     const grpc::Status status =
         gate == nullptr ? grpc::Status::OK : gate(context);
     if (!status.ok()) {

@@ -24,7 +24,7 @@ using ReflectionGate =
     std::function<grpc::Status(const grpc::CallbackServerContext&)>;
 
 // Streams that one service keeps open at once; more are refused.
-inline constexpr int kMostReflectionStreams = 100;
+inline constexpr int kMaxReflectionStreams = 100;
 
 // grpc.reflection.v1.ServerReflection over the protos linked into this program.
 // Register it with the grpc::ServerBuilder, which does not take ownership: it

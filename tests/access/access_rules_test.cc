@@ -1,4 +1,4 @@
-#include "heap_adapter/access/access_rules.h"
+#include "server/access/access_rules.h"
 
 #include <string>
 

@@ -1,4 +1,4 @@
-#include "heap_adapter/access/token_bucket.h"
+#include "server/access/token_bucket.h"
 
 #include <chrono>
 

@@ -1,4 +1,4 @@
-#include "heap_adapter/access/token.h"
+#include "server/access/token.h"
 
 #include <algorithm>
 #include <string>

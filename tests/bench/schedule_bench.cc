@@ -10,9 +10,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "benchmark/benchmark.h"
-#include "heap_adapter/engine/committer.h"
-#include "heap_adapter/engine/dispatcher.h"
-#include "heap_adapter/engine/lane.h"
+#include "heap_adapter/delivery/dispatcher.h"
+#include "heap_adapter/delivery/lane.h"
+#include "heap_adapter/intake/committer.h"
 #include "heap_adapter/scheduling/usage_ledger.h"
 #include "heap_adapter/spool/spool.h"
 #include "tests/spool/memory_store.h"
@@ -48,17 +48,17 @@ Destination Unlimited(uint64_t n) {
 class KindTransport final : public Transport {
  public:
   void Send(HeapRequest request) override {
-    answers_.push_back(
-        {.request_id = request.id,
-         .result = HttpAnswer{.status = 200, .retry_after = {}, .body = "{}"}});
+    answers_.push_back({.request_id = request.id,
+                        .result = HttpResponse{
+                            .status = 200, .retry_after = {}, .body = "{}"}});
   }
-  std::vector<HeapAnswer> Wait(Duration) override {
+  std::vector<HeapResponse> Wait(Duration) override {
     return std::exchange(answers_, {});
   }
   void Wake() override {}
 
  private:
-  std::vector<HeapAnswer> answers_;
+  std::vector<HeapResponse> answers_;
 };
 
 // Per event: read from its block, put into a batch, settled.
@@ -93,12 +93,12 @@ void BM_LanePull(benchmark::State& state) {
                               .counts_items = true,
                               .max_age = std::chrono::hours(168)};
   auto puller =
-      std::make_unique<Lane>(*spool, lane, std::vector<AsideIdentity>());
+      std::make_unique<Lane>(*spool, lane, std::vector<DeferredIdentity>());
   uint64_t attempt = 0;
   while (state.KeepRunningBatch(kBatchItems)) {
     if (puller->idle()) {
       puller =
-          std::make_unique<Lane>(*spool, lane, std::vector<AsideIdentity>());
+          std::make_unique<Lane>(*spool, lane, std::vector<DeferredIdentity>());
     }
     auto pull = puller->Next(rules);
     if (!pull.ok() || !pull->batch.has_value()) {
@@ -153,7 +153,7 @@ void BM_DispatcherStep(benchmark::State& state) {
         dispatcher.OnNotices(std::move(each), now);
       }
       dispatcher.Step(now);
-      dispatcher.OnAnswers(transport.Wait({}), now);
+      dispatcher.OnResponses(transport.Wait({}), now);
     } while (committer.CommitPending() || !notices.empty());
   }
   if (dispatcher.queued_items() != 0) state.SkipWithError("items are left");

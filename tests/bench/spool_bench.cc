@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "benchmark/benchmark.h"
 #include "heap_adapter/spool/block.h"
-#include "heap_adapter/spool/rocksdb_store.h"
+#include "heap_adapter/spool/rocksdb/rocksdb_store.h"
 #include "heap_adapter/spool/seq_set.h"
 #include "heap_adapter/spool/spool.h"
 
@@ -136,7 +136,7 @@ void BM_ReadFromDisk(benchmark::State& state) {
 }
 BENCHMARK(BM_ReadFromDisk)->UseRealTime();
 
-// Deliveries that end out of order, as with several requests under way.
+// Deliveries that end out of order, as with several requests in flight.
 void BM_SettleItems(benchmark::State& state) {
   LaneProgress progress;
   Seq next = 0;

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "heap_adapter/access/token.h"
 #include "nlohmann/json.hpp"
+#include "server/access/token.h"
 #include "tests/client/command_runner.h"
 #include "tests/client/fake_heapsync.h"
 

@@ -264,7 +264,7 @@ TEST_F(ImportTest, AJobStoppedAnywhereGoesOnWithoutLossOrDoubles) {
   options.checkpoint_interval = std::chrono::milliseconds(0);
   options.start = ImportOptions::Start::kResume;
   options.stream.max_chunk_items = 50;
-  // Few under way, so that the job is in the middle when it is stopped.
+  // Few in flight, so that the job is in the middle when it is stopped.
   options.stream.max_unacknowledged_items = 150;
   const Client client({.server = server_.address()});
   std::ostringstream ignored;

@@ -56,15 +56,15 @@ TEST(UnacknowledgedWindowTest, AChunkEndsBeforeItGrowsTooLarge) {
 TEST(UnacknowledgedWindowTest, IsFullByItemsOrBytesButTakesOneOfAnySize) {
   Window window(kLimits, 0);
   window.Rewind();
-  EXPECT_TRUE(window.HasRoom(5'000));
+  EXPECT_TRUE(window.HasSpace(5'000));
   Add(window, 9);
-  EXPECT_TRUE(window.HasRoom(910));
-  EXPECT_FALSE(window.HasRoom(911));
+  EXPECT_TRUE(window.HasSpace(910));
+  EXPECT_FALSE(window.HasSpace(911));
   Add(window, 1);
-  EXPECT_FALSE(window.HasRoom(1));
+  EXPECT_FALSE(window.HasSpace(1));
   Send(window);
   window.Acknowledge(3);
-  EXPECT_TRUE(window.HasRoom(1));
+  EXPECT_TRUE(window.HasSpace(1));
 }
 
 TEST(UnacknowledgedWindowTest, ANewStreamRepeatsWhatIsNotDurable) {

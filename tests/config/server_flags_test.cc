@@ -12,8 +12,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "server/flags.h"
-#include "server/server_config.h"
+#include "server/config/flags.h"
+#include "server/config/server_config.h"
 
 namespace heapsync {
 namespace {

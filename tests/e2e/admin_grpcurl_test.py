@@ -163,14 +163,14 @@ class AdminGrpcurlTest(harness.EndToEnd):
         flags = [f"--app_id={harness.APP_US}", "--region=us"]
         server = Server(folder, self.heap, *flags)
         try:
-            delivered, buried = self.track("fine", server=server), self.track("poison", server=server)
+            delivered, dead_lettered = self.track("fine", server=server), self.track("poison", server=server)
             self.call("Flush", server=server)
-            before = [self.item(delivered, server), self.item(buried, server)]
+            before = [self.item(delivered, server), self.item(dead_lettered, server)]
             self.call("PauseDestination", server=server)
             waiting = self.track("waits", server=server)
             server.kill()
             server = Server(folder, self.heap, *flags)
-            self.assertEqual([self.item(delivered, server), self.item(buried, server)], before)
+            self.assertEqual([self.item(delivered, server), self.item(dead_lettered, server)], before)
             self.assertEqual([each["state"] for each in before], ["ITEM_STATE_DELIVERED", "ITEM_STATE_DEAD_LETTERED"])
             self.assertEqual(self.item(waiting, server)["state"], "ITEM_STATE_WAITING")
         finally:
@@ -182,7 +182,7 @@ class AdminGrpcurlTest(harness.EndToEnd):
         letter = self.letter()
         [found] = self.call("ListDeadLetters", {"filter": {"destination": "prod", "reason": "DEAD_LETTER_REASON_REFUSED"}})["dead_letters"]
         self.assertEqual((found["id"], found["http_status"]), (letter, 400))
-        self.assertIn("postBody.events", found["heap_answer"])
+        self.assertIn("postBody.events", found["heap_response"])
         self.assertEqual(json.loads(found["item_json"])["event"], "poison")
         self.assertEqual(self.call("ListDeadLetters", {"filter": {"destination": "europe"}})["dead_letters"], [])
         error = self.fail_call("ListDeadLetters", {"filter": {"ids": ["x"], "receipt": "y", "since": "2024-01-02T00:00:00Z",

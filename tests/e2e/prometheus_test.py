@@ -188,7 +188,7 @@ class PrometheusTest(unittest.TestCase):
             'heapsync_items_dead_lettered_total{destination="europe",type="track_event",reason="refused"} == 1',
             'heapsync_retries_total{class="transient"} > 0',
             'heapsync_items_merged_total{destination="prod",type="user_properties"} > 0',
-            'heapsync_set_aside_items{destination="prod",type="track_event"} > 0',
+            'heapsync_deferred_items{destination="prod",type="track_event"} > 0',
             'grpc_server_handled_total{grpc_method="TrackEvent",grpc_code="InvalidArgument"} > 0',
         ):
             with self.subTest(query):

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "heap_adapter/engine/engine.h"
+#include "heap_adapter/engine.h"
 #include "tests/spool/memory_store.h"
 
 namespace heapsync {
@@ -39,10 +39,10 @@ class SlowHeap final : public Transport {
   void Send(HeapRequest request) override {
     answers_.push_back(
         {.request_id = request.id,
-         .result = HttpAnswer{
+         .result = HttpResponse{
              .status = 200, .retry_after = std::nullopt, .body = "{}"}});
   }
-  std::vector<HeapAnswer> Wait(Duration timeout) override {
+  std::vector<HeapResponse> Wait(Duration timeout) override {
     if (!answers_.empty()) {
       clock_.Advance(kTakes);
       return std::exchange(answers_, {});
@@ -62,7 +62,7 @@ class SlowHeap final : public Transport {
 
  private:
   MovedClock& clock_;
-  std::vector<HeapAnswer> answers_;  // of the dispatcher's thread
+  std::vector<HeapResponse> answers_;  // of the dispatcher's thread
   std::mutex mutex_;
   std::condition_variable changed_;
   bool woken_ = false;

@@ -10,7 +10,7 @@ namespace {
 
 constexpr Duration kTimeout = std::chrono::seconds(30);
 
-HttpAnswer Http(int status, std::string body = "{}") {
+HttpResponse Http(int status, std::string body = "{}") {
   return {.status = status, .retry_after = {}, .body = std::move(body)};
 }
 
@@ -55,7 +55,7 @@ void SimulatedHeap::Send(HeapRequest request) {
                 .answer = {}};
   each.answer.request_id = each.request.id;
   const Duration latency =
-      Between(std::chrono::milliseconds(1), faults.longest_latency);
+      Between(std::chrono::milliseconds(1), faults.max_latency);
   each.answered = now_ + latency;
   each.arrives = now_ + Between(Duration(0), latency);
   using Kind = TransportFailure::Kind;
@@ -67,7 +67,7 @@ void SimulatedHeap::Send(HeapRequest request) {
     each.answer.result = Http(503);
   } else if (Chance(faults.throttled)) {
     each.fate = Fate::kNotTaken;
-    HttpAnswer answer = Http(429);
+    HttpResponse answer = Http(429);
     if (Chance(0.5)) answer.retry_after = "7";
     each.answer.result = answer;
   } else if (Chance(faults.setup)) {
@@ -88,7 +88,7 @@ void SimulatedHeap::Send(HeapRequest request) {
   } else {
     each.answer.result = Http(200);
   }
-  // An identity must not be under way twice.
+  // An identity must not be in flight twice.
   const std::string path = PathOf(each.request.url);
   const nlohmann::json body = nlohmann::json::parse(each.request.body);
   if (path != "/api/track") {
@@ -96,7 +96,7 @@ void SimulatedHeap::Send(HeapRequest request) {
       const std::string who = absl::StrCat(
           path, " ", std::string(body.at("app_id")), " ", WhoOf(path, item));
       if (unanswered_.contains(who)) {
-        broken_.push_back(absl::StrCat("under way twice: ", who));
+        broken_.push_back(absl::StrCat("in flight twice: ", who));
       }
       unanswered_.insert(who);
     }
@@ -113,7 +113,7 @@ void SimulatedHeap::Arrive(OnTheWay& each) {
   for (size_t i = 0; i < items.size(); ++i) {
     if (!absl::StrContains(items[i].dump(), "poison")) continue;
     // One bad item fails the whole request.
-    if (auto* http = std::get_if<HttpAnswer>(&each.answer.result)) {
+    if (auto* http = std::get_if<HttpResponse>(&each.answer.result)) {
       *http = Http(400, faults.names_poison
                             ? absl::StrCat("postBody.", ArrayOf(path), "[", i,
                                            "].properties should be object")
@@ -178,8 +178,8 @@ void SimulatedHeap::Advance() {
   now_ = until;
 }
 
-std::vector<HeapAnswer> SimulatedHeap::Wait(Duration) {
-  std::vector<HeapAnswer> answers;
+std::vector<HeapResponse> SimulatedHeap::Wait(Duration) {
+  std::vector<HeapResponse> answers;
   std::vector<OnTheWay> rest;
   for (OnTheWay& each : on_the_way_) {
     if (each.answered > now_) {

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "heap_adapter/clock/clock.h"
+#include "heap_adapter/base/clock.h"
 #include "heap_adapter/transport/transport.h"
 #include "nlohmann/json.hpp"
 
@@ -25,7 +25,7 @@ struct HeapFaults {
   double setup = 0;               // 403
   double oversized = 0;           // 413 to more than one item
   bool names_poison = false;      // a 400 names the bad item
-  Duration longest_latency = std::chrono::milliseconds(800);
+  Duration max_latency = std::chrono::milliseconds(800);
 };
 
 // Heap in simulated time, and the network before it. Requests arrive at some
@@ -47,7 +47,7 @@ class SimulatedHeap final : public Transport {
   // --- the network
   void SetTime(MonotonicTime now) { now_ = now; }
   void Send(HeapRequest request) override;
-  std::vector<HeapAnswer> Wait(Duration timeout) override;
+  std::vector<HeapResponse> Wait(Duration timeout) override;
   void Wake() override {}
   // Lets everything arrive that arrives by now.
   void Advance();
@@ -84,7 +84,7 @@ class SimulatedHeap final : public Transport {
     MonotonicTime answered;
     Fate fate;
     bool arrived = false;
-    HeapAnswer answer;
+    HeapResponse answer;
   };
   struct Arrival {
     MonotonicTime time;

@@ -86,7 +86,7 @@ TEST(SimulationTest, CrashesLoseNothingThatWasAcknowledged) {
   EXPECT_GT(sum.acknowledged, 5'000u);
 }
 
-TEST(SimulationTest, PoisonThatHeapNamesIsBuriedAlone) {
+TEST(SimulationTest, PoisonThatHeapNamesIsDeadLetteredAlone) {
   WorldRules rules;
   rules.poison = 0.05;
   rules.faults.names_poison = true;

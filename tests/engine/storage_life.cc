@@ -6,13 +6,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
-#include "heap_adapter/spool/rocksdb_store.h"
+#include "heap_adapter/spool/rocksdb/rocksdb_store.h"
 
 namespace heapsync {
 namespace {
 
 constexpr char kFolder[] = "/data/spool";
-constexpr int kMostStarts = 8;
+constexpr int kMaxStarts = 8;
 
 std::vector<Destination> MakeDestinations() {
   std::vector<Destination> destinations;
@@ -20,7 +20,7 @@ std::vector<Destination> MakeDestinations() {
     Destination destination{.name = absl::StrCat("d", i),
                             .app_id = *AppId::Parse(absl::StrCat(1000 + i)),
                             .region = i == 0 ? Region::kUs : Region::kEu};
-    // Low enough that identities are set aside.
+    // Low enough that identities are deferred.
     destination.limits = {.events_per_minute = 200,
                           .events_per_identity_per_minute = 12,
                           .user_requests_per_identity_per_30s = 2};
@@ -34,7 +34,7 @@ std::vector<Destination> MakeDestinations() {
 
 }  // namespace
 
-HttpAnswer KeepingHeap::Take(const HeapRequest& request) {
+HttpResponse KeepingHeap::Take(const HeapRequest& request) {
   const nlohmann::json body = nlohmann::json::parse(request.body);
   const bool of_users = body.contains("users");
   const auto& items = body.at(of_users ? "users" : "events");
@@ -57,15 +57,15 @@ HttpAnswer KeepingHeap::Take(const HeapRequest& request) {
   return {.status = 200, .retry_after = {}, .body = "{}"};
 }
 
-std::vector<HeapAnswer> KeepingHeap::Wait(Duration) {
-  std::vector<HeapAnswer> answers;
+std::vector<HeapResponse> KeepingHeap::Wait(Duration) {
+  std::vector<HeapResponse> answers;
   for (const HeapRequest& request : std::exchange(waiting_, {})) {
-    HeapAnswer answer;
+    HeapResponse answer;
     answer.request_id = request.id;
     const uint64_t fate = random_() % 100;
     if (fate < 5) {
       answer.result =
-          HttpAnswer{.status = 503, .retry_after = {}, .body = "busy"};
+          HttpResponse{.status = 503, .retry_after = {}, .body = "busy"};
     } else {
       answer.result = Take(request);
       if (fate < 15) {
@@ -160,7 +160,7 @@ void StorageLife::Start() {
     ++failures_;
     if (disk_.dead()) CrashMachine();
     disk_.Heal();  // A person would make room.
-    if (starts == kMostStarts) {
+    if (starts == kMaxStarts) {
       broken_.push_back(
           absl::StrCat("it starts no more: ", started.ToString()));
       return;
@@ -261,7 +261,7 @@ void StorageLife::Turn() {
   for (Committer::Notices& each : std::exchange(notices_, {})) {
     dispatcher_->OnNotices(std::move(each), Time());
   }
-  dispatcher_->OnAnswers(heap_.Wait(Duration(0)), Time());
+  dispatcher_->OnResponses(heap_.Wait(Duration(0)), Time());
   const Duration idle = dispatcher_->Step(Time());
   const bool busy = (committed && !committer_->disk_full()) || heap_.busy();
   const Duration step =
@@ -281,7 +281,7 @@ void StorageLife::Live(int chunks) {
 
 void StorageLife::Drain() {
   const auto drained = [this] {
-    return dispatcher_->queued_items() == 0 && dispatcher_->under_way() == 0 &&
+    return dispatcher_->queued_items() == 0 && dispatcher_->in_flight() == 0 &&
            !committer_->CommitPending() && notices_.empty();
   };
   const MonotonicTime last = monotonic_ + std::chrono::hours(12);
@@ -343,7 +343,8 @@ StorageLife::Judgement StorageLife::Judge() {
         dead.begin(), dead.end(),
         [&](const std::string& text) { return absl::StrContains(text, key); });
     if (is_dead && !sent.poison) {
-      judgement.broken.push_back(absl::StrCat("buried without reason: ", key));
+      judgement.broken.push_back(
+          absl::StrCat("dead_lettered without reason: ", key));
     }
     if (sent.promised && !is_dead && !heap_.events().contains(key)) {
       ++judgement.lost;

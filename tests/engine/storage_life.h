@@ -11,11 +11,11 @@
 #include <utility>
 #include <vector>
 
-#include "heap_adapter/engine/committer.h"
-#include "heap_adapter/engine/dispatcher.h"
+#include "heap_adapter/delivery/dispatcher.h"
+#include "heap_adapter/intake/committer.h"
 #include "heap_adapter/spool/spool.h"
 #include "heap_adapter/transport/transport.h"
-#include "tests/spool/faulty_file_system.h"
+#include "tests/spool/rocksdb/faulty_file_system.h"
 
 namespace heapsync {
 
@@ -28,7 +28,7 @@ class KeepingHeap final : public Transport {
   void Send(HeapRequest request) override {
     waiting_.push_back(std::move(request));
   }
-  std::vector<HeapAnswer> Wait(Duration timeout) override;
+  std::vector<HeapResponse> Wait(Duration timeout) override;
   void Wake() override {}
   // The sender died: half of what it sent arrives all the same.
   void LoseSender();
@@ -44,7 +44,7 @@ class KeepingHeap final : public Transport {
   bool busy() const { return !waiting_.empty(); }
 
  private:
-  HttpAnswer Take(const HeapRequest& request);
+  HttpResponse Take(const HeapRequest& request);
 
   std::mt19937_64 random_;
   std::vector<HeapRequest> waiting_;

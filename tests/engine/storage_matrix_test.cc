@@ -187,7 +187,7 @@ TEST(StorageMatrixTest, AnyFaultDuringAStartLosesNothing) {
 }
 
 // A store with everything in it: sorted files, a log, items that wait, that are
-// set aside, and that are dead.
+// deferred, and that are dead.
 void LiveForDamage(StorageLife& life) {
   life.Live(8);
   life.EndProcess();

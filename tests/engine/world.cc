@@ -50,7 +50,7 @@ World::World(const WorldRules& rules)
              .user_requests_per_identity_per_30s = kUserRequests}),
       lanes_(&LaneLess) {
   heap_.faults = rules.faults;
-  delivery_.setup_backoff.cap = std::chrono::seconds(60);
+  delivery_.misconfigured_backoff.cap = std::chrono::seconds(60);
   Start();
 }
 
@@ -140,7 +140,7 @@ void World::AppendChunk() {
       destinations_[static_cast<size_t>(Pick(0, rules_.destinations - 1))];
   const ObjectType type = kObjectTypes[static_cast<size_t>(Pick(0, 2))];
   ChunkEncoder encoder(destination.encoding, wall_);
-  const int64_t count = Pick(1, rules_.most_items);
+  const int64_t count = Pick(1, rules_.max_items);
   std::vector<size_t> indices;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t v = ++next_item_;
@@ -199,7 +199,7 @@ void World::Turn() {
   for (Committer::Notices& each : notices) {
     dispatcher_->OnNotices(std::move(each), Time());
   }
-  dispatcher_->OnAnswers(heap_.Wait(Duration(0)), Time());
+  dispatcher_->OnResponses(heap_.Wait(Duration(0)), Time());
   next_step_ = monotonic_ + dispatcher_->Step(Time());
 }
 
@@ -222,13 +222,13 @@ std::vector<std::string> World::Run() {
     if (Chance(rules_.machine_crash)) Crash(true);
     if (Chance(rules_.clock_jump)) wall_ += std::chrono::seconds(Pick(-90, 90));
     AppendChunk();
-    Live(monotonic_ + Duration(Pick(0, rules_.most_pause.count())));
+    Live(monotonic_ + Duration(Pick(0, rules_.max_pause.count())));
   }
   heap_.faults = {.names_poison = rules_.faults.names_poison,
-                  .longest_latency = rules_.faults.longest_latency};
+                  .max_latency = rules_.faults.max_latency};
   for (int minutes = 0; minutes < 24 * 60; ++minutes) {
     Live(monotonic_ + std::chrono::minutes(1));
-    if (dispatcher_->queued_items() == 0 && dispatcher_->under_way() == 0 &&
+    if (dispatcher_->queued_items() == 0 && dispatcher_->in_flight() == 0 &&
         !committer_->CommitPending()) {
       break;
     }
@@ -276,15 +276,16 @@ void World::Check() {
     const bool delivered =
         app != heap_.events().end() && app->second.contains(sent.key);
     if (delivered && app->second.at(sent.key) > 1) ++redelivered_;
-    const bool buried = sent.poison && is_dead(sent.key);
-    if (promised && !delivered && !buried) {
+    const bool dead_lettered = sent.poison && is_dead(sent.key);
+    if (promised && !delivered && !dead_lettered) {
       broken_.push_back(absl::StrCat("lost: ", sent.key));
     }
     if (delivered && sent.poison) {
       broken_.push_back(absl::StrCat("poison was taken: ", sent.key));
     }
     if (!sent.poison && is_dead(sent.key)) {
-      broken_.push_back(absl::StrCat("buried without a reason: ", sent.key));
+      broken_.push_back(
+          absl::StrCat("dead_lettered without a reason: ", sent.key));
     }
   }
   for (const auto& [app, keys] : heap_.events()) {

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "heap_adapter/engine/committer.h"
-#include "heap_adapter/engine/dispatcher.h"
+#include "heap_adapter/delivery/dispatcher.h"
+#include "heap_adapter/intake/committer.h"
 #include "heap_adapter/spool/spool.h"
 #include "tests/engine/simulated_heap.h"
 #include "tests/spool/memory_store.h"
@@ -22,10 +22,10 @@ struct WorldRules {
   uint64_t seed = 1;
   int destinations = 2;
   int identities = 12;
-  int callers = 0;      // with a name; half of the events are of one of them
-  int chunks = 120;     // appended over the world's life
-  int most_items = 12;  // of one chunk
-  Duration most_pause = std::chrono::seconds(2);  // between two chunks
+  int callers = 0;     // with a name; half of the events are of one of them
+  int chunks = 120;    // appended over the world's life
+  int max_items = 12;  // of one chunk
+  Duration max_pause = std::chrono::seconds(2);  // between two chunks
   double poison = 0;         // part of the items that Heap refuses
   double process_crash = 0;  // chance before each chunk
   double machine_crash = 0;

@@ -13,7 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/clock/clock.h"
+#include "heap_adapter/base/clock.h"
 #include "heap_adapter/model/destination.h"
 
 namespace heapsync::fake_heap {
@@ -27,7 +27,7 @@ struct Fault {
     kHang,             // no answer until the client goes away
     kResetBeforeBody,  // TCP reset once the headers are there
     kResetAfterBody,   // TCP reset once the body is there
-    kCutAnswer,        // the first bytes of an answer, then the end
+    kCutResponse,      // the first bytes of an answer, then the end
     kGarbage,          // bytes that are no HTTP, then the end
   };
   enum class Cut { kInHeaders, kInBody };

@@ -20,7 +20,7 @@ using Kind = Fault::Kind;
 namespace {
 
 constexpr uint64_t kMost = uint64_t{1} << 53;
-constexpr uint64_t kLongestDelayMs = 24 * 3600 * 1000;
+constexpr uint64_t kMaxDelayMs = 24 * 3600 * 1000;
 
 const std::vector<std::pair<std::string, Kind>>& Kinds() {
   static const auto* const kinds =
@@ -32,7 +32,7 @@ const std::vector<std::pair<std::string, Kind>>& Kinds() {
           {"hang", Kind::kHang},
           {"reset_before_body", Kind::kResetBeforeBody},
           {"reset_after_body", Kind::kResetAfterBody},
-          {"cut_answer", Kind::kCutAnswer},
+          {"cut_answer", Kind::kCutResponse},
           {"garbage", Kind::kGarbage}};
   return *kinds;
 }
@@ -160,7 +160,7 @@ class FaultScriptParser {
       case Kind::kResetAfterBody:
         fault.apply = reader.Truth("apply").value_or(true);
         break;
-      case Kind::kCutAnswer:
+      case Kind::kCutResponse:
         fault.apply = reader.Truth("apply").value_or(true);
         if (reader.OneOf("in", {"headers", "body"}) == "headers") {
           fault.cut = Fault::Cut::kInHeaders;
@@ -242,7 +242,7 @@ class FaultScriptParser {
     if (value == nullptr) return;
     const auto is_delay = [](const json& number) {
       return number.is_number_unsigned() &&
-             number.get<uint64_t>() <= kLongestDelayMs;
+             number.get<uint64_t>() <= kMaxDelayMs;
     };
     const auto milliseconds = [](const json& number) {
       return Duration(std::chrono::milliseconds(number.get<int64_t>()));

@@ -86,8 +86,8 @@ void Overrule(const Fault& fault, ObjectType type, const PostBody& body,
       reaction.way = Reaction::Way::kGarbage;
       reaction.garbage_bytes = fault.garbage_bytes;
       return;
-    case Fault::Kind::kCutAnswer:
-      reaction.way = Reaction::Way::kCutAnswer;
+    case Fault::Kind::kCutResponse:
+      reaction.way = Reaction::Way::kCutResponse;
       reaction.cut = fault.cut;
       return;
     case Fault::Kind::kPoison:
@@ -114,7 +114,7 @@ std::string OutcomeOf(const Reaction& reaction) {
   switch (reaction.way) {
     case Reaction::Way::kAnswer:
       return absl::StrCat(reaction.reply.status);
-    case Reaction::Way::kCutAnswer:
+    case Reaction::Way::kCutResponse:
       return "cut";
     case Reaction::Way::kGarbage:
       return "garbage";

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "heap_adapter/clock/clock.h"
+#include "heap_adapter/base/clock.h"
 #include "heap_adapter/model/destination.h"
 #include "tests/fake_heap/fault_script.h"
 #include "tests/fake_heap/heap_state.h"
@@ -30,10 +30,10 @@ struct Reply {
 
 // What the client shall see of a request.
 struct Reaction {
-  enum class Way { kAnswer, kCutAnswer, kGarbage, kHang, kReset };
+  enum class Way { kAnswer, kCutResponse, kGarbage, kHang, kReset };
   Way way = Way::kAnswer;
   Duration delay{0};
-  Reply reply;  // kAnswer, kCutAnswer
+  Reply reply;  // kAnswer, kCutResponse
   Fault::Cut cut = Fault::Cut::kInBody;
   size_t garbage_bytes = 0;
 };

@@ -115,7 +115,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     switch (reaction_.way) {
       case Reaction::Way::kAnswer:
         return Send(reaction_.reply);
-      case Reaction::Way::kCutAnswer:
+      case Reaction::Way::kCutResponse:
         return SendAndEnd(CutText());
       case Reaction::Way::kGarbage:
         return SendAndEnd(Garbage());
@@ -292,7 +292,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   std::optional<http::request_parser<http::string_body>> parser_;
   Reaction reaction_;
   Response response_;
-  std::string text_;  // under way to the client
+  std::string text_;  // in flight to the client
   KeyStream keys_;
   size_t next_key_ = 0;
   std::array<char, 1024> scratch_;

@@ -19,9 +19,9 @@ namespace {
 using nlohmann::json;
 using Fault = std::optional<std::string>;
 
-constexpr size_t kLongestIdentity = 255;
-constexpr size_t kLongestEventName = 1024;
-constexpr size_t kLongestProperty = 1023;
+constexpr size_t kMaxIdentity = 255;
+constexpr size_t kMaxEventName = 1024;
+constexpr size_t kMaxProperty = 1023;
 constexpr size_t kShortestKey = 8;
 constexpr uint64_t kHighestUserId = (uint64_t{1} << 53) - 1;
 
@@ -143,13 +143,13 @@ Fault PropertiesFault(ObjectType type, const json& item,
     const bool reserved = type == ObjectType::kUserProperties &&
                           absl::EqualsIgnoreCase(key, "id");
     const bool too_long =
-        key.size() > kLongestProperty && CodePoints(key) > kLongestProperty;
+        key.size() > kMaxProperty && CodePoints(key) > kMaxProperty;
     if (key.empty() || reserved || too_long) {
       return absl::StrCat(path, " property name '", key, "' is invalid");
     }
     if (value.is_string()) {
       Fault fault = LengthFault(value.get_ref<const std::string&>(),
-                                {0, kLongestProperty}, path, key);
+                                {0, kMaxProperty}, path, key);
       if (fault) return fault;
     } else if (!value.is_number() && !IsJoinable(type, value)) {
       return absl::StrCat(Join(path, key), " should be string,number");
@@ -178,9 +178,9 @@ Fault UserFault(const json& item, absl::string_view path) {
 
 Fault EventFault(const json& item, absl::string_view path) {
   Fault fault = Required(item, "event", path);
-  if (!fault) fault = TextFault(item, "identity", {1, kLongestIdentity}, path);
+  if (!fault) fault = TextFault(item, "identity", {1, kMaxIdentity}, path);
   if (!fault) fault = UserIdFault(item, path);
-  if (!fault) fault = TextFault(item, "event", {1, kLongestEventName}, path);
+  if (!fault) fault = TextFault(item, "event", {1, kMaxEventName}, path);
   if (!fault) fault = TimestampFault(item, path);
   if (!fault) fault = PropertiesFault(ObjectType::kTrackEvent, item, path);
   if (!fault) fault = TextFault(item, "session_id", {0, SIZE_MAX}, path);
@@ -194,7 +194,7 @@ Fault EventFault(const json& item, absl::string_view path) {
 Fault PropertiesItemFault(ObjectType type, const char* id, const json& item,
                           absl::string_view path) {
   Fault fault = Required(item, id, path);
-  if (!fault) fault = TextFault(item, id, {1, kLongestIdentity}, path);
+  if (!fault) fault = TextFault(item, id, {1, kMaxIdentity}, path);
   if (!fault) fault = PropertiesFault(type, item, path);
   return fault;
 }

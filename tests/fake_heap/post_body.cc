@@ -118,8 +118,8 @@ class Reader {
       Fail(kNoJson);
       return;
     }
-    if (items->size() > kMostItems) {
-      Fail(absl::StrCat(path, " should NOT have more than ", kMostItems,
+    if (items->size() > kMaxItems) {
+      Fail(absl::StrCat(path, " should NOT have more than ", kMaxItems,
                         " items"));
     } else if (items->empty()) {
       Fail(absl::StrCat(path, " should NOT have fewer than 1 items"));

@@ -13,7 +13,7 @@
 namespace heapsync::fake_heap {
 
 // Heap's reference: "at most 1,000 items".
-inline constexpr size_t kMostItems = 1000;
+inline constexpr size_t kMaxItems = 1000;
 
 // The value of a property as JSON text.
 using Property = std::pair<std::string, std::string>;

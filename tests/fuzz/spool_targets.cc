@@ -7,9 +7,9 @@
 
 #include "heap_adapter/spool/block.h"
 #include "heap_adapter/spool/coding.h"
-#include "heap_adapter/spool/log_file.h"
 #include "heap_adapter/spool/receipt.h"
 #include "heap_adapter/spool/records.h"
+#include "heap_adapter/spool/rocksdb/log_file.h"
 #include "tests/fuzz/fuzz_check.h"
 
 namespace heapsync {
@@ -68,7 +68,7 @@ void FuzzRecords(absl::string_view input) {
     case 1:
       return CheckReadsWhatItWrites<LaneProgress>(bytes);
     case 2:
-      return CheckReadsWhatItWrites<AsideItem>(bytes);
+      return CheckReadsWhatItWrites<DeferredItem>(bytes);
     case 3:
       return CheckReadsWhatItWrites<DeadLetter>(bytes);
     case 4:

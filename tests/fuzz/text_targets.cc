@@ -38,10 +38,10 @@ size_t Count(absl::string_view text, absl::string_view part) {
 
 void FuzzRetryAfter(absl::string_view input) {
   constexpr WallTime kNow{std::chrono::seconds(1'705'314'600)};
-  constexpr Duration kLongest = std::chrono::hours(1);
-  const std::optional<Duration> wait = ParseRetryAfter(input, kNow, kLongest);
+  constexpr Duration kMaxLength = std::chrono::hours(1);
+  const std::optional<Duration> wait = ParseRetryAfter(input, kNow, kMaxLength);
   if (wait.has_value()) {
-    Check(*wait >= Duration::zero() && *wait <= kLongest,
+    Check(*wait >= Duration::zero() && *wait <= kMaxLength,
           "a wait is within its bounds");
     Check(std::any_of(input.begin(), input.end(),
                       [](char c) { return c >= '0' && c <= '9'; }),
@@ -51,7 +51,7 @@ void FuzzRetryAfter(absl::string_view input) {
   Check(wait.has_value(), "a number of seconds is a wait");
   uint64_t seconds = 0;
   const bool fits = absl::SimpleAtoi(input, &seconds) && seconds < 3'600;
-  Check(*wait == (fits ? Duration(std::chrono::seconds(seconds)) : kLongest),
+  Check(*wait == (fits ? Duration(std::chrono::seconds(seconds)) : kMaxLength),
         "seconds are seconds");
 }
 

@@ -52,7 +52,7 @@ TEST(EvenPacer, LeavesNoLongGapAndUsesAll) {
   uint64_t attempt = 1;
   uint64_t taken = 0;
   MonotonicTime last = At(0);
-  Duration longest_gap(0);
+  Duration max_gap(0);
   for (MonotonicTime now = At(0); now < At(600); now += milliseconds(10)) {
     ledger.Advance(now);
     const uint64_t units =
@@ -61,11 +61,11 @@ TEST(EvenPacer, LeavesNoLongGapAndUsesAll) {
     pacer.OnTaken(units, now);
     ledger.Begin(++attempt, {{0, static_cast<uint32_t>(units)}});
     ledger.End(attempt, now);
-    longest_gap = std::max(longest_gap, now - last);
+    max_gap = std::max(max_gap, now - last);
     last = now;
     if (now >= At(120) && now < At(540)) taken += units;
   }
-  EXPECT_LE(longest_gap, seconds(5));
+  EXPECT_LE(max_gap, seconds(5));
   EXPECT_GE(taken, 15'000u * 7 * 99 / 100);
 }
 

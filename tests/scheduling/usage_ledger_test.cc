@@ -205,7 +205,7 @@ TEST_P(UsageLedgerWorldTest, NoWindowThatHeapCouldMeasureHoldsTooMuch) {
   UsageLedger ledger(
       {.window = kWindow, .total = kTotal, .per_identity = kPerIdentity});
   Verifier verifier;
-  std::vector<uint64_t> under_way;
+  std::vector<uint64_t> in_flight;
   std::set<uint64_t> watched;
   MonotonicTime now = At(0);
   uint64_t attempts = 0;
@@ -238,17 +238,17 @@ TEST_P(UsageLedgerWorldTest, NoWindowThatHeapCouldMeasureHoldsTooMuch) {
       if (usage.empty()) continue;
       ledger.Begin(++attempts, usage);
       verifier.Begin(attempts, now, usage);
-      under_way.push_back(attempts);
+      in_flight.push_back(attempts);
       was_full |= ledger.TotalAllowance() == 0;
       for (uint64_t hash = 0; hash < 6; ++hash) {
         if (ledger.IdentityAllowance(hash) > 0) continue;
         ledger.Watch(hash);
         watched.insert(hash);
       }
-    } else if (!under_way.empty()) {
-      const size_t at = below(static_cast<uint32_t>(under_way.size()));
-      const uint64_t attempt = under_way[at];
-      under_way.erase(under_way.begin() + static_cast<std::ptrdiff_t>(at));
+    } else if (!in_flight.empty()) {
+      const size_t at = below(static_cast<uint32_t>(in_flight.size()));
+      const uint64_t attempt = in_flight[at];
+      in_flight.erase(in_flight.begin() + static_cast<std::ptrdiff_t>(at));
       if (below(4) == 0) {
         ledger.Refund(attempt);
         verifier.NeverSeen(attempt);
@@ -263,7 +263,7 @@ TEST_P(UsageLedgerWorldTest, NoWindowThatHeapCouldMeasureHoldsTooMuch) {
   EXPECT_LE(identity, kPerIdentity);
   EXPECT_TRUE(was_full);
 
-  for (const uint64_t attempt : under_way) ledger.End(attempt, now);
+  for (const uint64_t attempt : in_flight) ledger.End(attempt, now);
   ledger.Advance(now + kWindow);
   EXPECT_EQ(ledger.entries(), 0);
   EXPECT_EQ(ledger.total_in_use(), 0);

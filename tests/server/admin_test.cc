@@ -23,21 +23,23 @@ using ::testing::Pair;
 using ::testing::UnorderedElementsAre;
 using Admin = v1::HeapSyncAdminService::Stub;
 
-HttpAnswer Status(int status) { return {.status = status, .body = {}}; }
+HttpResponse Status(int status) { return {.status = status, .body = {}}; }
 
 // Gives the answers in turn, then 200.
 ScriptedTransport::Script InTurn(std::vector<int> statuses) {
   return [statuses, next = size_t{0}](
-             const HeapRequest&) mutable -> std::optional<HttpAnswer> {
+             const HeapRequest&) mutable -> std::optional<HttpResponse> {
     return Status(next < statuses.size() ? statuses[next++] : 200);
   };
 }
 
-std::optional<HttpAnswer> NoAnswer(const HeapRequest&) { return std::nullopt; }
+std::optional<HttpResponse> NoAnswer(const HeapRequest&) {
+  return std::nullopt;
+}
 
 class AdminTest : public ::testing::Test {
  protected:
-  // Polls: an item is under way, or set aside, some time after it was accepted.
+  // Polls: an item is in flight, or deferred, some time after it was accepted.
   v1::ItemDelivery ItemOnceIn(v1::ItemState state, const std::string& receipt) {
     v1::ItemDelivery item;
     do {
@@ -208,28 +210,28 @@ TEST_F(AdminTest, ADeliveryTellsEachAttemptAlsoAfterARestart) {
             before.SerializeAsString());
 }
 
-TEST_F(AdminTest, AnItemUnderWayTellsTheAttemptThatHasNoAnswer) {
+TEST_F(AdminTest, AnItemInFlightTellsTheAttemptThatHasNoAnswer) {
   world_.heap().Follow(NoAnswer);
   const std::string receipt = world_.Track("a", "one");
-  const v1::ItemDelivery item = ItemOnceIn(v1::ITEM_STATE_UNDER_WAY, receipt);
+  const v1::ItemDelivery item = ItemOnceIn(v1::ITEM_STATE_IN_FLIGHT, receipt);
   ASSERT_EQ(item.attempts_size(), 1);
   EXPECT_FALSE(item.attempts(0).has_ended_at());
   EXPECT_NE(item.attempts(0).batch_id(), 0u);
-  EXPECT_EQ(world_.Destination().requests_under_way(), 1u);
+  EXPECT_EQ(world_.Destination().in_flight_requests(), 1u);
 }
 
-TEST_F(AdminTest, AnItemOverItsIdentitysLimitIsSetAside) {
+TEST_F(AdminTest, AnItemOverItsIdentitysLimitIsDeferred) {
   std::string receipt;
   for (int i = 0; i < 11; ++i) {
     receipt = world_.Track("hot", "event " + std::to_string(i));
   }
-  ItemOnceIn(v1::ITEM_STATE_SET_ASIDE, receipt);
+  ItemOnceIn(v1::ITEM_STATE_DEFERRED, receipt);
   const v1::Destination prod = world_.Destination();
-  EXPECT_EQ(prod.set_aside_items(), 1u);
+  EXPECT_EQ(prod.deferred_items(), 1u);
   EXPECT_TRUE(prod.has_oldest_age());
-  EXPECT_THAT(prod.notes(), Contains(HasSubstr("set aside")));
+  EXPECT_THAT(prod.notes(), Contains(HasSubstr("deferred")));
   world_.Restart();
-  EXPECT_EQ(world_.Item(receipt).state(), v1::ITEM_STATE_SET_ASIDE);
+  EXPECT_EQ(world_.Item(receipt).state(), v1::ITEM_STATE_DEFERRED);
 }
 
 TEST_F(AdminTest, AMergedUpdateTellsWhichOneCarriedIt) {

@@ -8,7 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
-#include "server/caller.h"
+#include "server/access/caller.h"
 
 namespace heapsync {
 namespace {
@@ -49,7 +49,8 @@ size_t ScriptedTransport::CountBodies(absl::string_view text) {
 
 void ScriptedTransport::Send(HeapRequest request) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  std::optional<HttpAnswer> answer = HttpAnswer{.status = 200, .body = "OK"};
+  std::optional<HttpResponse> answer =
+      HttpResponse{.status = 200, .body = "OK"};
   if (script_) answer = script_(request);
   if (answer.has_value()) {
     answers_.push_back({.request_id = request.id, .result = *answer});
@@ -57,7 +58,7 @@ void ScriptedTransport::Send(HeapRequest request) {
   bodies_.push_back(std::move(request.body));
 }
 
-std::vector<HeapAnswer> ScriptedTransport::Wait(Duration timeout) {
+std::vector<HeapResponse> ScriptedTransport::Wait(Duration timeout) {
   std::unique_lock<std::mutex> lock(mutex_);
   changed_.wait_for(lock, timeout,
                     [this] { return woken_ || !answers_.empty(); });
@@ -109,7 +110,7 @@ void AdminWorld::Start() {
   EngineOptions options{.destinations = *std::move(config)};
   options.delivery.backoff = {.initial = std::chrono::milliseconds(1),
                               .cap = std::chrono::milliseconds(2)};
-  options.delivery.setup_backoff = options.delivery.backoff;
+  options.delivery.misconfigured_backoff = options.delivery.backoff;
   heap_ = std::make_unique<ScriptedTransport>();
   auto engine =
       Engine::Start(store_, *heap_, SystemClock(), std::move(options), nullptr);

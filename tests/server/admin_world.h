@@ -16,13 +16,13 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/error_info.pb.h"
 #include "google/rpc/status.pb.h"
-#include "heap_adapter/engine/engine.h"
+#include "heap_adapter/engine.h"
 #include "heap_adapter/transport/transport.h"
 #include "heapsync/v1/heap_sync_admin_service.grpc.pb.h"
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
-#include "server/access.h"
-#include "server/admin_service.h"
-#include "server/data_service.h"
+#include "server/access/access.h"
+#include "server/admin/admin_service.h"
+#include "server/data/data_service.h"
 #include "tests/spool/memory_store.h"
 
 namespace heapsync {
@@ -31,14 +31,14 @@ namespace heapsync {
 class ScriptedTransport final : public Transport {
  public:
   // The status to answer with, and the body; none: no answer comes.
-  using Script = std::function<std::optional<HttpAnswer>(const HeapRequest&)>;
+  using Script = std::function<std::optional<HttpResponse>(const HeapRequest&)>;
 
   void Follow(Script script);
   // Bodies that came so far and contain `text`.
   size_t CountBodies(absl::string_view text);
 
   void Send(HeapRequest request) override;
-  std::vector<HeapAnswer> Wait(Duration timeout) override;
+  std::vector<HeapResponse> Wait(Duration timeout) override;
   void Wake() override;
 
  private:
@@ -46,7 +46,7 @@ class ScriptedTransport final : public Transport {
   std::condition_variable changed_;
   Script script_;
   std::vector<std::string> bodies_;
-  std::vector<HeapAnswer> answers_;
+  std::vector<HeapResponse> answers_;
   bool woken_ = false;
 };
 

@@ -28,15 +28,15 @@ class DeadLettersTest : public ::testing::Test {
   void Poison() {
     world_.heap().Follow([](const HeapRequest& request) {
       if (!absl::StrContains(request.body, "poison")) {
-        return HttpAnswer{.status = 200, .body = {}};
+        return HttpResponse{.status = 200, .body = {}};
       }
-      return HttpAnswer{.status = 400, .body = "it is bad"};
+      return HttpResponse{.status = 400, .body = "it is bad"};
     });
   }
   void Heal() { world_.heap().Follow(nullptr); }
 
   // The id of an event that Heap refused.
-  std::string Bury(const std::string& identity) {
+  std::string MoveToDeadLetters(const std::string& identity) {
     const std::string receipt = world_.Track(identity, "poison");
     world_.Flush();
     return world_.Item(receipt).dead_letter_id();
@@ -72,7 +72,7 @@ class DeadLettersTest : public ::testing::Test {
 };
 
 TEST_F(DeadLettersTest, ALetterShowsTheItemAndHeapsAnswer) {
-  const std::string id = Bury("ann");
+  const std::string id = MoveToDeadLetters("ann");
   const auto list = List();
   ASSERT_EQ(list.dead_letters_size(), 1);
   const v1::DeadLetter& letter = list.dead_letters(0);
@@ -81,23 +81,23 @@ TEST_F(DeadLettersTest, ALetterShowsTheItemAndHeapsAnswer) {
   EXPECT_EQ(letter.type(), v1::ITEM_TYPE_TRACK_EVENT);
   EXPECT_EQ(letter.reason(), v1::DEAD_LETTER_REASON_REFUSED);
   EXPECT_EQ(letter.http_status(), 400u);
-  EXPECT_EQ(letter.heap_answer(), "it is bad");
+  EXPECT_EQ(letter.heap_response(), "it is bad");
   EXPECT_THAT(letter.item_json(), HasSubstr("\"identity\":\"ann\""));
   EXPECT_EQ(letter.replays(), 0u);
 }
 
 TEST_F(DeadLettersTest, AnswersThatAreNoTextAreStillShown) {
   world_.heap().Follow([](const HeapRequest&) {
-    return HttpAnswer{.status = 400, .body = "cut \xc3"};
+    return HttpResponse{.status = 400, .body = "cut \xc3"};
   });
   world_.Track("ann", "one");
   world_.Flush();
-  EXPECT_EQ(List().dead_letters(0).heap_answer(), "cut \xef\xbf\xbd");
+  EXPECT_EQ(List().dead_letters(0).heap_response(), "cut \xef\xbf\xbd");
 }
 
 TEST_F(DeadLettersTest, EveryPartOfAFilterNarrows) {
-  const std::string ann = Bury("ann");
-  const std::string bob = Bury("bob");
+  const std::string ann = MoveToDeadLetters("ann");
+  const std::string bob = MoveToDeadLetters("bob");
   world_.Track("eva", "poison", "europe");
   world_.SetUser("ann", "plan", "poison");
   world_.Flush();
@@ -122,16 +122,17 @@ TEST_F(DeadLettersTest, EveryPartOfAFilterNarrows) {
   filter.set_destination("prod");
   filter.set_type(v1::ITEM_TYPE_TRACK_EVENT);
   const auto second = List(filter).dead_letters(1);
-  *filter.mutable_since() = second.dead_at();
+  *filter.mutable_since() = second.dead_lettered_at();
   EXPECT_THAT(Ids(filter), ElementsAre(second.id()));
   filter.clear_since();
-  *filter.mutable_until() = second.dead_at();
+  *filter.mutable_until() = second.dead_lettered_at();
   EXPECT_THAT(Ids(filter), ElementsAre(ann));
 }
 
 TEST_F(DeadLettersTest, LongListsComeInPages) {
   std::vector<std::string> all;
-  for (const char* name : {"a", "b", "c"}) all.push_back(Bury(name));
+  for (const char* name : {"a", "b", "c"})
+    all.push_back(MoveToDeadLetters(name));
   world_.SetUser("d", "plan", "poison");
   world_.Flush();
   all = Ids();
@@ -188,7 +189,7 @@ TEST_F(DeadLettersTest, EverythingWrongWithAFilterIsToldAtOnce) {
 }
 
 TEST_F(DeadLettersTest, ALetterOfAnotherSpoolIsForeign) {
-  auto id = Receipt::Decode(Bury("ann"));
+  auto id = Receipt::Decode(MoveToDeadLetters("ann"));
   ASSERT_TRUE(id.ok());
   ++id->spool_id;
   const ErrorSeen error =
@@ -198,7 +199,7 @@ TEST_F(DeadLettersTest, ALetterOfAnotherSpoolIsForeign) {
 }
 
 TEST_F(DeadLettersTest, AnEmptyFilterChangesNothingUnlessAllIsMeant) {
-  Bury("ann");
+  MoveToDeadLetters("ann");
   EXPECT_THAT(
       world_.Fail(&Admin::ReplayDeadLetters, v1::ReplayDeadLettersRequest())
           .violations,
@@ -214,7 +215,7 @@ TEST_F(DeadLettersTest, AnEmptyFilterChangesNothingUnlessAllIsMeant) {
 }
 
 TEST_F(DeadLettersTest, ADryRunTellsAndChangesNothing) {
-  const std::string id = Bury("ann");
+  const std::string id = MoveToDeadLetters("ann");
   v1::ReplayDeadLettersRequest replay = ReplayOf(id);
   replay.set_dry_run(true);
   const v1::DeadLetterResult result = Replay(replay);
@@ -251,7 +252,7 @@ TEST_F(DeadLettersTest, AReplayKeepsTheKeyAndItsReceiptTellsAlsoAfterARestart) {
 }
 
 TEST_F(DeadLettersTest, WhatComesBackThreeTimesNeedsForce) {
-  std::string id = Bury("ann");
+  std::string id = MoveToDeadLetters("ann");
   const std::string first = id;
   for (int i = 0; i < 3; ++i) {
     const auto result = Replay(ReplayOf(id));
@@ -273,7 +274,7 @@ TEST_F(DeadLettersTest, WhatComesBackThreeTimesNeedsForce) {
 }
 
 TEST_F(DeadLettersTest, PagesOfAReplayDoNotMeetWhatCameBack) {
-  for (const char* name : {"a", "b", "c"}) Bury(name);
+  for (const char* name : {"a", "b", "c"}) MoveToDeadLetters(name);
   v1::ReplayDeadLettersRequest request;
   request.set_all(true);
   request.set_force(true);
@@ -290,7 +291,7 @@ TEST_F(DeadLettersTest, PagesOfAReplayDoNotMeetWhatCameBack) {
 }
 
 TEST_F(DeadLettersTest, ReplaysAtOnceSendALetterOnce) {
-  for (const char* name : {"a", "b", "c"}) Bury(name);
+  for (const char* name : {"a", "b", "c"}) MoveToDeadLetters(name);
   Heal();
   const size_t before = world_.heap().CountBodies("poison");
   std::atomic<uint32_t> replayed{0};
@@ -310,7 +311,7 @@ TEST_F(DeadLettersTest, ReplaysAtOnceSendALetterOnce) {
 }
 
 TEST_F(DeadLettersTest, AnEditedItemKeepsKeyAndTimestamp) {
-  const std::string id = Bury("ann");
+  const std::string id = MoveToDeadLetters("ann");
   const std::string json = List().dead_letters(0).item_json();
   const size_t at = json.find("\"timestamp\"");
   const std::string timestamp = json.substr(at, json.find(',', at) - at);
@@ -327,7 +328,7 @@ TEST_F(DeadLettersTest, AnEditedItemKeepsKeyAndTimestamp) {
 }
 
 TEST_F(DeadLettersTest, WhatIsWrongWithAnEditedItemIsLocated) {
-  const std::string id = Bury("ann");
+  const std::string id = MoveToDeadLetters("ann");
   const auto violations = [&](const std::string& json) {
     v1::ReplayDeadLettersRequest request = ReplayOf(id);
     request.set_edited_item_json(json);
@@ -367,7 +368,7 @@ TEST_F(DeadLettersTest, ADiscardedLetterNeverLooksDelivered) {
 }
 
 TEST_F(DeadLettersTest, AReplayThatCannotBeStoredLeavesTheLetter) {
-  const std::string id = Bury("ann");
+  const std::string id = MoveToDeadLetters("ann");
   world_.store().FailWrites(absl::InternalError("disk"), 0);
   EXPECT_EQ(Replay(ReplayOf(id)).outcome(), v1::DEAD_LETTER_OUTCOME_NOT_STORED);
   EXPECT_THAT(Ids(), ElementsAre(id));

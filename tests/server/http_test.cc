@@ -22,17 +22,17 @@
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "heap_adapter/engine/engine.h"
+#include "heap_adapter/engine.h"
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
 #include "nlohmann/json.hpp"
-#include "server/attempt_metrics.h"
-#include "server/call_metrics.h"
-#include "server/data_service.h"
-#include "server/http_server.h"
-#include "server/measured_store.h"
-#include "server/metric_destinations.h"
-#include "server/operator_pages.h"
-#include "server/process_metrics.h"
+#include "server/data/data_service.h"
+#include "server/observe/attempt_metrics.h"
+#include "server/observe/call_metrics.h"
+#include "server/observe/http_server.h"
+#include "server/observe/measured_store.h"
+#include "server/observe/metric_destinations.h"
+#include "server/observe/operator_pages.h"
+#include "server/observe/process_metrics.h"
 #include "tests/server/scrape.h"
 #include "tests/spool/memory_store.h"
 
@@ -57,9 +57,9 @@ class InstantHeap final : public Transport {
 
   void Send(HeapRequest request) override {
     const std::lock_guard<std::mutex> lock(mutex_);
-    answers_.push_back({request.id, HttpAnswer{.status = status_}});
+    answers_.push_back({request.id, HttpResponse{.status = status_}});
   }
-  std::vector<HeapAnswer> Wait(Duration timeout) override {
+  std::vector<HeapResponse> Wait(Duration timeout) override {
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait_for(lock, timeout,
                       [&] { return woken_ || !answers_.empty(); });
@@ -76,7 +76,7 @@ class InstantHeap final : public Transport {
   std::mutex mutex_;
   std::condition_variable changed_;
   int status_ = 200;
-  std::vector<HeapAnswer> answers_;
+  std::vector<HeapResponse> answers_;
   bool woken_ = false;
 };
 

@@ -1,4 +1,4 @@
-#include "server/idle_memory.h"
+#include "server/log/idle_memory.h"
 
 #include <unistd.h>
 

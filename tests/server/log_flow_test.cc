@@ -1,4 +1,4 @@
-#include "server/log_flow.h"
+#include "server/log/log_flow.h"
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -30,10 +30,10 @@ TEST(LogFlowTest, WhatWasHeldBackIsToldOnceWhenItsSecondIsOver) {
   for (int i = 0; i < 5; ++i) flow.Take("a", 7);
   for (int i = 0; i < 3; ++i) flow.Take("b", 7);
   flow.Take("c", 7);
-  EXPECT_THAT(flow.TakeHeldBack(7), IsEmpty());
-  EXPECT_THAT(flow.TakeHeldBack(8),
+  EXPECT_THAT(flow.TakeSuppressed(7), IsEmpty());
+  EXPECT_THAT(flow.TakeSuppressed(8),
               UnorderedElementsAre(Pair("a", 4), Pair("b", 2)));
-  EXPECT_THAT(flow.TakeHeldBack(9), IsEmpty());
+  EXPECT_THAT(flow.TakeSuppressed(9), IsEmpty());
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // What a scrape says of a status that was made by hand.
 
-#include "server/metrics.h"
+#include "server/observe/metrics.h"
 
 #include <string>
 #include <vector>
@@ -28,7 +28,7 @@ DestinationStatus Destination(
                      .region = Region::kUs,
                      .masked_app_id = "…3210",
                      .state = state,
-                     .requests_under_way = 1,
+                     .in_flight_requests = 1,
                      .concurrency_limit = 8,
                      .allowance_used = 100,
                      .allowance_total = 15'000,
@@ -134,7 +134,7 @@ TEST(MetricsTest, ItemsAreToldByCaller) {
 
 TEST(MetricsTest, CallersBeyondTheMostAreSummedUp) {
   MetricDestinations destinations(1);
-  for (size_t i = 0; i < MetricDestinations::kMostCallers; ++i) {
+  for (size_t i = 0; i < MetricDestinations::kMaxCallers; ++i) {
     const std::string caller = absl::StrCat("caller-", i);
     EXPECT_EQ(destinations.CallerLabelOf("a", caller), caller);
   }

@@ -18,7 +18,7 @@ uint64_t FreeBytes() {
   return static_cast<uint64_t>(room.f_bavail) * room.f_frsize;
 }
 
-TEST(DiskSpaceTest, WithoutAFolderThereIsAlwaysRoom) {
+TEST(DiskSpaceTest, WithoutAFolderThereIsAlwaysSpace) {
   const DiskSpace disk("", kHuge);
   EXPECT_FALSE(disk.NearlyFull());
   EXPECT_FALSE(disk.Short());

@@ -15,8 +15,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "heap_adapter/base/mutex.h"
 #include "heap_adapter/spool/store.h"
-#include "heap_adapter/sync/mutex.h"
 
 namespace heapsync {
 

@@ -31,18 +31,18 @@ LaneProgress Sample() {
   return {.low_watermark = 1000, .settled = Seqs({{1001, 1005}, {9000, 9001}})};
 }
 template <>
-AsideItem Sample() {
+DeferredItem Sample() {
   return {.accepted_at = kTime, .replays = 200, .text = R"({"a":"b"})"};
 }
 template <>
 DeadLetter Sample() {
   return {.reason = DeadLetterReason::kTooLarge,
           .accepted_at = kTime,
-          .dead_at = kTime + Duration(5),
+          .dead_lettered_at = kTime + Duration(5),
           .identity_hash = 0xfedcba9876543210,
           .replays = 2,
           .http_status = 413,
-          .heap_answer = "too large",
+          .heap_response = "too large",
           .text = std::string("{\0}", 3)};
 }
 template <>
@@ -53,7 +53,7 @@ AttemptRecord Sample() {
           .ended_at = kTime + Duration(7),
           .ended = MonotonicTime(Duration(123'456'789)),
           .epoch = 0xfedcba9876543210,
-          .answer_class = AnswerClass::kThrottled,
+          .response_class = ResponseClass::kThrottled,
           .http_status = 429,
           .summary = "HTTP 429",
           .items = 999,
@@ -78,8 +78,9 @@ Forwarding Sample() {
 template <typename Record>
 class RecordTest : public ::testing::Test {};
 
-using Records = ::testing::Types<LaneKey, LaneProgress, AsideItem, DeadLetter,
-                                 AttemptRecord, UsageRecord, Forwarding>;
+using Records =
+    ::testing::Types<LaneKey, LaneProgress, DeferredItem, DeadLetter,
+                     AttemptRecord, UsageRecord, Forwarding>;
 TYPED_TEST_SUITE(RecordTest, Records);
 
 TYPED_TEST(RecordTest, DecodesWhatItEncoded) {
@@ -137,11 +138,11 @@ TEST(DeadLetterTest, KeepsEveryField) {
   const DeadLetter letter = *DeadLetter::Decode(Sample<DeadLetter>().Encode());
   EXPECT_EQ(letter.reason, DeadLetterReason::kTooLarge);
   EXPECT_EQ(letter.accepted_at, kTime);
-  EXPECT_EQ(letter.dead_at, kTime + Duration(5));
+  EXPECT_EQ(letter.dead_lettered_at, kTime + Duration(5));
   EXPECT_EQ(letter.identity_hash, 0xfedcba9876543210);
   EXPECT_EQ(letter.replays, 2);
   EXPECT_EQ(letter.http_status, 413);
-  EXPECT_EQ(letter.heap_answer, "too large");
+  EXPECT_EQ(letter.heap_response, "too large");
   EXPECT_EQ(letter.text, std::string("{\0}", 3));
 }
 
@@ -152,7 +153,7 @@ TEST(AttemptRecordTest, KeepsEveryField) {
   EXPECT_EQ(record.batch_id, expected.batch_id);
   EXPECT_EQ(record.started_at, expected.started_at);
   EXPECT_EQ(record.ended_at, expected.ended_at);
-  EXPECT_EQ(record.answer_class, expected.answer_class);
+  EXPECT_EQ(record.response_class, expected.response_class);
   EXPECT_EQ(record.http_status, expected.http_status);
   EXPECT_EQ(record.summary, expected.summary);
   EXPECT_EQ(record.items, expected.items);

@@ -24,9 +24,9 @@ constexpr LaneId kLastLane = std::numeric_limits<LaneId>::max();
 constexpr uint64_t kLastHash = std::numeric_limits<uint64_t>::max();
 constexpr Seq kLastSeq = std::numeric_limits<Seq>::max();
 
-std::vector<Seq> SeqsOf(const std::vector<AsideItem>& items) {
+std::vector<Seq> SeqsOf(const std::vector<DeferredItem>& items) {
   std::vector<Seq> seqs;
-  for (const AsideItem& item : items) seqs.push_back(item.seq);
+  for (const DeferredItem& item : items) seqs.push_back(item.seq);
   return seqs;
 }
 
@@ -57,13 +57,13 @@ class SpoolTest : public ::testing::Test {
     change.PutProgress(lane, progress);
     Commit(change);
   }
-  void PutAside(LaneId lane, uint64_t hash, Seq seq) {
+  void PutDeferred(LaneId lane, uint64_t hash, Seq seq) {
     SpoolChange change;
-    change.PutAside(lane, {.seq = seq,
-                           .accepted_at = kTime,
-                           .identity_hash = hash,
-                           .replays = 1,
-                           .text = "{}"});
+    change.PutDeferred(lane, {.seq = seq,
+                              .accepted_at = kTime,
+                              .identity_hash = hash,
+                              .replays = 1,
+                              .text = "{}"});
     Commit(change);
   }
   void PutAttempt(AttemptId id, SeqSet seqs, LaneId lane = kLane) {
@@ -259,46 +259,46 @@ TEST_F(SpoolTest, RemembersWhoIsPaused) {
   EXPECT_FALSE(*spool_->IsPaused("prod"));
 }
 
-TEST_F(SpoolTest, ReadsItemsSetAsideByIdentityAndInOrder) {
+TEST_F(SpoolTest, ReadsDeferredItemsByIdentityAndInOrder) {
   for (const uint64_t hash : {kLastHash, kLastHash - 1, uint64_t{0}}) {
     for (const Seq seq : {Seq{300}, Seq{2}, kLastSeq}) {
-      PutAside(kLastLane, hash, seq - hash % 2);
+      PutDeferred(kLastLane, hash, seq - hash % 2);
     }
   }
-  EXPECT_THAT(SeqsOf(*spool_->ReadAside(kLastLane, kLastHash, 0, 9)),
+  EXPECT_THAT(SeqsOf(*spool_->ReadDeferred(kLastLane, kLastHash, 0, 9)),
               ElementsAre(1, 299, kLastSeq - 1));
-  EXPECT_THAT(SeqsOf(*spool_->ReadAside(kLastLane, 0, 3, 9)),
+  EXPECT_THAT(SeqsOf(*spool_->ReadDeferred(kLastLane, 0, 3, 9)),
               ElementsAre(300, kLastSeq));
-  EXPECT_THAT(SeqsOf(*spool_->ReadAside(kLastLane, 0, 0, 2)),
+  EXPECT_THAT(SeqsOf(*spool_->ReadDeferred(kLastLane, 0, 0, 2)),
               ElementsAre(2, 300));
-  EXPECT_THAT(*spool_->ReadAside(kLastLane, 5, 0, 9), IsEmpty());
-  EXPECT_THAT(*spool_->ReadAside(kLastLane - 1, 0, 0, 9), IsEmpty());
+  EXPECT_THAT(*spool_->ReadDeferred(kLastLane, 5, 0, 9), IsEmpty());
+  EXPECT_THAT(*spool_->ReadDeferred(kLastLane - 1, 0, 0, 9), IsEmpty());
 }
 
-TEST_F(SpoolTest, FindsAndDeletesAnItemSetAside) {
-  PutAside(kLane, 7, 5);
-  const auto item = *spool_->FindAside(kLane, 5);
+TEST_F(SpoolTest, FindsAndDeletesAnDeferredItem) {
+  PutDeferred(kLane, 7, 5);
+  const auto item = *spool_->FindDeferred(kLane, 5);
   ASSERT_TRUE(item.has_value());
   EXPECT_EQ(item->seq, 5);
   EXPECT_EQ(item->identity_hash, 7);
   EXPECT_EQ(item->accepted_at, kTime);
   EXPECT_EQ(item->replays, 1);
   EXPECT_EQ(item->text, "{}");
-  EXPECT_FALSE(spool_->FindAside(kLane, 4)->has_value());
+  EXPECT_FALSE(spool_->FindDeferred(kLane, 4)->has_value());
   SpoolChange change;
-  change.DeleteAside(kLane, 7, 5);
+  change.DeleteDeferred(kLane, 7, 5);
   Commit(change);
-  EXPECT_FALSE(spool_->FindAside(kLane, 5)->has_value());
-  EXPECT_THAT(*spool_->ReadAside(kLane, 7, 0, 9), IsEmpty());
+  EXPECT_FALSE(spool_->FindDeferred(kLane, 5)->has_value());
+  EXPECT_THAT(*spool_->ReadDeferred(kLane, 7, 0, 9), IsEmpty());
 }
 
-TEST_F(SpoolTest, TellsWhichIdentitiesAreSetAside) {
-  PutAside(kLane, kLastHash, 9);
-  PutAside(kLane, 3, 4);
-  PutAside(kLane, 3, 8);
-  PutAside(kLane, 3, 6);
-  PutAside(kLane + 1, 3, 1);
-  const auto identities = *spool_->AsideIdentities(kLane);
+TEST_F(SpoolTest, TellsWhichIdentitiesAreDeferred) {
+  PutDeferred(kLane, kLastHash, 9);
+  PutDeferred(kLane, 3, 4);
+  PutDeferred(kLane, 3, 8);
+  PutDeferred(kLane, 3, 6);
+  PutDeferred(kLane + 1, 3, 1);
+  const auto identities = *spool_->DeferredIdentities(kLane);
   ASSERT_EQ(identities.size(), 2);
   EXPECT_EQ(identities[0].hash, 3);
   EXPECT_EQ(identities[0].items, 3);
@@ -312,14 +312,14 @@ TEST_F(SpoolTest, KeepsVisitsAndDeletesDeadLetters) {
   SpoolChange change;
   for (const Seq seq : {Seq{9}, Seq{3}, kLastSeq}) {
     change.PutDeadLetter(kLastLane,
-                         {.seq = seq, .heap_answer = "no", .text = "{}"});
+                         {.seq = seq, .heap_response = "no", .text = "{}"});
   }
   change.PutDeadLetter(kLastLane - 1,
-                       {.seq = 5, .heap_answer = {}, .text = {}});
+                       {.seq = 5, .heap_response = {}, .text = {}});
   Commit(change);
   EXPECT_THAT(DeadLettersFrom(kLastLane, 0), ElementsAre(3, 9, kLastSeq));
   EXPECT_THAT(DeadLettersFrom(kLastLane, 4, 1), ElementsAre(9));
-  EXPECT_EQ((*spool_->FindDeadLetter(kLastLane, 3))->heap_answer, "no");
+  EXPECT_EQ((*spool_->FindDeadLetter(kLastLane, 3))->heap_response, "no");
   EXPECT_EQ((*spool_->FindDeadLetter(kLastLane, 3))->seq, 3);
   SpoolChange deletion;
   deletion.DeleteDeadLetter(kLastLane, 3);
@@ -453,9 +453,9 @@ TEST_F(SpoolTest, PassesOnWhatStorageSays) {
   EXPECT_EQ(spool_->Lanes().status().code(), absl::StatusCode::kInternal);
   EXPECT_EQ(spool_->ReadBlock(kLane, 0).status().code(),
             absl::StatusCode::kInternal);
-  EXPECT_FALSE(spool_->ReadAside(kLane, 1, 0, 1).ok());
-  EXPECT_FALSE(spool_->FindAside(kLane, 1).ok());
-  EXPECT_FALSE(spool_->AsideIdentities(kLane).ok());
+  EXPECT_FALSE(spool_->ReadDeferred(kLane, 1, 0, 1).ok());
+  EXPECT_FALSE(spool_->FindDeferred(kLane, 1).ok());
+  EXPECT_FALSE(spool_->DeferredIdentities(kLane).ok());
   EXPECT_FALSE(spool_->FindDeadLetter(kLane, 1).ok());
   EXPECT_FALSE(spool_->FindForwarding(kLane, 1).ok());
   EXPECT_FALSE(spool_->FindAttempts(kLane, 1).ok());

@@ -9,7 +9,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "heap_adapter/spool/rocksdb_store.h"
+#include "heap_adapter/spool/rocksdb/rocksdb_store.h"
 #include "heap_adapter/spool/store.h"
 #include "tests/spool/memory_store.h"
 

@@ -36,9 +36,9 @@ TEST(CurlFailure, HasAKindForEachCodeThatHttpCanGive) {
       {CURLE_PARTIAL_FILE, Kind::kReset},
       {CURLE_HTTP2_STREAM, Kind::kReset},
       {CURLE_ABORTED_BY_CALLBACK, Kind::kReset},
-      {CURLE_HTTP2, Kind::kMalformedAnswer},
-      {CURLE_WEIRD_SERVER_REPLY, Kind::kMalformedAnswer},
-      {CURLE_WRITE_ERROR, Kind::kMalformedAnswer},
+      {CURLE_HTTP2, Kind::kMalformedResponse},
+      {CURLE_WEIRD_SERVER_REPLY, Kind::kMalformedResponse},
+      {CURLE_WRITE_ERROR, Kind::kMalformedResponse},
       {CURLE_URL_MALFORMAT, Kind::kOther},
       {CURLE_OUT_OF_MEMORY, Kind::kOther}};
   for (const auto& [code, kind] : expected) {
@@ -73,7 +73,7 @@ TEST(CurlFailure, TellsARefusedSchemeFromAnAnswerThatIsNotHttp) {
       FailureOf(CURLE_UNSUPPORTED_PROTOCOL, RequestStage::kNotSent, "").kind,
       Kind::kOther);
   EXPECT_EQ(FailureOf(CURLE_UNSUPPORTED_PROTOCOL, RequestStage::kSent, "").kind,
-            Kind::kMalformedAnswer);
+            Kind::kMalformedResponse);
 }
 
 TEST(CurlFailure, TellsOfTheConnectionButNotOfTheAnswer) {

@@ -36,19 +36,19 @@ class CaFile {
   const std::string path_;
 };
 
-HeapAnswer Exchange(CurlTransport& transport, const std::string& url) {
+HeapResponse Exchange(CurlTransport& transport, const std::string& url) {
   transport.Send({.id = 1, .url = url, .body = "{}"});
-  std::vector<HeapAnswer> answers = transport.Wait(Duration::max());
+  std::vector<HeapResponse> answers = transport.Wait(Duration::max());
   EXPECT_THAT(answers, SizeIs(1));
   return answers.at(0);
 }
 
-Kind KindOf(const HeapAnswer& answer) {
+Kind KindOf(const HeapResponse& answer) {
   return std::get<TransportFailure>(answer.result).kind;
 }
 
-int StatusOf(const HeapAnswer& answer) {
-  return std::get<HttpAnswer>(answer.result).status;
+int StatusOf(const HeapResponse& answer) {
+  return std::get<HttpResponse>(answer.result).status;
 }
 
 TEST(CurlTls, SendsNothingToAServerThatItDoesNotTrust) {

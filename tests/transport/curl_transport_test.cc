@@ -31,24 +31,24 @@ using Then = Reply::Then;
 constexpr Duration kForever = Duration::max();
 constexpr Duration kNoTime{0};
 
-HeapAnswer Exchange(CurlTransport& transport, std::string url,
-                    std::string body = "{}") {
+HeapResponse Exchange(CurlTransport& transport, std::string url,
+                      std::string body = "{}") {
   transport.Send({.id = 7, .url = std::move(url), .body = std::move(body)});
-  std::vector<HeapAnswer> answers = transport.Wait(kForever);
+  std::vector<HeapResponse> answers = transport.Wait(kForever);
   EXPECT_THAT(answers, SizeIs(1));
   EXPECT_EQ(answers.at(0).request_id, 7u);
   return answers.at(0);
 }
 
-HttpAnswer Http(const HeapAnswer& answer) {
+HttpResponse Http(const HeapResponse& answer) {
   const auto* failure = std::get_if<TransportFailure>(&answer.result);
   EXPECT_EQ(failure, nullptr) << failure->detail;
-  return failure == nullptr ? std::get<HttpAnswer>(answer.result)
-                            : HttpAnswer{};
+  return failure == nullptr ? std::get<HttpResponse>(answer.result)
+                            : HttpResponse{};
 }
 
-TransportFailure Failure(const HeapAnswer& answer) {
-  const auto* http = std::get_if<HttpAnswer>(&answer.result);
+TransportFailure Failure(const HeapResponse& answer) {
+  const auto* http = std::get_if<HttpResponse>(&answer.result);
   EXPECT_EQ(http, nullptr) << http->status;
   return http == nullptr ? std::get<TransportFailure>(answer.result)
                          : TransportFailure{};
@@ -57,7 +57,7 @@ TransportFailure Failure(const HeapAnswer& answer) {
 TEST(CurlTransport, PostsTheBodyAsJsonAndReturnsTheAnswer) {
   ScriptedServer server({Answer(200, "OK")});
   CurlTransport transport({.user_agent = "heapsync/1.2.3"});
-  const HttpAnswer answer =
+  const HttpResponse answer =
       Http(Exchange(transport, server.Url(), "{\"app_id\":\"1\"}"));
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(answer.body, "OK");
@@ -120,7 +120,7 @@ TEST(CurlTransport, AnswersEachOfManyRequestsOnce) {
   }
   std::vector<bool> answered(kRequests, false);
   for (size_t count = 0; count < kRequests;) {
-    for (const HeapAnswer& answer : transport.Wait(kForever)) {
+    for (const HeapResponse& answer : transport.Wait(kForever)) {
       EXPECT_EQ(Http(answer).status, 200);
       EXPECT_FALSE(answered.at(answer.request_id));
       answered.at(answer.request_id) = true;
@@ -144,7 +144,7 @@ TEST(CurlTransport, KeepsToTheConnectionsThatItMayOpen) {
 TEST(CurlTransport, ReturnsRetryAfterUntouched) {
   ScriptedServer server({Answer(503, "", "retry-after: 7 \r\n")});
   CurlTransport transport;
-  const HttpAnswer answer = Http(Exchange(transport, server.Url()));
+  const HttpResponse answer = Http(Exchange(transport, server.Url()));
   EXPECT_EQ(answer.status, 503);
   EXPECT_EQ(answer.retry_after, "7");
 }
@@ -154,7 +154,7 @@ TEST(CurlTransport, ForgetsTheHeadersOfTheAnswerBefore) {
       {Answer(503, "busy", "Retry-After: 7\r\n"), Answer(200, "")});
   CurlTransport transport;
   Exchange(transport, server.Url());
-  const HttpAnswer answer = Http(Exchange(transport, server.Url()));
+  const HttpResponse answer = Http(Exchange(transport, server.Url()));
   EXPECT_EQ(answer.retry_after, std::nullopt);
   EXPECT_EQ(answer.body, "");
 }
@@ -165,7 +165,7 @@ TEST(CurlTransport, TakesTheFinalAnswerAfterAnInterimOne) {
       "HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n\r\n" + reply.bytes;
   ScriptedServer server({reply});
   CurlTransport transport;
-  const HttpAnswer answer = Http(Exchange(transport, server.Url()));
+  const HttpResponse answer = Http(Exchange(transport, server.Url()));
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(answer.retry_after, std::nullopt);
 }
@@ -182,18 +182,18 @@ TEST(CurlTransport, CutsALongAnswerAndKeepsTheConnection) {
   ScriptedServer server(
       {Answer(400, std::string(1 << 20, 'x')), Answer(200, "")});
   CurlTransport transport;
-  const HttpAnswer answer = Http(Exchange(transport, server.Url()));
+  const HttpResponse answer = Http(Exchange(transport, server.Url()));
   EXPECT_EQ(answer.status, 400);
-  EXPECT_EQ(answer.body, std::string(kMaxAnswerBytes, 'x'));
+  EXPECT_EQ(answer.body, std::string(kMaxResponseBytes, 'x'));
   EXPECT_EQ(Http(Exchange(transport, server.Url())).status, 200);
   EXPECT_EQ(server.connections(), 1);
 }
 
 TEST(CurlTransport, CallsAHugeAnswerMalformed) {
   ScriptedServer server({Answer(200, std::string(200'000, 'x'))});
-  CurlTransport transport({.longest_answer = 100'000});
+  CurlTransport transport({.max_answer = 100'000});
   EXPECT_EQ(Failure(Exchange(transport, server.Url())).kind,
-            Kind::kMalformedAnswer);
+            Kind::kMalformedResponse);
 }
 
 TEST(CurlTransport, TimesOutWhenNoAnswerComes) {
@@ -290,7 +290,7 @@ TEST(CurlTransport, ReportsGarbage) {
     ScriptedServer server({{garbage, Then::kClose}});
     CurlTransport transport;
     const TransportFailure failure = Failure(Exchange(transport, server.Url()));
-    EXPECT_EQ(failure.kind, Kind::kMalformedAnswer)
+    EXPECT_EQ(failure.kind, Kind::kMalformedResponse)
         << garbage << ": " << failure.detail;
   }
 }
@@ -391,7 +391,7 @@ TEST(CurlTransport, CarriesRequestsWhileOtherThreadsWakeIt) {
   for (std::thread& other : others) other.join();
 }
 
-TEST(CurlTransport, AbandonsRequestsUnderWayWhenDestroyed) {
+TEST(CurlTransport, AbandonsRequestsInFlightWhenDestroyed) {
   ScriptedServer server({});
   {
     CurlTransport transport;

@@ -12,7 +12,7 @@ namespace {
 using ::testing::Eq;
 using ::testing::Optional;
 
-constexpr Duration kLongest = std::chrono::hours(1);
+constexpr Duration kMaxLength = std::chrono::hours(1);
 
 constexpr WallTime At(int year, unsigned month, unsigned day,
                       std::chrono::seconds time_of_day) {
@@ -29,7 +29,7 @@ constexpr WallTime kNow = At(1994, 11, 6,
                                  std::chrono::seconds(30));
 
 std::optional<Duration> Parse(absl::string_view text) {
-  return ParseRetryAfter(text, kNow, kLongest);
+  return ParseRetryAfter(text, kNow, kMaxLength);
 }
 
 TEST(RetryAfter, ReadsSeconds) {
@@ -40,10 +40,10 @@ TEST(RetryAfter, ReadsSeconds) {
 }
 
 TEST(RetryAfter, CutsSecondsToTheLongestWait) {
-  EXPECT_THAT(Parse("3600"), Optional(Eq(kLongest)));
-  EXPECT_THAT(Parse("3601"), Optional(Eq(kLongest)));
-  EXPECT_THAT(Parse("99999999999999999999999999"), Optional(Eq(kLongest)));
-  EXPECT_THAT(Parse(std::string(100'000, '9')), Optional(Eq(kLongest)));
+  EXPECT_THAT(Parse("3600"), Optional(Eq(kMaxLength)));
+  EXPECT_THAT(Parse("3601"), Optional(Eq(kMaxLength)));
+  EXPECT_THAT(Parse("99999999999999999999999999"), Optional(Eq(kMaxLength)));
+  EXPECT_THAT(Parse(std::string(100'000, '9')), Optional(Eq(kMaxLength)));
   EXPECT_THAT(Parse(std::string(100'000, '0') + "5"),
               Optional(Eq(std::chrono::seconds(5))));
 }
@@ -58,7 +58,7 @@ TEST(RetryAfter, ReadsAllThreeFormsOfADate) {
 TEST(RetryAfter, ReadsATwoDigitDayInAsctime) {
   EXPECT_THAT(
       ParseRetryAfter("Wed Nov 16 00:00:09 1994",
-                      At(1994, 11, 16, std::chrono::seconds(0)), kLongest),
+                      At(1994, 11, 16, std::chrono::seconds(0)), kMaxLength),
       Optional(Eq(std::chrono::seconds(9))));
 }
 
@@ -70,19 +70,19 @@ TEST(RetryAfter, TakesAPastDateAsNoWait) {
 }
 
 TEST(RetryAfter, CutsAFarDateToTheLongestWait) {
-  EXPECT_THAT(Parse("Fri, 31 Dec 9999 23:59:59 GMT"), Optional(Eq(kLongest)));
+  EXPECT_THAT(Parse("Fri, 31 Dec 9999 23:59:59 GMT"), Optional(Eq(kMaxLength)));
 }
 
 TEST(RetryAfter, TakesTwoDigitYearsAtMostFiftyYearsAhead) {
   const WallTime now = At(2026, 1, 1, std::chrono::seconds(0));
   EXPECT_THAT(
-      ParseRetryAfter("Wednesday, 01-Jan-76 00:00:00 GMT", now, kLongest),
-      Optional(Eq(kLongest)));
+      ParseRetryAfter("Wednesday, 01-Jan-76 00:00:00 GMT", now, kMaxLength),
+      Optional(Eq(kMaxLength)));
   EXPECT_THAT(
-      ParseRetryAfter("Saturday, 01-Jan-77 00:00:00 GMT", now, kLongest),
+      ParseRetryAfter("Saturday, 01-Jan-77 00:00:00 GMT", now, kMaxLength),
       Optional(Eq(Duration(0))));
   EXPECT_THAT(
-      ParseRetryAfter("Thursday, 01-Jan-26 00:00:30 GMT", now, kLongest),
+      ParseRetryAfter("Thursday, 01-Jan-26 00:00:30 GMT", now, kMaxLength),
       Optional(Eq(std::chrono::seconds(30))));
 }
 
@@ -90,19 +90,20 @@ TEST(RetryAfter, FindsTheCenturyOfATwoDigitYearAtItsTurn) {
   const WallTime now = At(2099, 12, 31,
                           std::chrono::hours(23) + std::chrono::minutes(59) +
                               std::chrono::seconds(59));
-  EXPECT_THAT(ParseRetryAfter("Friday, 01-Jan-00 00:00:01 GMT", now, kLongest),
-              Optional(Eq(std::chrono::seconds(2))));
+  EXPECT_THAT(
+      ParseRetryAfter("Friday, 01-Jan-00 00:00:01 GMT", now, kMaxLength),
+      Optional(Eq(std::chrono::seconds(2))));
 }
 
 TEST(RetryAfter, KnowsLeapDaysAndLeapSeconds) {
   const WallTime now = At(2024, 2, 28,
                           std::chrono::hours(23) + std::chrono::minutes(59) +
                               std::chrono::seconds(59));
-  EXPECT_THAT(ParseRetryAfter("Thu, 29 Feb 2024 00:00:00 GMT", now, kLongest),
+  EXPECT_THAT(ParseRetryAfter("Thu, 29 Feb 2024 00:00:00 GMT", now, kMaxLength),
               Optional(Eq(std::chrono::seconds(1))));
-  EXPECT_EQ(ParseRetryAfter("Wed, 29 Feb 2023 00:00:00 GMT", now, kLongest),
+  EXPECT_EQ(ParseRetryAfter("Wed, 29 Feb 2023 00:00:00 GMT", now, kMaxLength),
             std::nullopt);
-  EXPECT_THAT(ParseRetryAfter("Wed, 28 Feb 2024 23:59:60 GMT", now, kLongest),
+  EXPECT_THAT(ParseRetryAfter("Wed, 28 Feb 2024 23:59:60 GMT", now, kMaxLength),
               Optional(Eq(std::chrono::seconds(1))));
 }
 

@@ -10,7 +10,7 @@
 namespace heapsync::bench {
 namespace {
 
-constexpr size_t kMostWaiting = 1 << 16;
+constexpr size_t kMaxWaiting = 1 << 16;
 
 // Not exit(): other threads still run.
 void Require(bool well, const std::string& path) {
@@ -42,7 +42,7 @@ bool GroupSync::Append(absl::string_view bytes, Synced synced) {
   bool wake = false;
   {
     MutexLock lock(mutex_);
-    if (waiting_.synced.size() >= kMostWaiting) return false;
+    if (waiting_.synced.size() >= kMaxWaiting) return false;
     wake = waiting_.synced.empty();
     waiting_.bytes.append(bytes.data(), bytes.size());
     waiting_.synced.push_back(std::move(synced));

@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/sync/mutex.h"
+#include "heap_adapter/base/mutex.h"
 
 namespace heapsync::bench {
 namespace {
@@ -27,7 +27,7 @@ double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Counts what is under way, and lets one thread wait for the end of it.
+// Counts what is in flight, and lets one thread wait for the end of it.
 class Gate {
  public:
   void Enter() {

@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/sync/mutex.h"
+#include "heap_adapter/base/mutex.h"
 
 namespace heapsync::bench {
 namespace {

@@ -136,7 +136,7 @@ void MeasureInTurn(const Rounds& rounds,
                    Progress& progress) {
   progress.Begin(rounds.scenario + ": warming up");
   // Backwards, so that what a server has yet to do after its last answer is not
-  // under way in the round of the first.
+  // in flight in the round of the first.
   for (auto it = contenders.rbegin(); it != contenders.rend(); ++it) {
     load((*it)->generator, rounds.warm_up);
   }

@@ -7,17 +7,9 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "heapsync/client/violation.h"
 
 namespace heapsync {
-
-// One thing wrong, or doubtful, about an item. Never carries the value itself.
-struct Violation {
-  std::string field;   // "event.identity", "properties.plan"
-  std::string reason;  // stable, UPPER_SNAKE; empty if the server named none
-  std::string description;
-
-  friend bool operator==(const Violation&, const Violation&) = default;
-};
 
 // What the server said about an error besides its code and message.
 struct ErrorDetails {

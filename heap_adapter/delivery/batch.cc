@@ -1,0 +1,110 @@
+#include "heap_adapter/delivery/batch.h"
+
+#include "heap_adapter/encoding/merge_properties.h"
+
+namespace heapsync {
+
+void BatchPlan::Add(const BatchItem& item) {
+  if (item.deferred) {
+    deferred.emplace_back(item.identity_hash, item.seq);
+  } else {
+    main.Add(item.seq);
+  }
+  for (const Seq seq : item.merged) main.Add(seq);
+}
+
+BatchPlan Batch::PlanOf(size_t begin, size_t end) const {
+  BatchPlan plan{.id = id,
+                 .tries = tries,
+                 .stored_as = stored_as,
+                 .part = part,
+                 .main = {},
+                 .deferred = {}};
+  for (size_t i = begin; i < end; ++i) plan.Add(items[i]);
+  return plan;
+}
+
+SeqSet Batch::Seqs() const {
+  SeqSet seqs;
+  // Runs are added whole: one look for each, not for each item.
+  SeqRange run;
+  const auto add = [&](Seq seq) {
+    if (seq != run.end || run.empty()) {
+      seqs.Add(run);
+      run = {seq, seq};
+    }
+    ++run.end;
+  };
+  for (const BatchItem& item : items) {
+    add(item.seq);
+    for (const Seq seq : item.merged) add(seq);
+  }
+  seqs.Add(run);
+  return seqs;
+}
+
+BatchBuilder::BatchBuilder(const AppId& app_id, ObjectType type,
+                           uint32_t max_items, size_t max_bytes)
+    : merges_(type != ObjectType::kTrackEvent),
+      max_items_(max_items),
+      max_bytes_(max_bytes),
+      body_(app_id, type) {}
+
+BatchBuilder::Added BatchBuilder::Add(const StoredItem& item, bool deferred) {
+  if (merges_) {
+    const auto it = by_identity_.find(item.identity_hash);
+    if (it != by_identity_.end()) return Merge(it->second, item);
+  }
+  if (full() ||
+      (!items_.empty() && BodyBytes() + 1 + item.text.size() > max_bytes_)) {
+    return Added::kFull;
+  }
+  if (merges_) {
+    by_identity_.emplace(item.identity_hash, items_.size());
+    texts_.emplace_back(item.text);
+    text_bytes_ += item.text.size();
+  } else {
+    body_.AppendItem(item.text);
+  }
+  items_.push_back({.seq = item.seq,
+                    .identity_hash = item.identity_hash,
+                    .accepted_at = item.accepted_at,
+                    .replays = item.replays,
+                    .bytes = static_cast<uint32_t>(item.text.size()),
+                    .deferred = deferred,
+                    .merged = {}});
+  return Added::kYes;
+}
+
+size_t BatchBuilder::BodyBytes() const {
+  if (!merges_ || items_.empty()) return body_.size();
+  return body_.size() + text_bytes_ + items_.size() - 1;
+}
+
+BatchBuilder::Added BatchBuilder::Merge(size_t index, const StoredItem& item) {
+  const bool newer = item.seq > items_[index].seq;
+  absl::StatusOr<std::string> merged =
+      newer ? MergeProperties(texts_[index], item.text)
+            : MergeProperties(item.text, texts_[index]);
+  if (!merged.ok()) return Added::kConflict;
+  if (merged->size() > texts_[index].size() &&
+      BodyBytes() + merged->size() - texts_[index].size() > max_bytes_) {
+    return Added::kConflict;
+  }
+  text_bytes_ += merged->size() - texts_[index].size();
+  texts_[index] = *std::move(merged);
+  items_[index].merged.push_back(item.seq);
+  items_[index].bytes += static_cast<uint32_t>(item.text.size());
+  return Added::kYes;
+}
+
+std::optional<Batch> BatchBuilder::Finish() && {
+  if (items_.empty()) return std::nullopt;
+  if (merges_) {
+    body_.Reserve(texts_.size(), text_bytes_);
+    for (const std::string& text : texts_) body_.AppendItem(text);
+  }
+  return Batch{.items = std::move(items_), .body = std::move(body_).Finish()};
+}
+
+}  // namespace heapsync

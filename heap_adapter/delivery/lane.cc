@@ -1,0 +1,317 @@
+#include "heap_adapter/delivery/lane.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "heap_adapter/encoding/merge_properties.h"
+
+namespace heapsync {
+namespace {
+
+// Marks say when items arrived; beyond this many the newest share one.
+constexpr size_t kMaxMarks = 64;
+constexpr size_t kForgottenAtOnce = 64;
+
+}  // namespace
+
+Lane::Lane(const Spool& spool, const StoredLane& stored,
+           const std::vector<DeferredIdentity>& deferred)
+    : spool_(spool),
+      id_(stored.id),
+      key_(stored.key),
+      merges_(stored.key.type != ObjectType::kTrackEvent),
+      head_(stored.head),
+      cursor_(stored.progress.low_watermark),
+      progress_(stored.progress) {
+  for (const DeferredIdentity& identity : deferred) {
+    Deferred& state = deferred_[identity.hash];
+    state = {
+        .items = identity.items, .next = identity.first, .last = identity.last};
+    deferred_items_ += identity.items;
+    MakeReady(identity.hash, state);
+  }
+  queued_items_ = head_ - cursor_ - progress_.settled.size() + deferred_items_;
+  queued_bytes_ = stored.lane_bytes - stored.settled_bytes;
+  waiting_bytes_ = queued_bytes_;
+  flush_below_ = head_;
+  if (cursor_ < head_) marks_.push_back({head_, MonotonicTime()});
+}
+
+absl::Status Lane::Restore(AttemptId id, const PlanRecord& record) {
+  BatchPlan plan{.stored_as = id, .main = {}, .deferred = {}};
+  for (const auto& [begin, end] : record.main.ranges()) {
+    for (Seq seq = begin; seq < end; ++seq) {
+      if (!progress_.IsSettled(seq) && seq < head_) plan.main.Add(seq);
+    }
+  }
+  for (const auto& [begin, end] : plan.main.ranges()) {
+    restored_.Add(SeqRange{begin, end});
+    for (Seq seq = begin; seq < end;) {
+      auto block = spool_.ReadBlock(id_, seq);
+      if (!block.ok()) return block.status();
+      if (!block->has_value()) break;
+      const BlockReader reader((*block)->value, (*block)->last);
+      for (const StoredItem& item : reader.items()) {
+        if (item.seq >= seq && item.seq < end) {
+          in_flight_.insert(item.identity_hash);
+        }
+      }
+      seq = (*block)->last + 1;
+    }
+  }
+  for (const auto& [hash, seq] : record.deferred) {
+    const auto it = deferred_.find(hash);
+    auto item = spool_.FindDeferred(id_, seq);
+    if (!item.ok()) return item.status();
+    if (it == deferred_.end() || !item->has_value()) continue;
+    --it->second.items;
+    it->second.in_flight.Add(seq);
+    in_flight_.insert(hash);
+    plan.deferred.emplace_back(hash, seq);
+  }
+  retries_.push_back(std::move(plan));
+  return absl::OkStatus();
+}
+
+void Lane::OnAppended(Appended appended, MonotonicTime now) {
+  head_ = appended.items.end;
+  queued_items_ += appended.items.size();
+  queued_bytes_ += appended.text_bytes;
+  waiting_bytes_ += appended.text_bytes;
+  counts_.appended += appended.items.size();
+  if (marks_.size() < kMaxMarks) {
+    marks_.push_back({head_, now});
+  } else {
+    marks_.back().end = head_;
+  }
+  if (appended.on_settled) {
+    waiters_.WaitForItems(appended.items, std::move(appended.on_settled));
+  }
+}
+
+std::optional<MonotonicTime> Lane::ReadyAt(const BatchRules& rules) const {
+  if (!retries_.empty() || !deferred_ready_.empty()) return MonotonicTime();
+  if (cursor_ == head_) return std::nullopt;
+  if (head_ - cursor_ >= rules.max_items || waiting_bytes_ >= rules.max_bytes ||
+      cursor_ < flush_below_) {
+    return MonotonicTime();
+  }
+  return marks_.front().since + rules.max_wait;
+}
+
+void Lane::MakeReady(uint64_t identity_hash, Deferred& deferred) {
+  if (deferred.ready) return;
+  deferred.ready = true;
+  deferred_ready_.push_back(identity_hash);
+}
+
+void Lane::OnFreed(uint64_t identity_hash) {
+  while (!held_.empty()) {
+    retries_.push_back(std::move(held_.front()));
+    held_.pop_front();
+  }
+  MakeDeferredReady(identity_hash);
+}
+
+void Lane::MakeDeferredReady(uint64_t identity_hash) {
+  const auto it = deferred_.find(identity_hash);
+  if (it != deferred_.end() && it->second.items > 0) {
+    MakeReady(identity_hash, it->second);
+  }
+}
+
+void Lane::Release(uint64_t identity_hash) {
+  if (!merges_) return;
+  in_flight_.erase(identity_hash);
+  MakeDeferredReady(identity_hash);
+}
+
+void Lane::Dequeue(uint64_t items, uint64_t bytes) {
+  queued_items_ -= std::min(items, queued_items_);
+  queued_bytes_ -= std::min(bytes, queued_bytes_);
+  if (queued_items_ == 0) queued_bytes_ = 0;
+}
+
+void Lane::PassSettledBlocks() {
+  while (cursor_ < progress_.low_watermark) {
+    const auto block = spool_.ReadBlock(id_, cursor_);
+    if (!block.ok() || !block->has_value()) return;
+    const Seq last = (*block)->last;
+    if (last >= progress_.low_watermark) return;
+    const BlockReader reader((*block)->value, last);
+    for (const StoredItem& item : reader.items()) {
+      if (item.seq < cursor_) continue;
+      waiting_bytes_ -= std::min<uint64_t>(waiting_bytes_, item.text.size());
+    }
+    if (read_blocks_.empty() || read_blocks_.back() < last) {
+      read_blocks_.push_back(last);
+    }
+    cursor_ = last + 1;
+  }
+}
+
+void Lane::StoreProgress(SpoolChange& change) {
+  // Blocks behind the watermark that is stored would never be read again, and
+  // so never be deleted.
+  PassSettledBlocks();
+  change.PutProgress(id_, progress_);
+  while (!read_blocks_.empty() &&
+         read_blocks_.front() < progress_.low_watermark) {
+    change.DeleteBlock(id_, read_blocks_.front());
+    read_blocks_.pop_front();
+  }
+}
+
+void Lane::EndItem(const BatchItem& item, bool delivered, SpoolChange& change) {
+  if (item.deferred) {
+    change.DeleteDeferred(id_, item.identity_hash, item.seq);
+    --deferred_items_;
+    deferred_ended_ = true;
+    if (const auto it = deferred_.find(item.identity_hash);
+        it != deferred_.end()) {
+      it->second.in_flight.Remove({item.seq, item.seq + 1});
+      if (it->second.items == 0 && it->second.in_flight.empty() &&
+          !it->second.ready) {
+        deferred_.erase(it);
+      }
+    }
+  } else {
+    progress_.Settle({item.seq, item.seq + 1});
+  }
+  waiters_.End(item.seq, delivered);
+  for (const Seq seq : item.merged) {
+    progress_.Settle({seq, seq + 1});
+    waiters_.End(seq, delivered);
+  }
+  const uint64_t items = 1 + item.merged.size();
+  Dequeue(items, item.bytes);
+  (delivered ? counts_.delivered : counts_.dead_lettered) += items;
+  counts_.merged += item.merged.size();
+  Release(item.identity_hash);
+}
+
+void Lane::Deliver(const Batch& batch, SpoolChange& change) {
+  const bool plain = !merges_ && waiters_.empty();
+  for (size_t i = 0; i < batch.items.size();) {
+    const BatchItem& item = batch.items[i];
+    if (!plain || item.deferred) {
+      EndItem(item, true, change);
+      ++i;
+      continue;
+    }
+    // Events mostly come in runs, and a run costs what one of them costs.
+    const size_t begin = i;
+    uint64_t bytes = 0;
+    for (; i < batch.items.size() && !batch.items[i].deferred &&
+           batch.items[i].seq == item.seq + (i - begin);
+         ++i) {
+      bytes += batch.items[i].bytes;
+    }
+    progress_.Settle({item.seq, item.seq + (i - begin)});
+    Dequeue(i - begin, bytes);
+    counts_.delivered += i - begin;
+  }
+  StoreProgress(change);
+  // A later update of the same identity may go out once this is stored; were it
+  // forgotten, the older one would be sent again after the newer.
+  if (merges_) change.RequireDisk();
+}
+
+absl::Status Lane::MoveToDeadLetters(const BatchItem& item, DeadLetter letter,
+                                     SpoolChange& change) {
+  absl::StatusOr<std::string> text = TextOf(item);
+  if (!text.ok() && !absl::IsDataLoss(text.status())) return text.status();
+  letter.seq = item.seq;
+  letter.accepted_at = item.accepted_at;
+  letter.identity_hash = item.identity_hash;
+  letter.replays = item.replays;
+  if (text.ok()) letter.text = *std::move(text);
+  change.PutDeadLetter(id_, letter);
+  for (const Seq seq : item.merged) {
+    change.PutForwarding(id_, {.kind = Forwarding::Kind::kMerged,
+                               .from = {seq, seq + 1},
+                               .into = item.seq,
+                               .at = letter.dead_lettered_at});
+  }
+  counts_.dead_lettered_for[static_cast<size_t>(letter.reason)] +=
+      1 + item.merged.size();
+  EndItem(item, false, change);
+  StoreProgress(change);
+  return absl::OkStatus();
+}
+
+absl::Status Lane::ForgetForwardings(WallTime before, SpoolChange& change) {
+  std::vector<Forwarding> old;
+  absl::Status status = spool_.VisitForwardings(
+      id_, next_forwarding_, [&](const Forwarding& forwarding) {
+        if (forwarding.at >= before || old.size() == kForgottenAtOnce) {
+          return false;
+        }
+        old.push_back(forwarding);
+        return true;
+      });
+  for (const Forwarding& forwarding : old) {
+    if (!status.ok()) break;
+    next_forwarding_ = forwarding.from.end;
+    // What was discarded must not be taken for delivered, ever.
+    if (forwarding.kind == Forwarding::Kind::kDiscarded) continue;
+    if (!progress_.IsSettled(forwarding.into)) continue;
+    const auto deferred = spool_.FindDeferred(id_, forwarding.into);
+    const auto letter = spool_.FindDeadLetter(id_, forwarding.into);
+    const auto further = spool_.FindForwarding(id_, forwarding.into);
+    status.Update(deferred.status());
+    status.Update(letter.status());
+    status.Update(further.status());
+    if (!status.ok() || deferred->has_value() || letter->has_value() ||
+        further->has_value()) {
+      continue;
+    }
+    change.DeleteForwarding(id_, forwarding.from);
+  }
+  return status;
+}
+
+absl::StatusOr<std::string> Lane::TextOf(const BatchItem& item) const {
+  const auto stored = [this](Seq seq) -> absl::StatusOr<std::string> {
+    auto block = spool_.ReadBlock(id_, seq);
+    if (!block.ok()) return block.status();
+    if (block->has_value()) {
+      const BlockReader reader((*block)->value, (*block)->last);
+      for (const StoredItem& each : reader.items()) {
+        if (each.seq == seq) return std::string(each.text);
+      }
+    }
+    return absl::DataLossError(absl::StrCat("item ", seq, " cannot be read"));
+  };
+
+  absl::StatusOr<std::string> text;
+  if (item.deferred) {
+    auto deferred = spool_.FindDeferred(id_, item.seq);
+    if (!deferred.ok()) return deferred.status();
+    if (!deferred->has_value()) {
+      return absl::DataLossError(
+          absl::StrCat("item ", item.seq, " cannot be read"));
+    }
+    text = (*deferred)->text;
+  } else {
+    text = stored(item.seq);
+  }
+  for (const Seq seq : item.merged) {
+    if (!text.ok()) return text;
+    absl::StatusOr<std::string> newer = stored(seq);
+    if (!newer.ok()) return newer;
+    text = MergeProperties(*text, *newer);
+  }
+  return text;
+}
+
+std::vector<uint64_t> Lane::SomeDeferredIdentities(size_t most) const {
+  std::vector<uint64_t> hashes;
+  for (const auto& [hash, deferred] : deferred_) {
+    if (hashes.size() == most) break;
+    hashes.push_back(hash);
+  }
+  return hashes;
+}
+
+}  // namespace heapsync

@@ -1,0 +1,498 @@
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "heap_adapter/delivery/lane.h"
+#include "heap_adapter/delivery/plan_reader.h"
+#include "heap_adapter/encoding/merge_properties.h"
+
+namespace heapsync {
+namespace {
+
+// Items that one pull looks at. More: identities over their limit are deferred
+// faster. It bounds how long other lanes wait for their turn.
+constexpr uint64_t kMaxLookedAt = 8'000;
+
+// The part of a batch that items deferred may take while others wait.
+constexpr uint32_t kDeferredPart = 2;
+
+}  // namespace
+
+// One call of Lane::Next.
+class Lane::Puller {
+ public:
+  Puller(Lane& lane, const PullRules& rules, uint32_t max_items,
+         size_t max_bytes)
+      : lane_(lane),
+        rules_(rules),
+        max_items_(max_items),
+        builder_(rules.destination.app_id, lane.key_.type, max_items,
+                 max_bytes) {}
+
+  absl::Status FromPlan(BatchPlan plan);
+  absl::Status FromDeferred();
+  absl::Status FromBlocks();
+  // Whether something has changed that Finish() must tell.
+  bool touched() const {
+    return progressed_ || builder_.size() > 0 || !pull_.change.empty() ||
+           !pull_.over_limit.empty() || !plan_deferred_.empty() ||
+           !set_deferred_.empty();
+  }
+  Pull Finish();
+
+ private:
+  enum class Source { kBlock, kDeferred, kPlanBlock, kPlanDeferred };
+  enum class Offered { kTaken, kGone, kFull, kBlocked, kHeld };
+
+  absl::StatusOr<Offered> Offer(const StoredItem& item, Source source);
+  bool MayGo(const StoredItem& item, Source source);
+  uint32_t Allowance(uint64_t identity_hash) const;
+  absl::Status Defer(const StoredItem& item, Source source);
+  absl::StatusOr<bool> CoalesceIntoDeferred(const StoredItem& item,
+                                            Deferred& deferred);
+  bool CoalesceIntoPlanItem(const StoredItem& item);
+  void Merged(const StoredItem& item, Seq into);
+  void GiveUp(const StoredItem& item, Source source, DeadLetterReason reason);
+  void DeadLetterLost(SeqRange range);
+
+  Lane& lane_;
+  const PullRules& rules_;
+  const uint32_t max_items_;
+  BatchBuilder builder_;
+  Pull pull_;
+  bool progressed_ = false;
+  absl::flat_hash_map<uint64_t, uint32_t> taken_;  // units per identity
+  // Items of a plan that are deferred again, by identity: what travelled
+  // together stays together.
+  absl::flat_hash_map<uint64_t, DeferredItem> plan_deferred_;
+  // Items deferred in this pull, by identity: not yet in the spool.
+  absl::flat_hash_map<uint64_t, DeferredItem> set_deferred_;
+  BatchPlan plan_;  // that the pull is from; only what is said of it
+  BatchPlan held_;  // the part of it that must wait
+};
+
+absl::StatusOr<Lane::Pull> Lane::Next(const PullRules& rules) {
+  uint32_t max_items =
+      std::min(rules.destination.batch.max_items, rules.max_items);
+  if (rules.ledger != nullptr && rules.counts_items) {
+    max_items = std::min(max_items, rules.ledger->TotalAllowance());
+  }
+  if (max_items == 0) return Pull{};
+  size_t max_bytes = rules.destination.batch.max_bytes;
+  if (merges_ && !retries_.empty()) {
+    // It fitted when it was made, and must not be cut.
+    max_items = std::numeric_limits<uint32_t>::max();
+    max_bytes = std::numeric_limits<size_t>::max();
+  }
+  Puller puller(*this, rules, max_items, max_bytes);
+  absl::Status status;
+  if (!retries_.empty()) {
+    BatchPlan plan = std::move(retries_.front());
+    retries_.pop_front();
+    status = puller.FromPlan(std::move(plan));
+  } else {
+    status = puller.FromDeferred();
+    if (status.ok()) status = puller.FromBlocks();
+  }
+  // What was done before an error stays done; the next pull meets it again.
+  if (!status.ok() && !puller.touched()) return status;
+  return puller.Finish();
+}
+
+uint32_t Lane::Puller::Allowance(uint64_t identity_hash) const {
+  if (rules_.ledger == nullptr) return UsageLedger::kUnlimited;
+  const uint32_t allowed = rules_.ledger->IdentityAllowance(identity_hash);
+  if (allowed == UsageLedger::kUnlimited) return allowed;
+  const auto it = taken_.find(identity_hash);
+  const uint32_t taken = it == taken_.end() ? 0 : it->second;
+  return allowed > taken ? allowed - taken : 0;
+}
+
+bool Lane::Puller::MayGo(const StoredItem& item, Source source) {
+  const uint64_t hash = item.identity_hash;
+  if (source == Source::kBlock && !lane_.deferred_.empty()) {
+    const auto it = lane_.deferred_.find(hash);
+    if (it != lane_.deferred_.end() && it->second.items > 0) return false;
+  }
+  if (lane_.merges_) {
+    if (taken_.contains(hash)) return true;  // it is merged, or conflicts
+    if ((source == Source::kBlock || source == Source::kDeferred) &&
+        lane_.in_flight_.contains(hash)) {
+      return false;
+    }
+  }
+  if (Allowance(hash) > 0) return true;
+  pull_.over_limit.push_back(hash);
+  return false;
+}
+
+absl::StatusOr<Lane::Puller::Offered> Lane::Puller::Offer(
+    const StoredItem& item, Source source) {
+  if (item.text.empty()) {
+    GiveUp(item, source, DeadLetterReason::kDamaged);
+    return Offered::kGone;
+  }
+  if (rules_.now.wall - item.accepted_at > rules_.max_age) {
+    GiveUp(item, source, DeadLetterReason::kExpired);
+    return Offered::kGone;
+  }
+  BatchBuilder::Added added = BatchBuilder::Added::kConflict;
+  if (MayGo(item, source)) {
+    const bool deferred =
+        source == Source::kDeferred || source == Source::kPlanDeferred;
+    added = builder_.Add(item, deferred);
+  }
+  switch (added) {
+    case BatchBuilder::Added::kYes:
+      if (lane_.merges_) {
+        taken_[item.identity_hash] = 1;
+      } else if (rules_.ledger != nullptr &&
+                 rules_.ledger->limits_identities()) {
+        ++taken_[item.identity_hash];
+      }
+      return Offered::kTaken;
+    case BatchBuilder::Added::kFull:
+      return Offered::kFull;
+    case BatchBuilder::Added::kConflict:
+      break;
+  }
+  if (source == Source::kDeferred) return Offered::kBlocked;
+  if (plan_.part) return Offered::kHeld;
+  if (source == Source::kBlock && !rules_.may_defer) {
+    pull_.waits_for_space = true;
+    return Offered::kFull;
+  }
+  if (absl::Status status = Defer(item, source); !status.ok()) return status;
+  return Offered::kGone;
+}
+
+void Lane::Puller::Merged(const StoredItem& item, Seq into) {
+  pull_.change.PutForwarding(lane_.id_, {.kind = Forwarding::Kind::kMerged,
+                                         .from = {item.seq, item.seq + 1},
+                                         .into = into,
+                                         .at = rules_.now.wall});
+  lane_.waiters_.Forward(item.seq, into);
+  ++lane_.counts_.merged;
+  lane_.Dequeue(1, item.text.size());
+}
+
+bool Lane::Puller::CoalesceIntoPlanItem(const StoredItem& item) {
+  const auto open = plan_deferred_.find(item.identity_hash);
+  if (open == plan_deferred_.end()) return false;
+  absl::StatusOr<std::string> merged =
+      MergeProperties(open->second.text, item.text);
+  if (!merged.ok()) return false;
+  open->second.text = *std::move(merged);
+  open->second.accepted_at =
+      std::max(open->second.accepted_at, item.accepted_at);
+  Merged(item, open->second.seq);
+  return true;
+}
+
+absl::StatusOr<bool> Lane::Puller::CoalesceIntoDeferred(const StoredItem& item,
+                                                        Deferred& deferred) {
+  auto it = set_deferred_.find(item.identity_hash);
+  DeferredItem older;
+  if (it != set_deferred_.end()) {
+    older = it->second;
+  } else {
+    auto stored = lane_.spool_.FindDeferred(lane_.id_, deferred.last);
+    if (!stored.ok()) return stored.status();
+    if (!stored->has_value()) return false;
+    older = **std::move(stored);
+  }
+  absl::StatusOr<std::string> merged = MergeProperties(older.text, item.text);
+  if (!merged.ok()) return false;
+  older.text = *std::move(merged);
+  // It is as young as what is newest in it: that must not expire early.
+  older.accepted_at = std::max(older.accepted_at, item.accepted_at);
+  Merged(item, older.seq);
+  set_deferred_.insert_or_assign(item.identity_hash, std::move(older));
+  return true;
+}
+
+absl::Status Lane::Puller::Defer(const StoredItem& item, Source source) {
+  const uint64_t hash = item.identity_hash;
+  pull_.deferred = true;
+  const bool of_plan =
+      source == Source::kPlanBlock || source == Source::kPlanDeferred;
+  if (of_plan) lane_.in_flight_.erase(hash);
+  if (source != Source::kPlanDeferred) {
+    bool is_merged = lane_.merges_ && of_plan && CoalesceIntoPlanItem(item);
+    const auto it = lane_.deferred_.find(hash);
+    if (lane_.merges_ && !of_plan && it != lane_.deferred_.end() &&
+        it->second.items > 0) {
+      absl::StatusOr<bool> merged = CoalesceIntoDeferred(item, it->second);
+      if (!merged.ok()) return merged.status();
+      is_merged = *merged;
+    }
+    progressed_ = true;
+    lane_.progress_.Settle({item.seq, item.seq + 1});
+    if (is_merged) return absl::OkStatus();
+  }
+  Deferred& deferred = lane_.deferred_[hash];
+  deferred.next =
+      deferred.items == 0 ? item.seq : std::min(deferred.next, item.seq);
+  deferred.last =
+      deferred.items == 0 ? item.seq : std::max(deferred.last, item.seq);
+  ++deferred.items;
+  if (source == Source::kPlanDeferred) {
+    deferred.in_flight.Remove({item.seq, item.seq + 1});
+  } else {
+    ++lane_.deferred_items_;
+    ++lane_.counts_.deferred;
+  }
+  DeferredItem stored{.seq = item.seq,
+                      .accepted_at = item.accepted_at,
+                      .identity_hash = hash,
+                      .replays = item.replays,
+                      .text = std::string(item.text)};
+  if (!lane_.merges_) {
+    if (source != Source::kPlanDeferred)
+      pull_.change.PutDeferred(lane_.id_, stored);
+    return absl::OkStatus();
+  }
+  // Kept open for further updates in this pull; an earlier one of the same
+  // identity that could not be merged is complete.
+  auto& open_items = of_plan ? plan_deferred_ : set_deferred_;
+  if (auto open = open_items.find(hash); open != open_items.end()) {
+    pull_.change.PutDeferred(lane_.id_, open->second);
+  }
+  open_items.insert_or_assign(hash, std::move(stored));
+  return absl::OkStatus();
+}
+
+void Lane::Puller::GiveUp(const StoredItem& item, Source source,
+                          DeadLetterReason reason) {
+  const bool deferred =
+      source == Source::kDeferred || source == Source::kPlanDeferred;
+  DeadLetter letter{.seq = item.seq,
+                    .reason = reason,
+                    .accepted_at = item.accepted_at,
+                    .dead_lettered_at = rules_.now.wall,
+                    .identity_hash = item.identity_hash,
+                    .replays = item.replays,
+                    .heap_response = {},
+                    .text = std::string(item.text)};
+  pull_.change.PutDeadLetter(lane_.id_, letter);
+  ++lane_.counts_.dead_lettered_for[static_cast<size_t>(reason)];
+  progressed_ = true;
+  const bool was_in_flight =
+      source == Source::kPlanBlock || source == Source::kPlanDeferred;
+  const bool still_blocked =
+      !was_in_flight && lane_.in_flight_.contains(item.identity_hash);
+  lane_.EndItem({.seq = item.seq,
+                 .identity_hash = item.identity_hash,
+                 .bytes = static_cast<uint32_t>(item.text.size()),
+                 .deferred = deferred,
+                 .merged = {}},
+                false, pull_.change);
+  if (still_blocked) lane_.in_flight_.insert(item.identity_hash);
+}
+
+void Lane::Puller::DeadLetterLost(SeqRange range) {
+  for (Seq seq = range.begin; seq < range.end; ++seq) {
+    if (lane_.progress_.IsSettled(seq)) continue;
+    pull_.change.PutDeadLetter(lane_.id_, {.seq = seq,
+                                           .reason = DeadLetterReason::kDamaged,
+                                           .accepted_at = rules_.now.wall,
+                                           .dead_lettered_at = rules_.now.wall,
+                                           .heap_response = {},
+                                           .text = {}});
+    lane_.progress_.Settle({seq, seq + 1});
+    lane_.waiters_.End(seq, false);
+    lane_.Dequeue(1, 0);
+    ++lane_.counts_.dead_lettered;
+    ++lane_.counts_
+          .dead_lettered_for[static_cast<size_t>(DeadLetterReason::kDamaged)];
+    progressed_ = true;
+  }
+}
+
+absl::Status Lane::Puller::FromDeferred() {
+  const bool others_wait = lane_.cursor_ < lane_.head_;
+  const uint32_t most = others_wait
+                            ? std::max<uint32_t>(1, max_items_ / kDeferredPart)
+                            : max_items_;
+  while (!lane_.deferred_ready_.empty() && builder_.size() < most) {
+    const uint64_t hash = lane_.deferred_ready_.front();
+    const auto it = lane_.deferred_.find(hash);
+    if (it == lane_.deferred_.end()) {
+      lane_.deferred_ready_.pop_front();
+      continue;
+    }
+    Deferred& deferred = it->second;
+    const auto not_now = [&] {
+      deferred.ready = false;
+      lane_.deferred_ready_.pop_front();
+    };
+    if (lane_.merges_ &&
+        (lane_.in_flight_.contains(hash) || taken_.contains(hash))) {
+      not_now();
+      continue;
+    }
+    uint64_t limit = Allowance(hash);
+    if (limit == 0) {
+      pull_.over_limit.push_back(hash);
+      not_now();
+      continue;
+    }
+    limit = std::min<uint64_t>(limit, most - builder_.size());
+    if (lane_.merges_) limit = 1;
+    // Those in flight are still there, and are passed over.
+    auto items = lane_.spool_.ReadDeferred(lane_.id_, hash, deferred.next,
+                                           limit + deferred.in_flight.size());
+    if (!items.ok()) return items.status();
+    uint64_t offered_items = 0;
+    for (const DeferredItem& item : *items) {
+      if (deferred.in_flight.Contains(item.seq)) continue;
+      if (offered_items++ == limit) break;
+      absl::StatusOr<Offered> offered = Offer({.seq = item.seq,
+                                               .accepted_at = item.accepted_at,
+                                               .identity_hash = hash,
+                                               .replays = item.replays,
+                                               .text = item.text},
+                                              Source::kDeferred);
+      if (!offered.ok()) return offered.status();
+      if (*offered == Offered::kFull || *offered == Offered::kBlocked) {
+        return absl::OkStatus();
+      }
+      --deferred.items;
+      deferred.next = item.seq + 1;
+      if (*offered == Offered::kTaken) deferred.in_flight.Add(item.seq);
+    }
+    if (offered_items == 0) {
+      // The spool has fewer than was counted: what is not there cannot wait.
+      lane_.deferred_items_ -= std::min(lane_.deferred_items_, deferred.items);
+      deferred.items = 0;
+    }
+    if (deferred.items == 0) not_now();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Lane::Puller::FromBlocks() {
+  uint64_t looked_at = 0;
+  while (lane_.cursor_ < lane_.head_ && !builder_.full()) {
+    if (looked_at >= kMaxLookedAt) {
+      pull_.more = true;
+      return absl::OkStatus();
+    }
+    auto block = lane_.spool_.ReadBlock(lane_.id_, lane_.cursor_);
+    if (!block.ok()) return block.status();
+    if (!block->has_value()) {
+      DeadLetterLost({lane_.cursor_, lane_.head_});
+      lane_.cursor_ = lane_.head_;
+      break;
+    }
+    const Seq last = (*block)->last;
+    if (lane_.read_blocks_.empty() || lane_.read_blocks_.back() < last) {
+      lane_.read_blocks_.push_back(last);
+    }
+    const BlockReader reader((*block)->value, last);
+    const Seq first =
+        reader.items().empty() ? last + 1 : reader.items().front().seq;
+    if (first > lane_.cursor_) {
+      const Seq end = std::min(first, lane_.head_);
+      DeadLetterLost({lane_.cursor_, end});
+      lane_.cursor_ = end;
+    }
+    for (const StoredItem& item : reader.items()) {
+      if (item.seq < lane_.cursor_) continue;
+      if (item.seq >= lane_.head_) break;
+      if (!lane_.progress_.IsSettled(item.seq) &&
+          !lane_.restored_.Contains(item.seq)) {
+        absl::StatusOr<Offered> offered = Offer(item, Source::kBlock);
+        if (!offered.ok()) return offered.status();
+        if (*offered == Offered::kFull) return absl::OkStatus();
+      }
+      lane_.cursor_ = item.seq + 1;
+      lane_.waiting_bytes_ -=
+          std::min<uint64_t>(lane_.waiting_bytes_, item.text.size());
+      ++looked_at;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
+  // All is read before anything is decided: a plan is taken whole or not at
+  // all.
+  absl::StatusOr<std::vector<PlanItem>> items =
+      ReadPlan(lane_.spool_, lane_.id_, plan);
+  if (!items.ok()) {
+    lane_.retries_.push_front(std::move(plan));
+    return items.status();
+  }
+  plan_ = {.id = plan.id,
+           .tries = plan.tries,
+           .part = plan.part,
+           .main = {},
+           .deferred = {}};
+  held_ = plan_;
+  pull_.used_plan = plan.stored_as;
+  BatchPlan rest = plan_;
+  const auto put_into = [](BatchPlan& target, const PlanItem& each) {
+    if (each.deferred) {
+      target.deferred.emplace_back(each.item.identity_hash, each.item.seq);
+    } else {
+      target.main.Add(each.item.seq);
+    }
+  };
+  for (const PlanItem& each : *items) {
+    if (!rest.empty()) {
+      put_into(rest, each);
+      continue;
+    }
+    if (each.lost) {
+      DeadLetterLost({each.item.seq, each.item.seq + 1});
+      continue;
+    }
+    StoredItem item = each.item;
+    item.text = each.text;
+    absl::StatusOr<Offered> offered =
+        Offer(item, each.deferred ? Source::kPlanDeferred : Source::kPlanBlock);
+    if (!offered.ok()) return offered.status();
+    if (*offered == Offered::kFull) put_into(rest, each);
+    if (*offered == Offered::kHeld) put_into(held_, each);
+  }
+  if (!rest.empty()) lane_.retries_.push_front(std::move(rest));
+  if (!held_.empty()) pull_.held = std::move(held_);
+  return absl::OkStatus();
+}
+
+Lane::Pull Lane::Puller::Finish() {
+  for (const auto* open_items : {&plan_deferred_, &set_deferred_}) {
+    for (const auto& [hash, item] : *open_items) {
+      pull_.change.PutDeferred(lane_.id_, item);
+    }
+  }
+  if (progressed_) lane_.StoreProgress(pull_.change);
+  while (!lane_.marks_.empty() && lane_.marks_.front().end <= lane_.cursor_) {
+    lane_.marks_.pop_front();
+  }
+  // Damaged blocks do not tell their sizes.
+  if (lane_.cursor_ == lane_.head_) lane_.waiting_bytes_ = 0;
+  pull_.batch = std::move(builder_).Finish();
+  if (!pull_.batch.has_value()) return std::move(pull_);
+  pull_.batch->id = plan_.id;
+  pull_.batch->tries = plan_.tries;
+  pull_.batch->part = plan_.part;
+  if (lane_.merges_) {
+    for (const BatchItem& item : pull_.batch->items) {
+      lane_.in_flight_.insert(item.identity_hash);
+    }
+  }
+  if (rules_.ledger != nullptr) {
+    if (rules_.ledger->limits_identities()) {
+      pull_.usage.assign(taken_.begin(), taken_.end());
+    } else {
+      pull_.usage.emplace_back(
+          0, static_cast<uint32_t>(pull_.batch->items.size()));
+    }
+  }
+  return std::move(pull_);
+}
+
+}  // namespace heapsync

@@ -1,0 +1,48 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_DELIVERY_RECENT_TRACES_H_
+#define HEAPSYNC_HEAP_ADAPTER_DELIVERY_RECENT_TRACES_H_
+
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <utility>
+
+#include "absl/container/btree_map.h"
+#include "heap_adapter/delivery/batch.h"
+#include "heap_adapter/model/trace_context.h"
+#include "heap_adapter/spool/records.h"
+
+namespace heapsync {
+
+// Which of the items that were accepted lately came with a trace. In memory
+// only, and bounded: an item that waits for long, or over a restart, loses its
+// trace, but no item costs the spool a byte for it.
+class RecentTraces {
+ public:
+  // Keeps the last `most` appends that came with one; of the neighbours of one
+  // trace it keeps one entry. Each costs some 100 bytes.
+  explicit RecentTraces(size_t most) : most_(most) {}
+
+  void Remember(LaneId lane, SeqRange items, const TraceContext& trace);
+
+  // The trace of the first of `items` that has one; the updates merged into an
+  // item are not asked.
+  std::optional<TraceContext> FirstOf(
+      LaneId lane, const std::vector<BatchItem>& items) const;
+
+  size_t size() const { return entries_.size(); }
+
+ private:
+  using Key = std::pair<LaneId, Seq>;  // the items' end
+  struct Entry {
+    Seq begin;
+    TraceContext trace;
+  };
+
+  const size_t most_;
+  absl::btree_map<Key, Entry> entries_;
+  std::deque<Key> by_age_;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_DELIVERY_RECENT_TRACES_H_

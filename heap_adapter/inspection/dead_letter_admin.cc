@@ -1,0 +1,226 @@
+#include "heap_adapter/inspection/dead_letter_admin.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include "heap_adapter/base/mutex.h"
+
+namespace heapsync {
+namespace {
+
+// Letters that one page looks at: bounds how long others wait for theirs.
+constexpr size_t kMaxLookedAt = 10'000;
+
+bool LaneMatches(const DeadLetterFilter& filter, LaneId lane,
+                 const LaneKey& key) {
+  return (filter.destination.empty() ||
+          filter.destination == key.destination) &&
+         (!filter.type.has_value() || *filter.type == key.type) &&
+         (!filter.receipt.has_value() || filter.receipt->lane == lane);
+}
+
+bool LetterMatches(const DeadLetterFilter& filter, const DeadLetter& letter) {
+  if (filter.reason.has_value() && *filter.reason != letter.reason) {
+    return false;
+  }
+  if (filter.since.has_value() && letter.dead_lettered_at < *filter.since)
+    return false;
+  if (filter.until.has_value() && letter.dead_lettered_at >= *filter.until)
+    return false;
+  if (!filter.receipt.has_value()) return true;
+  return std::any_of(filter.receipt->items.begin(), filter.receipt->items.end(),
+                     [&](const SeqRange& range) {
+                       return range.begin <= letter.seq &&
+                              letter.seq < range.end;
+                     });
+}
+
+// Appends that are in flight, and what became of each.
+class Appends {
+ public:
+  explicit Appends(size_t count) : results_(count), waiting_(count) {}
+
+  void End(size_t index, absl::StatusOr<SeqRange> result) {
+    MutexLock lock(mutex_);
+    results_[index] = std::move(result);
+    if (--waiting_ == 0) ended_.NotifyAll();
+  }
+
+  std::vector<absl::StatusOr<SeqRange>> Wait() {
+    MutexLock lock(mutex_);
+    while (waiting_ > 0) ended_.Wait(mutex_);
+    return results_;
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar ended_;
+  std::vector<absl::StatusOr<SeqRange>> results_ ABSL_GUARDED_BY(mutex_);
+  size_t waiting_ ABSL_GUARDED_BY(mutex_);
+};
+
+EncodedChunk ChunkOf(DeadLetter letter, WallTime now) {
+  return {.accepted_at = now,
+          .replays = letter.replays + 1,
+          .items = {{.size = static_cast<uint32_t>(letter.text.size()),
+                     .identity_hash = letter.identity_hash}},
+          .text = std::move(letter.text)};
+}
+
+}  // namespace
+
+DeadLetterAdmin::DeadLetterAdmin(Engine& engine, uint32_t max_replays)
+    : engine_(engine), max_replays_(max_replays) {}
+
+bool DeadLetterAdmin::Knows(absl::string_view destination) const {
+  const auto lanes = engine_.lanes().All();
+  return std::any_of(lanes.begin(), lanes.end(), [&](const auto& lane) {
+    return lane.second.destination == destination;
+  });
+}
+
+absl::StatusOr<DeadLetterAdmin::Page> DeadLetterAdmin::Find(
+    const DeadLetterFilter& filter, DeadLetterPlace from, size_t most) const {
+  Page page;
+  size_t looked_at = 0;
+  for (const auto& [id, key] : engine_.lanes().All()) {
+    if (id < from.lane || !LaneMatches(filter, id, key)) continue;
+    const Seq begin = id == from.lane ? from.seq : 0;
+    const absl::Status status = engine_.spool().VisitDeadLetters(
+        id, begin, [&, id = id, &key = key](const DeadLetter& letter) {
+          if (page.letters.size() == most || looked_at == kMaxLookedAt) {
+            page.next = DeadLetterPlace{id, letter.seq};
+            return false;
+          }
+          ++looked_at;
+          if (LetterMatches(filter, letter)) {
+            page.letters.push_back({.lane = id, .key = key, .letter = letter});
+          }
+          return true;
+        });
+    if (!status.ok()) return status;
+    if (page.next.has_value()) break;
+  }
+  return page;
+}
+
+absl::StatusOr<std::optional<FoundDeadLetter>> DeadLetterAdmin::FindOne(
+    const DeadLetterFilter& filter, DeadLetterPlace place) const {
+  std::optional<LaneKey> key = engine_.lanes().KeyOf(place.lane);
+  if (!key.has_value() || !LaneMatches(filter, place.lane, *key)) {
+    return std::nullopt;
+  }
+  auto letter = engine_.spool().FindDeadLetter(place.lane, place.seq);
+  if (!letter.ok()) return letter.status();
+  if (!letter->has_value() || !LetterMatches(filter, **letter)) {
+    return std::nullopt;
+  }
+  return FoundDeadLetter{.lane = place.lane,
+                         .key = *std::move(key),
+                         .letter = **std::move(letter)};
+}
+
+std::optional<DeadLetterOutcome> DeadLetterAdmin::Obstacle(
+    const FoundDeadLetter& found, const Rules& rules, bool edited) const {
+  if (found.key.destination.empty() ||
+      engine_.FindDestination(found.key.destination) == nullptr) {
+    return DeadLetterOutcome::kDestinationGone;
+  }
+  if (found.letter.text.empty() && !edited) return DeadLetterOutcome::kDamaged;
+  if (found.letter.replays >= max_replays_ && !rules.force) {
+    return DeadLetterOutcome::kReplayedTooOften;
+  }
+  return std::nullopt;
+}
+
+std::vector<DeadLetterResult> DeadLetterAdmin::Replay(
+    std::vector<FoundDeadLetter> letters, const Rules& rules,
+    std::optional<EncodedChunk> instead) {
+  const WallTime now = engine_.clock().Read().wall;
+  std::vector<DeadLetterResult> results(letters.size());
+  std::vector<size_t> chosen;
+  for (size_t i = 0; i < letters.size(); ++i) {
+    const auto obstacle = Obstacle(letters[i], rules, instead.has_value());
+    results[i].place = letters[i].place();
+    results[i].outcome = obstacle.value_or(DeadLetterOutcome::kReplayed);
+    if (!obstacle.has_value()) chosen.push_back(i);
+  }
+  if (rules.dry_run || chosen.empty()) return results;
+
+  // Shared with the callbacks, the last of which may still be at the mutex when
+  // the wait is over.
+  const auto appends = std::make_shared<Appends>(chosen.size());
+  for (size_t k = 0; k < chosen.size(); ++k) {
+    FoundDeadLetter& found = letters[chosen[k]];
+    const Seq from = found.letter.seq;
+    const LaneId lane = found.lane;
+    const uint32_t replays = found.letter.replays + 1;
+    EncodedChunk chunk = instead.has_value()
+                             ? *std::move(instead)
+                             : ChunkOf(std::move(found.letter), now);
+    chunk.replays = replays;
+    const absl::Status queued = engine_.Append(
+        *engine_.FindDestination(found.key.destination), lane, std::move(chunk),
+        [appends, k](absl::StatusOr<SeqRange> items) {
+          appends->End(k, std::move(items));
+        },
+        nullptr,
+        [lane, from, now](SeqRange into, SpoolChange& change) {
+          change.DeleteDeadLetter(lane, from);
+          change.PutForwarding(lane, {.kind = Forwarding::Kind::kReplayed,
+                                      .from = {from, from + 1},
+                                      .into = into.begin,
+                                      .at = now});
+        });
+    if (!queued.ok()) appends->End(k, queued);
+  }
+  const std::vector<absl::StatusOr<SeqRange>> ended = appends->Wait();
+  for (size_t k = 0; k < chosen.size(); ++k) {
+    DeadLetterResult& result = results[chosen[k]];
+    if (ended[k].ok()) {
+      result.into = ended[k]->begin;
+    } else {
+      result.outcome = DeadLetterOutcome::kNotStored;
+      result.detail = std::string(ended[k].status().message());
+    }
+  }
+  return results;
+}
+
+std::vector<DeadLetterResult> DeadLetterAdmin::Discard(
+    const std::vector<FoundDeadLetter>& letters, const Rules& rules) {
+  const WallTime now = engine_.clock().Read().wall;
+  std::vector<DeadLetterResult> results;
+  SpoolChange change;
+  std::map<LaneId, SeqSet> discarded;
+  for (const FoundDeadLetter& found : letters) {
+    const Seq seq = found.letter.seq;
+    results.push_back({.place = found.place(),
+                       .outcome = DeadLetterOutcome::kDiscarded,
+                       .into = std::nullopt,
+                       .detail = {}});
+    change.DeleteDeadLetter(found.lane, seq);
+    discarded[found.lane].Add(seq);
+  }
+  // Without these their receipts would claim that they were delivered. One for
+  // all that stand together, since they are kept for good.
+  for (const auto& [lane, seqs] : discarded) {
+    for (const auto& [begin, end] : seqs.ranges()) {
+      change.PutForwarding(lane, {.kind = Forwarding::Kind::kDiscarded,
+                                  .from = {begin, end},
+                                  .at = now});
+    }
+  }
+  if (rules.dry_run || letters.empty()) return results;
+  change.RequireDisk();
+  const absl::Status status = engine_.Apply(std::move(change));
+  if (status.ok()) return results;
+  for (DeadLetterResult& result : results) {
+    result.outcome = DeadLetterOutcome::kNotStored;
+    result.detail = std::string(status.message());
+  }
+  return results;
+}
+
+}  // namespace heapsync

@@ -1,0 +1,171 @@
+#include "heap_adapter/inspection/delivery_lookup.h"
+
+#include <utility>
+
+#include "absl/status/status.h"
+
+namespace heapsync {
+namespace {
+
+// Merges and replays that are followed from one item to the next.
+constexpr int kMaxSteps = 100;
+
+class Lookup {
+ public:
+  Lookup(const Spool& spool, LaneId lane, LaneProgress progress,
+         const std::vector<InFlightAttempt>& in_flight)
+      : spool_(spool),
+        lane_(lane),
+        progress_(std::move(progress)),
+        in_flight_(in_flight) {}
+
+  absl::StatusOr<ItemDelivery> Find(Seq seq) const {
+    absl::StatusOr<ItemDelivery> item = Follow(seq);
+    if (!item.ok()) return item;
+    auto attempts = spool_.FindAttempts(lane_, seq);
+    if (!attempts.ok()) return attempts.status();
+    if (item->state == ItemState::kDelivered && !attempts->empty()) {
+      for (const auto& [merged, into] : attempts->back().second.merged) {
+        if (merged != seq) continue;
+        item->state = ItemState::kMerged;
+        item->into = into;
+        item->into_state = ItemState::kDelivered;
+      }
+    }
+    // One that was merged while it was deferred has only its carrier's.
+    if (attempts->empty() && item->state == ItemState::kMerged) {
+      attempts = spool_.FindAttempts(lane_, *item->into);
+      if (!attempts.ok()) return attempts.status();
+    }
+    AddAttempts(*attempts, *item);
+    return item;
+  }
+
+ private:
+  // The item's own state and where it went.
+  absl::StatusOr<ItemDelivery> Look(Seq seq) const {
+    ItemDelivery item{.seq = seq,
+                      .into = std::nullopt,
+                      .reason = std::nullopt,
+                      .attempts = {}};
+    if (!progress_.IsSettled(seq)) {
+      if (IsInFlight(seq)) item.state = ItemState::kInFlight;
+      return item;
+    }
+    // In the order in which an item goes through these, so that none can slip
+    // from a table not yet read to one that was.
+    auto deferred = spool_.FindDeferred(lane_, seq);
+    if (!deferred.ok()) return deferred.status();
+    if (deferred->has_value()) {
+      item.state =
+          IsInFlight(seq) ? ItemState::kInFlight : ItemState::kDeferred;
+      return item;
+    }
+    auto letter = spool_.FindDeadLetter(lane_, seq);
+    if (!letter.ok()) return letter.status();
+    if (letter->has_value()) {
+      item.state = ItemState::kDeadLettered;
+      item.reason = (*letter)->reason;
+      return item;
+    }
+    auto forwarding = spool_.FindForwarding(lane_, seq);
+    if (!forwarding.ok()) return forwarding.status();
+    if (!forwarding->has_value()) {
+      item.state = ItemState::kDelivered;
+      return item;
+    }
+    switch ((*forwarding)->kind) {
+      case Forwarding::Kind::kMerged:
+        item.state = ItemState::kMerged;
+        item.into = (*forwarding)->into;
+        break;
+      case Forwarding::Kind::kReplayed:
+        item.state = ItemState::kReplayed;
+        item.into = (*forwarding)->into;
+        break;
+      case Forwarding::Kind::kDiscarded:
+        item.state = ItemState::kDiscarded;
+        break;
+    }
+    return item;
+  }
+
+  absl::StatusOr<ItemDelivery> Follow(Seq seq) const {
+    absl::StatusOr<ItemDelivery> item = Look(seq);
+    if (!item.ok() || !item->into.has_value()) return item;
+    Seq next = *item->into;
+    for (int step = 0; step < kMaxSteps; ++step) {
+      absl::StatusOr<ItemDelivery> then = Look(next);
+      if (!then.ok()) return then;
+      item->into_state = then->state;
+      if (!then->into.has_value()) break;
+      next = *then->into;
+    }
+    return item;
+  }
+
+  bool IsInFlight(Seq seq) const {
+    for (const InFlightAttempt& attempt : in_flight_) {
+      if (attempt.seqs.Contains(seq)) return true;
+    }
+    return false;
+  }
+
+  void AddAttempts(
+      const std::vector<std::pair<AttemptId, AttemptRecord>>& ended,
+      ItemDelivery& item) const {
+    const size_t skip =
+        ended.size() > kMaxItemAttempts ? ended.size() - kMaxItemAttempts : 0;
+    for (size_t i = skip; i < ended.size(); ++i) {
+      const AttemptRecord& record = ended[i].second;
+      item.attempts.push_back({.batch_id = record.batch_id,
+                               .started_at = record.started_at,
+                               .ended_at = record.ended_at,
+                               .response_class = record.response_class,
+                               .http_status = record.http_status,
+                               .summary = record.summary,
+                               .items = record.items});
+    }
+    if (item.state != ItemState::kInFlight) return;
+    for (const InFlightAttempt& attempt : in_flight_) {
+      if (!attempt.seqs.Contains(item.seq)) continue;
+      item.attempts.push_back({.batch_id = attempt.batch_id,
+                               .started_at = attempt.started_at,
+                               .ended_at = std::nullopt,
+                               .response_class = std::nullopt,
+                               .summary = {},
+                               .items = attempt.items});
+    }
+  }
+
+  const Spool& spool_;
+  const LaneId lane_;
+  const LaneProgress progress_;
+  const std::vector<InFlightAttempt>& in_flight_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::vector<ItemDelivery>> LookUpDeliveries(
+    const Spool& spool, LaneId lane, const std::vector<SeqRange>& items,
+    const std::vector<InFlightAttempt>& in_flight) {
+  absl::StatusOr<Spool::LaneExtent> extent = spool.ReadExtent(lane);
+  if (!extent.ok()) return extent.status();
+  for (const SeqRange& range : items) {
+    if (range.end > extent->head) {
+      return absl::NotFoundError("the receipt names items never accepted");
+    }
+  }
+  const Lookup lookup(spool, lane, std::move(extent->progress), in_flight);
+  std::vector<ItemDelivery> deliveries;
+  for (const SeqRange& range : items) {
+    for (Seq seq = range.begin; seq < range.end; ++seq) {
+      absl::StatusOr<ItemDelivery> item = lookup.Find(seq);
+      if (!item.ok()) return item.status();
+      deliveries.push_back(*std::move(item));
+    }
+  }
+  return deliveries;
+}
+
+}  // namespace heapsync

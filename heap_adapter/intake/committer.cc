@@ -1,0 +1,356 @@
+#include "heap_adapter/intake/committer.h"
+
+#include <limits>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace heapsync {
+namespace {
+
+constexpr size_t kMaxSpareBuilders = 4;
+
+size_t BytesOf(const EncodedChunk& chunk) {
+  return chunk.text.size() + chunk.items.size() * sizeof(EncodedChunk::Item);
+}
+
+absl::Status SpoolFailed() {
+  return absl::DataLossError(
+      "the spool failed to write and stores nothing any more; the server must "
+      "be "
+      "restarted once its disk is well");
+}
+
+absl::Status DiskFull() {
+  return absl::ResourceExhaustedError("the server's disk is full");
+}
+
+// How often a full disk is asked whether it has space again.
+constexpr std::chrono::milliseconds kSpaceCheckInterval{500};
+
+}  // namespace
+
+Committer::Committer(Spool& spool, const Options& options,
+                     const std::vector<StoredLane>& lanes, NoticeSink sink)
+    : spool_(spool), options_(options), sink_(std::move(sink)) {
+  for (const StoredLane& lane : lanes) {
+    Tail& tail = tails_[lane.id];
+    tail.next = lane.head;
+    tail.lane_bytes = lane.lane_bytes;
+  }
+}
+
+void Committer::AddLane(LaneId id, LaneKey key) {
+  MutexLock lock(mutex_);
+  pending_.lanes.push_back({.id = id, .key = std::move(key)});
+}
+
+absl::Status Committer::Append(LaneId lane, EncodedChunk chunk, AppendDone done,
+                               SettledCallback on_settled, AppendAlong along) {
+  if (!healthy()) return SpoolFailed();
+  if (disk_full()) return DiskFull();
+  const size_t bytes = BytesOf(chunk);
+  bool wake = false;
+  {
+    MutexLock lock(mutex_);
+    if (!accepting_) {
+      return absl::UnavailableError("the server is shutting down");
+    }
+    if (pending_.bytes + bytes > options_.max_pending_bytes ||
+        pending_.appends.size() >= options_.max_pending_chunks) {
+      return absl::ResourceExhaustedError(
+          "too much waits for the disk already");
+    }
+    pending_.bytes += bytes;
+    pending_.appends.push_back({.lane = lane,
+                                .chunk = std::move(chunk),
+                                .done = std::move(done),
+                                .on_settled = std::move(on_settled),
+                                .along = std::move(along)});
+    wake = pending_.appends.size() == wanted_appends_;
+  }
+  if (wake) wake_.NotifyOne();
+  return absl::OkStatus();
+}
+
+void Committer::Apply(SpoolChange change, uint64_t token) {
+  {
+    MutexLock lock(mutex_);
+    pending_.changes.push_back({.change = std::move(change), .token = token});
+  }
+  wake_.NotifyOne();
+}
+
+absl::Status Committer::Change(SpoolChange change, ChangeDone done) {
+  if (!healthy()) return SpoolFailed();
+  {
+    MutexLock lock(mutex_);
+    if (!accepting_) {
+      return absl::UnavailableError("the server is shutting down");
+    }
+    pending_.changes.push_back(
+        {.change = std::move(change), .done = std::move(done)});
+  }
+  wake_.NotifyOne();
+  return absl::OkStatus();
+}
+
+void Committer::StopAccepting() {
+  MutexLock lock(mutex_);
+  accepting_ = false;
+}
+
+void Committer::Stop() {
+  {
+    MutexLock lock(mutex_);
+    accepting_ = false;
+    stopping_ = true;
+  }
+  wake_.NotifyOne();
+}
+
+void Committer::Run() {
+  std::thread answering([this] { TellUntilOver(); });
+  size_t last_appends = 0;
+  while (true) {
+    std::optional<Pending> pending = Gather(last_appends);
+    if (!pending.has_value()) break;
+    last_appends = pending->appends.size();
+    Committed committed = Commit(*std::move(pending));
+    {
+      MutexLock lock(told_mutex_);
+      to_tell_.push_back(std::move(committed));
+    }
+    told_wake_.NotifyOne();
+  }
+  {
+    MutexLock lock(told_mutex_);
+    told_all_ = true;
+  }
+  told_wake_.NotifyOne();
+  answering.join();
+}
+
+std::optional<Committer::Pending> Committer::Gather(size_t last_appends) {
+  MutexLock lock(mutex_);
+  wanted_appends_ = 1;
+  if (disk_full() && !stopping_) wake_.WaitFor(mutex_, kSpaceCheckInterval);
+  while (pending_.empty() && !stopping_ && !disk_full()) wake_.Wait(mutex_);
+  if (pending_.empty() && stopping_) return std::nullopt;
+  wanted_appends_ = last_appends / 2;
+  const auto deadline =
+      std::chrono::steady_clock::now() + options_.max_gather_delay;
+  while (pending_.appends.size() < wanted_appends_ && !stopping_) {
+    const auto rest = deadline - std::chrono::steady_clock::now();
+    if (rest <= std::chrono::steady_clock::duration::zero()) break;
+    wake_.WaitFor(mutex_, rest);
+  }
+  return std::exchange(pending_, {});
+}
+
+void Committer::TellUntilOver() {
+  // Fewer: those of a new commit get their turn sooner, at the price of looking
+  // for one more often.
+  constexpr size_t kAnswersAtOnce = 16;
+  while (true) {
+    std::vector<Committed> all;
+    {
+      MutexLock lock(told_mutex_);
+      while (telling_.empty() && to_tell_.empty() && !told_all_) {
+        told_wake_.Wait(told_mutex_);
+      }
+      if (telling_.empty() && to_tell_.empty()) return;
+      all = std::exchange(to_tell_, {});
+    }
+    for (Committed& committed : all) BeginTelling(std::move(committed));
+    TellSome(kAnswersAtOnce);
+  }
+}
+
+bool Committer::CommitPending() {
+  Pending pending;
+  {
+    MutexLock lock(mutex_);
+    pending = std::exchange(pending_, {});
+  }
+  if (pending.empty() && !disk_full()) return false;
+  BeginTelling(Commit(std::move(pending)));
+  while (!telling_.empty()) TellSome(std::numeric_limits<size_t>::max());
+  return true;
+}
+
+SeqRange Committer::Place(const PendingAppend& append, SpoolChange& change,
+                          std::vector<LaneId>& open_blocks) {
+  Tail& tail = tails_.at(append.lane);
+  const EncodedChunk& chunk = append.chunk;
+  if (!tail.block.empty() &&
+      (tail.block.items() + chunk.items.size() > options_.max_block_items ||
+       tail.block.text_bytes() + chunk.text.size() >
+           options_.max_block_bytes)) {
+    CloseBlock(append.lane, change);
+  }
+  if (tail.block.empty()) {
+    open_blocks.push_back(append.lane);
+    if (!spare_builders_.empty()) {
+      tail.block = std::move(spare_builders_.back());
+      spare_builders_.pop_back();
+    }
+  }
+  const Seq begin = tail.next;
+  absl::string_view text = chunk.text;
+  for (const EncodedChunk::Item& item : chunk.items) {
+    tail.block.Add({.seq = tail.next++,
+                    .accepted_at = chunk.accepted_at,
+                    .identity_hash = item.identity_hash,
+                    .replays = chunk.replays,
+                    .text = text.substr(0, item.size)});
+    text.remove_prefix(item.size);
+  }
+  tail.lane_bytes += chunk.text.size();
+  return {begin, tail.next};
+}
+
+void Committer::CloseBlock(LaneId lane, SpoolChange& change) {
+  Tail& tail = tails_.at(lane);
+  if (tail.block.empty()) return;
+  change.PutBlock(lane, tail.next - 1, tail.block.Take(tail.lane_bytes));
+  BlockBuilder used = std::exchange(tail.block, {});
+  if (spare_builders_.size() < kMaxSpareBuilders) {
+    spare_builders_.push_back(std::move(used));
+  }
+}
+
+absl::Status Committer::Write(const SpoolChange& change) {
+  if (disk_full_.load(std::memory_order_relaxed)) {
+    if (absl::Status resumed = spool_.Resume(); !resumed.ok()) return resumed;
+  }
+  if (!change.empty()) {
+    absl::Status written = spool_.Commit(change);
+    commits_.fetch_add(1, std::memory_order_relaxed);
+    if (change.durability() == Durability::kDisk) {
+      syncs_.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (!written.ok()) return written;
+  }
+  disk_full_.store(false, std::memory_order_release);
+  return absl::OkStatus();
+}
+
+// What was not written leaves no gap.
+void Committer::TakeBack(const std::vector<Appended>& appended) {
+  for (size_t i = appended.size(); i-- > 0;) {
+    Tail& tail = tails_.at(appended[i].lane);
+    tail.next = appended[i].items.begin;
+    tail.lane_bytes -= appended[i].text_bytes;
+  }
+}
+
+Committer::Committed Committer::Commit(Pending pending) {
+  // What waits for space goes first: changes stay in their order.
+  SpoolChange change = std::exchange(waiting_change_, {});
+  Committed committed{.status = absl::OkStatus(),
+                      .lanes = {},
+                      .appends = std::move(pending.appends),
+                      .appended = {},
+                      .changes = std::exchange(waiting_, {})};
+  for (PendingChange& each : pending.changes) {
+    change.Append(std::exchange(each.change, {}));
+    committed.changes.push_back(std::move(each));
+  }
+  for (AddedLane& lane : pending.lanes) {
+    tails_.try_emplace(lane.id);
+    unstored_lanes_.push_back(std::move(lane));
+  }
+  if (!healthy()) {
+    committed.status = SpoolFailed();
+    return committed;
+  }
+  // What stands behind these changes is put anew with the next commit, should
+  // this one find no space.
+  const size_t changes_alone = change.size();
+  for (const AddedLane& lane : unstored_lanes_) {
+    change.PutLane(lane.id, lane.key);
+  }
+  std::vector<LaneId> open_blocks;
+  committed.appended.reserve(committed.appends.size());
+  for (PendingAppend& append : committed.appends) {
+    const SeqRange items = Place(append, change, open_blocks);
+    if (append.along) append.along(items, change);
+    committed.appended.push_back({.lane = append.lane,
+                                  .items = items,
+                                  .text_bytes = append.chunk.text.size(),
+                                  .accepted_at = append.chunk.accepted_at,
+                                  .trace = append.chunk.trace,
+                                  .on_settled = std::move(append.on_settled)});
+    // The block has a copy; two of each would be kept during the sync.
+    append.chunk = {};
+  }
+  for (const LaneId lane : open_blocks) CloseBlock(lane, change);
+  if (!committed.appends.empty()) change.RequireDisk();
+  const absl::Status written = Write(change);
+  if (written.ok()) {
+    committed.lanes = std::exchange(unstored_lanes_, {});
+  } else if (absl::IsResourceExhausted(written)) {
+    disk_full_.store(true, std::memory_order_release);
+    TakeBack(committed.appended);
+    change.CutTo(changes_alone);
+    waiting_change_ = std::move(change);
+    waiting_ = std::exchange(committed.changes, {});
+    committed.status = DiskFull();
+  } else {
+    {
+      MutexLock lock(mutex_);
+      failure_ = std::string(written.message());
+    }
+    healthy_.store(false, std::memory_order_release);
+    committed.status = SpoolFailed();
+  }
+  return committed;
+}
+
+void Committer::BeginTelling(Committed committed) {
+  Telling& telling = telling_.emplace_back();
+  telling.committed = std::move(committed);
+  telling.untold = telling.committed.appends.size();
+  for (size_t i = 0; i < telling.untold; ++i) {
+    answers_.Add(telling.committed.appends[i].lane,
+                 {.telling = &telling, .append = i});
+  }
+}
+
+// Callers first: what follows may take work on, the answers only end it.
+void Committer::TellSome(size_t most) {
+  for (; most > 0 && !answers_.empty(); --most) {
+    const Answer answer = answers_.Next();
+    Committed& committed = answer.telling->committed;
+    if (committed.status.ok()) {
+      committed.appends[answer.append].done(
+          committed.appended[answer.append].items);
+    } else {
+      committed.appends[answer.append].done(committed.status);
+    }
+    --answer.telling->untold;
+  }
+  while (!telling_.empty() && telling_.front().untold == 0) {
+    TellTheRest(std::move(telling_.front().committed));
+    telling_.pop_front();
+  }
+}
+
+void Committer::TellTheRest(Committed committed) {
+  Notices notices{.lanes = std::move(committed.lanes),
+                  .appended = std::move(committed.appended),
+                  .applied = {}};
+  for (PendingChange& each : committed.changes) {
+    if (each.done) {
+      each.done(committed.status);
+    } else {
+      notices.applied.push_back({.token = each.token});
+    }
+  }
+  if (committed.status.ok()) sink_(std::move(notices));
+}
+
+}  // namespace heapsync

@@ -1,0 +1,94 @@
+#include "heap_adapter/intake/settlement.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace heapsync {
+
+void SettlementWaiters::ForgetUnwanted() {
+  if (size() < next_look_) return;
+  absl::erase_if(by_begin_, [](const auto& waiter) {
+    return !waiter.second.callback.wanted();
+  });
+  std::erase_if(flushes_,
+                [](const Waiter& waiter) { return !waiter.callback.wanted(); });
+  if (empty()) forwarded_.clear();
+  next_look_ = std::max(kFirstLook, 2 * size());
+}
+
+bool SettlementWaiters::IsWaitedFor(Seq seq) const {
+  if (auto it = by_begin_.upper_bound(seq); it != by_begin_.begin()) {
+    if (seq < std::prev(it)->second.end) return true;
+  }
+  return std::any_of(flushes_.begin(), flushes_.end(),
+                     [seq](const Waiter& waiter) { return seq < waiter.end; });
+}
+
+void SettlementWaiters::WaitForItems(SeqRange items, SettledCallback callback) {
+  ForgetUnwanted();
+  by_begin_.emplace(items.begin, Waiter{.end = items.end,
+                                        .remaining = items.size(),
+                                        .callback = std::move(callback),
+                                        .so_far = {}});
+}
+
+void SettlementWaiters::WaitForAllBelow(Seq end, uint64_t count,
+                                        SettledCallback callback) {
+  if (count == 0) {
+    finished_.emplace_back(std::move(callback), Settlement{});
+    return;
+  }
+  ForgetUnwanted();
+  // What travels inside another item is counted no more, but will end too.
+  for (const auto& [into, inside] : forwarded_) count += inside.size();
+  flushes_.push_back(Waiter{.end = end,
+                            .remaining = count,
+                            .callback = std::move(callback),
+                            .so_far = {}});
+}
+
+void SettlementWaiters::Forward(Seq seq, Seq into) {
+  if (IsWaitedFor(seq)) forwarded_[into].push_back(seq);
+  // What travelled inside `seq` goes along.
+  const auto it = forwarded_.find(seq);
+  if (it == forwarded_.end()) return;
+  std::vector<Seq> moved = std::move(it->second);
+  forwarded_.erase(it);
+  std::vector<Seq>& target = forwarded_[into];
+  target.insert(target.end(), moved.begin(), moved.end());
+}
+
+void SettlementWaiters::Count(Waiter& waiter, bool delivered) {
+  ++(delivered ? waiter.so_far.delivered : waiter.so_far.dead_lettered);
+  if (--waiter.remaining == 0) {
+    finished_.emplace_back(std::move(waiter.callback), waiter.so_far);
+  }
+}
+
+void SettlementWaiters::End(Seq seq, bool delivered) {
+  if (empty()) return;
+  if (auto it = by_begin_.upper_bound(seq); it != by_begin_.begin()) {
+    --it;
+    if (seq < it->second.end) {
+      Count(it->second, delivered);
+      if (it->second.remaining == 0) by_begin_.erase(it);
+    }
+  }
+  for (Waiter& waiter : flushes_) {
+    if (seq < waiter.end && waiter.remaining > 0) Count(waiter, delivered);
+  }
+  std::erase_if(flushes_, [](const Waiter& w) { return w.remaining == 0; });
+  if (const auto it = forwarded_.find(seq); it != forwarded_.end()) {
+    const std::vector<Seq> inside = std::move(it->second);
+    forwarded_.erase(it);
+    for (const Seq each : inside) End(each, delivered);
+  }
+  if (empty()) forwarded_.clear();
+}
+
+std::vector<std::pair<SettledCallback, Settlement>>
+SettlementWaiters::TakeFinished() {
+  return std::exchange(finished_, {});
+}
+
+}  // namespace heapsync

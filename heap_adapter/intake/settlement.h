@@ -1,0 +1,100 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_INTAKE_SETTLEMENT_H_
+#define HEAPSYNC_HEAP_ADAPTER_INTAKE_SETTLEMENT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "heap_adapter/spool/seq_set.h"
+
+namespace heapsync {
+
+// How the items of one append ended.
+struct Settlement {
+  uint64_t delivered = 0;
+  uint64_t dead_lettered = 0;
+};
+
+// Who wants to hear how items ended. Called once, from the dispatcher's thread,
+// when the last item's end is stored; it must not block. One whose listener is
+// gone by then may be forgotten instead.
+class SettledCallback {
+ public:
+  SettledCallback() = default;
+  SettledCallback(std::nullptr_t) {}  // NOLINT(google-explicit-constructor)
+  template <typename Call,
+            typename = std::enable_if_t<std::is_invocable_v<Call, Settlement>>>
+  SettledCallback(Call call)  // NOLINT(google-explicit-constructor)
+      : call_(std::move(call)) {}
+  // Wanted as long as `listener` is alive.
+  template <typename Call>
+  SettledCallback(std::weak_ptr<const void> listener, Call call)
+      : call_(std::move(call)), listener_(std::move(listener)) {}
+
+  explicit operator bool() const { return static_cast<bool>(call_); }
+  void operator()(Settlement settlement) { call_(settlement); }
+  bool wanted() const {
+    return !listener_.has_value() || !listener_->expired();
+  }
+
+ private:
+  absl::AnyInvocable<void(Settlement)> call_;
+  std::optional<std::weak_ptr<const void>> listener_;
+};
+
+// Who waits for the end of which items of a lane. One thread.
+class SettlementWaiters {
+ public:
+  // `items` must not overlap those of another append.
+  void WaitForItems(SeqRange items, SettledCallback callback);
+  // Waits for `count` items below `end` to end: all of those that have not yet,
+  // but for what travels inside another. REQUIRES: `end` is the lane's head.
+  void WaitForAllBelow(Seq end, uint64_t count, SettledCallback callback);
+
+  // Item `seq` travels inside item `into` from now on.
+  void Forward(Seq seq, Seq into);
+  // Item `seq` ended, and with it whatever was forwarded into it.
+  void End(Seq seq, bool delivered);
+
+  // Waiters whose last item ended since the last call; call them once that is
+  // stored.
+  std::vector<std::pair<SettledCallback, Settlement>> TakeFinished();
+
+  bool empty() const { return by_begin_.empty() && flushes_.empty(); }
+  // Of appends and flushes; those whose listener left are forgotten before they
+  // make up half of it.
+  size_t size() const { return by_begin_.size() + flushes_.size(); }
+
+ private:
+  static constexpr size_t kFirstLook = 1'024;
+
+  struct Waiter {
+    Seq end;
+    uint64_t remaining;
+    SettledCallback callback;
+    Settlement so_far;
+  };
+
+  void Count(Waiter& waiter, bool delivered);
+  void ForgetUnwanted();
+  bool IsWaitedFor(Seq seq) const;
+
+  // Where the unwanted are looked for next.
+  size_t next_look_ = kFirstLook;
+  absl::btree_map<Seq, Waiter> by_begin_;
+  std::vector<Waiter> flushes_;
+  absl::flat_hash_map<Seq, std::vector<Seq>> forwarded_;
+  std::vector<std::pair<SettledCallback, Settlement>> finished_;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_INTAKE_SETTLEMENT_H_

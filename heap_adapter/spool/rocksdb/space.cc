@@ -1,0 +1,138 @@
+#include "heap_adapter/spool/rocksdb/space.h"
+
+#include <rocksdb/experimental.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+namespace heapsync {
+namespace {
+
+// One entry in so many that is a deletion is much: each may stand for a large
+// block, the others are often small.
+constexpr uint64_t kTombstoneRatio = 16;
+constexpr std::chrono::seconds kMaxKept{20};
+// After merges of everything that found no space.
+constexpr std::chrono::seconds kShortestRest{20};
+constexpr std::chrono::seconds kMaxRest{120};
+
+// Deletions among all entries.
+struct Deleted {
+  uint64_t deletions = 0;
+  uint64_t entries = 0;
+};
+
+Deleted InMemory(rocksdb::DB& db) {
+  Deleted deleted;
+  db.GetIntProperty("rocksdb.num-entries-active-mem-table", &deleted.entries);
+  db.GetIntProperty("rocksdb.num-deletes-active-mem-table", &deleted.deletions);
+  return deleted;
+}
+
+// None if RocksDB does not say.
+Deleted InFiles(rocksdb::DB& db) {
+  rocksdb::TablePropertiesCollection tables;
+  const bool known = db.GetPropertiesOfAllTables(&tables).ok();
+  // A merge that ended while they were read could not delete its inputs, and
+  // RocksDB would think of them only after the next one.
+  static_cast<void>(db.EnableFileDeletions(/*force=*/true));
+  Deleted deleted;
+  if (!known) return deleted;
+  for (const auto& [file, table] : tables) {
+    deleted.entries += table->num_entries;
+    deleted.deletions += table->num_deletions;
+  }
+  return deleted;
+}
+
+}  // namespace
+
+bool HasSpaceFor(uint64_t bytes, rocksdb::Env& env, const std::string& path) {
+  uint64_t free = 0;
+  if (!env.GetFreeSpace(path, &free).ok()) return true;
+  return free >= bytes + (4 << 20);
+}
+
+CompactionGuard::CompactionGuard(rocksdb::Env& env, std::string path)
+    : env_(env), path_(std::move(path)) {}
+
+void CompactionGuard::Request(int64_t bytes, rocksdb::Env::IOPriority priority,
+                              rocksdb::Statistics*) {
+  std::atomic<bool>* const cancel = cancel_;
+  if (cancel != nullptr && priority == rocksdb::Env::IO_LOW &&
+      !HasSpaceFor(static_cast<uint64_t>(bytes), env_, path_)) {
+    *cancel = true;
+  }
+}
+
+int64_t CompactionGuard::GetBytesPerSecond() const {
+  return std::numeric_limits<int64_t>::max();
+}
+
+int64_t CompactionGuard::GetSingleBurstBytes() const {
+  return std::numeric_limits<int64_t>::max();
+}
+
+RocksDbSpace::RocksDbSpace(rocksdb::Env& env, std::string path,
+                           std::shared_ptr<CompactionGuard> guard,
+                           DamageReport report)
+    : env_(env),
+      path_(std::move(path)),
+      guard_(std::move(guard)),
+      report_(std::move(report)) {}
+
+void RocksDbSpace::OnOpened(const rocksdb::DB& db) {
+  merges_ = !db.GetOptions().disable_auto_compactions;
+}
+
+void RocksDbSpace::Keep(rocksdb::DB& db, const Store::SpaceNeeds& needs,
+                        uint64_t bytes_in_memory) {
+  if (needs.nearly_full) RemoveDamagedCopies(env_, path_, "", report_);
+  const bool merges = !needs.nearly_full || MayCompact(env_, path_);
+  if (merges != merges_) SetCompaction(db, merges);
+  if (!needs.nearly_full || !HasSpaceFor(bytes_in_memory)) return;
+  const auto now = std::chrono::steady_clock::now();
+  // Then a flush would only take of the space, one file after the other.
+  if (!merges && (now < next_try_ || !HasSpaceFor(needs.live_bytes))) return;
+  const bool is_time = now - gave_back_at_ >= kMaxKept;
+  const auto worth = [is_time](const Deleted& deleted) {
+    return deleted.deletions > 0 &&
+           (is_time || kTombstoneRatio * deleted.deletions >= deleted.entries);
+  };
+  if (worth(InMemory(db))) {
+    rocksdb::FlushOptions flush;
+    flush.allow_write_stall = true;
+    // Its failure comes back with the next write.
+    static_cast<void>(db.Flush(flush));
+  }
+  if (!worth(InFiles(db))) return;
+  gave_back_at_ = now;
+  if (merges) {
+    static_cast<void>(
+        rocksdb::experimental::SuggestCompactRange(&db, nullptr, nullptr));
+  } else {
+    CompactAll(db, needs);
+  }
+}
+
+void RocksDbSpace::SetCompaction(rocksdb::DB& db, bool merges) {
+  // That it cannot note this on a full disk does not matter.
+  static_cast<void>(
+      db.SetOptions({{"disable_auto_compactions", merges ? "false" : "true"}}));
+  merges_ = merges;
+}
+
+void RocksDbSpace::CompactAll(rocksdb::DB& db, const Store::SpaceNeeds& needs) {
+  rocksdb::CompactRangeOptions all;
+  all.exclusive_manual_compaction = false;
+  all.canceled = needs.cancel;
+  guard_->Begin(*needs.cancel);
+  const bool merged = db.CompactRange(all, nullptr, nullptr).ok();
+  guard_->End();
+  rest_ = merged ? std::chrono::seconds::zero()
+                 : std::clamp(2 * rest_, kShortestRest, kMaxRest);
+  next_try_ = std::chrono::steady_clock::now() + rest_;
+}
+
+}  // namespace heapsync

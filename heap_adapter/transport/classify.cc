@@ -1,0 +1,110 @@
+#include "heap_adapter/transport/classify.h"
+
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "heap_adapter/base/check.h"
+#include "heap_adapter/transport/named_item.h"
+#include "heap_adapter/transport/retry_after.h"
+
+namespace heapsync {
+namespace {
+
+// Heap documents 200 and 400 only; the rest follows RFC 9110. A status that no
+// final answer can have (1xx, 600 and above) says nothing about the batch, so
+// it is tried again.
+ResponseClass ClassOf(int status) {
+  switch (status) {
+    case 401:
+    case 403:
+    case 404:
+    case 405:
+      return ResponseClass::kMisconfigured;
+    case 408:
+    case 425:
+      return ResponseClass::kTransient;
+    case 413:
+      return ResponseClass::kOversized;
+    case 429:
+      return ResponseClass::kThrottled;
+    default:
+      break;
+  }
+  switch (status / 100) {
+    case 2:
+      return ResponseClass::kDelivered;
+    case 3:
+      return ResponseClass::kMisconfigured;
+    case 4:
+      return ResponseClass::kInvalid;
+    default:
+      return ResponseClass::kTransient;
+  }
+}
+
+absl::string_view Describe(TransportFailure::Kind kind) {
+  switch (kind) {
+    case TransportFailure::Kind::kDns:
+      return "host name not found";
+    case TransportFailure::Kind::kConnect:
+      return "no connection";
+    case TransportFailure::Kind::kTlsVerification:
+      return "TLS certificate not trusted";
+    case TransportFailure::Kind::kTls:
+      return "TLS failure";
+    case TransportFailure::Kind::kTimeout:
+      return "timeout";
+    case TransportFailure::Kind::kReset:
+      return "connection reset";
+    case TransportFailure::Kind::kMalformedResponse:
+      return "malformed answer";
+    case TransportFailure::Kind::kOther:
+      return "transport failure";
+  }
+  HEAPSYNC_UNREACHABLE();
+}
+
+bool SendsTheSameAgain(ResponseClass response_class) {
+  return response_class == ResponseClass::kTransient ||
+         response_class == ResponseClass::kThrottled ||
+         response_class == ResponseClass::kMisconfigured;
+}
+
+Verdict ClassifyHttp(const HttpResponse& answer, ObjectType type,
+                     size_t batch_size, WallTime now) {
+  Verdict verdict{.response_class = ClassOf(answer.status),
+                  .retry_after = std::nullopt,
+                  .named_item = std::nullopt,
+                  .summary = absl::StrCat("HTTP ", answer.status)};
+  if (answer.retry_after.has_value() &&
+      SendsTheSameAgain(verdict.response_class)) {
+    verdict.retry_after =
+        ParseRetryAfter(*answer.retry_after, now, kMaxRetryAfter);
+  }
+  if (verdict.response_class == ResponseClass::kInvalid) {
+    verdict.named_item = NamedItem(answer.body, HeapArrayKey(type), batch_size);
+  }
+  return verdict;
+}
+
+Verdict ClassifyFailure(const TransportFailure& failure) {
+  return {
+      .response_class = failure.kind == TransportFailure::Kind::kTlsVerification
+                            ? ResponseClass::kMisconfigured
+                            : ResponseClass::kTransient,
+      .retry_after = std::nullopt,
+      .named_item = std::nullopt,
+      .summary = std::string(Describe(failure.kind))};
+}
+
+}  // namespace
+
+Verdict Classify(const HeapResponse& answer, ObjectType type, size_t batch_size,
+                 WallTime now) {
+  if (const auto* http = std::get_if<HttpResponse>(&answer.result)) {
+    return ClassifyHttp(*http, type, batch_size, now);
+  }
+  return ClassifyFailure(std::get<TransportFailure>(answer.result));
+}
+
+}  // namespace heapsync

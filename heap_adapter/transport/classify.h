@@ -1,0 +1,38 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_TRANSPORT_CLASSIFY_H_
+#define HEAPSYNC_HEAP_ADAPTER_TRANSPORT_CLASSIFY_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "heap_adapter/base/clock.h"
+#include "heap_adapter/model/object_type.h"
+#include "heap_adapter/model/response_class.h"
+#include "heap_adapter/transport/transport.h"
+
+namespace heapsync {
+
+struct Verdict {
+  ResponseClass response_class;
+  // Wait that Heap asked for with Retry-After (seconds or an HTTP date), cut to
+  // [0, kMaxRetryAfter].
+  std::optional<Duration> retry_after;
+  // Index in the batch that Heap's text names: `postBody.events[3].properties
+  // should be object` names 3. Only with kInvalid, and only when the text names
+  // exactly one index, of the array that was sent.
+  std::optional<size_t> named_item;
+  // "HTTP 503", "connection reset": for logs and metrics, without a byte of
+  // Heap's text, which may quote values.
+  std::string summary;
+};
+inline constexpr Duration kMaxRetryAfter = std::chrono::hours(1);
+
+// Sorts an answer into the classes of the table in the README. Pure. `type` is
+// the batch's, `batch_size` its number of items, `now` is needed for the date
+// form of Retry-After. A malformed Retry-After counts as none.
+Verdict Classify(const HeapResponse& answer, ObjectType type, size_t batch_size,
+                 WallTime now);
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_TRANSPORT_CLASSIFY_H_

@@ -1,0 +1,85 @@
+#ifndef HEAPSYNC_SERVER_ADMIN_ADMIN_CALL_H_
+#define HEAPSYNC_SERVER_ADMIN_ADMIN_CALL_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "server/access/access.h"
+#include "server/admin/admin_worker.h"
+#include "server/log/call_log.h"
+#include "server/wire/rich_status.h"
+#include "server/wire/wire_message.h"
+
+namespace heapsync {
+
+// What an admin RPC answers.
+template <typename Response>
+using CallResult = std::variant<Response, CallError>;
+
+// One call of an admin RPC whose work is done by the worker. It deletes itself
+// when gRPC is done with it.
+template <typename Request, typename Response>
+class AdminCall final : public grpc::ServerUnaryReactor {
+ public:
+  using Work =
+      absl::AnyInvocable<CallResult<Response>(const Caller&, const Request&)>;
+
+  AdminCall(AdminWorker& worker, const Access& access,
+            grpc::CallbackServerContext* context,
+            const grpc::ByteBuffer* request, grpc::ByteBuffer* response,
+            Work work)
+      : context_(context), response_(response), work_(std::move(work)) {
+    auto admitted = access.Admit(CredentialsOf(*context), ServiceKind::kAdmin);
+    if (auto* refusal = std::get_if<CallError>(&admitted)) {
+      Finish(refusal->ToStatus());
+      return;
+    }
+    caller_ = std::get<Caller>(std::move(admitted));
+    std::vector<Finding> violations = ParseWireMessage(*request, &request_);
+    if (!violations.empty()) {
+      Finish(InvalidRequest(std::move(violations)).ToStatus());
+    } else if (!worker.Submit([this] { Run(); })) {
+      Finish(AdminBusy().ToStatus());
+    }
+  }
+
+ private:
+  void Run() {
+    // Nobody waits for it any more.
+    if (context_->IsCancelled()) return Finish(grpc::Status::CANCELLED);
+    CallResult<Response> result = work_(caller_, request_);
+    if (auto* error = std::get_if<CallError>(&result)) {
+      return End(error->ToStatus());
+    }
+    *response_ = ToByteBuffer(std::get<Response>(result));
+    End(grpc::Status::OK);
+  }
+
+  void End(const grpc::Status& status) {
+    std::string destination;
+    // What is unknown may be anything, and is not shown.
+    if constexpr (requires { request_.destination(); }) {
+      if (status.ok()) destination = request_.destination();
+    }
+    LogAdminCall(Request::descriptor()->name(), caller_.name, destination,
+                 status);
+    Finish(status);
+  }
+
+  void OnDone() override { delete this; }
+
+  grpc::CallbackServerContext* const context_;
+  grpc::ByteBuffer* const response_;
+  Work work_;
+  Caller caller_;
+  Request request_;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_ADMIN_ADMIN_CALL_H_

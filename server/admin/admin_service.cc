@@ -1,0 +1,120 @@
+#include "server/admin/admin_service.h"
+
+#include "server/admin/admin_call.h"
+#include "server/admin/dead_letter_rpcs.h"
+#include "server/admin/delivery_rpcs.h"
+#include "server/admin/destination_rpcs.h"
+
+// The calls delete themselves when gRPC is done with them.
+
+namespace heapsync {
+namespace {
+
+// Calls that may wait for the service's thread.
+constexpr size_t kMaxWaiting = 100;
+
+}  // namespace
+
+AdminService::AdminService(Engine& engine, const Access& access)
+    : engine_(engine),
+      access_(access),
+      letters_(engine),
+      open_flushes_(std::make_shared<OpenFlushes>(0)),
+      worker_(kMaxWaiting) {}
+
+AdminService::Reactor* AdminService::ListDestinations(Context* context,
+                                                      const Bytes* request,
+                                                      Bytes* response) {
+  using Request = v1::ListDestinationsRequest;
+  return new AdminCall<Request, v1::ListDestinationsResponse>(
+      worker_, access_, context, request, response,
+      [this](const Caller& caller, const Request& r) {
+        return heapsync::ListDestinations(engine_, caller, r);
+      });
+}
+
+AdminService::Reactor* AdminService::GetDestination(Context* context,
+                                                    const Bytes* request,
+                                                    Bytes* response) {
+  using Request = v1::GetDestinationRequest;
+  return new AdminCall<Request, v1::GetDestinationResponse>(
+      worker_, access_, context, request, response,
+      [this](const Caller& caller, const Request& r) {
+        return heapsync::GetDestination(engine_, caller, r);
+      });
+}
+
+AdminService::Reactor* AdminService::GetDelivery(Context* context,
+                                                 const Bytes* request,
+                                                 Bytes* response) {
+  using Request = v1::GetDeliveryRequest;
+  return new AdminCall<Request, v1::GetDeliveryResponse>(
+      worker_, access_, context, request, response,
+      [this](const Caller& caller, const Request& r) {
+        return heapsync::GetDelivery(engine_, caller, r);
+      });
+}
+
+AdminService::Reactor* AdminService::PauseDestination(Context* context,
+                                                      const Bytes* request,
+                                                      Bytes* response) {
+  using Request = v1::PauseDestinationRequest;
+  return new AdminCall<Request, v1::PauseDestinationResponse>(
+      worker_, access_, context, request, response,
+      [this](const Caller& caller, const Request& r) {
+        return heapsync::PauseDestination(engine_, caller, r);
+      });
+}
+
+AdminService::Reactor* AdminService::ResumeDestination(Context* context,
+                                                       const Bytes* request,
+                                                       Bytes* response) {
+  using Request = v1::ResumeDestinationRequest;
+  return new AdminCall<Request, v1::ResumeDestinationResponse>(
+      worker_, access_, context, request, response,
+      [this](const Caller& caller, const Request& r) {
+        return heapsync::ResumeDestination(engine_, caller, r);
+      });
+}
+
+AdminService::Reactor* AdminService::ListDeadLetters(Context* context,
+                                                     const Bytes* request,
+                                                     Bytes* response) {
+  using Request = v1::ListDeadLettersRequest;
+  return new AdminCall<Request, v1::ListDeadLettersResponse>(
+      worker_, access_, context, request, response,
+      [this](const Caller& caller, const Request& r) {
+        return heapsync::ListDeadLetters(engine_, caller, letters_, r);
+      });
+}
+
+AdminService::Reactor* AdminService::ReplayDeadLetters(Context* context,
+                                                       const Bytes* request,
+                                                       Bytes* response) {
+  using Request = v1::ReplayDeadLettersRequest;
+  return new AdminCall<Request, v1::ReplayDeadLettersResponse>(
+      worker_, access_, context, request, response,
+      [this](const Caller& caller, const Request& r) {
+        return heapsync::ReplayDeadLetters(engine_, caller, letters_, r);
+      });
+}
+
+AdminService::Reactor* AdminService::DiscardDeadLetters(Context* context,
+                                                        const Bytes* request,
+                                                        Bytes* response) {
+  using Request = v1::DiscardDeadLettersRequest;
+  return new AdminCall<Request, v1::DiscardDeadLettersResponse>(
+      worker_, access_, context, request, response,
+      [this](const Caller& caller, const Request& r) {
+        return heapsync::DiscardDeadLetters(engine_, caller, letters_, r);
+      });
+}
+
+AdminService::Reactor* AdminService::Flush(Context* context,
+                                           const Bytes* request,
+                                           Bytes* response) {
+  return new FlushCall(engine_, access_, open_flushes_, context, request,
+                       response);
+}
+
+}  // namespace heapsync

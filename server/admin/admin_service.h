@@ -1,0 +1,76 @@
+#ifndef HEAPSYNC_SERVER_ADMIN_ADMIN_SERVICE_H_
+#define HEAPSYNC_SERVER_ADMIN_ADMIN_SERVICE_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+
+#include "heap_adapter/engine.h"
+#include "heap_adapter/inspection/dead_letter_admin.h"
+#include "heapsync/v1/heap_sync_admin_service.grpc.pb.h"
+#include "server/access/access.h"
+#include "server/admin/admin_worker.h"
+#include "server/admin/flush_call.h"
+
+namespace heapsync {
+
+// HeapSyncAdminService over an engine. Register it with a grpc::ServerBuilder;
+// it and `access` must outlive the server, and the engine must outlive Stop().
+// No method blocks a gRPC thread: what waits for the disk does so on a thread
+// of the service's own.
+class AdminService final
+    : public v1::HeapSyncAdminService::WithRawCallbackMethod_ListDestinations<
+          v1::HeapSyncAdminService::WithRawCallbackMethod_GetDestination<
+              v1::HeapSyncAdminService::WithRawCallbackMethod_GetDelivery<
+                  v1::HeapSyncAdminService::WithRawCallbackMethod_Flush<
+                      v1::HeapSyncAdminService::WithRawCallbackMethod_PauseDestination<
+                          v1::HeapSyncAdminService::
+                              WithRawCallbackMethod_ResumeDestination<
+                                  v1::HeapSyncAdminService::
+                                      WithRawCallbackMethod_ListDeadLetters<
+                                          v1::HeapSyncAdminService::
+                                              WithRawCallbackMethod_ReplayDeadLetters<
+                                                  v1::HeapSyncAdminService::
+                                                      WithRawCallbackMethod_DiscardDeadLetters<
+                                                          v1::HeapSyncAdminService::
+                                                              Service>>>>>>>>> {
+ public:
+  AdminService(Engine& engine, const Access& access);
+
+  // Finishes the calls that wait for the service's thread and takes no more. To
+  // be called before the engine goes.
+  void Stop() { worker_.Stop(); }
+
+  using Reactor = grpc::ServerUnaryReactor;
+  using Context = grpc::CallbackServerContext;
+  using Bytes = grpc::ByteBuffer;
+  Reactor* ListDestinations(Context* context, const Bytes* request,
+                            Bytes* response) override;
+  Reactor* GetDestination(Context* context, const Bytes* request,
+                          Bytes* response) override;
+  Reactor* GetDelivery(Context* context, const Bytes* request,
+                       Bytes* response) override;
+  Reactor* Flush(Context* context, const Bytes* request,
+                 Bytes* response) override;
+  Reactor* PauseDestination(Context* context, const Bytes* request,
+                            Bytes* response) override;
+  Reactor* ResumeDestination(Context* context, const Bytes* request,
+                             Bytes* response) override;
+  Reactor* ListDeadLetters(Context* context, const Bytes* request,
+                           Bytes* response) override;
+  Reactor* ReplayDeadLetters(Context* context, const Bytes* request,
+                             Bytes* response) override;
+  Reactor* DiscardDeadLetters(Context* context, const Bytes* request,
+                              Bytes* response) override;
+
+ private:
+  Engine& engine_;
+  const Access& access_;
+  DeadLetterAdmin letters_;  // belongs to the worker's thread
+  const std::shared_ptr<OpenFlushes> open_flushes_;
+  AdminWorker worker_;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_ADMIN_ADMIN_SERVICE_H_

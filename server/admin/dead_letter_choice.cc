@@ -1,0 +1,264 @@
+#include "server/admin/dead_letter_choice.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "server/admin/admin_fields.h"
+
+namespace heapsync {
+namespace {
+
+constexpr int kMaxIds = 1'000;
+constexpr int64_t kFirstSecond = -62'135'596'800;  // year 1
+constexpr int64_t kLastSecond = 253'402'300'799;   // year 9999
+
+Finding UnknownValue(absl::string_view field, int number) {
+  return {.field = std::string(field),
+          .reason = "UNKNOWN_VALUE",
+          .description = absl::StrCat(number, " means nothing here")};
+}
+
+std::optional<ObjectType> ReadType(v1::ItemType type,
+                                   std::vector<Finding>& violations) {
+  switch (type) {
+    case v1::ITEM_TYPE_UNSPECIFIED:
+      return std::nullopt;
+    case v1::ITEM_TYPE_TRACK_EVENT:
+      return ObjectType::kTrackEvent;
+    case v1::ITEM_TYPE_USER_PROPERTIES:
+      return ObjectType::kUserProperties;
+    case v1::ITEM_TYPE_ACCOUNT_PROPERTIES:
+      return ObjectType::kAccountProperties;
+    default:
+      violations.push_back(UnknownValue("filter.type", type));
+      return std::nullopt;
+  }
+}
+
+std::optional<DeadLetterReason> ReadReason(v1::DeadLetterReason reason,
+                                           std::vector<Finding>& violations) {
+  switch (reason) {
+    case v1::DEAD_LETTER_REASON_UNSPECIFIED:
+      return std::nullopt;
+    case v1::DEAD_LETTER_REASON_REFUSED:
+      return DeadLetterReason::kRefused;
+    case v1::DEAD_LETTER_REASON_TOO_LARGE:
+      return DeadLetterReason::kTooLarge;
+    case v1::DEAD_LETTER_REASON_EXPIRED:
+      return DeadLetterReason::kExpired;
+    case v1::DEAD_LETTER_REASON_DAMAGED:
+      return DeadLetterReason::kDamaged;
+    default:
+      violations.push_back(UnknownValue("filter.reason", reason));
+      return std::nullopt;
+  }
+}
+
+std::optional<WallTime> ReadTime(const google::protobuf::Timestamp& time,
+                                 absl::string_view field,
+                                 std::vector<Finding>& violations) {
+  if (time.seconds() < kFirstSecond || time.seconds() > kLastSecond ||
+      time.nanos() < 0 || time.nanos() > 999'999'999) {
+    violations.push_back({.field = std::string(field),
+                          .reason = "TIMESTAMP_OUT_OF_RANGE",
+                          .description =
+                              "a timestamp lies in the years 1 to 9999, with 0 "
+                              "to 999999999 nanoseconds"});
+    return std::nullopt;
+  }
+  return WallTime(std::chrono::seconds(time.seconds()) +
+                  std::chrono::duration_cast<Duration>(
+                      std::chrono::nanoseconds(time.nanos())));
+}
+
+bool IsEmpty(const v1::DeadLetterFilter& filter) {
+  return filter.destination().empty() &&
+         filter.type() == v1::ITEM_TYPE_UNSPECIFIED &&
+         filter.reason() == v1::DEAD_LETTER_REASON_UNSPECIFIED &&
+         !filter.has_since() && !filter.has_until() &&
+         filter.receipt().empty() && filter.ids().empty();
+}
+
+bool IsOneItem(const Receipt& receipt) {
+  return receipt.items.size() == 1 && receipt.items[0].size() == 1;
+}
+
+std::vector<Finding> ReadTimes(const v1::DeadLetterFilter& filter,
+                               DeadLetterFilter& to) {
+  std::vector<Finding> violations;
+  if (filter.has_since()) {
+    to.since = ReadTime(filter.since(), "filter.since", violations);
+  }
+  if (filter.has_until()) {
+    to.until = ReadTime(filter.until(), "filter.until", violations);
+  }
+  if (to.since.has_value() && to.until.has_value() && *to.since >= *to.until) {
+    violations.push_back({.field = "filter.until",
+                          .reason = "OUT_OF_RANGE",
+                          .description = "must lie after `since`"});
+  }
+  return violations;
+}
+
+// Moves what is wrong with one field to the others, or gives the error if it is
+// of another kind.
+std::optional<CallError> Collect(CallError error,
+                                 std::vector<Finding>& violations) {
+  if (error.violations.empty()) return error;
+  violations.insert(violations.end(),
+                    std::make_move_iterator(error.violations.begin()),
+                    std::make_move_iterator(error.violations.end()));
+  return std::nullopt;
+}
+
+std::optional<CallError> ReadIds(const Engine& engine, const Caller& caller,
+                                 const v1::DeadLetterFilter& filter,
+                                 std::vector<DeadLetterPlace>& ids,
+                                 std::vector<Finding>& violations) {
+  if (filter.ids_size() > kMaxIds) {
+    violations.push_back(
+        {.field = "filter.ids",
+         .reason = "OUT_OF_RANGE",
+         .description = absl::StrCat("must be at most ", kMaxIds, ", and are ",
+                                     filter.ids_size())});
+    return std::nullopt;
+  }
+  absl::flat_hash_set<std::string> seen;
+  for (int i = 0; i < filter.ids_size(); ++i) {
+    if (!seen.insert(filter.ids(i)).second) continue;
+    const std::string field = absl::StrCat("filter.ids[", i, "]");
+    auto read = ReadReceipt(engine, caller, filter.ids(i), field);
+    if (auto* error = std::get_if<CallError>(&read)) {
+      auto fatal = Collect(std::move(*error), violations);
+      if (fatal.has_value()) return fatal;
+      continue;
+    }
+    const Receipt& id = std::get<Receipt>(read);
+    if (!IsOneItem(id)) {
+      violations.push_back({.field = field,
+                            .reason = "MALFORMED_ID",
+                            .description = "names more than one item: it is a "
+                                           "receipt, for `filter.receipt`"});
+      continue;
+    }
+    ids.push_back({id.lane, id.items[0].begin});
+  }
+  std::sort(ids.begin(), ids.end());
+  return std::nullopt;
+}
+
+// A page token is a receipt of two ranges: the place, and the time of the first
+// page.
+bool ReadPageToken(const Engine& engine, absl::string_view token,
+                   DeadLetterChoice& choice) {
+  const absl::StatusOr<Receipt> read = Receipt::Decode(token);
+  if (!read.ok() || read->spool_id != engine.spool().id() ||
+      read->items.size() != 2) {
+    return false;
+  }
+  choice.from = {read->lane, read->items[0].begin};
+  choice.begun = WallTime(Duration(read->items[1].begin));
+  return true;
+}
+
+}  // namespace
+
+std::string PageToken(const Engine& engine, const DeadLetterChoice& choice,
+                      DeadLetterPlace next) {
+  const auto begun =
+      static_cast<uint64_t>(choice.begun.time_since_epoch().count());
+  return Receipt{.spool_id = engine.spool().id(),
+                 .lane = next.lane,
+                 .items = {{next.seq, next.seq + 1}, {begun, begun + 1}}}
+      .Encode();
+}
+
+std::string DeadLetterId(const Engine& engine, DeadLetterPlace place) {
+  return Receipt{.spool_id = engine.spool().id(),
+                 .lane = place.lane,
+                 .items = {{place.seq, place.seq + 1}}}
+      .Encode();
+}
+
+std::variant<DeadLetterChoice, CallError> ReadChoice(
+    const Engine& engine, const Caller& caller, const DeadLetterAdmin& letters,
+    const v1::DeadLetterFilter& filter, uint32_t page_size,
+    absl::string_view page_token, DeadLetterUse use) {
+  // Empty means all of them, and a list would show what is in the letters.
+  if (!caller.MayUse(filter.destination())) {
+    return DestinationNotAllowed(filter.destination());
+  }
+  DeadLetterChoice choice;
+  std::vector<Finding> violations = ReadTimes(filter, choice.filter);
+  if (use == DeadLetterUse::kChange && IsEmpty(filter)) {
+    violations.push_back(
+        {.field = "filter",
+         .reason = "REQUIRED",
+         .description = "must say which dead letters are meant; `all` means "
+                        "every one of the server"});
+  }
+  choice.filter.type = ReadType(filter.type(), violations);
+  choice.filter.reason = ReadReason(filter.reason(), violations);
+  choice.page_size = PageSize(page_size, violations);
+  if (!filter.receipt().empty()) {
+    auto read = ReadReceipt(engine, caller, filter.receipt(), "filter.receipt");
+    if (auto* error = std::get_if<CallError>(&read)) {
+      auto fatal = Collect(std::move(*error), violations);
+      if (fatal.has_value()) return *std::move(fatal);
+    } else {
+      choice.filter.receipt = std::get<Receipt>(std::move(read));
+    }
+  }
+  if (auto fatal = ReadIds(engine, caller, filter, choice.ids, violations)) {
+    return *std::move(fatal);
+  }
+  choice.begun = engine.clock().Read().wall;
+  if (!page_token.empty() && !ReadPageToken(engine, page_token, choice)) {
+    violations.push_back(
+        {.field = "page_token",
+         .reason = "UNKNOWN_PAGE",
+         .description = "must be the `next_page_token` of an earlier answer"});
+  }
+  if (use != DeadLetterUse::kView && choice.ids.empty()) {
+    choice.filter.until =
+        std::min(choice.filter.until.value_or(choice.begun), choice.begun);
+  }
+  if (!violations.empty()) return InvalidRequest(std::move(violations));
+  if (!filter.destination().empty() && !letters.Knows(filter.destination())) {
+    return UnknownDestination(filter.destination());
+  }
+  choice.filter.destination = filter.destination();
+  return choice;
+}
+
+absl::StatusOr<ChosenDeadLetters> FindChosen(const DeadLetterAdmin& letters,
+                                             const DeadLetterChoice& choice) {
+  ChosenDeadLetters chosen;
+  if (choice.ids.empty()) {
+    auto page = letters.Find(choice.filter, choice.from, choice.page_size);
+    if (!page.ok()) return page.status();
+    chosen.letters = std::move(page->letters);
+    chosen.next = page->next;
+    return chosen;
+  }
+  size_t looked_at = 0;
+  for (const DeadLetterPlace place : choice.ids) {
+    if (place < choice.from) continue;
+    if (looked_at++ == choice.page_size) {
+      chosen.next = place;
+      break;
+    }
+    auto found = letters.FindOne(choice.filter, place);
+    if (!found.ok()) return found.status();
+    if (found->has_value()) {
+      chosen.letters.push_back(**std::move(found));
+    } else {
+      chosen.not_found.push_back(place);
+    }
+  }
+  return chosen;
+}
+
+}  // namespace heapsync

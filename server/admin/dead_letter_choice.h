@@ -1,0 +1,62 @@
+#ifndef HEAPSYNC_SERVER_ADMIN_DEAD_LETTER_CHOICE_H_
+#define HEAPSYNC_SERVER_ADMIN_DEAD_LETTER_CHOICE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "heap_adapter/engine.h"
+#include "heap_adapter/inspection/dead_letter_admin.h"
+#include "heapsync/v1/heap_sync_admin_service.pb.h"
+#include "server/access/caller.h"
+#include "server/wire/rich_status.h"
+
+namespace heapsync {
+
+// The id of the dead letter at `place`: a receipt for that one item.
+std::string DeadLetterId(const Engine& engine, DeadLetterPlace place);
+
+// The dead letters that a request is about, checked.
+struct DeadLetterChoice {
+  DeadLetterFilter filter;
+  // Not empty: these, where they match. Sorted, each once.
+  std::vector<DeadLetterPlace> ids;
+  uint32_t page_size = 0;
+  DeadLetterPlace from;  // of the page
+  WallTime begun;        // when the first page was asked for
+};
+
+// What a request does with the letters that it chooses.
+enum class DeadLetterUse {
+  kView,
+  kChange,     // a filter with nothing set is a violation
+  kChangeAll,  // the caller said that it means all
+};
+
+// Reads a request's filter and its page. Changes leave alone what was given up
+// after the first page was asked for: it may be a replay that came back, and
+// pages would go on for ever.
+std::variant<DeadLetterChoice, CallError> ReadChoice(
+    const Engine& engine, const Caller& caller, const DeadLetterAdmin& letters,
+    const v1::DeadLetterFilter& filter, uint32_t page_size,
+    absl::string_view page_token, DeadLetterUse use);
+
+// The token of the page that begins at `next`.
+std::string PageToken(const Engine& engine, const DeadLetterChoice& choice,
+                      DeadLetterPlace next);
+
+// The letters of the page.
+struct ChosenDeadLetters {
+  std::vector<FoundDeadLetter> letters;
+  std::vector<DeadLetterPlace> not_found;  // of the ids
+  std::optional<DeadLetterPlace> next;
+};
+absl::StatusOr<ChosenDeadLetters> FindChosen(const DeadLetterAdmin& letters,
+                                             const DeadLetterChoice& choice);
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_ADMIN_DEAD_LETTER_CHOICE_H_

@@ -1,0 +1,213 @@
+#include "server/admin/dead_letter_rpcs.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "heap_adapter/base/check.h"
+#include "heap_adapter/encoding/json_text.h"
+#include "heap_adapter/inspection/edited_item.h"
+#include "server/admin/admin_fields.h"
+#include "server/admin/dead_letter_choice.h"
+
+namespace heapsync {
+namespace {
+
+// An answer to a list stays below the 4 MiB that gRPC's clients take by
+// default.
+constexpr size_t kMaxListBytes = 3 << 20;
+
+v1::DeadLetterOutcome OutcomeOf(DeadLetterOutcome outcome) {
+  switch (outcome) {
+    case DeadLetterOutcome::kReplayed:
+      return v1::DEAD_LETTER_OUTCOME_REPLAYED;
+    case DeadLetterOutcome::kDiscarded:
+      return v1::DEAD_LETTER_OUTCOME_DISCARDED;
+    case DeadLetterOutcome::kReplayedTooOften:
+      return v1::DEAD_LETTER_OUTCOME_REPLAYED_TOO_OFTEN;
+    case DeadLetterOutcome::kDamaged:
+      return v1::DEAD_LETTER_OUTCOME_DAMAGED;
+    case DeadLetterOutcome::kDestinationGone:
+      return v1::DEAD_LETTER_OUTCOME_DESTINATION_GONE;
+    case DeadLetterOutcome::kNotStored:
+      return v1::DEAD_LETTER_OUTCOME_NOT_STORED;
+  }
+  HEAPSYNC_UNREACHABLE();
+}
+
+// Heap's text may be cut in the middle of a character, or be no text at all; a
+// proto string must be UTF-8.
+std::string ToUtf8(absl::string_view text) {
+  std::string valid;
+  while (!text.empty()) {
+    const size_t length = Utf8CharacterLength(text);
+    if (length == 0) {
+      valid += "\xef\xbf\xbd";
+      text.remove_prefix(1);
+    } else {
+      valid.append(text.data(), length);
+      text.remove_prefix(length);
+    }
+  }
+  return valid;
+}
+
+void Fill(const Engine& engine, const FoundDeadLetter& found,
+          v1::DeadLetter& to) {
+  const DeadLetter& letter = found.letter;
+  to.set_id(DeadLetterId(engine, found.place()));
+  to.set_destination(found.key.destination);
+  to.set_type(ToProto(found.key.type));
+  to.set_sequence(letter.seq);
+  to.set_reason(ToProto(letter.reason));
+  *to.mutable_accepted_at() = ToProto(letter.accepted_at);
+  *to.mutable_dead_lettered_at() = ToProto(letter.dead_lettered_at);
+  to.set_replays(letter.replays);
+  to.set_http_status(letter.http_status);
+  to.set_heap_response(ToUtf8(letter.heap_response));
+  to.set_item_json(letter.text);
+}
+
+// Adds what became of each chosen letter; gives how many came out as `wanted`.
+template <typename Response>
+uint32_t Fill(const Engine& engine, const DeadLetterChoice& choice,
+              const ChosenDeadLetters& chosen,
+              const std::vector<DeadLetterResult>& results,
+              DeadLetterOutcome wanted, Response& response) {
+  uint32_t count = 0;
+  for (const DeadLetterResult& result : results) {
+    v1::DeadLetterResult& to = *response.add_results();
+    to.set_id(DeadLetterId(engine, result.place));
+    to.set_outcome(OutcomeOf(result.outcome));
+    to.set_detail(result.detail);
+    if (result.into.has_value()) {
+      to.set_receipt(DeadLetterId(engine, {result.place.lane, *result.into}));
+    }
+    if (result.outcome == wanted) ++count;
+  }
+  for (const DeadLetterPlace place : chosen.not_found) {
+    v1::DeadLetterResult& to = *response.add_results();
+    to.set_id(DeadLetterId(engine, place));
+    to.set_outcome(v1::DEAD_LETTER_OUTCOME_NOT_FOUND);
+  }
+  if (chosen.next.has_value()) {
+    response.set_next_page_token(PageToken(engine, choice, *chosen.next));
+  }
+  return count;
+}
+
+template <typename Request>
+DeadLetterUse UseOf(const Request& request) {
+  return request.all() ? DeadLetterUse::kChangeAll : DeadLetterUse::kChange;
+}
+
+// The item of `edited_item_json`; none if the letter is gone.
+std::variant<std::optional<EncodedChunk>, CallError> ReadEdited(
+    const Engine& engine, const v1::ReplayDeadLettersRequest& request,
+    const ChosenDeadLetters& chosen) {
+  if (chosen.letters.empty()) return std::nullopt;
+  const FoundDeadLetter& found = chosen.letters.front();
+  const Destination* destination =
+      engine.FindDestination(found.key.destination);
+  if (destination == nullptr) return std::nullopt;
+  auto edited =
+      EncodeEditedItem(destination->encoding, found.key.type, found.letter,
+                       request.edited_item_json(), "edited_item_json",
+                       engine.clock().Read().wall);
+  if (auto* violations = std::get_if<std::vector<Finding>>(&edited)) {
+    return InvalidRequest(std::move(*violations));
+  }
+  return std::get<EncodedChunk>(std::move(edited));
+}
+
+}  // namespace
+
+CallResult<v1::ListDeadLettersResponse> ListDeadLetters(
+    const Engine& engine, const Caller& caller, const DeadLetterAdmin& letters,
+    const v1::ListDeadLettersRequest& request) {
+  auto read =
+      ReadChoice(engine, caller, letters, request.filter(), request.page_size(),
+                 request.page_token(), DeadLetterUse::kView);
+  if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
+  const DeadLetterChoice& choice = std::get<DeadLetterChoice>(read);
+  auto chosen = FindChosen(letters, choice);
+  if (!chosen.ok()) return NotRead(chosen.status());
+  v1::ListDeadLettersResponse response;
+  size_t bytes = 0;
+  for (const FoundDeadLetter& found : chosen->letters) {
+    v1::DeadLetter& letter = *response.add_dead_letters();
+    Fill(engine, found, letter);
+    bytes += letter.ByteSizeLong();
+    // The first one always goes, however long it is.
+    if (bytes > kMaxListBytes && response.dead_letters_size() > 1) {
+      response.mutable_dead_letters()->RemoveLast();
+      chosen->next = found.place();
+      std::erase_if(chosen->not_found, [&](const DeadLetterPlace& place) {
+        return place > found.place();
+      });
+      break;
+    }
+  }
+  if (chosen->next.has_value()) {
+    response.set_next_page_token(PageToken(engine, choice, *chosen->next));
+  }
+  for (const DeadLetterPlace place : chosen->not_found) {
+    response.add_not_found_ids(DeadLetterId(engine, place));
+  }
+  return response;
+}
+
+CallResult<v1::ReplayDeadLettersResponse> ReplayDeadLetters(
+    const Engine& engine, const Caller& caller, DeadLetterAdmin& letters,
+    const v1::ReplayDeadLettersRequest& request) {
+  const bool edits = !request.edited_item_json().empty();
+  if (edits && request.filter().ids_size() != 1) {
+    return InvalidRequest(
+        {{.field = "filter.ids",
+          .reason = "REQUIRED",
+          .description = "must name exactly one dead letter where "
+                         "`edited_item_json` is set"}});
+  }
+  auto read =
+      ReadChoice(engine, caller, letters, request.filter(), request.page_size(),
+                 request.page_token(), UseOf(request));
+  if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
+  const DeadLetterChoice& choice = std::get<DeadLetterChoice>(read);
+  auto chosen = FindChosen(letters, choice);
+  if (!chosen.ok()) return NotRead(chosen.status());
+  std::optional<EncodedChunk> instead;
+  if (edits) {
+    auto edited = ReadEdited(engine, request, *chosen);
+    if (auto* error = std::get_if<CallError>(&edited)) return std::move(*error);
+    instead = std::get<std::optional<EncodedChunk>>(std::move(edited));
+  }
+  const std::vector<DeadLetterResult> results =
+      letters.Replay(std::exchange(chosen->letters, {}),
+                     {.dry_run = request.dry_run(), .force = request.force()},
+                     std::move(instead));
+  v1::ReplayDeadLettersResponse response;
+  response.set_replayed(Fill(engine, choice, *chosen, results,
+                             DeadLetterOutcome::kReplayed, response));
+  return response;
+}
+
+CallResult<v1::DiscardDeadLettersResponse> DiscardDeadLetters(
+    const Engine& engine, const Caller& caller, DeadLetterAdmin& letters,
+    const v1::DiscardDeadLettersRequest& request) {
+  auto read =
+      ReadChoice(engine, caller, letters, request.filter(), request.page_size(),
+                 request.page_token(), UseOf(request));
+  if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
+  const DeadLetterChoice& choice = std::get<DeadLetterChoice>(read);
+  auto chosen = FindChosen(letters, choice);
+  if (!chosen.ok()) return NotRead(chosen.status());
+  const std::vector<DeadLetterResult> results =
+      letters.Discard(chosen->letters, {.dry_run = request.dry_run()});
+  v1::DiscardDeadLettersResponse response;
+  response.set_discarded(Fill(engine, choice, *chosen, results,
+                              DeadLetterOutcome::kDiscarded, response));
+  return response;
+}
+
+}  // namespace heapsync

@@ -1,0 +1,226 @@
+#include "server/admin/destination_rpcs.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "heap_adapter/delivery/snapshot.h"
+#include "server/admin/admin_fields.h"
+
+namespace heapsync {
+namespace {
+
+v1::DestinationState StateOf(DestinationState state) {
+  switch (state) {
+    case DestinationState::kActive:
+      return v1::DESTINATION_STATE_ACTIVE;
+    case DestinationState::kBackingOff:
+      return v1::DESTINATION_STATE_BACKING_OFF;
+    case DestinationState::kNeedsAttention:
+      return v1::DESTINATION_STATE_NEEDS_ATTENTION;
+    case DestinationState::kPaused:
+      return v1::DESTINATION_STATE_PAUSED;
+  }
+  return v1::DESTINATION_STATE_UNSPECIFIED;
+}
+
+// What one would have to know of Heap to understand a destination's numbers.
+void AddNotes(const DestinationSnapshot& snapshot, v1::Destination& to) {
+  to.add_notes(
+      "Heap answers 200 to a wrong App ID or region, too: check Heap's Live "
+      "view for what is delivered");
+  for (const LaneSnapshot& lane : snapshot.lanes) {
+    const bool used = lane.counts.appended > 0 || lane.counts.delivered > 0 ||
+                      lane.queued_items > 0;
+    if (lane.type == ObjectType::kAccountProperties && used) {
+      to.add_notes(
+          "Heap ignores account properties until Account ID tracking is set "
+          "up there");
+    }
+  }
+  if (to.deferred_items() > 0) {
+    to.add_notes(
+        "items deferred wait for their own identity's limit or order, and "
+        "delay no others");
+  }
+}
+
+void Fill(const LaneSnapshot& lane, std::optional<WallTime> oldest,
+          WallTime now, v1::CallerStatus& to) {
+  to.set_caller(lane.caller);
+  to.set_queued_events(lane.queued_items);
+  to.set_accepted_events(lane.counts.appended);
+  to.set_delivered_events(lane.counts.delivered);
+  if (oldest.has_value()) {
+    *to.mutable_oldest_age() =
+        ToProto(std::max(now - *oldest, Duration::zero()));
+  }
+}
+
+absl::Status Fill(const Engine& engine, const DestinationSnapshot& snapshot,
+                  WallTime now, v1::Destination& to) {
+  to.set_name(snapshot.name);
+  to.set_region(snapshot.region == Region::kUs ? v1::HEAP_REGION_US
+                                               : v1::HEAP_REGION_EU);
+  to.set_masked_app_id(snapshot.masked_app_id);
+  to.set_state(StateOf(snapshot.state));
+  const Destination* by_default = engine.FindDestination("");
+  to.set_is_default(by_default != nullptr && by_default->name == snapshot.name);
+  to.set_allowance_used(snapshot.allowance_used);
+  to.set_allowance_total(snapshot.allowance_total);
+  to.set_in_flight_requests(static_cast<uint32_t>(snapshot.in_flight_requests));
+  to.set_concurrency_limit(static_cast<uint32_t>(snapshot.concurrency_limit));
+  to.set_last_error(snapshot.last_error);
+  if (snapshot.last_error_at.has_value()) {
+    *to.mutable_last_error_at() = ToProto(*snapshot.last_error_at);
+  }
+  if (snapshot.drained_in.has_value()) {
+    *to.mutable_drained_in() = ToProto(*snapshot.drained_in);
+  }
+  std::optional<WallTime> oldest_of_all;
+  for (const ObjectType object_type : kObjectTypes) {
+    TypeNumbers numbers;
+    for (const LaneSnapshot& lane : snapshot.lanes) {
+      if (lane.type != object_type) continue;
+      std::optional<WallTime> oldest;
+      if (lane.queued_items > 0) {
+        auto read = OldestWaiting(engine.spool(), lane);
+        if (!read.ok()) return read.status();
+        oldest = *read;
+      }
+      numbers.Add(lane, oldest);
+      if (!lane.caller.empty()) Fill(lane, oldest, now, *to.add_callers());
+    }
+    v1::ItemTypeStatus& type = *to.add_types();
+    type.set_type(ToProto(object_type));
+    type.set_queued_items(numbers.queued_items);
+    type.set_queued_bytes(numbers.queued_bytes);
+    type.set_deferred_items(numbers.deferred_items);
+    type.set_accepted(numbers.counts.appended);
+    type.set_delivered(numbers.counts.delivered);
+    type.set_dead_lettered(numbers.counts.dead_lettered);
+    type.set_merged(numbers.counts.merged);
+    type.set_delivered_per_second(numbers.delivered_per_second);
+    to.set_queued_items(to.queued_items() + numbers.queued_items);
+    to.set_queued_bytes(to.queued_bytes() + numbers.queued_bytes);
+    to.set_deferred_items(to.deferred_items() + numbers.deferred_items);
+    if (!numbers.oldest_waiting.has_value()) continue;
+    const WallTime oldest = *numbers.oldest_waiting;
+    *type.mutable_oldest_age() =
+        ToProto(std::max(now - oldest, Duration::zero()));
+    oldest_of_all = std::min(oldest_of_all.value_or(oldest), oldest);
+  }
+  if (oldest_of_all.has_value()) {
+    *to.mutable_oldest_age() =
+        ToProto(std::max(now - *oldest_of_all, Duration::zero()));
+  }
+  AddNotes(snapshot, to);
+  return absl::OkStatus();
+}
+
+// Puts a destination, as it is now, into an answer.
+template <typename Response>
+CallResult<Response> Describe(Engine& engine, absl::string_view name) {
+  std::optional<DestinationSnapshot> snapshot;
+  WallTime wall;
+  if (!engine.Ask([&](Dispatcher& dispatcher, Now now) {
+        snapshot = dispatcher.SnapshotOf(name, now);
+        wall = now.wall;
+      })) {
+    return ShuttingDown();
+  }
+  Response response;
+  const absl::Status status =
+      Fill(engine, *snapshot, wall, *response.mutable_destination());
+  if (!status.ok()) return NotRead(status);
+  return response;
+}
+
+template <typename Response, typename Request>
+CallResult<Response> SetPaused(Engine& engine, const Caller& caller,
+                               const Request& request, bool paused) {
+  auto found = DestinationFor(engine, caller, request.destination());
+  if (auto* error = std::get_if<CallError>(&found)) return std::move(*error);
+  const Destination* destination = std::get<const Destination*>(found);
+  if (!engine.Ask([&](Dispatcher& dispatcher, Now) {
+        dispatcher.Pause(destination->name, paused);
+      })) {
+    return ShuttingDown();
+  }
+  // Changes are stored in order: when this one is, so is the dispatcher's.
+  const absl::Status stored = engine.Apply({});
+  if (!stored.ok()) return NotStored(stored);
+  return Describe<Response>(engine, destination->name);
+}
+
+}  // namespace
+
+CallResult<v1::ListDestinationsResponse> ListDestinations(
+    Engine& engine, const Caller& caller,
+    const v1::ListDestinationsRequest& request) {
+  std::vector<Finding> violations;
+  const size_t size = PageSize(request.page_size(), violations);
+  std::vector<absl::string_view> all;
+  for (const Destination& each : engine.destinations()) {
+    if (caller.MayUse(each.name)) all.emplace_back(each.name);
+  }
+  auto first = all.begin();
+  if (!request.page_token().empty()) {
+    first = std::find(all.begin(), all.end(), request.page_token());
+    if (first == all.end()) {
+      violations.push_back(
+          {.field = "page_token",
+           .reason = "UNKNOWN_PAGE",
+           .description =
+               "must be the `next_page_token` of an earlier answer"});
+    }
+  }
+  if (!violations.empty()) return InvalidRequest(std::move(violations));
+  const auto end =
+      first + static_cast<std::ptrdiff_t>(std::min(
+                  size, static_cast<size_t>(std::distance(first, all.end()))));
+
+  std::vector<DestinationSnapshot> snapshots;
+  WallTime wall;
+  if (!engine.Ask([&](Dispatcher& dispatcher, Now now) {
+        for (auto it = first; it != end; ++it) {
+          snapshots.push_back(*dispatcher.SnapshotOf(*it, now));
+        }
+        wall = now.wall;
+      })) {
+    return ShuttingDown();
+  }
+  v1::ListDestinationsResponse response;
+  for (const DestinationSnapshot& snapshot : snapshots) {
+    const absl::Status status =
+        Fill(engine, snapshot, wall, *response.add_destinations());
+    if (!status.ok()) return NotRead(status);
+  }
+  if (end != all.end()) response.set_next_page_token(std::string(*end));
+  return response;
+}
+
+CallResult<v1::GetDestinationResponse> GetDestination(
+    Engine& engine, const Caller& caller,
+    const v1::GetDestinationRequest& request) {
+  auto found = DestinationFor(engine, caller, request.destination());
+  if (auto* error = std::get_if<CallError>(&found)) return std::move(*error);
+  return Describe<v1::GetDestinationResponse>(
+      engine, std::get<const Destination*>(found)->name);
+}
+
+CallResult<v1::PauseDestinationResponse> PauseDestination(
+    Engine& engine, const Caller& caller,
+    const v1::PauseDestinationRequest& request) {
+  return SetPaused<v1::PauseDestinationResponse>(engine, caller, request, true);
+}
+
+CallResult<v1::ResumeDestinationResponse> ResumeDestination(
+    Engine& engine, const Caller& caller,
+    const v1::ResumeDestinationRequest& request) {
+  return SetPaused<v1::ResumeDestinationResponse>(engine, caller, request,
+                                                  false);
+}
+
+}  // namespace heapsync

@@ -1,0 +1,187 @@
+#ifndef HEAPSYNC_SERVER_CONFIG_SERVER_CONFIG_H_
+#define HEAPSYNC_SERVER_CONFIG_SERVER_CONFIG_H_
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "heap_adapter/config/config.h"
+#include "heap_adapter/model/destination.h"
+#include "server/access/access_rules.h"
+#include "server/config/tls_material.h"
+
+namespace heapsync {
+
+// Whether a client has to show a certificate.
+enum class ClientCertificates { kNone, kOptional, kRequired };
+
+// Bounds of the gRPC port. Nothing that a client does makes the server use more
+// than they allow.
+struct PortLimits {
+  // Longest message. Larger: longer chunks, more memory for each caller.
+  uint32_t max_message_bytes = 4 << 20;
+
+  // Longest request metadata.
+  uint32_t max_metadata_bytes = 16 << 10;
+
+  // Memory for connections and messages that are being read, of all clients
+  // together. Near it gRPC reads more slowly; beyond it calls are refused.
+  uint32_t max_memory_bytes = 512 << 20;
+
+  // Beyond these, connections wait in the system's queue, and calls get
+  // RESOURCE_EXHAUSTED.
+  uint32_t max_connections = 4'000;
+  uint32_t max_streams_per_connection = 1'000;
+  uint32_t max_calls = 20'000;
+  uint32_t max_streams = 1'000;
+
+  // After this a connection is asked to go, so that clients spread over new
+  // servers; after the grace its streams end. Zero: never.
+  std::chrono::milliseconds max_connection_age = std::chrono::hours(1);
+  std::chrono::milliseconds max_connection_age_grace = std::chrono::minutes(1);
+
+  // A client that says nothing for so long is asked whether it is there.
+  std::chrono::milliseconds keepalive_time = std::chrono::minutes(1);
+};
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
+
+// The settings given on the command line, by name.
+using FlagValues = absl::flat_hash_map<std::string, std::string>;
+
+// All that the server is told from outside, checked.
+struct ServerConfig {
+  DestinationConfig destinations;
+
+  std::string listen = "127.0.0.1:50051";      // host:port of gRPC
+  std::string http_listen = "127.0.0.1:9464";  // host:port of metrics and pages
+  std::string data_dir = "/var/lib/heapsync";
+
+  // Where Heap's API is: scheme, host and perhaps port, without a slash.
+  std::string heap_us_url{HeapUrl(Region::kUs)};
+  std::string heap_eu_url{HeapUrl(Region::kEu)};
+
+  // An item that is older is dead-lettered as expired.
+  std::chrono::milliseconds max_age = std::chrono::hours(168);
+
+  // How often the files are looked at for changes; zero: only on SIGHUP.
+  std::chrono::milliseconds reload_interval = std::chrono::seconds(2);
+
+  // How long a stop waits for requests to Heap that are in flight.
+  std::chrono::milliseconds drain_timeout = std::chrono::seconds(10);
+
+  PortLimits port;
+
+  // None: plaintext.
+  std::optional<TlsMaterial> tls;
+  ClientCertificates client_certificates = ClientCertificates::kNone;
+
+  // Other machines may come in plaintext.
+  bool allow_plaintext = false;
+
+  // Who may call what; none: everybody everything.
+  std::optional<AccessRules> access;
+
+  // A core dump holds identities, App IDs and private keys.
+  bool allow_core_dumps = false;
+
+  // New items are refused while the disk has less space than this. Zero: until
+  // it is full.
+  uint32_t min_free_disk_bytes = 256 << 20;
+
+  LogLevel log_level = LogLevel::kInfo;
+
+  // Destinations with metrics of their own: the first of the file. The others
+  // are summed up, so that ten thousand do not make a scrape of megabytes. Each
+  // costs some 200 lines.
+  uint32_t metrics_destinations = 100;
+
+  // Whether a request to Heap carries the trace of the first of its items that
+  // came with one. Off: traces end here, and Heap learns no trace ids.
+  bool send_traceparent = true;
+
+  // The files that this was read from. When one changes, or on a signal, the
+  // same flags give the new configuration.
+  std::vector<std::string> files;
+  FlagValues flags;
+
+  const std::string& UrlOf(Region region) const {
+    return region == Region::kUs ? heap_us_url : heap_eu_url;
+  }
+};
+
+// Every setting, as its flag is called. The environment variable is
+// EnvironmentVariable(name).
+inline constexpr std::array<const char*, 37> kSettings = {
+    "app_id",
+    "region",
+    "config",
+    "listen",
+    "http_listen",
+    "data_dir",
+    "heap_us_url",
+    "heap_eu_url",
+    "allow_plaintext_heap",
+    "max_batch_items",
+    "max_batch_bytes",
+    "max_batch_wait",
+    "max_age",
+    "drain_timeout",
+    "max_message_bytes",
+    "log_level",
+    "metrics_destinations",
+    "send_traceparent",
+    "max_queued_mib",
+    "tls_cert",
+    "tls_key",
+    "tls_client_ca",
+    "tls_client_certificates",
+    "auth",
+    "allow_plaintext",
+    "allow_core_dumps",
+    "max_metadata_bytes",
+    "max_memory_bytes",
+    "max_connections",
+    "max_streams_per_connection",
+    "max_calls",
+    "max_streams",
+    "max_connection_age",
+    "max_connection_age_grace",
+    "keepalive_time",
+    "reload_interval",
+    "min_free_disk_bytes"};
+
+// "HEAPSYNC_HTTP_LISTEN" for "http_listen".
+std::string EnvironmentVariable(absl::string_view setting);
+
+// What a process finds around it.
+struct Surroundings {
+  std::function<std::optional<std::string>(const std::string& name)> variable;
+  std::function<absl::StatusOr<std::string>(const std::string& path)> file;
+};
+
+// Flag > environment > file > default. A variable that is empty counts as not
+// set, and white space around its value is cut off: secrets mounted from files
+// often end with a line break. Variables with other HEAPSYNC_ names are not
+// looked at, since Kubernetes sets some for a service called "heapsync".
+//
+// The batch settings and the quota, where given, replace those of every
+// destination in the file. With `app_id` the one destination is called
+// "default".
+//
+// Errors: kInvalidArgument with one line per fault, each starting with the
+// flag, variable or file that it lies in; all faults at once, none with an App
+// ID.
+absl::StatusOr<ServerConfig> BuildServerConfig(
+    const FlagValues& flags, const Surroundings& surroundings);
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_CONFIG_SERVER_CONFIG_H_

@@ -1,0 +1,33 @@
+#ifndef HEAPSYNC_SERVER_CONFIG_TLS_MATERIAL_H_
+#define HEAPSYNC_SERVER_CONFIG_TLS_MATERIAL_H_
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+
+namespace heapsync {
+
+// What TLS works with, in PEM.
+struct TlsMaterial {
+  std::string certificate_chain;  // the server's own first
+  std::string private_key;
+  std::string client_ca;  // empty: clients show no certificates
+
+  bool operator==(const TlsMaterial&) const = default;
+};
+
+// What is wrong with each part at this time; empty: nothing. A certificate that
+// does not belong to the key, or that has run out, is.
+struct TlsFaults {
+  std::vector<std::string> certificate;
+  std::vector<std::string> key;
+  std::vector<std::string> client_ca;
+};
+TlsFaults CheckTlsMaterial(const TlsMaterial& material,
+                           std::chrono::system_clock::time_point now);
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_CONFIG_TLS_MATERIAL_H_

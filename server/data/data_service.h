@@ -1,0 +1,85 @@
+#ifndef HEAPSYNC_SERVER_DATA_DATA_SERVICE_H_
+#define HEAPSYNC_SERVER_DATA_DATA_SERVICE_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include "heap_adapter/engine.h"
+#include "heapsync/v1/heap_sync_service.grpc.pb.h"
+#include "server/access/access.h"
+#include "server/access/call_slots.h"
+#include "server/data/open_streams.h"
+
+namespace heapsync {
+
+// HeapSyncService over an engine. Its methods take the bytes of the requests
+// themselves, so that a message that does not parse gets an error that says
+// where it is wrong.
+//
+// Register it with a grpc::ServerBuilder; it, `engine` and `access` must
+// outlive the server. No method blocks a gRPC thread.
+class DataService final
+    : public v1::HeapSyncService::WithRawCallbackMethod_TrackEvent<
+          v1::HeapSyncService::WithRawCallbackMethod_UserProperties<
+              v1::HeapSyncService::WithRawCallbackMethod_AccountProperties<
+                  v1::HeapSyncService::WithRawCallbackMethod_BulkTrackEvents<
+                      v1::HeapSyncService::
+                          WithRawCallbackMethod_BulkUserProperties<
+                              v1::HeapSyncService::
+                                  WithRawCallbackMethod_BulkAccountProperties<
+                                      v1::HeapSyncService::Service>>>>>> {
+ public:
+  // What may be open at once; more is refused. Larger: more callers can wait
+  // for Heap, and each costs memory.
+  struct Limits {
+    uint32_t calls = 20'000;  // of which half may wait for a delivery
+    uint32_t streams = 1'000;
+  };
+
+  DataService(Engine& engine, const Access& access)
+      : DataService(engine, access, Limits()) {}
+  DataService(Engine& engine, const Access& access, Limits limits)
+      : engine_(engine),
+        access_(access),
+        calls_(limits.calls),
+        waits_((limits.calls + 1) / 2),
+        streams_(limits.streams) {}
+
+  grpc::ServerUnaryReactor* TrackEvent(grpc::CallbackServerContext* context,
+                                       const grpc::ByteBuffer* request,
+                                       grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* UserProperties(grpc::CallbackServerContext* context,
+                                           const grpc::ByteBuffer* request,
+                                           grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* AccountProperties(
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+      grpc::ByteBuffer* response) override;
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* BulkTrackEvents(
+      grpc::CallbackServerContext* context) override;
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>*
+  BulkUserProperties(grpc::CallbackServerContext* context) override;
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>*
+  BulkAccountProperties(grpc::CallbackServerContext* context) override;
+
+  // Ends every bulk stream with UNAVAILABLE and its position; new ones end at
+  // once. Any thread.
+  void EndStreams() { open_streams_.EndAll(); }
+
+  // Answers every call that waits for its delivery with the level that it
+  // reached; later ones do not wait. Any thread.
+  void EndWaits() { open_waits_.EndAll(); }
+
+ private:
+  Engine& engine_;
+  const Access& access_;
+  CallSlots calls_;
+  // Calls that wait for Heap, which may be down for hours, leave room for those
+  // that do not.
+  CallSlots waits_;
+  CallSlots streams_;
+  OpenStreams open_streams_;
+  OpenStreams open_waits_;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_DATA_DATA_SERVICE_H_

@@ -1,0 +1,248 @@
+#ifndef HEAPSYNC_SERVER_DATA_UNARY_CALL_H_
+#define HEAPSYNC_SERVER_DATA_UNARY_CALL_H_
+
+#include <google/protobuf/arena.h>
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "heap_adapter/engine.h"
+#include "server/access/access.h"
+#include "server/access/call_slots.h"
+#include "server/access/caller.h"
+#include "server/data/call_rules.h"
+#include "server/data/delivery_wait.h"
+#include "server/data/item_traits.h"
+#include "server/data/open_streams.h"
+#include "server/log/call_log.h"
+#include "server/wire/rich_status.h"
+#include "server/wire/wire_message.h"
+
+namespace heapsync {
+
+// One call of a unary data RPC.
+//
+// Most end as soon as their item is durable and need not hear of a
+// cancellation. gRPC's default reactor serves them: it saves the change of
+// threads that the end of a reactor of one's own takes. Those that wait for
+// Heap have a reactor that listens.
+template <typename Traits>
+class UnaryCall final {
+ public:
+  // Begins a call; what it returns is for gRPC.
+  static grpc::ServerUnaryReactor* Start(Engine& engine, const Access& access,
+                                         CallSlots& slots, CallSlots& waits,
+                                         OpenStreams& open_waits,
+                                         grpc::CallbackServerContext* context,
+                                         const grpc::ByteBuffer* request,
+                                         grpc::ByteBuffer* response) {
+    auto* const call =
+        new UnaryCall(engine, slots, waits, open_waits, context, response);
+    std::optional<CallError> error = call->Admit(access);
+    if (!error.has_value()) error = call->Prepare(*request);
+    grpc::ServerUnaryReactor* const reactor = call->listener_.has_value()
+                                                  ? &*call->listener_
+                                                  : context->DefaultReactor();
+    call->reactor_ = reactor;
+    // The call may be gone afterwards.
+    if (error.has_value()) {
+      call->End(error->ToStatus());
+    } else {
+      call->Proceed();
+    }
+    return reactor;
+  }
+
+ private:
+  using Response = typename Traits::UnaryResponse;
+
+  class Listener final : public grpc::ServerUnaryReactor {
+   public:
+    explicit Listener(UnaryCall& call) : call_(call) {}
+    void OnCancel() override { call_.wait_->Cancel(); }
+    void OnDone() override {
+      call_.open_waits_.Remove(call_.wait_);
+      delete &call_;
+    }
+
+   private:
+    UnaryCall& call_;
+  };
+
+  UnaryCall(Engine& engine, CallSlots& slots, CallSlots& waits,
+            OpenStreams& open_waits, grpc::CallbackServerContext* context,
+            grpc::ByteBuffer* response)
+      : engine_(engine),
+        context_(context),
+        response_(response),
+        waits_(waits),
+        open_waits_(open_waits),
+        slot_(slots.Take()) {}
+
+  // What stands against the call.
+  std::optional<CallError> Admit(const Access& access) {
+    if (!slot_.has_value()) return TooManyCalls();
+    auto admitted = access.Admit(CredentialsOf(*context_), ServiceKind::kData);
+    if (auto* refusal = std::get_if<CallError>(&admitted)) {
+      return std::move(*refusal);
+    }
+    caller_ = std::get<Caller>(std::move(admitted));
+    return std::nullopt;
+  }
+
+  // Reads the request. What stands against it, or nothing once Proceed() may
+  // follow.
+  std::optional<CallError> Prepare(const grpc::ByteBuffer& bytes) {
+    google::protobuf::Arena arena;
+    auto* request =
+        google::protobuf::Arena::CreateMessage<typename Traits::UnaryRequest>(
+            &arena);
+    std::vector<Finding> violations = ParseWireMessage(bytes, request);
+    if (!violations.empty()) return InvalidRequest(std::move(violations));
+    auto destination = DestinationFor(engine_, caller_, request->destination());
+    if (auto* refusal = std::get_if<CallError>(&destination)) {
+      return std::move(*refusal);
+    }
+    destination_ = std::get<const Destination*>(destination);
+    auto over = caller_.Spend(1, engine_.clock().Read().monotonic);
+    if (over.has_value()) return over;
+
+    trace_ = TraceOf(*context_);
+    if (CallsAreLogged()) log_.request_id = Shown(request->request_id());
+
+    violations = CheckCallFields(*request);
+    ChunkEncoder encoder(destination_->encoding, engine_.clock().Read().wall);
+    KeySource keys(request->request_id());
+    const ItemPath path{.field = Traits::kUnaryField, .index = {}};
+    if (!Traits::HasItem(*request)) {
+      violations.push_back({.field = std::string(Traits::kUnaryField),
+                            .reason = std::string(reason::kRequired),
+                            .description = "must be set, and is not"});
+    } else {
+      const auto& item = Traits::ItemOf(*request);
+      std::string key(Traits::OwnKey(item));
+      if (Traits::kHasKeys && key.empty()) key = std::string(keys.At(0).view());
+      Findings findings = Traits::Add(encoder, item, path, key);
+      answer_.set_idempotency_key(std::move(key));
+      violations.insert(violations.end(),
+                        std::make_move_iterator(findings.violations.begin()),
+                        std::make_move_iterator(findings.violations.end()));
+      for (const Finding& warning : findings.warnings) {
+        FillViolation(warning, answer_.add_warnings());
+      }
+    }
+    if (request->validate_only()) {
+      Preview(violations, encoder.Take());
+      return std::nullopt;
+    }
+    if (!violations.empty()) return InvalidRequest(std::move(violations));
+    chunk_ = encoder.Take();
+    chunk_->trace = trace_;
+    if (request->ack_level() != v1::ACK_LEVEL_DELIVERED) return std::nullopt;
+    wait_slot_ = waits_.Take();
+    if (!wait_slot_.has_value()) return TooManyCalls();
+    listener_.emplace(*this);
+    wait_ = std::make_shared<DeliveryWait>(
+        [this](std::optional<Settlement> settlement) { OnEnd(settlement); });
+    if (!open_waits_.Add(wait_)) wait_->Cancel();
+    return std::nullopt;
+  }
+
+  // Stores what was prepared; after a preview there is nothing to store.
+  void Proceed() {
+    if (!chunk_.has_value()) return Answer();
+    SettledCallback on_settled;
+    if (wait_ != nullptr) {
+      const std::weak_ptr<DeliveryWait> listener = wait_;
+      on_settled = {listener, [listener](Settlement settlement) {
+                      if (auto wait = listener.lock()) wait->End(settlement);
+                    }};
+    }
+    lane_ = engine_.LaneFor(*destination_, Traits::kType, caller_.name);
+    const absl::Status status = engine_.Append(
+        *destination_, lane_, *std::exchange(chunk_, std::nullopt),
+        [this](absl::StatusOr<SeqRange> items) { OnDurable(items); },
+        std::move(on_settled));
+    if (!status.ok()) End(NotStored(status).ToStatus());
+  }
+
+  void Preview(const std::vector<Finding>& violations, EncodedChunk chunk) {
+    for (const Finding& violation : violations) {
+      FillViolation(violation, answer_.add_violations());
+    }
+    if (violations.empty()) {
+      answer_.set_preview_json(PreviewOf(*destination_, Traits::kType, chunk));
+    }
+  }
+
+  void OnDurable(const absl::StatusOr<SeqRange>& items) {
+    if (!items.ok()) return End(NotStored(items.status()).ToStatus());
+    answer_.set_receipt(engine_.ReceiptOf(lane_, {*items}));
+    answer_.set_ack_level(v1::ACK_LEVEL_DURABLE);
+    if (wait_ == nullptr) return Answer();
+    // The caller learns of the level reached only if the answer comes before it
+    // gives up.
+    constexpr auto kLead = std::chrono::milliseconds(50);
+    auto deadline = context_->deadline();
+    if (deadline != std::chrono::system_clock::time_point::max()) {
+      deadline -= kLead;
+    }
+    const std::shared_ptr<DeliveryWait> wait = wait_;
+    wait->Begin(deadline);
+  }
+
+  void OnEnd(std::optional<Settlement> settlement) {
+    if (settlement.has_value()) {
+      answer_.set_ack_level(v1::ACK_LEVEL_DELIVERED);
+      answer_.set_outcome(settlement->delivered > 0
+                              ? v1::DELIVERY_OUTCOME_DELIVERED
+                              : v1::DELIVERY_OUTCOME_DEAD_LETTERED);
+    }
+    Answer();
+  }
+
+  void Answer() {
+    *response_ = ToByteBuffer(answer_);
+    End(grpc::Status::OK);
+  }
+
+  void End(const grpc::Status& status) {
+    if (CallsAreLogged()) {
+      if (destination_ != nullptr) log_.destination = destination_->name;
+      log_.receipt = answer_.receipt();
+      log_.items = answer_.receipt().empty() ? 0 : 1;
+      LogCall(Traits::kUnaryField, log_, trace_, status);
+    }
+    const bool ends_itself = !listener_.has_value();
+    // After it, the server may be gone with all that counts calls.
+    slot_.reset();
+    reactor_->Finish(status);
+    if (ends_itself) delete this;
+  }
+
+  Engine& engine_;
+  grpc::CallbackServerContext* const context_;
+  grpc::ByteBuffer* const response_;
+  CallSlots& waits_;
+  OpenStreams& open_waits_;
+  std::optional<CallSlots::Slot> slot_;
+  std::optional<CallSlots::Slot> wait_slot_;
+  Caller caller_;
+  const Destination* destination_ = nullptr;
+  LaneId lane_ = 0;
+  Response answer_;
+  std::optional<TraceContext> trace_;
+  CallSummary log_;
+  std::optional<EncodedChunk> chunk_;  // that is to be stored
+  std::shared_ptr<DeliveryWait> wait_;
+  std::optional<Listener> listener_;
+  grpc::ServerUnaryReactor* reactor_ = nullptr;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_DATA_UNARY_CALL_H_

@@ -1,0 +1,125 @@
+#include "server/log/log.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "heap_adapter/base/mutex.h"
+#include "server/log/log_flow.h"
+
+namespace heapsync {
+namespace {
+
+constexpr size_t kMaxField = 2'048;
+constexpr size_t kMaxLine = 8'192;
+
+std::atomic<LogSeverity> min_severity{LogSeverity::kInfo};
+
+void Write(LogSeverity severity, absl::string_view message, LogFields fields);
+
+const char* NameOf(LogSeverity severity) {
+  switch (severity) {
+    case LogSeverity::kDebug:
+      return "DEBUG";
+    case LogSeverity::kInfo:
+      return "INFO";
+    case LogSeverity::kWarning:
+      return "WARNING";
+    case LogSeverity::kError:
+      return "ERROR";
+  }
+  return "ERROR";
+}
+
+// Of one message; whoever asks for debugging wants to see more.
+constexpr uint64_t kMaxLinesPerSecond = 100;
+constexpr uint64_t kMaxDebugLinesPerSecond = 1'000;
+Mutex flow_mutex;
+LogFlow other_flow ABSL_GUARDED_BY(flow_mutex)(kMaxLinesPerSecond);
+LogFlow debug_flow ABSL_GUARDED_BY(flow_mutex)(kMaxDebugLinesPerSecond);
+
+int64_t ThisSecond() { return absl::ToUnixSeconds(absl::Now()); }
+
+std::string Dump(const nlohmann::ordered_json& line) {
+  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
+void SetLogSeverity(LogSeverity least) { min_severity = least; }
+
+bool Logs(LogSeverity severity) {
+  return severity >= min_severity.load(std::memory_order_relaxed);
+}
+
+void LogSuppressedCounts() {
+  std::vector<std::pair<std::string, uint64_t>> held_back;
+  {
+    MutexLock lock(flow_mutex);
+    held_back = other_flow.TakeSuppressed(ThisSecond());
+    for (const auto& each : debug_flow.TakeSuppressed(ThisSecond())) {
+      held_back.push_back(each);
+    }
+  }
+  for (const auto& [message, lines] : held_back) {
+    Write(LogSeverity::kWarning, message, {{"held_back", lines}});
+  }
+}
+
+void Log(LogSeverity severity, absl::string_view message, LogFields fields) {
+  if (!Logs(severity)) return;
+  {
+    MutexLock lock(flow_mutex);
+    LogFlow& flow = severity == LogSeverity::kDebug ? debug_flow : other_flow;
+    if (!flow.Take(std::string_view(message.data(), message.size()),
+                   ThisSecond())) {
+      return;
+    }
+  }
+  Write(severity, message, fields);
+}
+
+namespace {
+
+void Write(LogSeverity severity, absl::string_view message, LogFields fields) {
+  nlohmann::ordered_json line;
+  line["time"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(),
+                                  absl::UTCTimeZone());
+  line["severity"] = NameOf(severity);
+  line["message"] = std::string(message);
+  for (const auto& [key, value] : fields) {
+    nlohmann::json shown = value;
+    if (shown.is_string() &&
+        shown.get_ref<const std::string&>().size() > kMaxField) {
+      shown = shown.get_ref<const std::string&>().substr(0, kMaxField);
+    }
+    line[std::string(key)] = shown;
+  }
+  std::string text = Dump(line);
+  if (text.size() > kMaxLine) {
+    line = {{"time", line["time"]},
+            {"severity", line["severity"]},
+            {"message", line["message"]},
+            {"cut", true}};
+    text = Dump(line);
+  }
+  text += '\n';
+  // One write for one line, so that lines of several threads do not mix.
+  absl::string_view rest = text;
+  while (!rest.empty()) {
+    const ssize_t written = write(STDERR_FILENO, rest.data(), rest.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;
+    rest.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+}  // namespace
+}  // namespace heapsync

@@ -1,0 +1,65 @@
+#ifndef HEAPSYNC_SERVER_NET_CONNECTION_ACCEPTOR_H_
+#define HEAPSYNC_SERVER_NET_CONNECTION_ACCEPTOR_H_
+
+#include <grpcpp/server_builder.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace heapsync {
+
+// Accepts connections for gRPC, so many at once and no more: others wait in the
+// system's queue until one ends. gRPC 1.51 itself has no such bound, and never
+// listens again once the process had no file descriptor left for a connection.
+class ConnectionAcceptor {
+ public:
+  // Listens on "host:port"; port 0 lets the system choose. Several addresses of
+  // a name share the port. Errors: kUnavailable with the cause.
+  static absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> Listen(
+      absl::string_view address, uint32_t max_connections);
+
+  ~ConnectionAcceptor();
+
+  ConnectionAcceptor(const ConnectionAcceptor&) = delete;
+  ConnectionAcceptor& operator=(const ConnectionAcceptor&) = delete;
+
+  int port() const { return port_; }
+
+  // Hands connections to a started server from now on. Once.
+  void Start(
+      std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> server);
+
+  // Closes the port. To be called before the server shuts down; idempotent.
+  void Stop();
+
+ private:
+  explicit ConnectionAcceptor(uint32_t max_connections)
+      : max_connections_(max_connections) {}
+
+  void Run();
+  void Accept(int listener);
+  // Forgets the connections that gRPC closed.
+  void Recount();
+
+  const uint32_t max_connections_;
+  int port_ = 0;
+  std::vector<int> listeners_;
+  int stop_event_ = -1;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> server_;
+  std::thread thread_;
+
+  // Of the thread: the connections by descriptor. The inode tells whether a
+  // descriptor still means the same socket.
+  absl::flat_hash_map<int, ino_t> connections_;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_NET_CONNECTION_ACCEPTOR_H_

@@ -1,0 +1,109 @@
+#include "server/observe/measured_store.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <sys/statvfs.h>
+
+#include <chrono>
+#include <filesystem>
+#include <system_error>
+
+#include "server/observe/metric_rows.h"
+
+namespace heapsync {
+namespace {
+
+using prometheus::MetricType;
+
+// Seconds. A good disk syncs within a millisecond, one that is in trouble takes
+// seconds.
+prometheus::Histogram::BucketBoundaries CommitBuckets() {
+  return {0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+          0.05,    0.1,    0.25,  0.5,    1,     2.5,  10};
+}
+
+// Files may come and go meanwhile.
+std::optional<uint64_t> BytesIn(const std::string& folder) {
+  std::error_code failed;
+  std::filesystem::directory_iterator files(folder, failed);
+  if (failed) return std::nullopt;
+  uint64_t bytes = 0;
+  for (; files != std::filesystem::directory_iterator();
+       files.increment(failed)) {
+    std::error_code gone;
+    const uint64_t size = files->file_size(gone);
+    if (!gone) bytes += size;
+    if (failed) break;
+  }
+  return bytes;
+}
+
+void Add(std::vector<prometheus::MetricFamily>& families, const char* name,
+         const char* help, uint64_t value) {
+  AddRow(families.emplace_back(NewFamily(MetricType::Gauge, name, help)),
+         static_cast<double>(value));
+}
+
+}  // namespace
+
+MeasuredStore::MeasuredStore(Store& store, std::string folder,
+                             uint64_t reserve_bytes)
+    : store_(store),
+      folder_(std::move(folder)),
+      reserve_bytes_(reserve_bytes),
+      synced_(prometheus::BuildHistogram()
+                  .Name("heapsync_spool_commit_seconds")
+                  .Help("Duration of a write to the spool; one that was synced "
+                        "waited for the disk.")
+                  .Register(registry_)
+                  .Add({{"synced", "true"}}, CommitBuckets())),
+      unsynced_(prometheus::BuildHistogram()
+                    .Name("heapsync_spool_commit_seconds")
+                    .Help("Duration of a write to the spool; one that was "
+                          "synced waited for the disk.")
+                    .Register(registry_)
+                    .Add({{"synced", "false"}}, CommitBuckets())),
+      bytes_(prometheus::BuildCounter()
+                 .Name("heapsync_spool_written_bytes_total")
+                 .Help("Keys and values given to the spool's storage.")
+                 .Register(registry_)
+                 .Add({})),
+      failures_(prometheus::BuildCounter()
+                    .Name("heapsync_spool_write_failures_total")
+                    .Help("Writes that storage refused. The first one is the "
+                          "last: nothing is written after it.")
+                    .Register(registry_)
+                    .Add({})) {}
+
+absl::Status MeasuredStore::Write(const StoreBatch& batch,
+                                  Durability durability) {
+  const auto began = std::chrono::steady_clock::now();
+  absl::Status status = store_.Write(batch, durability);
+  const std::chrono::duration<double> took =
+      std::chrono::steady_clock::now() - began;
+  (durability == Durability::kDisk ? synced_ : unsynced_).Observe(took.count());
+  bytes_.Increment(static_cast<double>(batch.bytes()));
+  if (!status.ok()) failures_.Increment();
+  return status;
+}
+
+std::vector<prometheus::MetricFamily> MeasuredStore::Collect() const {
+  std::vector<prometheus::MetricFamily> families = registry_.Collect();
+  struct statvfs space {};
+  if (statvfs(folder_.c_str(), &space) == 0) {
+    Add(families, "heapsync_spool_disk_free_bytes",
+        "Free space on the spool's file system.",
+        uint64_t{space.f_bavail} * space.f_frsize);
+    Add(families, "heapsync_spool_disk_size_bytes",
+        "Size of the spool's file system.",
+        uint64_t{space.f_blocks} * space.f_frsize);
+    Add(families, "heapsync_spool_disk_reserve_bytes",
+        "New items are refused while less than this is free.", reserve_bytes_);
+  }
+  if (const auto bytes = BytesIn(folder_); bytes.has_value()) {
+    Add(families, "heapsync_spool_bytes", "Size of the spool's files.", *bytes);
+  }
+  return families;
+}
+
+}  // namespace heapsync

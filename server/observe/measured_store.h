@@ -1,0 +1,62 @@
+#ifndef HEAPSYNC_SERVER_OBSERVE_MEASURED_STORE_H_
+#define HEAPSYNC_SERVER_OBSERVE_MEASURED_STORE_H_
+
+#include <prometheus/collectable.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "heap_adapter/spool/store.h"
+
+namespace heapsync {
+
+// Another store, with a watch beside its writes and an eye on its disk. It
+// changes nothing; the same threads may call it.
+class MeasuredStore final : public Store, public prometheus::Collectable {
+ public:
+  // `store` must outlive this. `folder` is what it writes to. New items are
+  // refused while the folder's file system has less than `reserve_bytes` free.
+  MeasuredStore(Store& store, std::string folder, uint64_t reserve_bytes);
+
+  absl::Status Write(const StoreBatch& batch, Durability durability) override;
+  absl::Status Resume() override { return store_.Resume(); }
+  void ReclaimSpace(const SpaceNeeds& needs) override {
+    store_.ReclaimSpace(needs);
+  }
+  absl::StatusOr<std::optional<std::string>> Get(
+      absl::string_view key) const override {
+    return store_.Get(key);
+  }
+  std::unique_ptr<StoreCursor> Scan(absl::string_view begin,
+                                    absl::string_view end) const override {
+    return store_.Scan(begin, end);
+  }
+  absl::StatusOr<std::optional<std::pair<std::string, std::string>>> Last(
+      absl::string_view begin, absl::string_view end) const override {
+    return store_.Last(begin, end);
+  }
+
+  // Any thread. What the file system does not tell is left out.
+  std::vector<prometheus::MetricFamily> Collect() const override;
+
+ private:
+  Store& store_;
+  const std::string folder_;
+  const uint64_t reserve_bytes_;
+  prometheus::Registry registry_;
+  // They belong to `registry_`.
+  prometheus::Histogram& synced_;
+  prometheus::Histogram& unsynced_;
+  prometheus::Counter& bytes_;
+  prometheus::Counter& failures_;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_OBSERVE_MEASURED_STORE_H_

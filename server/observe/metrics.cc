@@ -1,0 +1,371 @@
+#include "server/observe/metrics.h"
+
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <iterator>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+#include "absl/container/btree_map.h"
+#include "absl/strings/ascii.h"
+#include "server/observe/metric_rows.h"
+
+namespace heapsync {
+namespace {
+
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+constexpr std::array<DestinationState, 4> kStates = {
+    DestinationState::kActive, DestinationState::kBackingOff,
+    DestinationState::kNeedsAttention, DestinationState::kPaused};
+
+// What stands under one value of the label "destination": one destination, or
+// the sum of all that have no metrics of their own. `total` has one lane for
+// each type, whatever lanes there really are.
+struct Group {
+  DestinationStatus total;
+  std::array<uint64_t, kStates.size()> states{};
+};
+
+template <typename T>
+void KeepGreatest(const std::optional<T>& value, std::optional<T>& greatest) {
+  if (!greatest.has_value() || (value.has_value() && *value > *greatest)) {
+    greatest = value;
+  }
+}
+
+void Add(const LaneSnapshot& lane, LaneSnapshot& to) {
+  to.queued_items += lane.queued_items;
+  to.queued_bytes += lane.queued_bytes;
+  to.deferred_items += lane.deferred_items;
+  to.counts.appended += lane.counts.appended;
+  to.counts.delivered += lane.counts.delivered;
+  to.counts.merged += lane.counts.merged;
+  to.counts.deferred += lane.counts.deferred;
+  for (size_t i = 0; i < lane.counts.dead_lettered_for.size(); ++i) {
+    to.counts.dead_lettered_for[i] += lane.counts.dead_lettered_for[i];
+  }
+}
+
+Group EmptyGroup(std::string name) {
+  Group group{};
+  group.total.snapshot.name = std::move(name);
+  for (const ObjectType type : kObjectTypes) {
+    group.total.snapshot.lanes.emplace_back().type = type;
+    group.total.oldest_waiting.emplace_back();
+  }
+  return group;
+}
+
+void Add(const DestinationStatus& destination, Group& group) {
+  const DestinationSnapshot& from = destination.snapshot;
+  DestinationSnapshot& to = group.total.snapshot;
+  to.region = from.region;
+  to.masked_app_id = from.masked_app_id;
+  to.in_flight_requests += from.in_flight_requests;
+  to.concurrency_limit += from.concurrency_limit;
+  to.allowance_used += from.allowance_used;
+  to.allowance_total += from.allowance_total;
+  KeepGreatest(from.drained_in, to.drained_in);
+  KeepGreatest(from.last_error_at, to.last_error_at);
+  for (size_t i = 0; i < kStates.size(); ++i) {
+    if (from.state == kStates[i]) ++group.states[i];
+  }
+  for (size_t i = 0; i < from.lanes.size(); ++i) {
+    for (size_t type = 0; type < to.lanes.size(); ++type) {
+      if (to.lanes[type].type != from.lanes[i].type) continue;
+      Add(from.lanes[i], to.lanes[type]);
+      const std::optional<WallTime>& oldest = destination.oldest_waiting[i];
+      std::optional<WallTime>& first = group.total.oldest_waiting[type];
+      if (!first.has_value() || (oldest.has_value() && *oldest < *first)) {
+        first = oldest;
+      }
+    }
+  }
+}
+
+std::vector<Group> GroupsOf(const ServerStatus& status,
+                            MetricDestinations& destinations) {
+  std::vector<Group> groups;
+  std::optional<Group> other;
+  for (const DestinationStatus& destination : status.destinations) {
+    const std::string& name = destination.snapshot.name;
+    if (destinations.HasOwn(name)) {
+      Add(destination, groups.emplace_back(EmptyGroup(name)));
+      continue;
+    }
+    if (!other.has_value()) other = EmptyGroup(MetricDestinations::kOther);
+    Add(destination, *other);
+  }
+  if (other.has_value()) groups.push_back(*std::move(other));
+  return groups;
+}
+
+double Seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+// A family with the value that each destination has for it.
+struct DestinationMetric {
+  MetricType type;
+  const char* name;
+  const char* help;
+  std::optional<double> (*value)(const DestinationSnapshot&);
+};
+
+constexpr DestinationMetric kDestinationMetrics[] = {
+    {MetricType::Gauge, "heapsync_allowance_used_events",
+     "Events that count against Heap's limit of the current minute.",
+     [](const DestinationSnapshot& d) -> std::optional<double> {
+       return d.allowance_used;
+     }},
+    {MetricType::Gauge, "heapsync_allowance_limit_events",
+     "Events that may be sent in any minute. Absent: unlimited.",
+     [](const DestinationSnapshot& d) -> std::optional<double> {
+       if (d.allowance_total == 0) return std::nullopt;
+       return d.allowance_total;
+     }},
+    {MetricType::Gauge, "heapsync_drain_forecast_seconds",
+     "Time until what waits is delivered, if nothing more comes. Absent: "
+     "nothing moves.",
+     [](const DestinationSnapshot& d) -> std::optional<double> {
+       if (!d.drained_in.has_value()) return std::nullopt;
+       return Seconds(*d.drained_in);
+     }},
+    {MetricType::Gauge, "heapsync_in_flight_requests",
+     "Requests that wait for Heap's answer.",
+     [](const DestinationSnapshot& d) -> std::optional<double> {
+       return d.in_flight_requests;
+     }},
+    {MetricType::Gauge, "heapsync_in_flight_requests_limit",
+     "Requests that may be in flight at once; adapts to Heap's answers.",
+     [](const DestinationSnapshot& d) -> std::optional<double> {
+       return d.concurrency_limit;
+     }},
+    {MetricType::Gauge, "heapsync_last_error_timestamp_seconds",
+     "When a request last failed, in seconds since the epoch. Absent: never "
+     "since the start.",
+     [](const DestinationSnapshot& d) -> std::optional<double> {
+       if (!d.last_error_at.has_value()) return std::nullopt;
+       return Seconds(d.last_error_at->time_since_epoch());
+     }},
+};
+
+// The same for each lane.
+struct LaneMetric {
+  MetricType type;
+  const char* name;
+  const char* help;
+  uint64_t (*value)(const LaneSnapshot&);
+};
+
+constexpr LaneMetric kLaneMetrics[] = {
+    {MetricType::Counter, "heapsync_items_accepted_total",
+     "Items stored durably.",
+     [](const LaneSnapshot& lane) { return lane.counts.appended; }},
+    {MetricType::Counter, "heapsync_items_delivered_total",
+     "Items that Heap took, merged ones included.",
+     [](const LaneSnapshot& lane) { return lane.counts.delivered; }},
+    {MetricType::Counter, "heapsync_items_merged_total",
+     "Property updates that were merged into another one before sending.",
+     [](const LaneSnapshot& lane) { return lane.counts.merged; }},
+    {MetricType::Counter, "heapsync_items_deferred_total",
+     "Items put deferred until their identity's limit allows them.",
+     [](const LaneSnapshot& lane) { return lane.counts.deferred; }},
+    {MetricType::Gauge, "heapsync_queued_items",
+     "Items neither delivered nor dead-lettered yet.",
+     [](const LaneSnapshot& lane) { return lane.queued_items; }},
+    {MetricType::Gauge, "heapsync_queued_bytes",
+     "Bytes of the items neither delivered nor dead-lettered yet.",
+     [](const LaneSnapshot& lane) { return lane.queued_bytes; }},
+    {MetricType::Gauge, "heapsync_deferred_items",
+     "Queued items that wait for their identity's limit.",
+     [](const LaneSnapshot& lane) { return lane.deferred_items; }},
+};
+
+MetricLabels LabelsOf(const DestinationSnapshot& destination) {
+  return {{"destination", destination.name}};
+}
+
+MetricLabels LabelsOf(const DestinationSnapshot& destination,
+                      const LaneSnapshot& lane) {
+  return {{"destination", destination.name},
+          {"type", std::string(Name(lane.type))}};
+}
+
+void AddServer(const ServerStatus& status, absl::string_view version,
+               std::vector<MetricFamily>& families) {
+  const auto add = [&](MetricType type, absl::string_view name,
+                       absl::string_view help, double value) {
+    AddRow(families.emplace_back(NewFamily(type, name, help)), value);
+  };
+  AddRow(
+      families.emplace_back(NewFamily(MetricType::Gauge, "heapsync_build_info",
+                                      "Always 1; the label tells.")),
+      1, {{"version", std::string(version)}});
+  add(MetricType::Gauge, "heapsync_spool_healthy",
+      "0 once the spool failed to write: nothing is accepted until a restart.",
+      status.spool_healthy ? 1 : 0);
+  add(MetricType::Gauge, "heapsync_spool_disk_nearly_full",
+      "1 while new items are refused for want of disk space.",
+      status.disk_nearly_full ? 1 : 0);
+  add(MetricType::Counter, "heapsync_spool_commits_total",
+      "Writes to the spool, each with all that waited.",
+      static_cast<double>(status.spool_commits));
+  add(MetricType::Counter, "heapsync_spool_syncs_total",
+      "Writes that were synced to the disk.",
+      static_cast<double>(status.spool_syncs));
+  if (status.taken_at.has_value()) {
+    add(MetricType::Gauge, "heapsync_snapshot_age_seconds",
+        "Age of the numbers per destination; grows while the dispatcher is too "
+        "busy to tell them.",
+        Seconds(status.now.monotonic - *status.taken_at));
+  }
+}
+
+void AddDestinations(const std::vector<Group>& groups,
+                     std::vector<MetricFamily>& families) {
+  for (const DestinationMetric& metric : kDestinationMetrics) {
+    MetricFamily family = NewFamily(metric.type, metric.name, metric.help);
+    for (const Group& group : groups) {
+      if (const auto value = metric.value(group.total.snapshot)) {
+        AddRow(family, *value, LabelsOf(group.total.snapshot));
+      }
+    }
+    families.push_back(std::move(family));
+  }
+  MetricFamily info =
+      NewFamily(MetricType::Gauge, "heapsync_destination_info",
+                "Always 1; the labels tell. The App ID is masked.");
+  MetricFamily states =
+      NewFamily(MetricType::Gauge, "heapsync_destination_state",
+                "1 for the state that the destination is in, 0 for the others; "
+                "of _other: how many are in it.");
+  for (const Group& group : groups) {
+    const DestinationSnapshot& snapshot = group.total.snapshot;
+    if (snapshot.name != MetricDestinations::kOther) {
+      AddRow(info, 1,
+             {{"destination", snapshot.name},
+              {"region", std::string(Name(snapshot.region))},
+              {"masked_app_id", snapshot.masked_app_id}});
+    }
+    for (size_t i = 0; i < kStates.size(); ++i) {
+      MetricLabels labels = LabelsOf(snapshot);
+      labels.push_back({"state", std::string(Name(kStates[i]))});
+      AddRow(states, static_cast<double>(group.states[i]), std::move(labels));
+    }
+  }
+  families.push_back(std::move(info));
+  families.push_back(std::move(states));
+}
+
+MetricFamily DeadLetters(const std::vector<Group>& groups) {
+  MetricFamily family =
+      NewFamily(MetricType::Counter, "heapsync_items_dead_lettered_total",
+                "Items given up, kept for a person to look at, by the reason.");
+  for (const Group& group : groups) {
+    for (const LaneSnapshot& lane : group.total.snapshot.lanes) {
+      for (size_t i = 1; i <= kDeadLetterReasons; ++i) {
+        MetricLabels labels = LabelsOf(group.total.snapshot, lane);
+        labels.push_back({"reason", absl::AsciiStrToLower(Name(
+                                        static_cast<DeadLetterReason>(i)))});
+        AddRow(family, static_cast<double>(lane.counts.dead_lettered_for[i]),
+               std::move(labels));
+      }
+    }
+  }
+  return family;
+}
+
+MetricFamily OldestAges(const std::vector<Group>& groups, WallTime now) {
+  MetricFamily family = NewFamily(
+      MetricType::Gauge, "heapsync_oldest_item_age_seconds",
+      "Time since the acceptance of the oldest item that waits; 0 if none.");
+  for (const Group& group : groups) {
+    const DestinationSnapshot& snapshot = group.total.snapshot;
+    for (size_t i = 0; i < snapshot.lanes.size(); ++i) {
+      const std::optional<WallTime> oldest = group.total.oldest_waiting[i];
+      const Duration age = oldest.has_value()
+                               ? std::max(now - *oldest, Duration::zero())
+                               : Duration::zero();
+      AddRow(family, Seconds(age), LabelsOf(snapshot, snapshot.lanes[i]));
+    }
+  }
+  return family;
+}
+
+void AddLanes(const std::vector<Group>& groups, WallTime now,
+              std::vector<MetricFamily>& families) {
+  for (const LaneMetric& metric : kLaneMetrics) {
+    MetricFamily family = NewFamily(metric.type, metric.name, metric.help);
+    for (const Group& group : groups) {
+      for (const LaneSnapshot& lane : group.total.snapshot.lanes) {
+        AddRow(family, static_cast<double>(metric.value(lane)),
+               LabelsOf(group.total.snapshot, lane));
+      }
+    }
+    families.push_back(std::move(family));
+  }
+  families.push_back(DeadLetters(groups));
+  families.push_back(OldestAges(groups, now));
+}
+
+// Who sends so much.
+MetricFamily CallerItems(const ServerStatus& status,
+                         MetricDestinations& destinations) {
+  absl::btree_map<std::tuple<std::string, ObjectType, std::string>, uint64_t>
+      rows;
+  for (const DestinationStatus& destination : status.destinations) {
+    const std::string label = destinations.LabelOf(destination.snapshot.name);
+    for (const LaneSnapshot& lane : destination.snapshot.lanes) {
+      if (lane.counts.appended == 0) continue;
+      rows[{label, lane.type,
+            destinations.CallerLabelOf(label, lane.caller)}] +=
+          lane.counts.appended;
+    }
+  }
+  MetricFamily family = NewFamily(
+      MetricType::Counter, "heapsync_caller_items_accepted_total",
+      "Items stored durably, by the caller that sent them; a caller appears "
+      "with its first item.");
+  for (const auto& [key, items] : rows) {
+    const auto& [destination, type, caller] = key;
+    AddRow(family, static_cast<double>(items),
+           {{"destination", destination},
+            {"type", std::string(Name(type))},
+            {"caller", caller}});
+  }
+  return family;
+}
+
+}  // namespace
+
+std::string MetricsText(
+    const ServerStatus& status, absl::string_view version,
+    MetricDestinations& destinations,
+    const std::vector<const prometheus::Collectable*>& others) {
+  std::vector<MetricFamily> families;
+  AddServer(status, version, families);
+  const std::vector<Group> groups = GroupsOf(status, destinations);
+  AddDestinations(groups, families);
+  AddLanes(groups, status.now.wall, families);
+  families.push_back(CallerItems(status, destinations));
+  for (const prometheus::Collectable* other : others) {
+    std::vector<MetricFamily> more = other->Collect();
+    std::move(more.begin(), more.end(), std::back_inserter(families));
+  }
+  // A family without rows would leave a HELP and a TYPE of nothing.
+  families.erase(std::remove_if(families.begin(), families.end(),
+                                [](const MetricFamily& family) {
+                                  return family.metric.empty();
+                                }),
+                 families.end());
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+}  // namespace heapsync

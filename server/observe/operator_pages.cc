@@ -1,0 +1,91 @@
+#include "server/observe/operator_pages.h"
+
+#include <openssl/sha.h>
+
+#include <array>
+#include <cstddef>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "server/observe/metrics.h"
+#include "server/observe/status_json.h"
+#include "server/observe/status_page/status_page.h"
+
+namespace heapsync {
+namespace {
+
+// What stands between the first `open` and the `close` after it.
+absl::string_view Between(absl::string_view text, absl::string_view open,
+                          absl::string_view close) {
+  const size_t begin = text.find(open) + open.size();
+  return text.substr(begin, text.find(close, begin) - begin);
+}
+
+std::string SourceHash(absl::string_view text) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+         digest.data());
+  return absl::StrCat(
+      "'sha256-",
+      absl::Base64Escape(absl::string_view(
+          reinterpret_cast<const char*>(digest.data()), digest.size())),
+      "'");
+}
+
+// The page may run its own script, use its own style and ask this server;
+// whatever else might get into it does nothing.
+std::string PagePolicy(absl::string_view page) {
+  return absl::StrCat(
+      "default-src 'none'; connect-src 'self'; img-src data:; ", "script-src ",
+      SourceHash(Between(page, "<script>", "</script>")), "; style-src ",
+      SourceHash(Between(page, "<style>", "</style>")),
+      "; base-uri 'none'; form-action 'none'; "
+      "frame-ancestors 'none'");
+}
+
+HttpReply StatusAnswer(StatusReader& status, absl::string_view version,
+                       absl::string_view query) {
+  size_t most = std::numeric_limits<size_t>::max();
+  for (absl::string_view part : absl::StrSplit(query, '&')) {
+    if (absl::ConsumePrefix(&part, "most=") && !absl::SimpleAtoi(part, &most)) {
+      return {.status = 400, .body = "most must be a number\n"};
+    }
+  }
+  return {.content_type = "application/json",
+          .body = StatusJson(*status.Read(), version, most)};
+}
+
+}  // namespace
+
+HttpHandlers OperatorPages(
+    StatusReader& status, std::string version, MetricDestinations& destinations,
+    std::vector<const prometheus::Collectable*> metrics) {
+  HttpHandlers pages;
+  pages["/"] = [policy = PagePolicy(kStatusPage)](absl::string_view) {
+    return HttpReply{.content_type = "text/html; charset=utf-8",
+                     .body = std::string(kStatusPage),
+                     .content_security_policy = policy};
+  };
+  pages["/statusz.json"] = [&status, version](absl::string_view query) {
+    return StatusAnswer(status, version, query);
+  };
+  pages["/metrics"] = [&status, &destinations, version = std::move(version),
+                       metrics = std::move(metrics)](absl::string_view) {
+    return HttpReply{
+        .content_type = "text/plain; version=0.0.4; charset=utf-8",
+        .body = MetricsText(*status.Read(), version, destinations, metrics)};
+  };
+  pages["/healthz"] = [&status](absl::string_view) -> HttpReply {
+    if (status.spool_healthy()) return {.body = "ok\n"};
+    return {.status = 503, .body = "the spool failed to write\n"};
+  };
+  return pages;
+}
+
+}  // namespace heapsync

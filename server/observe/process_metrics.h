@@ -1,0 +1,20 @@
+#ifndef HEAPSYNC_SERVER_OBSERVE_PROCESS_METRICS_H_
+#define HEAPSYNC_SERVER_OBSERVE_PROCESS_METRICS_H_
+
+#include <prometheus/collectable.h>
+
+#include <vector>
+
+namespace heapsync {
+
+// Memory, processor time, files and age of this process, under the names that
+// Prometheus's own clients use. What /proc does not tell is left out. Any
+// thread.
+class ProcessMetrics final : public prometheus::Collectable {
+ public:
+  std::vector<prometheus::MetricFamily> Collect() const override;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_OBSERVE_PROCESS_METRICS_H_

@@ -1,0 +1,177 @@
+#include "server/observe/status_json.h"
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "nlohmann/json.hpp"
+
+namespace heapsync {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double Seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+Json Seconds(std::optional<Duration> duration) {
+  if (!duration.has_value()) return nullptr;
+  return Seconds(*duration);
+}
+
+std::string TimeText(WallTime time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromChrono(time),
+                          absl::UTCTimeZone());
+}
+
+std::optional<Duration> AgeOf(std::optional<WallTime> time, WallTime now) {
+  if (!time.has_value()) return std::nullopt;
+  return std::max(now - *time, Duration::zero());
+}
+
+const char* WhyOf(const DestinationSnapshot& destination) {
+  switch (destination.state) {
+    case DestinationState::kActive:
+      if (destination.limit_holds_events) {
+        return "Heap's limit lets no more through now; what waits goes as it "
+               "frees.";
+      }
+      return "";
+    case DestinationState::kBackingOff:
+      return "Heap, or the way to it, fails. One request at a time tries "
+             "again; everything is kept.";
+    case DestinationState::kNeedsAttention:
+      return "Heap refuses the requests themselves. Check the App ID, the "
+             "region and Heap's settings; everything is kept.";
+    case DestinationState::kPaused:
+      return "Somebody paused it. ResumeDestination lets it go on; everything "
+             "is kept.";
+  }
+  return "";
+}
+
+// How much a person should look at it: first by state, then by backlog.
+std::pair<int, uint64_t> Urgency(const DestinationSnapshot& destination) {
+  int by_state = 0;
+  switch (destination.state) {
+    case DestinationState::kActive:
+      break;
+    case DestinationState::kPaused:
+      by_state = 1;
+      break;
+    case DestinationState::kBackingOff:
+      by_state = 2;
+      break;
+    case DestinationState::kNeedsAttention:
+      by_state = 3;
+      break;
+  }
+  uint64_t queued = 0;
+  for (const LaneSnapshot& lane : destination.lanes) {
+    queued += lane.queued_items;
+  }
+  return {by_state, queued};
+}
+
+std::vector<size_t> Shown(const ServerStatus& status, size_t most) {
+  std::vector<size_t> shown(status.destinations.size());
+  std::iota(shown.begin(), shown.end(), size_t{0});
+  if (shown.size() <= most) return shown;
+  std::vector<std::pair<int, uint64_t>> urgency;
+  urgency.reserve(shown.size());
+  for (const DestinationStatus& destination : status.destinations) {
+    urgency.push_back(Urgency(destination.snapshot));
+  }
+  std::stable_sort(shown.begin(), shown.end(),
+                   [&](size_t a, size_t b) { return urgency[a] > urgency[b]; });
+  shown.resize(most);
+  std::sort(shown.begin(), shown.end());
+  return shown;
+}
+
+void Put(const TypeNumbers& numbers, WallTime now, Json& to) {
+  to["queued_items"] = numbers.queued_items;
+  to["queued_bytes"] = numbers.queued_bytes;
+  to["deferred_items"] = numbers.deferred_items;
+  to["oldest_age_seconds"] = Seconds(AgeOf(numbers.oldest_waiting, now));
+  to["delivered_per_second"] = numbers.delivered_per_second;
+  to["accepted"] = numbers.counts.appended;
+  to["delivered"] = numbers.counts.delivered;
+  to["dead_lettered"] = numbers.counts.dead_lettered;
+  to["merged"] = numbers.counts.merged;
+}
+
+Json ToJson(const DestinationStatus& destination, WallTime now) {
+  const DestinationSnapshot& snapshot = destination.snapshot;
+  Json json;
+  json["name"] = snapshot.name;
+  json["region"] = std::string(Name(snapshot.region));
+  json["masked_app_id"] = snapshot.masked_app_id;
+  json["state"] = std::string(Name(snapshot.state));
+  json["why"] = WhyOf(snapshot);
+  json["last_error"] = snapshot.last_error;
+  json["last_error_at"] = nullptr;
+  if (snapshot.last_error_at.has_value()) {
+    json["last_error_at"] = TimeText(*snapshot.last_error_at);
+  }
+  json["last_error_age_seconds"] = Seconds(AgeOf(snapshot.last_error_at, now));
+  json["in_flight_requests"] = snapshot.in_flight_requests;
+  json["in_flight_requests_limit"] = snapshot.concurrency_limit;
+  json["allowance_used"] = snapshot.allowance_used;
+  json["allowance_limit"] = nullptr;
+  if (snapshot.allowance_total > 0) {
+    json["allowance_limit"] = snapshot.allowance_total;
+  }
+  json["limit_holds_events"] = snapshot.limit_holds_events;
+  json["drained_in_seconds"] = Seconds(snapshot.drained_in);
+  TypeNumbers all;
+  Json types = Json::array();
+  for (const ObjectType object_type : kObjectTypes) {
+    TypeNumbers numbers;
+    for (size_t i = 0; i < snapshot.lanes.size(); ++i) {
+      const LaneSnapshot& lane = snapshot.lanes[i];
+      if (lane.type != object_type) continue;
+      numbers.Add(lane, destination.oldest_waiting[i]);
+      all.Add(lane, destination.oldest_waiting[i]);
+    }
+    Json& type = types.emplace_back();
+    type["type"] = std::string(Name(object_type));
+    Put(numbers, now, type);
+  }
+  Put(all, now, json);
+  json["types"] = std::move(types);
+  return json;
+}
+
+}  // namespace
+
+std::string StatusJson(const ServerStatus& status, absl::string_view version,
+                       size_t most) {
+  Json json;
+  json["version"] = std::string(version);
+  json["now"] = TimeText(status.now.wall);
+  json["uptime_seconds"] = Seconds(status.uptime);
+  json["snapshot_age_seconds"] = nullptr;
+  if (status.taken_at.has_value()) {
+    json["snapshot_age_seconds"] =
+        Seconds(status.now.monotonic - *status.taken_at);
+  }
+  json["spool"] = {{"healthy", status.spool_healthy},
+                   {"disk_nearly_full", status.disk_nearly_full},
+                   {"commits", status.spool_commits},
+                   {"syncs", status.spool_syncs}};
+  json["destinations_total"] = status.destinations.size();
+  Json& destinations = json["destinations"] = Json::array();
+  for (const size_t index : Shown(status, most)) {
+    destinations.push_back(ToJson(status.destinations[index], status.now.wall));
+  }
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace heapsync

@@ -1,0 +1,216 @@
+#include "server/wire/rich_status.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/error_info.pb.h"
+#include "google/rpc/status.pb.h"
+#include "heap_adapter/intake/backlog.h"
+
+namespace heapsync {
+namespace {
+
+constexpr char kDomain[] = "heapsync";
+constexpr std::chrono::milliseconds kRetryDelay{1'000};
+// gRPC's clients take 8 KiB of metadata by default; the details travel there,
+// in base64, beside the message.
+constexpr size_t kMaxDetailBytes = 4'800;
+constexpr size_t kMaxMessageBytes = 1'024;
+
+void AddBadRequest(const std::vector<Finding>& violations,
+                   google::rpc::Status& status) {
+  google::rpc::BadRequest bad_request;
+  size_t bytes = status.ByteSizeLong();
+  size_t listed = 0;
+  for (const Finding& violation : violations) {
+    bytes += violation.field.size() + violation.reason.size() +
+             violation.description.size() + 16;
+    if (bytes > kMaxDetailBytes) break;
+    auto* entry = bad_request.add_field_violations();
+    entry->set_field(violation.field);
+    entry->set_description(
+        absl::StrCat(violation.reason, ": ", violation.description));
+    ++listed;
+  }
+  if (listed < violations.size()) {
+    auto* entry = bad_request.add_field_violations();
+    entry->set_description(
+        absl::StrCat("MORE_VIOLATIONS: ", violations.size() - listed,
+                     " more; ask with ", "validate_only to see all"));
+  }
+  status.add_details()->PackFrom(bad_request);
+}
+
+// A name that nobody configured may be anything, even an App ID or an identity
+// in the wrong field; only what looks like a name is repeated.
+std::string ShownName(absl::string_view name) {
+  constexpr size_t kMaxLength = 64;
+  constexpr auto kMaxDigits = 4;
+  const auto plain = [](char c) {
+    return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_' ||
+           c == '-';
+  };
+  const bool harmless = name.size() <= kMaxLength &&
+                        std::all_of(name.begin(), name.end(), plain) &&
+                        std::count_if(name.begin(), name.end(),
+                                      absl::ascii_isdigit) <= kMaxDigits;
+  return harmless ? std::string(name) : "(a name that is not shown)";
+}
+
+}  // namespace
+
+grpc::Status CallError::ToStatus() const {
+  google::rpc::Status status;
+  status.set_code(code);
+  status.set_message(message.substr(0, kMaxMessageBytes));
+  google::rpc::ErrorInfo info;
+  info.set_domain(kDomain);
+  info.set_reason(reason);
+  status.add_details()->PackFrom(info);
+  if (retry_delay.has_value()) {
+    google::rpc::RetryInfo retry;
+    retry.mutable_retry_delay()->set_seconds(retry_delay->count() / 1'000);
+    retry.mutable_retry_delay()->set_nanos(
+        static_cast<int32_t>(retry_delay->count() % 1'000 * 1'000'000));
+    status.add_details()->PackFrom(retry);
+  }
+  if (!resource_type.empty()) {
+    google::rpc::ResourceInfo resource;
+    resource.set_resource_type(resource_type);
+    resource.set_resource_name(resource_name);
+    status.add_details()->PackFrom(resource);
+  }
+  if (!violations.empty()) AddBadRequest(violations, status);
+  return grpc::Status(code, status.message(), status.SerializeAsString());
+}
+
+CallError InvalidRequest(std::vector<Finding> violations) {
+  const Finding& first = violations.front();
+  std::string message =
+      absl::StrCat(first.field.empty() ? "the request" : first.field, ": ",
+                   first.description);
+  if (violations.size() > 1) {
+    absl::StrAppend(&message, " (and ", violations.size() - 1, " more)");
+  }
+  return {.code = grpc::StatusCode::INVALID_ARGUMENT,
+          .reason = "INVALID_REQUEST",
+          .message = std::move(message),
+          .violations = std::move(violations)};
+}
+
+CallError UnknownDestination(absl::string_view name) {
+  if (name.empty()) {
+    return InvalidRequest(
+        {{.field = "destination",
+          .reason = "REQUIRED",
+          .description = "this server has several destinations and no default; "
+                         "name one (ListDestinations lists them)"}});
+  }
+  const std::string shown = ShownName(name);
+  return {.code = grpc::StatusCode::NOT_FOUND,
+          .reason = "DESTINATION_NOT_FOUND",
+          .message = absl::StrCat("destination \"", shown,
+                                  "\" is not configured on this server"),
+          .violations = {},
+          .resource_type = "destination",
+          .resource_name = shown};
+}
+
+CallError NotStored(const absl::Status& status) {
+  CallError error{.code = grpc::StatusCode::INTERNAL,
+                  .reason = "SPOOL_FAILED",
+                  .message = std::string(status.message()),
+                  .violations = {}};
+  switch (status.code()) {
+    case absl::StatusCode::kResourceExhausted:
+      error.code = grpc::StatusCode::RESOURCE_EXHAUSTED;
+      error.reason = RefusalOf(status) == Refusal::kDestinationFull
+                         ? "DESTINATION_FULL"
+                         : "SPOOL_FULL";
+      error.retry_delay = kRetryDelay;
+      if (const auto delay = AskAgainIn(status); delay.has_value()) {
+        error.retry_delay =
+            std::chrono::duration_cast<std::chrono::milliseconds>(*delay);
+      }
+      break;
+    case absl::StatusCode::kUnavailable:
+      return ShuttingDown();
+    default:
+      // The server takes nothing more until it is restarted; another may.
+      error.code = grpc::StatusCode::UNAVAILABLE;
+      error.retry_delay = kRetryDelay;
+      break;
+  }
+  return error;
+}
+
+CallError ShuttingDown() {
+  return {.code = grpc::StatusCode::UNAVAILABLE,
+          .reason = "SHUTTING_DOWN",
+          .message = "the server is shutting down",
+          .violations = {},
+          .retry_delay = kRetryDelay};
+}
+
+CallError DestinationNotAllowed(absl::string_view name) {
+  CallError error{.code = grpc::StatusCode::PERMISSION_DENIED,
+                  .reason = "DESTINATION_NOT_ALLOWED",
+                  .message =
+                      "this caller may not use every destination; name "
+                      "one that it may use",
+                  .violations = {}};
+  if (name.empty()) return error;
+  error.resource_type = "destination";
+  error.resource_name = ShownName(name);
+  error.message = absl::StrCat("this caller may not use destination \"",
+                               error.resource_name, "\"");
+  return error;
+}
+
+CallError CallerRateExceeded(std::chrono::milliseconds retry_delay) {
+  return {.code = grpc::StatusCode::RESOURCE_EXHAUSTED,
+          .reason = "CALLER_RATE",
+          .message = "this caller sent more items than its rate allows",
+          .violations = {},
+          .retry_delay = retry_delay};
+}
+
+CallError TooManyCalls() {
+  return {.code = grpc::StatusCode::RESOURCE_EXHAUSTED,
+          .reason = "TOO_MANY_CALLS",
+          .message = "too many calls are open on this server already",
+          .violations = {},
+          .retry_delay = kRetryDelay};
+}
+
+CallError NotRead(const absl::Status& status) {
+  return {
+      .code = grpc::StatusCode::INTERNAL,
+      .reason = "SPOOL_UNREADABLE",
+      .message = absl::StrCat("the spool cannot be read: ", status.message()),
+      .violations = {}};
+}
+
+CallError AdminBusy() {
+  return {.code = grpc::StatusCode::RESOURCE_EXHAUSTED,
+          .reason = "ADMIN_BUSY",
+          .message = "too many admin calls wait already",
+          .violations = {},
+          .retry_delay = kRetryDelay};
+}
+
+CallError UnknownReceipt(absl::string_view reason, absl::string_view message,
+                         absl::string_view receipt) {
+  return {.code = grpc::StatusCode::NOT_FOUND,
+          .reason = std::string(reason),
+          .message = std::string(message),
+          .violations = {},
+          .resource_type = "receipt",
+          .resource_name = std::string(receipt)};
+}
+
+}  // namespace heapsync

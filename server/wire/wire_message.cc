@@ -1,0 +1,216 @@
+#include "server/wire/wire_message.h"
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/unknown_field_set.h>
+#include <google/protobuf/wire_format_lite.h>
+#include <grpcpp/support/proto_buffer_reader.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "heap_adapter/encoding/json_text.h"
+#include "heap_adapter/encoding/reasons.h"
+
+namespace heapsync {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::UnknownField;
+using google::protobuf::UnknownFieldSet;
+
+constexpr size_t kMaxFindings = 100;
+constexpr int kDeepest = 100;
+
+// Goes through a message by its bytes and descriptor, looking for strings that
+// are not UTF-8.
+class Utf8Search {
+ public:
+  void Search(const UnknownFieldSet& fields, const Descriptor& descriptor,
+              const std::string& path, int depth) {
+    if (depth > kDeepest) return;
+    absl::flat_hash_map<int, int> repeats;
+    for (int i = 0; i < fields.field_count(); ++i) {
+      const UnknownField& field = fields.field(i);
+      if (field.type() != UnknownField::TYPE_LENGTH_DELIMITED) continue;
+      const FieldDescriptor* known =
+          descriptor.FindFieldByNumber(field.number());
+      if (known == nullptr) continue;
+      SearchField(*known, field.length_delimited(), path,
+                  repeats[field.number()]++, depth);
+    }
+  }
+
+  std::vector<Finding> Take() { return std::move(findings_); }
+
+ private:
+  void SearchField(const FieldDescriptor& field, const std::string& bytes,
+                   const std::string& path, int index, int depth) {
+    if (field.type() == FieldDescriptor::TYPE_STRING) {
+      if (!CountUtf16Units(bytes).has_value()) {
+        Add(NameInJson(field) ? Join(path, field.name()) : path);
+      }
+      return;
+    }
+    if (field.type() != FieldDescriptor::TYPE_MESSAGE) return;
+    UnknownFieldSet inner;
+    if (!inner.ParseFromString(bytes)) return;
+    if (field.is_map()) {
+      SearchMapEntry(inner, *field.message_type(), path, depth);
+      return;
+    }
+    std::string here = NameInJson(field) ? Join(path, field.name()) : path;
+    if (field.is_repeated()) absl::StrAppend(&here, "[", index, "]");
+    Search(inner, *field.message_type(), here, depth + 1);
+  }
+
+  void SearchMapEntry(const UnknownFieldSet& entry,
+                      const Descriptor& descriptor, const std::string& path,
+                      int depth) {
+    std::string key;
+    for (int i = 0; i < entry.field_count(); ++i) {
+      const UnknownField& field = entry.field(i);
+      if (field.number() == 1 &&
+          field.type() == UnknownField::TYPE_LENGTH_DELIMITED) {
+        key = field.length_delimited();
+      }
+    }
+    const std::string here = Join(path, PrintableKey(key));
+    if (!CountUtf16Units(key).has_value()) Add(here);
+    for (int i = 0; i < entry.field_count(); ++i) {
+      const UnknownField& field = entry.field(i);
+      if (field.number() != 2 ||
+          field.type() != UnknownField::TYPE_LENGTH_DELIMITED) {
+        continue;
+      }
+      UnknownFieldSet value;
+      if (!value.ParseFromString(field.length_delimited())) continue;
+      Search(value, *descriptor.FindFieldByNumber(2)->message_type(), here,
+             depth + 1);
+    }
+  }
+
+  // Struct, Value and ListValue are JSON: their own field names are not part of
+  // a path that a caller would know.
+  static bool NameInJson(const FieldDescriptor& field) {
+    return field.containing_type()->file() !=
+           google::protobuf::Struct::descriptor()->file();
+  }
+
+  static std::string Join(const std::string& path, const std::string& name) {
+    return path.empty() ? name : absl::StrCat(path, ".", name);
+  }
+
+  void Add(const std::string& path) {
+    if (findings_.size() >= kMaxFindings) return;
+    findings_.push_back({.field = path,
+                         .reason = std::string(reason::kInvalidUtf8),
+                         .description = "must be valid UTF-8, and is not"});
+  }
+
+  std::vector<Finding> findings_;
+};
+
+bool Parse(const grpc::ByteBuffer& bytes, google::protobuf::Message* message) {
+  // The reader takes a pointer to what it only reads.
+  grpc::ProtoBufferReader reader(const_cast<grpc::ByteBuffer*>(&bytes));
+  return reader.status().ok() && message->ParseFromZeroCopyStream(&reader);
+}
+
+std::string Flatten(const grpc::ByteBuffer& bytes) {
+  std::string flat;
+  std::vector<grpc::Slice> slices;
+  if (bytes.Dump(&slices).ok()) {
+    for (const grpc::Slice& slice : slices) {
+      flat.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+    }
+  }
+  return flat;
+}
+
+}  // namespace
+
+std::vector<Finding> DiagnoseWireMessage(absl::string_view bytes,
+                                         const Descriptor& descriptor) {
+  UnknownFieldSet fields;
+  Utf8Search search;
+  if (fields.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    search.Search(fields, descriptor, "", 0);
+  }
+  std::vector<Finding> findings = search.Take();
+  if (findings.empty()) {
+    findings.push_back({.field = "",
+                        .reason = "MALFORMED_MESSAGE",
+                        .description = absl::StrCat("these bytes are not a ",
+                                                    descriptor.full_name())});
+  }
+  return findings;
+}
+
+std::vector<Finding> ParseWireMessage(const grpc::ByteBuffer& bytes,
+                                      google::protobuf::Message* message) {
+  if (Parse(bytes, message)) return {};
+  return DiagnoseWireMessage(Flatten(bytes), *message->GetDescriptor());
+}
+
+std::vector<Finding> ParseWireMessage(const grpc::ByteBuffer& bytes,
+                                      google::protobuf::Message* message,
+                                      absl::string_view items,
+                                      DamagedItems& damaged) {
+  if (Parse(bytes, message)) return {};
+  const std::string flat = Flatten(bytes);
+  const Descriptor& descriptor = *message->GetDescriptor();
+  const FieldDescriptor& field =
+      *descriptor.FindFieldByName(std::string(items.data(), items.size()));
+  UnknownFieldSet fields;
+  if (!fields.ParseFromString(flat)) {
+    return DiagnoseWireMessage(flat, descriptor);
+  }
+  // What is left when the items are taken out has to be whole.
+  UnknownFieldSet rest;
+  std::vector<const std::string*> texts;
+  for (int i = 0; i < fields.field_count(); ++i) {
+    const UnknownField& each = fields.field(i);
+    if (each.number() == field.number() &&
+        each.type() == UnknownField::TYPE_LENGTH_DELIMITED) {
+      texts.push_back(&each.length_delimited());
+    } else {
+      rest.AddField(each);
+    }
+  }
+  std::string text;
+  rest.SerializeToString(&text);
+  if (!message->ParseFromString(text)) {
+    return DiagnoseWireMessage(text, descriptor);
+  }
+  for (size_t i = 0; i < texts.size(); ++i) {
+    google::protobuf::Message* item =
+        message->GetReflection()->AddMessage(message, &field);
+    if (item->ParseFromString(*texts[i])) continue;
+    item->Clear();
+    std::vector<Finding> findings =
+        DiagnoseWireMessage(*texts[i], *field.message_type());
+    for (Finding& finding : findings) {
+      const std::string place = absl::StrCat(field.name(), "[", i, "]");
+      finding.field = finding.field.empty()
+                          ? place
+                          : absl::StrCat(place, ".", finding.field);
+    }
+    damaged.emplace(static_cast<int>(i), std::move(findings));
+  }
+  return {};
+}
+
+grpc::ByteBuffer ToByteBuffer(const google::protobuf::Message& message,
+                              const std::string& more_fields) {
+  std::string text;
+  message.SerializeToString(&text);
+  const grpc::Slice slices[] = {grpc::Slice(text), grpc::Slice(more_fields)};
+  return grpc::ByteBuffer(slices, more_fields.empty() ? 1 : 2);
+}
+
+}  // namespace heapsync

@@ -1,0 +1,935 @@
+#include "heap_adapter/delivery/dispatcher.h"
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "heap_adapter/encoding/chunk_encoder.h"
+#include "nlohmann/json.hpp"
+#include "tests/spool/memory_store.h"
+
+namespace heapsync {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+// Holds the requests until the test answers them.
+class HeldTransport final : public Transport {
+ public:
+  void Send(HeapRequest request) override {
+    sent.push_back(std::move(request));
+  }
+  std::vector<HeapResponse> Wait(Duration) override { return {}; }
+  void Wake() override {}
+
+  std::vector<HeapRequest> sent;  // not yet answered
+};
+
+HttpResponse Http(int status, std::string body = "{}",
+                  std::optional<std::string> retry_after = std::nullopt) {
+  return {.status = status,
+          .retry_after = std::move(retry_after),
+          .body = std::move(body)};
+}
+
+// One process with destinations "us" and "eu", in simulated time.
+class DispatcherTest : public ::testing::Test {
+ protected:
+  DispatcherTest() {
+    destinations_.push_back(
+        {.name = "us", .app_id = *AppId::Parse("1111"), .region = Region::kUs});
+    destinations_.push_back(
+        {.name = "eu", .app_id = *AppId::Parse("2222"), .region = Region::kEu});
+  }
+
+  void SetUp() override { Start(); }
+
+  void Start() {
+    dispatcher_.reset();
+    committer_.reset();
+    notices_.clear();
+    transport_.sent.clear();
+    spool_ = *Spool::Open(store_, 7);
+    std::vector<StoredLane> lanes = *spool_->Lanes();
+    if (lanes.empty()) {
+      SpoolChange change;
+      LaneId next = 1;
+      for (const Destination& destination : destinations_) {
+        for (const ObjectType type : kObjectTypes) {
+          const LaneKey key{.destination = destination.name, .type = type};
+          change.PutLane(next, key);
+          lanes.push_back({.id = next++, .key = key, .progress = {}});
+        }
+      }
+      ASSERT_TRUE(spool_->Commit(change).ok());
+    }
+    for (const StoredLane& lane : lanes) lane_ids_[lane.key] = lane.id;
+    committer_ = std::make_unique<Committer>(
+        *spool_, Committer::Options{}, lanes,
+        [this](Committer::Notices n) { notices_.push_back(std::move(n)); });
+    dispatcher_ = std::make_unique<Dispatcher>(
+        *spool_, *committer_, transport_, rules_, destinations_,
+        [this] { return random_; },
+        [this](const AttemptEvent& event) {
+          if (event.next_try_in.has_value())
+            waits_.push_back(*event.next_try_in);
+        });
+    ASSERT_TRUE(dispatcher_->Recover(lanes, now_, epoch_).ok());
+  }
+
+  // Lets everything happen that happens without time going on.
+  void Settle() {
+    do {
+      std::vector<Committer::Notices> notices = std::exchange(notices_, {});
+      for (auto& each : notices) {
+        dispatcher_->OnNotices(std::move(each), now_);
+      }
+      dispatcher_->Step(now_);
+    } while (committer_->CommitPending() || !notices_.empty());
+  }
+
+  void Pass(Duration time) {
+    now_.wall += time;
+    now_.monotonic += time;
+    Settle();
+  }
+
+  void Track(const std::string& destination, int count,
+             SettledCallback on_settled = nullptr,
+             const std::string& identity = "", const std::string& caller = "") {
+    ChunkEncoder encoder(destinations_[0].encoding, now_.wall);
+    for (int i = 0; i < count; ++i) {
+      v1::TrackEvent event;
+      event.set_identity(identity.empty() ? absl::StrCat("u", i) : identity);
+      event.set_event("e");
+      const std::string key = absl::StrCat("key-", 10'000 + next_key_++);
+      ASSERT_TRUE(encoder.Add(event, {.field = "event"}, key).ok());
+    }
+    Append({.destination = destination,
+            .type = ObjectType::kTrackEvent,
+            .caller = caller},
+           encoder.Take(), std::move(on_settled));
+  }
+
+  void User(const std::string& identity, int v) {
+    ChunkEncoder encoder(destinations_[0].encoding, now_.wall);
+    v1::UserProperties user;
+    user.set_identity(identity);
+    (*user.mutable_properties()->mutable_fields())["v"].set_number_value(v);
+    ASSERT_TRUE(encoder.Add(user, {.field = "user"}).ok());
+    Append({.destination = "us", .type = ObjectType::kUserProperties},
+           encoder.Take(), nullptr);
+  }
+
+  void Append(const LaneKey& key, EncodedChunk chunk,
+              SettledCallback callback) {
+    const auto [lane, is_new] = lane_ids_.emplace(key, lane_ids_.size() + 1);
+    if (is_new) committer_->AddLane(lane->second, key);
+    ASSERT_TRUE(committer_
+                    ->Append(
+                        lane_ids_.at(key), std::move(chunk),
+                        [](const absl::StatusOr<SeqRange>&) {},
+                        std::move(callback))
+                    .ok());
+    Settle();
+  }
+
+  // What "us" is from now on.
+  void Change(const Destination& us) {
+    changed_.push_back(std::make_unique<Destination>(us));
+    ASSERT_TRUE(dispatcher_->SetDestination(*changed_.back(), {}, now_).ok());
+    Settle();
+  }
+
+  // Answers the oldest request that is open.
+  void Answer(HttpResponse answer) { AnswerNumber(0, std::move(answer)); }
+  void AnswerNumber(size_t number, HttpResponse answer) {
+    ASSERT_LT(number, transport_.sent.size());
+    const uint64_t id = transport_.sent[number].id;
+    transport_.sent.erase(transport_.sent.begin() + number);
+    dispatcher_->OnResponses({{.request_id = id, .result = std::move(answer)}},
+                             now_);
+    Settle();
+  }
+
+  // Heap answers "us" well until that may have as many requests in flight as
+  // ever: then a few failures still leave room for more than one.
+  void LetManyBeInFlight() {
+    for (int i = 0; i < 30; ++i) {
+      Track("us", 1);
+      Pass(seconds(1));
+      Answer(Http(200));
+    }
+  }
+
+  uint64_t queued() const { return dispatcher_->queued_items(); }
+
+  // Heap refuses every request with `text` in it, naming no item, and takes the
+  // rest.
+  void RefuseUntilAllIsSettled(const std::string& text) {
+    for (int seconds_left = 3'600; seconds_left > 0; --seconds_left) {
+      while (!transport_.sent.empty()) {
+        const HeapRequest& request = transport_.sent[0];
+        const bool refused = absl::StrContains(request.body, text);
+        if (!refused) arrived_ += ItemsOf(request);
+        Answer(Http(refused ? 400 : 200, "no"));
+      }
+      if (queued() == 0) return;
+      Pass(seconds(1));
+    }
+    FAIL() << queued() << " items are never settled";
+  }
+
+  std::vector<std::string> OpenUrls() const {
+    std::vector<std::string> urls;
+    for (const HeapRequest& request : transport_.sent)
+      urls.push_back(request.url);
+    return urls;
+  }
+  static size_t ItemsOf(const HeapRequest& request) {
+    const auto body = nlohmann::json::parse(request.body);
+    for (const char* key : {"events", "users", "accounts"}) {
+      if (body.contains(key)) return body.at(key).size();
+    }
+    return 0;
+  }
+  std::vector<DeadLetter> DeadLetters(const LaneKey& key) const {
+    std::vector<DeadLetter> letters;
+    EXPECT_TRUE(spool_
+                    ->VisitDeadLetters(lane_ids_.at(key), 0,
+                                       [&](const DeadLetter& letter) {
+                                         letters.push_back(letter);
+                                         return true;
+                                       })
+                    .ok());
+    return letters;
+  }
+
+  const LaneKey us_events_{.destination = "us",
+                           .type = ObjectType::kTrackEvent};
+  DeliveryRules rules_;
+  std::vector<Destination> destinations_;
+  std::vector<std::unique_ptr<Destination>> changed_;
+  Now now_{.wall = WallTime(seconds(1'700'000'000)),
+           .monotonic = MonotonicTime(seconds(5'000))};
+  uint64_t epoch_ = 1;
+  uint64_t arrived_ = 0;
+  double random_ = 0.5;
+  int next_key_ = 0;
+  MemoryStore store_;
+  HeldTransport transport_;
+  std::unique_ptr<Spool> spool_;
+  std::unique_ptr<Committer> committer_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  std::vector<Committer::Notices> notices_;
+  absl::flat_hash_map<LaneKey, LaneId> lane_ids_;
+  std::vector<Duration> waits_;
+};
+
+TEST_F(DispatcherTest, AThousandAndOneEventsMakeTwoRequests) {
+  Track("us", 1'001);
+  Pass(seconds(1));
+
+  ASSERT_THAT(transport_.sent, SizeIs(2));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]), 1'000u);
+  EXPECT_EQ(ItemsOf(transport_.sent[1]), 1u);
+}
+
+TEST_F(DispatcherTest, AnEventWaitsForCompanyButNotLong) {
+  Track("us", 1);
+  Pass(milliseconds(499));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(milliseconds(1));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+}
+
+TEST_F(DispatcherTest, EachRegionHasItsHostAndEachTypeItsPath) {
+  Track("us", 1);
+  Track("eu", 1);
+  User("someone", 1);
+  Pass(seconds(1));
+
+  EXPECT_THAT(OpenUrls(), ::testing::UnorderedElementsAre(
+                              "https://heapanalytics.com/api/track",
+                              "https://c.eu.heap-api.com/api/track",
+                              "https://heapanalytics.com/api/"
+                              "add_user_properties"));
+}
+
+TEST_F(DispatcherTest, AFailureIsRepeatedAfterGrowingJitteredWaits) {
+  Track("us", 1);
+  Pass(seconds(1));
+  const std::string body = transport_.sent.at(0).body;
+
+  Answer(Http(503));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(milliseconds(250));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  Answer(Http(503));
+  Pass(milliseconds(499));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(milliseconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(transport_.sent[0].body, body);
+  Answer(Http(200));
+  Pass(minutes(10));
+
+  // Half of 500 ms, then half of a second: the random number is 0.5.
+  EXPECT_THAT(waits_, ElementsAre(milliseconds(250), milliseconds(500)));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  EXPECT_EQ(dispatcher_->queued_items(), 0u);
+}
+
+TEST_F(DispatcherTest, RetryAfterOfSevenSecondsWaitsSevenSeconds) {
+  Track("us", 1);
+  Pass(seconds(1));
+  Answer(Http(429, "slow down", "7"));
+
+  Pass(milliseconds(6'999));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(milliseconds(1));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+}
+
+TEST_F(DispatcherTest, TheLimitOfAnAppHoldsOverARestart) {
+  for (int i = 0; i < 16; ++i) Track("us", 1'000);
+  for (int i = 0; i < 15; ++i) {
+    Pass(milliseconds(1));
+    Answer(Http(200));
+  }
+  Pass(seconds(30));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+
+  Start();
+  Pass(seconds(29));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(seconds(2));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+}
+
+TEST_F(DispatcherTest, AnIdentityOverItsLimitHoldsUpNobody) {
+  Track("us", 1'000, nullptr, "hot");
+  Answer(Http(200));
+  Track("us", 500, nullptr, "hot");
+  Track("us", 10);
+  Pass(seconds(1));
+
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]), 10u);
+  Answer(Http(200));
+  Pass(seconds(60));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]), 500u);
+}
+
+TEST_F(DispatcherTest, OnADiskShortOfSpaceNothingIsDeferredAndAllArrives) {
+  dispatcher_->SetDiskShort(true);
+  Track("us", 1'000, nullptr, "hot");
+  Answer(Http(200));
+  uint64_t delivered = 0;
+  Track(
+      "us", 500, [&](Settlement s) { delivered += s.delivered; }, "hot");
+  Track("us", 10, [&](Settlement s) { delivered += s.delivered; });
+  Pass(seconds(30));
+  EXPECT_THAT(transport_.sent, IsEmpty());
+  EXPECT_EQ(dispatcher_->SnapshotOf("us", now_)->lanes[0].deferred_items, 0u);
+  for (int i = 0; i < 32; ++i) {
+    Pass(seconds(1));
+    while (!transport_.sent.empty()) Answer(Http(200));
+  }
+  EXPECT_EQ(delivered, 510u);
+}
+
+TEST_F(DispatcherTest, WithSpaceAgainAnIdentityOverItsLimitHoldsUpNobody) {
+  dispatcher_->SetDiskShort(true);
+  Track("us", 1'000, nullptr, "hot");
+  Answer(Http(200));
+  Track("us", 500, nullptr, "hot");
+  Track("us", 10);
+  Pass(seconds(5));
+  EXPECT_THAT(transport_.sent, IsEmpty());
+  dispatcher_->SetDiskShort(false);
+  Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]), 10u);
+}
+
+TEST_F(DispatcherTest, AHotIdentityIsDrainedAtItsLimit) {
+  uint64_t delivered = 0;
+  for (int i = 0; i < 20; ++i) {
+    Track(
+        "us", 500, [&](Settlement s) { delivered += s.delivered; }, "hot");
+    Track("us", 500);
+  }
+  for (int i = 0; i < 95; ++i) {
+    // Others come all the time.
+    Track("us", 10);
+    for (int step = 0; step < 10; ++step) {
+      Pass(milliseconds(500));
+      while (!transport_.sent.empty()) Answer(Http(200));
+    }
+  }
+  // A thousand at once and after each of seven minutes.
+  EXPECT_GE(delivered, 7'500u);
+}
+
+TEST_F(DispatcherTest,
+       TheItemThatHeapNamesIsDeadLetteredAndItsNeighboursArriveOnce) {
+  Track("us", 1'000);
+  Answer(Http(400, "postBody.events[17].properties should be object"));
+
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]), 999u);
+  EXPECT_FALSE(absl::StrContains(transport_.sent[0].body, "key-10017\""));
+  Answer(Http(200));
+  const std::vector<DeadLetter> dead = DeadLetters(us_events_);
+  ASSERT_THAT(dead, SizeIs(1));
+  EXPECT_EQ(dead[0].seq, 17u);
+  EXPECT_EQ(dead[0].http_status, 400u);
+  EXPECT_EQ(dead[0].heap_response,
+            "postBody.events[17].properties should be object");
+  EXPECT_EQ(dispatcher_->queued_items(), 0u);
+}
+
+TEST_F(DispatcherTest, AnUnnamedItemIsFoundWithinTwentyExtraRequests) {
+  destinations_[0].limits = {};
+  destinations_[0].limits.events_per_minute = 0;
+  Start();
+  Track("us", 1'000);
+  int requests = 0;
+  while (!transport_.sent.empty()) {
+    ++requests;
+    const bool bad = absl::StrContains(transport_.sent[0].body, "key-10637\"");
+    Answer(Http(bad ? 400 : 200));
+  }
+
+  EXPECT_LE(requests, 21);
+  EXPECT_THAT(DeadLetters(us_events_), SizeIs(1));
+  EXPECT_EQ(dispatcher_->queued_items(), 0u);
+}
+
+TEST_F(DispatcherTest, AWrongSetUpHoldsTheDestinationAndDropsNothing) {
+  Track("us", 3'000);
+  Pass(seconds(1));
+  const size_t in_flight = transport_.sent.size();
+  for (size_t i = 0; i < in_flight; ++i) Answer(Http(403));
+  EXPECT_EQ(dispatcher_->Snapshot(now_)[0].state,
+            DestinationState::kNeedsAttention);
+  Pass(seconds(5));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  EXPECT_EQ(dispatcher_->queued_items(), 3'000u);
+
+  Pass(minutes(10));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  while (!transport_.sent.empty()) Answer(Http(200));
+  EXPECT_EQ(dispatcher_->queued_items(), 0u);
+}
+
+TEST_F(DispatcherTest, DuringAnOutageOneProbeGoesOut) {
+  LetManyBeInFlight();
+  Track("us", 1);
+  User("someone", 1);
+  Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(2));
+  while (!transport_.sent.empty()) Answer(Http(503));
+  Track("us", 5'000);
+
+  for (int i = 0; i < 10; ++i) {
+    Pass(minutes(2));
+    ASSERT_THAT(transport_.sent, SizeIs(1));
+    Answer(Http(503));
+  }
+}
+
+TEST_F(DispatcherTest, NoProbeGoesOutBesideWhatIsStillInFlight) {
+  LetManyBeInFlight();
+  Track("us", 2'000);
+  ASSERT_THAT(transport_.sent, SizeIs(2));
+  Answer(Http(503));
+  Pass(minutes(2));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+  Answer(Http(503));
+  Pass(minutes(2));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+}
+
+TEST_F(DispatcherTest, ARegionThatHangsDoesNotDelayTheOther) {
+  EXPECT_LE(2 * rules_.max_in_flight_per_region, rules_.max_in_flight);
+  rules_.max_in_flight_per_region = 1;
+  rules_.max_in_flight = 2;
+  Start();
+  Track("us", 2'000);
+  Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  Track("eu", 1);
+  Pass(seconds(1));
+
+  EXPECT_THAT(OpenUrls(), ElementsAre("https://heapanalytics.com/api/track",
+                                      "https://c.eu.heap-api.com/api/track"));
+}
+
+TEST_F(DispatcherTest, UpdatesOfOneUserAreMergedAndNeverInFlightTwice) {
+  User("ann", 1);
+  User("ann", 2);
+  User("bob", 3);
+  Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  const auto users = nlohmann::json::parse(transport_.sent[0].body)["users"];
+  ASSERT_EQ(users.size(), 2u);
+  EXPECT_EQ(users[0]["properties"]["v"], 2);
+
+  User("ann", 4);
+  Pass(seconds(10));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+  Answer(Http(200));
+  Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(nlohmann::json::parse(
+                transport_.sent[0].body)["users"][0]["properties"]["v"],
+            4);
+}
+
+TEST_F(DispatcherTest, AMergedRequestIsSentAgainWholeAfterACrash) {
+  User("ann", 1);
+  User("ann", 2);
+  Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  const std::string body = transport_.sent[0].body;
+  User("ann", 3);
+
+  Start();
+  Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(transport_.sent[0].body, body);
+  Answer(Http(200));
+  Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(nlohmann::json::parse(
+                transport_.sent[0].body)["users"][0]["properties"]["v"],
+            3);
+}
+
+TEST_F(DispatcherTest,
+       TenBadItemsOfAThousandAreDeadLetteredAndTheOthersArriveOnce) {
+  for (int i = 0; i < 10; ++i) {
+    Track("us", 99);
+    Track("us", 1, nullptr, "poison");
+  }
+  RefuseUntilAllIsSettled("poison");
+  EXPECT_THAT(DeadLetters(us_events_), SizeIs(10));
+  EXPECT_EQ(arrived_, 990u);
+}
+
+TEST_F(DispatcherTest, AThousandBadItemsAreAllDeadLettered) {
+  Track("us", 1'000);
+  RefuseUntilAllIsSettled("identity");
+  EXPECT_THAT(DeadLetters(us_events_), SizeIs(1'000));
+  EXPECT_EQ(arrived_, 0u);
+}
+
+TEST_F(DispatcherTest, ItemsTooOldBecomeDeadLettersAndAreNotSent) {
+  EXPECT_TRUE(dispatcher_->Pause("us", true));
+  Track("us", 2);
+  Pass(std::chrono::hours(7 * 24 + 1));
+  EXPECT_TRUE(dispatcher_->Pause("us", false));
+  Pass(seconds(1));
+
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  const std::vector<DeadLetter> dead = DeadLetters(us_events_);
+  ASSERT_THAT(dead, SizeIs(2));
+  EXPECT_EQ(dead[0].reason, DeadLetterReason::kExpired);
+}
+
+TEST_F(DispatcherTest, APauseLastsOverARestart) {
+  EXPECT_TRUE(dispatcher_->Pause("us", true));
+  Settle();
+  Start();
+  Track("us", 1);
+  Pass(minutes(1));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  EXPECT_TRUE(dispatcher_->Pause("us", false));
+  Pass(Duration(1));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_FALSE(dispatcher_->Pause("nowhere", true));
+}
+
+TEST_F(DispatcherTest, FlushEndsWhenAllThatWasAcceptedHasEnded) {
+  Track("us", 3);
+  bool flushed = false;
+  EXPECT_TRUE(dispatcher_->Flush("", [&](Settlement end) {
+    flushed = true;
+    EXPECT_EQ(end.delivered, 3u);
+  }));
+  Settle();
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  Track("us", 5);
+  EXPECT_FALSE(flushed);
+  Answer(Http(200));
+  EXPECT_TRUE(flushed);
+}
+
+TEST_F(DispatcherTest, WhoeverWaitsForDeliveryHearsOfItOnceItIsStored) {
+  Settlement end;
+  Track("us", 2, [&](Settlement settlement) { end = settlement; });
+  Pass(seconds(1));
+  EXPECT_EQ(end.delivered, 0u);
+  Answer(Http(400, "postBody.events[0].event should be string"));
+  Answer(Http(200));
+  EXPECT_EQ(end.delivered, 1u);
+  EXPECT_EQ(end.dead_lettered, 1u);
+}
+
+TEST_F(DispatcherTest, AnHourAtTheLimitUsesItAndNeverExceedsIt) {
+  // Answers take 300 ms. Every window is checked by looking at when requests
+  // were sent: Heap could see them then, or up to 300 ms later.
+  std::deque<std::pair<MonotonicTime, uint64_t>> open;
+  std::vector<std::pair<MonotonicTime, uint64_t>> seen;
+  uint64_t delivered = 0;
+  uint64_t appended = 0;
+  const MonotonicTime end = now_.monotonic + minutes(60);
+  while (now_.monotonic < end) {
+    while (appended < delivered + 40'000) {
+      Track("us", 1'000);
+      appended += 1'000;
+    }
+    while (open.size() < transport_.sent.size()) {
+      open.emplace_back(now_.monotonic, ItemsOf(transport_.sent[open.size()]));
+      seen.push_back(open.back());
+    }
+    while (!open.empty() &&
+           now_.monotonic - open.front().first >= milliseconds(300)) {
+      delivered += open.front().second;
+      open.pop_front();
+      Answer(Http(200));
+    }
+    Pass(milliseconds(50));
+  }
+  for (size_t last = 0; last < seen.size(); ++last) {
+    uint64_t sum = 0;
+    for (size_t i = last + 1; i-- > 0;) {
+      if (seen[last].first - seen[i].first >= seconds(60)) break;
+      sum += seen[i].second;
+    }
+    ASSERT_LE(sum, 15'000u);
+  }
+  EXPECT_GE(delivered, 15'000u * 60 * 99 / 100);
+}
+
+TEST_F(DispatcherTest, ACallerWithALongBacklogDoesNotDelayAnother) {
+  // The noisy caller uses up the limit, and has minutes of work waiting.
+  for (int i = 0; i < 100; ++i) Track("us", 1'000, nullptr, "", "noisy");
+  for (int i = 0; i < 90; ++i) {
+    Pass(seconds(1));
+    while (!transport_.sent.empty()) Answer(Http(200));
+  }
+  EXPECT_GE(queued(), 50'000u);
+
+  // The modest one sends an event at a time, and none waits for the limit.
+  for (int i = 0; i < 60; ++i) {
+    bool delivered = false;
+    Track(
+        "us", 1, [&](Settlement) { delivered = true; }, "", "modest");
+    Pass(milliseconds(500));
+    while (!transport_.sent.empty()) Answer(Http(200));
+    EXPECT_TRUE(delivered) << "event " << i;
+    Pass(milliseconds(500));
+    while (!transport_.sent.empty()) Answer(Http(200));
+  }
+}
+
+TEST_F(DispatcherTest, WhatACallerUsedLatelyIsKeptForIt) {
+  // Three hundred a minute, far more than the part that is kept for anybody.
+  const auto modest_second = [&] {
+    uint64_t delivered = 0;
+    Track(
+        "us", 5, [&](Settlement s) { delivered = s.delivered; }, "", "modest");
+    Pass(milliseconds(500));
+    while (!transport_.sent.empty()) Answer(Http(200));
+    Pass(milliseconds(500));
+    while (!transport_.sent.empty()) Answer(Http(200));
+    return delivered;
+  };
+  for (int i = 0; i < 90; ++i) modest_second();
+  for (int i = 0; i < 100; ++i) Track("us", 1'000, nullptr, "", "noisy");
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_EQ(modest_second(), 5u) << "second " << i;
+  }
+  EXPECT_GT(queued(), 30'000u);
+}
+
+TEST_F(DispatcherTest, ANewCallerBesideOneThatUsesTheLimitUpWaitsSeconds) {
+  for (int i = 0; i < 100; ++i) Track("us", 1'000, nullptr, "", "noisy");
+  const auto pass = [this](int tenths) {
+    for (int i = 0; i < tenths; ++i) {
+      Pass(milliseconds(100));
+      while (!transport_.sent.empty()) Answer(Http(200));
+    }
+  };
+  // In the midst of the first minute, when what was used at its beginning has
+  // not come back. Five a second are more than what is kept for anybody.
+  pass(200);
+  Duration longest(0);
+  for (int i = 0; i < 120; ++i) {
+    for (int event = 0; event < 5; ++event) {
+      const MonotonicTime begin = now_.monotonic;
+      Track(
+          "us", 1,
+          [&, begin](Settlement) {
+            longest = std::max(longest, now_.monotonic - begin);
+          },
+          "", "new");
+    }
+    pass(10);
+  }
+  pass(100);
+  EXPECT_LE(longest, seconds(2));
+  EXPECT_GT(longest, seconds(0));
+}
+
+TEST_F(DispatcherTest, OneOfSeveralCallersCanUseAlmostAllOfTheLimit) {
+  uint64_t delivered = 0;
+  for (int i = 0; i < 200; ++i) {
+    Track(
+        "us", 1'000, [&](Settlement s) { delivered += s.delivered; }, "",
+        "one");
+  }
+  Track("us", 1, nullptr, "", "other");
+  for (int i = 0; i < 6'000; ++i) {
+    Pass(milliseconds(100));
+    while (!transport_.sent.empty()) Answer(Http(200));
+  }
+  // 15,000 a minute, over ten minutes; a 128th is kept for the others.
+  EXPECT_GE(delivered, 15'000u * 10 * 98 / 100);
+}
+
+TEST_F(DispatcherTest, CallersWithBacklogsGetEqualPartsOfTheLimit) {
+  std::map<std::string, uint64_t> done;
+  for (const char* caller : {"one", "two", "three"}) {
+    for (int i = 0; i < 100; ++i) {
+      Track(
+          "us", 1'000,
+          [&done, caller](Settlement s) { done[caller] += s.delivered; }, "",
+          caller);
+    }
+  }
+  for (int i = 0; i < 600; ++i) {
+    Pass(seconds(1));
+    while (!transport_.sent.empty()) Answer(Http(200));
+  }
+  // 15,000 a minute, over ten minutes.
+  EXPECT_NEAR(static_cast<double>(done["one"]), 50'000, 2'000);
+  EXPECT_NEAR(static_cast<double>(done["two"]), 50'000, 2'000);
+  EXPECT_NEAR(static_cast<double>(done["three"]), 50'000, 2'000);
+}
+
+TEST_F(DispatcherTest, CallersKeepTheirQueuesOverARestart) {
+  Track("us", 3, nullptr, "", "shop");
+  Track("us", 2);
+  Start();
+  Pass(seconds(1));
+  EXPECT_THAT(transport_.sent, SizeIs(2));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]) + ItemsOf(transport_.sent[1]), 5u);
+}
+
+TEST_F(DispatcherTest, AnIdentityOverItsLimitIsFreedForEveryCaller) {
+  Track("us", 1'500, nullptr, "hot", "one");
+  Track("us", 10, nullptr, "hot", "two");
+  Pass(seconds(1));
+  while (!transport_.sent.empty()) Answer(Http(200));
+  Pass(seconds(59));
+  while (!transport_.sent.empty()) Answer(Http(200));
+  EXPECT_EQ(queued(), 510u);
+  Pass(seconds(2));
+  while (!transport_.sent.empty()) Answer(Http(200));
+  EXPECT_EQ(queued(), 0u);
+}
+
+TEST_F(DispatcherTest, AJumpOfTheCivilClockFreesNoLimitOverARestart) {
+  Track("us", 15'000);
+  Pass(seconds(1));
+  while (!transport_.sent.empty()) Answer(Http(200));
+  Track("us", 5);
+  now_.wall += std::chrono::hours(1);
+  Start();
+  Pass(seconds(58));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(seconds(2));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+}
+
+TEST_F(DispatcherTest, WhatWasInFlightAtAKillIsFreedAMinuteAfterTheFirstStart) {
+  // One request uses all of it.
+  destinations_[0].limits.events_per_minute = 1'000;
+  Start();
+  Track("us", 2'000);
+  Pass(seconds(1));
+  Start();
+  for (int restarts = 0; restarts < 3; ++restarts) {
+    Pass(seconds(15));
+    EXPECT_THAT(transport_.sent, SizeIs(0));
+    Start();
+  }
+  Pass(seconds(14));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(seconds(1));
+  EXPECT_GT(transport_.sent.size(), 0u);
+}
+
+TEST_F(DispatcherTest, AfterARestartOfTheMachineTheLimitsCountAsJustUsed) {
+  Track("us", 15'000);
+  Pass(seconds(1));
+  while (!transport_.sent.empty()) Answer(Http(200));
+  Track("us", 5);
+  Pass(seconds(50));
+  ++epoch_;
+  Start();
+  Pass(seconds(59));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(seconds(1));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+}
+
+TEST_F(DispatcherTest,
+       WhereMergedUpdatesWentIsForgottenADayAfterTheirDelivery) {
+  // The second waits deferred for the first, the third is merged into it.
+  User("someone", 1);
+  Pass(seconds(1));
+  User("someone", 2);
+  User("someone", 3);
+  Pass(seconds(1));
+  const LaneId lane =
+      lane_ids_.at({.destination = "us", .type = ObjectType::kUserProperties});
+  Answer(Http(200));
+  Pass(seconds(1));
+  ASSERT_TRUE(spool_->FindForwarding(lane, 2)->has_value());
+  Answer(Http(200));
+
+  Pass(std::chrono::hours(25));
+  User("another", 1);
+  Pass(seconds(1));
+  Answer(Http(200));
+  EXPECT_FALSE(spool_->FindForwarding(lane, 2)->has_value());
+}
+
+TEST_F(DispatcherTest, TheBacklogOfADestinationIsToldWithItsForecast) {
+  Track("us", 30'000);
+  Pass(seconds(1));
+  while (!transport_.sent.empty()) Answer(Http(200));
+  const Backlog& backlog = *dispatcher_->BacklogOf("us");
+  EXPECT_GT(backlog.bytes(), 15'000u * 50);
+  // Fifteen thousand at fifteen thousand a minute: a hundredth of that.
+  EXPECT_EQ(backlog.RetryAfter(), seconds(1));
+  EXPECT_EQ(dispatcher_->BacklogOf("eu")->bytes(), 0u);
+  EXPECT_EQ(dispatcher_->BacklogOf("nobody"), nullptr);
+}
+
+TEST_F(DispatcherTest, AHigherLimitCountsAtOnce) {
+  Destination us = destinations_[0];
+  us.limits.events_per_minute = 5;
+  Change(us);
+  Track("us", 8);
+  Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]), 5u);
+  Answer(Http(200));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  us.limits.events_per_minute = 8;
+  Change(us);
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]), 3u);
+}
+
+TEST_F(DispatcherTest, ALowerLimitCountsWhatWasUsedBefore) {
+  Track("us", 1'000);
+  Answer(Http(200));
+  Destination us = destinations_[0];
+  us.limits.events_per_minute = 1'000;
+  Change(us);
+  Track("us", 1);
+  Pass(seconds(60) - Duration(1));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(Duration(1));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+}
+
+TEST_F(DispatcherTest, WhereIdentitiesGetALimitNothingIsSentForOneWindow) {
+  Destination us = destinations_[0];
+  us.limits.events_per_identity_per_minute = 0;
+  Change(us);
+  Track("us", 10, nullptr, "hot");
+  Pass(seconds(1));
+  Answer(Http(200));
+  us.limits.events_per_identity_per_minute = 10;
+  Change(us);
+  Track("us", 1, nullptr, "hot");
+  Pass(seconds(60) - Duration(1));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(Duration(1));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+}
+
+TEST_F(DispatcherTest, ANewRegionAndAppIdCountForWhatIsNotInFlight) {
+  rules_.max_in_flight_per_region = 1;
+  Start();
+  Track("us", 1);
+  Pass(seconds(1));
+  Destination us = destinations_[0];
+  us.region = Region::kEu;
+  us.app_id = *AppId::Parse("3333");
+  Change(us);
+  EXPECT_THAT(OpenUrls(), ElementsAre("https://heapanalytics.com/api/track"));
+  Answer(Http(503));
+  Pass(seconds(10));
+  ASSERT_THAT(OpenUrls(), ElementsAre("https://c.eu.heap-api.com/api/track"));
+  EXPECT_TRUE(absl::StrContains(transport_.sent[0].body, "3333"));
+  Answer(Http(200));
+  // Each region's one slot is free again.
+  Change(destinations_[0]);
+  Track("us", 1);
+  Track("eu", 1);
+  Pass(seconds(1));
+  EXPECT_THAT(transport_.sent, SizeIs(2));
+}
+
+TEST_F(DispatcherTest, ANewDestinationGetsItsLanesAndSends) {
+  changed_.push_back(std::make_unique<Destination>(
+      Destination{.name = "new", .app_id = *AppId::Parse("4444")}));
+  ASSERT_TRUE(dispatcher_->SetDestination(*changed_.back(), {}, now_).ok());
+  Track("new", 3);
+  Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]), 3u);
+}
+
+TEST_F(DispatcherTest, ADestinationThatComesBackGoesOnAfterOneWindow) {
+  Track("eu", 2);
+  const std::vector<Destination> both = destinations_;
+  destinations_.pop_back();
+  Start();
+  Pass(seconds(1));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  changed_.push_back(std::make_unique<Destination>(both[1]));
+  ASSERT_TRUE(
+      dispatcher_->SetDestination(*changed_.back(), *spool_->Lanes(), now_)
+          .ok());
+  Pass(seconds(60) - Duration(1));
+  EXPECT_THAT(transport_.sent, SizeIs(0));
+  Pass(Duration(1));
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]), 2u);
+}
+
+}  // namespace
+}  // namespace heapsync

@@ -1,0 +1,448 @@
+#include "heap_adapter/intake/committer.h"
+
+#include <atomic>
+#include <future>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "heap_adapter/spool/block.h"
+#include "tests/spool/memory_store.h"
+
+namespace heapsync {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+
+constexpr WallTime kTime{std::chrono::seconds(1'705'314'600)};
+constexpr LaneId kLane = 1;
+constexpr LaneId kOther = 2;
+
+EncodedChunk Chunk(const std::vector<std::string>& texts) {
+  EncodedChunk chunk{.accepted_at = kTime, .items = {}, .text = {}};
+  for (const std::string& text : texts) {
+    chunk.items.push_back({static_cast<uint32_t>(text.size()), text.size()});
+    chunk.text += text;
+  }
+  return chunk;
+}
+
+class CommitterTest : public ::testing::Test {
+ protected:
+  CommitterTest() { Restart({}); }
+
+  void Restart(Committer::Options options) {
+    SpoolChange change;
+    change.PutLane(kLane, {.destination = "a"});
+    change.PutLane(kOther, {.destination = "b"});
+    ASSERT_TRUE(spool_->Commit(change).ok());
+    committer_ = std::make_unique<Committer>(
+        *spool_, options, *spool_->Lanes(),
+        [this](const Committer::Notices& notices) {
+          log_.emplace_back("sink");
+          for (const Appended& each : notices.appended) {
+            told_.emplace_back(each.lane, each.items.begin);
+          }
+          for (const Applied& each : notices.applied) {
+            tokens_.push_back(each.token);
+          }
+        });
+  }
+  Committer::AppendDone Done(const std::string& name) {
+    return [this, name](const absl::StatusOr<SeqRange>& range) {
+      log_.push_back(
+          range.ok() ? absl::StrCat(name, " ", range->begin, "-", range->end)
+                     : absl::StrCat(name, " failed"));
+    };
+  }
+  absl::Status Append(const std::string& name,
+                      const std::vector<std::string>& texts,
+                      LaneId lane = kLane) {
+    return committer_->Append(lane, Chunk(texts), Done(name));
+  }
+  static SpoolChange Letter(Seq seq) {
+    SpoolChange change;
+    change.PutDeadLetter(kLane, {.seq = seq, .heap_response = {}, .text = {}});
+    return change;
+  }
+  // The lane's blocks: last sequence and number of items.
+  std::vector<std::pair<Seq, size_t>> Blocks(LaneId lane = kLane) {
+    std::vector<std::pair<Seq, size_t>> blocks;
+    for (Seq from = 0;;) {
+      const auto block = *spool_->ReadBlock(lane, from);
+      if (!block.has_value()) return blocks;
+      const BlockReader reader(block->value, block->last);
+      EXPECT_TRUE(reader.status().ok());
+      blocks.emplace_back(block->last, reader.items().size());
+      from = block->last + 1;
+    }
+  }
+
+  MemoryStore store_;
+  std::unique_ptr<Spool> spool_ = *Spool::Open(store_, 42);
+  std::unique_ptr<Committer> committer_;
+  std::vector<std::string> log_;
+  std::vector<std::pair<LaneId, Seq>> told_;
+  std::vector<uint64_t> tokens_;
+};
+
+TEST_F(CommitterTest, HasNothingToDoWhenNothingWaits) {
+  EXPECT_FALSE(committer_->CommitPending());
+  EXPECT_EQ(committer_->commits(), 0);
+}
+
+TEST_F(CommitterTest, AnswersManyCallersWithOneSync) {
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(Append("a", {"{}", "{}"}).ok());
+  const uint64_t syncs = store_.syncs();
+  EXPECT_TRUE(log_.empty());
+  EXPECT_TRUE(committer_->CommitPending());
+  EXPECT_EQ(store_.syncs(), syncs + 1);
+  EXPECT_EQ(committer_->syncs(), 1);
+  EXPECT_EQ(log_.size(), 50 + 1);
+  EXPECT_THAT(Blocks(), ElementsAre(Pair(99, 100)));
+}
+
+TEST_F(CommitterTest, AnswersNobodyBeforeTheSync) {
+  uint64_t syncs_when_answered = 0;
+  const uint64_t before = store_.syncs();
+  ASSERT_TRUE(committer_
+                  ->Append(kLane, Chunk({"{}"}),
+                           [&](const absl::StatusOr<SeqRange>&) {
+                             syncs_when_answered = store_.syncs();
+                           })
+                  .ok());
+  committer_->CommitPending();
+  EXPECT_EQ(syncs_when_answered, before + 1);
+}
+
+TEST_F(CommitterTest, AnswersCallersInTheirOrderAndThenTheDispatcher) {
+  ASSERT_TRUE(Append("first", {"{}"}).ok());
+  ASSERT_TRUE(Append("other lane", {"{}"}, kOther).ok());
+  ASSERT_TRUE(Append("second", {"{}", "{}"}).ok());
+  committer_->CommitPending();
+  EXPECT_THAT(log_,
+              ElementsAre("first 0-1", "other lane 0-1", "second 1-3", "sink"));
+  EXPECT_THAT(told_,
+              ElementsAre(Pair(kLane, 0), Pair(kOther, 0), Pair(kLane, 1)));
+}
+
+TEST_F(CommitterTest, AnswersLanesInTurns) {
+  for (const char* name : {"a", "b", "c"}) {
+    ASSERT_TRUE(Append(name, {"{}"}).ok());
+  }
+  ASSERT_TRUE(Append("x", {"{}"}, kOther).ok());
+  committer_->CommitPending();
+  EXPECT_THAT(log_, ElementsAre("a 0-1", "x 0-1", "b 1-2", "c 2-3", "sink"));
+}
+
+TEST_F(CommitterTest, StoresItemsAsTheyCame) {
+  EncodedChunk chunk = Chunk({R"({"a":1})", R"({"long":2})"});
+  chunk.replays = 3;
+  ASSERT_TRUE(committer_->Append(kLane, std::move(chunk), Done("a")).ok());
+  committer_->CommitPending();
+  const auto block = *spool_->ReadBlock(kLane, 0);
+  const BlockReader reader(block->value, block->last);
+  ASSERT_EQ(reader.items().size(), 2);
+  EXPECT_EQ(reader.items()[0].text, R"({"a":1})");
+  EXPECT_EQ(reader.items()[1].text, R"({"long":2})");
+  EXPECT_EQ(reader.items()[1].identity_hash, 10);
+  EXPECT_EQ(reader.items()[1].accepted_at, kTime);
+  EXPECT_EQ(reader.items()[1].replays, 3);
+  EXPECT_EQ(reader.lane_bytes(), 17);
+}
+
+TEST_F(CommitterTest, SplitsBlocksAtTheirMostItems) {
+  Restart({.max_block_items = 5});
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(Append("a", {"{}", "{}"}).ok());
+  committer_->CommitPending();
+  EXPECT_THAT(Blocks(), ElementsAre(Pair(3, 4), Pair(7, 4)));
+}
+
+TEST_F(CommitterTest, SplitsBlocksAtTheirMostBytes) {
+  Restart({.max_block_bytes = 10});
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Append("a", {"12345"}).ok());
+  committer_->CommitPending();
+  EXPECT_THAT(Blocks(), ElementsAre(Pair(1, 2), Pair(2, 1)));
+}
+
+TEST_F(CommitterTest, KeepsAChunkWholeHoweverLarge) {
+  Restart({.max_block_items = 2, .max_block_bytes = 3});
+  ASSERT_TRUE(Append("a", {"{}", "{}", "{}"}).ok());
+  committer_->CommitPending();
+  EXPECT_THAT(Blocks(), ElementsAre(Pair(2, 3)));
+}
+
+TEST_F(CommitterTest, BlocksOfSeveralLanesDoNotMix) {
+  for (const LaneId lane : {kLane, kOther, kLane, kOther, kOther}) {
+    ASSERT_TRUE(Append("a", {"{}"}, lane).ok());
+  }
+  committer_->CommitPending();
+  EXPECT_THAT(Blocks(kLane), ElementsAre(Pair(1, 2)));
+  EXPECT_THAT(Blocks(kOther), ElementsAre(Pair(2, 3)));
+}
+
+TEST_F(CommitterTest, GoesOnBehindWhatWasStoredBeforeARestart) {
+  ASSERT_TRUE(Append("a", {"12345", "12345"}).ok());
+  committer_->CommitPending();
+  store_.CrashMachine(0);
+  Restart({});
+  ASSERT_TRUE(Append("b", {"12345"}).ok());
+  committer_->CommitPending();
+  EXPECT_THAT(Blocks(), ElementsAre(Pair(1, 2), Pair(2, 1)));
+  EXPECT_EQ(spool_->Lanes()->front().lane_bytes, 15);
+}
+
+TEST_F(CommitterTest, RefusesChunksBeyondWhatMayWait) {
+  Restart({.max_pending_chunks = 2});
+  EXPECT_TRUE(Append("a", {"{}"}).ok());
+  EXPECT_TRUE(Append("b", {"{}"}).ok());
+  EXPECT_EQ(Append("c", {"{}"}).code(), absl::StatusCode::kResourceExhausted);
+  committer_->CommitPending();
+  EXPECT_TRUE(Append("d", {"{}"}).ok());
+}
+
+TEST_F(CommitterTest, RefusesBytesBeyondWhatMayWait) {
+  Restart({.max_pending_bytes = 1'000});
+  EXPECT_TRUE(Append("a", {std::string(900, 'x')}).ok());
+  EXPECT_EQ(Append("b", {std::string(200, 'x')}).code(),
+            absl::StatusCode::kResourceExhausted);
+  committer_->CommitPending();
+  EXPECT_TRUE(Append("c", {std::string(900, 'x')}).ok());
+  EXPECT_THAT(log_, ElementsAre("a 0-1", "sink"));
+}
+
+TEST_F(CommitterTest, AppliesChangesInTheirOrderAndTellsTheirTokens) {
+  committer_->Apply(Letter(1), 10);
+  SpoolChange deletion;
+  deletion.DeleteDeadLetter(kLane, 1);
+  committer_->Apply(std::move(deletion), 11);
+  committer_->Apply(Letter(2), 12);
+  committer_->Apply({}, 13);
+  const uint64_t syncs = store_.syncs();
+  committer_->CommitPending();
+  EXPECT_THAT(tokens_, ElementsAre(10, 11, 12, 13));
+  EXPECT_FALSE(spool_->FindDeadLetter(kLane, 1)->has_value());
+  EXPECT_TRUE(spool_->FindDeadLetter(kLane, 2)->has_value());
+  EXPECT_EQ(store_.syncs(), syncs);
+}
+
+TEST_F(CommitterTest, TellsWhoChangedSomethingOnceItIsStored) {
+  bool stored = false;
+  ASSERT_TRUE(committer_
+                  ->Change(Letter(1),
+                           [&](const absl::Status& status) {
+                             stored =
+                                 status.ok() &&
+                                 spool_->FindDeadLetter(kLane, 1)->has_value();
+                           })
+                  .ok());
+  EXPECT_FALSE(stored);
+  committer_->CommitPending();
+  EXPECT_TRUE(stored);
+  EXPECT_THAT(tokens_, IsEmpty());
+}
+
+TEST_F(CommitterTest, StoresWhatGoesAlongWithAChunkInTheSameWrite) {
+  ASSERT_TRUE(Append("before", {"{}"}).ok());
+  ASSERT_TRUE(committer_
+                  ->Append(kLane, Chunk({"{}"}), Done("a"), nullptr,
+                           [](SeqRange items, SpoolChange& change) {
+                             change.Append(Letter(items.begin));
+                           })
+                  .ok());
+  const uint64_t writes = store_.writes();
+  committer_->CommitPending();
+  EXPECT_EQ(store_.writes(), writes + 1);
+  EXPECT_TRUE(spool_->FindDeadLetter(kLane, 1)->has_value());
+}
+
+TEST_F(CommitterTest, TellsEveryCallerOfAFailedWriteAndNeverWritesAgain) {
+  ASSERT_TRUE(Append("a", {"{}"}).ok());
+  ASSERT_TRUE(Append("b", {"{}"}, kOther).ok());
+  committer_->Apply(Letter(1), 10);
+  absl::Status changed;
+  ASSERT_TRUE(
+      committer_->Change({}, [&](absl::Status s) { changed = std::move(s); })
+          .ok());
+  store_.FailWrites(absl::InternalError("EIO"), 0);
+  committer_->CommitPending();
+  EXPECT_THAT(log_, ElementsAre("a failed", "b failed"));
+  EXPECT_FALSE(changed.ok());
+  EXPECT_THAT(tokens_, IsEmpty());
+  EXPECT_FALSE(committer_->healthy());
+
+  store_.FailWrites(absl::OkStatus(), 0);
+  const uint64_t writes = store_.writes();
+  EXPECT_EQ(Append("c", {"{}"}).code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(committer_->Change({}, [](const absl::Status&) {}).code(),
+            absl::StatusCode::kDataLoss);
+  committer_->Apply(Letter(2), 11);
+  committer_->CommitPending();
+  EXPECT_EQ(store_.writes(), writes);
+  EXPECT_THAT(tokens_, IsEmpty());
+}
+
+TEST_F(CommitterTest, AFullDiskRefusesItemsAndLosesNoChange) {
+  store_.FailWrites(absl::ResourceExhaustedError("full"), 0);
+  ASSERT_TRUE(Append("a", {"{}", "{}"}).ok());
+  committer_->Apply(Letter(7), 1);
+  committer_->CommitPending();
+  EXPECT_THAT(log_, ElementsAre("a failed"));
+  EXPECT_THAT(tokens_, IsEmpty());
+  EXPECT_TRUE(committer_->disk_full());
+  EXPECT_TRUE(committer_->healthy());
+  EXPECT_TRUE(absl::IsResourceExhausted(Append("b", {"{}"})));
+}
+
+TEST_F(CommitterTest, WithSpaceAgainAFullDiskNeedsNoRestartAndHasNoGap) {
+  ASSERT_TRUE(Append("a", {"{}"}).ok());
+  committer_->CommitPending();
+  store_.FailWrites(absl::ResourceExhaustedError("full"), 0);
+  ASSERT_TRUE(Append("b", {"{}", "{}"}).ok());
+  committer_->Apply(Letter(7), 1);
+  committer_->CommitPending();
+  committer_->Apply(Letter(8), 2);
+  committer_->CommitPending();
+  EXPECT_THAT(tokens_, IsEmpty());
+
+  store_.FailWrites(absl::OkStatus(), 0);
+  EXPECT_TRUE(committer_->CommitPending());
+  EXPECT_THAT(tokens_, ElementsAre(1, 2));
+  EXPECT_TRUE(spool_->FindDeadLetter(kLane, 7)->has_value());
+  EXPECT_TRUE(spool_->FindDeadLetter(kLane, 8)->has_value());
+  EXPECT_FALSE(committer_->disk_full());
+  ASSERT_TRUE(Append("c", {"{}"}).ok());
+  committer_->CommitPending();
+  EXPECT_THAT(log_, testing::Contains("c 1-2"));
+  EXPECT_THAT(Blocks(), ElementsAre(Pair(0, 1), Pair(1, 1)));
+}
+
+TEST_F(CommitterTest, AFullDiskIsAskedAgainByItself) {
+  std::thread runner([this] { committer_->Run(); });
+  store_.FailWrites(absl::ResourceExhaustedError("full"), 0);
+  std::promise<bool> refused;
+  ASSERT_TRUE(committer_
+                  ->Append(kLane, Chunk({"{}"}),
+                           [&](const absl::StatusOr<SeqRange>& range) {
+                             refused.set_value(
+                                 absl::IsResourceExhausted(range.status()));
+                           })
+                  .ok());
+  EXPECT_TRUE(refused.get_future().get());
+  store_.FailWrites(absl::OkStatus(), 0);
+  while (committer_->disk_full()) std::this_thread::yield();
+  committer_->Stop();
+  runner.join();
+  EXPECT_TRUE(committer_->healthy());
+}
+
+TEST_F(CommitterTest, WritesWhatIsQueuedAfterItStopsAccepting) {
+  ASSERT_TRUE(Append("a", {"{}"}).ok());
+  committer_->StopAccepting();
+  EXPECT_EQ(Append("b", {"{}"}).code(), absl::StatusCode::kUnavailable);
+  committer_->Apply(Letter(1), 10);
+  committer_->CommitPending();
+  EXPECT_THAT(log_, ElementsAre("a 0-1", "sink"));
+  EXPECT_THAT(tokens_, ElementsAre(10));
+}
+
+TEST_F(CommitterTest, RunCommitsWhatStillWaitsWhenItIsStopped) {
+  ASSERT_TRUE(Append("a", {"{}"}).ok());
+  committer_->Stop();
+  committer_->Run();
+  EXPECT_THAT(log_, ElementsAre("a 0-1", "sink"));
+}
+
+TEST_F(CommitterTest, CommitsTheNextWhileItTellsTheLast) {
+  std::promise<void> next_is_placed;
+  std::promise<std::future_status> seen;
+  const auto place = [&](SeqRange, SpoolChange&) {
+    next_is_placed.set_value();
+  };
+  const auto done = [&](const absl::StatusOr<SeqRange>&) {
+    EXPECT_TRUE(
+        committer_->Append(kLane, Chunk({"{}"}), Done("next"), nullptr, place)
+            .ok());
+    const auto placed =
+        next_is_placed.get_future().wait_for(std::chrono::seconds(30));
+    log_.emplace_back("first");
+    seen.set_value(placed);
+  };
+  std::thread committing([this] { committer_->Run(); });
+  ASSERT_TRUE(committer_->Append(kLane, Chunk({"{}"}), done).ok());
+  EXPECT_EQ(seen.get_future().get(), std::future_status::ready);
+  committer_->Stop();
+  committing.join();
+  EXPECT_THAT(log_, ElementsAre("first", "sink", "next 1-2", "sink"));
+}
+
+TEST_F(CommitterTest, ALaneWithOneCallDoesNotWaitForTheManyOfAnother) {
+  constexpr int kMany = 1'000;
+  int told = 0;
+  int told_before_other = kMany;
+  std::promise<void> other_told;
+  const auto done = [&](const absl::StatusOr<SeqRange>&) {
+    if (++told > 1) return;
+    ASSERT_TRUE(committer_
+                    ->Append(kOther, Chunk({"{}"}),
+                             [&](const absl::StatusOr<SeqRange>&) {
+                               told_before_other = told;
+                               other_told.set_value();
+                             })
+                    .ok());
+    while (committer_->commits() < 2) std::this_thread::yield();
+  };
+  for (int i = 0; i < kMany; ++i) {
+    ASSERT_TRUE(committer_->Append(kLane, Chunk({"{}"}), done).ok());
+  }
+  std::thread committing([this] { committer_->Run(); });
+  other_told.get_future().wait();
+  committer_->Stop();
+  committing.join();
+  EXPECT_LT(told_before_other, kMany / 2);
+  EXPECT_EQ(told, kMany);
+  EXPECT_THAT(told_, testing::SizeIs(kMany + 1));
+  EXPECT_THAT(told_.back(), Pair(kOther, 0));
+}
+
+TEST_F(CommitterTest, ServesManyThreadsAtOnce) {
+  constexpr int kThreads = 4;
+  constexpr int kChunks = 200;
+  std::atomic<int> answered{0};
+  std::thread committing([this] { committer_->Run(); });
+  std::vector<std::thread> callers;
+  callers.reserve(kThreads);
+  for (int t = 0; t < kThreads; ++t) {
+    callers.emplace_back([this, &answered, t] {
+      for (int i = 0; i < kChunks; ++i) {
+        std::promise<absl::StatusOr<SeqRange>> answer;
+        ASSERT_TRUE(committer_
+                        ->Append(t % 2 == 0 ? kLane : kOther,
+                                 Chunk({"{}", "{}"}),
+                                 [&](absl::StatusOr<SeqRange> range) {
+                                   answer.set_value(std::move(range));
+                                 })
+                        .ok());
+        committer_->Apply(Letter(static_cast<Seq>(i)), 1);
+        ASSERT_TRUE(answer.get_future().get().ok());
+        ++answered;
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  committer_->Stop();
+  committing.join();
+  EXPECT_EQ(answered, kThreads * kChunks);
+  EXPECT_EQ(tokens_.size(), kThreads * kChunks);
+  const auto lanes = *spool_->Lanes();
+  EXPECT_EQ(lanes[0].head + lanes[1].head, 2 * kThreads * kChunks);
+}
+
+}  // namespace
+}  // namespace heapsync

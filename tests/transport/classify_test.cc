@@ -1,0 +1,173 @@
+#include "heap_adapter/transport/classify.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+
+namespace heapsync {
+namespace {
+
+using ::testing::Eq;
+using ::testing::Optional;
+using Kind = TransportFailure::Kind;
+
+constexpr WallTime kNow{
+    std::chrono::seconds(784'111'770)};  // 1994-11-06 08:49:30
+
+Verdict Of(HttpResponse answer, ObjectType type = ObjectType::kTrackEvent,
+           size_t batch_size = 10) {
+  return Classify({1, std::move(answer)}, type, batch_size, kNow);
+}
+
+Verdict Of(Kind kind) {
+  return Classify({1, TransportFailure{kind, "detail"}},
+                  ObjectType::kTrackEvent, 10, kNow);
+}
+
+HttpResponse Status(int status) {
+  return {.status = status, .retry_after = std::nullopt, .body = ""};
+}
+
+ResponseClass Expected(int status) {
+  static const std::map<int, ResponseClass> kNamed = {
+      {400, ResponseClass::kInvalid},
+      {401, ResponseClass::kMisconfigured},
+      {403, ResponseClass::kMisconfigured},
+      {404, ResponseClass::kMisconfigured},
+      {405, ResponseClass::kMisconfigured},
+      {408, ResponseClass::kTransient},
+      {413, ResponseClass::kOversized},
+      {422, ResponseClass::kInvalid},
+      {425, ResponseClass::kTransient},
+      {429, ResponseClass::kThrottled}};
+  if (const auto named = kNamed.find(status); named != kNamed.end()) {
+    return named->second;
+  }
+  if (status < 300) return ResponseClass::kDelivered;
+  if (status < 400) return ResponseClass::kMisconfigured;
+  if (status < 500) return ResponseClass::kInvalid;
+  return ResponseClass::kTransient;
+}
+
+TEST(ResponseClass, FollowsTheTableForEveryStatus) {
+  for (int status = 200; status <= 599; ++status) {
+    const Verdict verdict = Of(Status(status));
+    EXPECT_EQ(verdict.response_class, Expected(status)) << status;
+    EXPECT_EQ(verdict.summary, "HTTP " + std::to_string(status));
+  }
+}
+
+TEST(ResponseClass, TriesAgainAfterAStatusThatNoFinalAnswerHas) {
+  for (const int status : {0, 100, 103, 199, 600, 999}) {
+    EXPECT_EQ(Of(Status(status)).response_class, ResponseClass::kTransient)
+        << status;
+  }
+}
+
+TEST(ResponseClass, TriesAgainAfterEveryFailureButOfVerification) {
+  for (const Kind kind :
+       {Kind::kDns, Kind::kConnect, Kind::kTls, Kind::kTimeout, Kind::kReset,
+        Kind::kMalformedResponse, Kind::kOther}) {
+    EXPECT_EQ(Of(kind).response_class, ResponseClass::kTransient);
+  }
+  EXPECT_EQ(Of(Kind::kTlsVerification).response_class,
+            ResponseClass::kMisconfigured);
+}
+
+TEST(ResponseClass, SummarizesFailuresInFixedWords) {
+  EXPECT_EQ(Of(Kind::kDns).summary, "host name not found");
+  EXPECT_EQ(Of(Kind::kConnect).summary, "no connection");
+  EXPECT_EQ(Of(Kind::kTlsVerification).summary, "TLS certificate not trusted");
+  EXPECT_EQ(Of(Kind::kTls).summary, "TLS failure");
+  EXPECT_EQ(Of(Kind::kTimeout).summary, "timeout");
+  EXPECT_EQ(Of(Kind::kReset).summary, "connection reset");
+  EXPECT_EQ(Of(Kind::kMalformedResponse).summary, "malformed answer");
+  EXPECT_EQ(Of(Kind::kOther).summary, "transport failure");
+}
+
+TEST(ResponseClass, HasANameForLogsAndMetrics) {
+  EXPECT_EQ(Name(ResponseClass::kDelivered), "delivered");
+  EXPECT_EQ(Name(ResponseClass::kTransient), "transient");
+  EXPECT_EQ(Name(ResponseClass::kThrottled), "throttled");
+  EXPECT_EQ(Name(ResponseClass::kOversized), "oversized");
+  EXPECT_EQ(Name(ResponseClass::kInvalid), "invalid");
+  EXPECT_EQ(Name(ResponseClass::kMisconfigured), "setup");
+}
+
+TEST(ResponseClass, KeepsTheBodyOutOfTheSummary) {
+  EXPECT_EQ(Of({.status = 400,
+                .retry_after = std::nullopt,
+                .body = "identity jo@example.com is bad"})
+                .summary,
+            "HTTP 400");
+}
+
+TEST(RetryAfterOfAnAnswer, IsReadWhereTheSameBatchIsSentAgain) {
+  for (const int status : {301, 403, 408, 429, 500, 503}) {
+    EXPECT_THAT(
+        Of({.status = status, .retry_after = "7", .body = ""}).retry_after,
+        Optional(Eq(std::chrono::seconds(7))))
+        << status;
+  }
+}
+
+TEST(RetryAfterOfAnAnswer, MayBeADate) {
+  EXPECT_THAT(Of({.status = 429,
+                  .retry_after = "Sun, 06 Nov 1994 08:49:37 GMT",
+                  .body = ""})
+                  .retry_after,
+              Optional(Eq(std::chrono::seconds(7))));
+}
+
+TEST(RetryAfterOfAnAnswer, IsNoneWhereNothingIsSentAgain) {
+  for (const int status : {200, 400, 413, 422}) {
+    EXPECT_EQ(
+        Of({.status = status, .retry_after = "7", .body = ""}).retry_after,
+        std::nullopt)
+        << status;
+  }
+}
+
+TEST(RetryAfterOfAnAnswer, IsCutToOneHour) {
+  EXPECT_THAT(
+      Of({.status = 503, .retry_after = "86400", .body = ""}).retry_after,
+      Optional(Eq(kMaxRetryAfter)));
+}
+
+TEST(RetryAfterOfAnAnswer, IsNoneWhenMalformed) {
+  EXPECT_EQ(Of({.status = 503, .retry_after = "soon", .body = ""}).retry_after,
+            std::nullopt);
+}
+
+TEST(NamedItemOfAnAnswer, IsReadFromInvalidAnswersOnly) {
+  constexpr char kText[] = "postBody.events[3].properties should be object";
+  for (const int status : {400, 422, 409}) {
+    EXPECT_THAT(
+        Of({.status = status, .retry_after = std::nullopt, .body = kText})
+            .named_item,
+        Optional(Eq(3u)))
+        << status;
+  }
+  for (const int status : {200, 403, 413, 429, 500}) {
+    EXPECT_EQ(Of({.status = status, .retry_after = std::nullopt, .body = kText})
+                  .named_item,
+              std::nullopt)
+        << status;
+  }
+}
+
+TEST(NamedItemOfAnAnswer, LiesInTheArrayThatWasSent) {
+  const HttpResponse answer{.status = 400,
+                            .retry_after = std::nullopt,
+                            .body = "postBody.users[3].identity is required"};
+  EXPECT_THAT(Of(answer, ObjectType::kUserProperties, 4).named_item,
+              Optional(Eq(3u)));
+  EXPECT_EQ(Of(answer, ObjectType::kUserProperties, 3).named_item,
+            std::nullopt);
+  EXPECT_EQ(Of(answer, ObjectType::kTrackEvent, 4).named_item, std::nullopt);
+}
+
+}  // namespace
+}  // namespace heapsync

@@ -45,11 +45,11 @@ struct Void {
 // input. The text must not contain values of items:
 //
 //   HEAPSYNC_CHECK(it != lanes_.end()) << "lane " << lane;
-#define HEAPSYNC_CHECK(condition)                                       \
-  (condition) ? static_cast<void>(0)                                    \
-              : ::heapsync::check_internal::Void() &                    \
-                    ::heapsync::check_internal::Failure(                \
-                        __FILE__, __LINE__, #condition)                 \
+#define HEAPSYNC_CHECK(condition)                                           \
+  (condition) ? static_cast<void>(0)                                        \
+              : ::heapsync::check_internal::Void() &                        \
+                    ::heapsync::check_internal::Failure(__FILE__, __LINE__, \
+                                                        #condition)         \
                         .stream()
 
 // For code that cannot be reached, such as behind a switch over every value of

@@ -131,7 +131,7 @@ class SecretsTest(unittest.TestCase):
             filter={"ids": [letters.dead_letters[0].id]}, edited_item_json=f"{{\"identity\": \"{IDENTITY}\", \"nope\": \"{VALUE}\""))
         self.heap.set_faults({"action": {"type": "status", "status": 401, "body": EVERYTHING}})
         self.assertIsNotNone(self.call(self.data.TrackEvent, self.protos["service"].TrackEventRequest(event=self.event(IDENTITY, plan=VALUE))))
-        wait_until(lambda: '"setup"' in self.server.output(), "the refusal by Heap in the log")
+        wait_until(lambda: '"misconfigured"' in self.server.output(), "the refusal by Heap in the log")
 
     def pages(self) -> dict[str, str]:
         found = {}

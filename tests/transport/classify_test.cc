@@ -93,7 +93,7 @@ TEST(ResponseClass, HasANameForLogsAndMetrics) {
   EXPECT_EQ(Name(ResponseClass::kThrottled), "throttled");
   EXPECT_EQ(Name(ResponseClass::kOversized), "oversized");
   EXPECT_EQ(Name(ResponseClass::kInvalid), "invalid");
-  EXPECT_EQ(Name(ResponseClass::kMisconfigured), "setup");
+  EXPECT_EQ(Name(ResponseClass::kMisconfigured), "misconfigured");
 }
 
 TEST(ResponseClass, KeepsTheBodyOutOfTheSummary) {

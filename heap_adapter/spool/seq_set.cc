@@ -50,19 +50,6 @@ Seq SeqSet::NextAbsent(Seq seq) const {
   return it->second > seq ? it->second : seq;
 }
 
-uint64_t SeqSet::CountWithin(SeqRange range) const {
-  if (range.empty()) return 0;
-  auto it = ranges_.upper_bound(range.begin);
-  if (it != ranges_.begin()) --it;
-  uint64_t count = 0;
-  for (; it != ranges_.end() && it->first < range.end; ++it) {
-    const Seq begin = std::max(it->first, range.begin);
-    const Seq end = std::min(it->second, range.end);
-    if (begin < end) count += end - begin;
-  }
-  return count;
-}
-
 std::string SeqSet::Encode() const {
   std::string bytes;
   AppendVarint(bytes, ranges_.size());

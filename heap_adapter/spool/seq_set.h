@@ -36,8 +36,6 @@ class SeqSet {
   bool Contains(Seq seq) const;
   // The first sequence at or after `seq` that is not in the set.
   Seq NextAbsent(Seq seq) const;
-  // How many of the range's sequences are in the set.
-  uint64_t CountWithin(SeqRange range) const;
 
   uint64_t size() const { return size_; }
   bool empty() const { return ranges_.empty(); }

@@ -234,8 +234,7 @@ int Serve(const ServerConfig& config, StartOf start) {
   CurlTransport transport({.user_agent = "heapsync/" HEAPSYNC_VERSION});
   EngineOptions options{
       .destinations = config.destinations,
-      .delivery = {.us_url = config.heap_us_url,
-                   .eu_url = config.heap_eu_url,
+      .delivery = {.region_urls = {config.heap_us_url, config.heap_eu_url},
                    .max_age = config.max_age,
                    .send_traceparent = config.send_traceparent},
       .spool_path = spool_path,

@@ -1,6 +1,7 @@
 #include "heap_adapter/delivery/batch.h"
 
 #include "heap_adapter/encoding/merge_properties.h"
+#include "heap_adapter/model/type_policy.h"
 
 namespace heapsync {
 
@@ -45,13 +46,13 @@ SeqSet Batch::Seqs() const {
 
 BatchBuilder::BatchBuilder(const AppId& app_id, ObjectType type,
                            uint32_t max_items, size_t max_bytes)
-    : merges_(type != ObjectType::kTrackEvent),
+    : coalesces_(PolicyOf(type).coalesces),
       max_items_(max_items),
       max_bytes_(max_bytes),
       body_(app_id, type) {}
 
 BatchBuilder::Added BatchBuilder::Add(const StoredItem& item, bool deferred) {
-  if (merges_) {
+  if (coalesces_) {
     const auto it = by_identity_.find(item.identity_hash);
     if (it != by_identity_.end()) return Merge(it->second, item);
   }
@@ -59,7 +60,7 @@ BatchBuilder::Added BatchBuilder::Add(const StoredItem& item, bool deferred) {
       (!items_.empty() && BodyBytes() + 1 + item.text.size() > max_bytes_)) {
     return Added::kFull;
   }
-  if (merges_) {
+  if (coalesces_) {
     by_identity_.emplace(item.identity_hash, items_.size());
     texts_.emplace_back(item.text);
     text_bytes_ += item.text.size();
@@ -77,7 +78,7 @@ BatchBuilder::Added BatchBuilder::Add(const StoredItem& item, bool deferred) {
 }
 
 size_t BatchBuilder::BodyBytes() const {
-  if (!merges_ || items_.empty()) return body_.size();
+  if (!coalesces_ || items_.empty()) return body_.size();
   return body_.size() + text_bytes_ + items_.size() - 1;
 }
 
@@ -100,7 +101,7 @@ BatchBuilder::Added BatchBuilder::Merge(size_t index, const StoredItem& item) {
 
 std::optional<Batch> BatchBuilder::Finish() && {
   if (items_.empty()) return std::nullopt;
-  if (merges_) {
+  if (coalesces_) {
     body_.Reserve(texts_.size(), text_bytes_);
     for (const std::string& text : texts_) body_.AppendItem(text);
   }

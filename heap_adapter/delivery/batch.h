@@ -59,8 +59,8 @@ struct Batch {
   SeqSet Seqs() const;
 };
 
-// Puts items into one request until it is full. Updates of one user or account
-// are merged into one object; events never are.
+// Puts items into one request until it is full. If the type coalesces, updates
+// of one identity become one object.
 class BatchBuilder {
  public:
   enum class Added {
@@ -86,12 +86,12 @@ class BatchBuilder {
   size_t BodyBytes() const;
   Added Merge(size_t index, const StoredItem& item);
 
-  const bool merges_;
+  const bool coalesces_;
   const uint32_t max_items_;
   const size_t max_bytes_;
   BatchBody body_;
   std::vector<BatchItem> items_;
-  // For types that merge: the texts so far, and where each identity stands.
+  // For types that coalesce: the texts so far, and where each identity stands.
   std::vector<std::string> texts_;
   size_t text_bytes_ = 0;
   absl::flat_hash_map<uint64_t, size_t> by_identity_;

@@ -14,6 +14,13 @@ constexpr Duration kForecastInterval = std::chrono::milliseconds(250);
 // memory stays bounded by letting a lane wait beyond this.
 constexpr size_t kMaxLedgerEntries = 1 << 20;
 
+// Attempts that are remembered, for receipts. Each costs some 200 bytes.
+constexpr uint64_t kMaxAttemptsKept = 200'000;
+// Appends whose trace is remembered; see RecentTraces.
+constexpr size_t kMaxTraces = 1 << 16;
+
+constexpr int kMaxInFlightPerDestination = 8;
+
 uint32_t Share(uint32_t limit, double share) {
   if (limit == 0) return 0;
   return std::max<uint32_t>(
@@ -22,19 +29,26 @@ uint32_t Share(uint32_t limit, double share) {
 
 }  // namespace
 
-Dispatcher::Target::Target(const Destination& destination_in, int max_in_flight)
-    : destination(&destination_in),
-      events({.window = std::chrono::seconds(60),
-              .total = Share(destination_in.limits.events_per_minute,
-                             destination_in.limit_share),
-              .per_identity =
-                  Share(destination_in.limits.events_per_identity_per_minute,
-                        destination_in.limit_share)}),
-      users({.window = std::chrono::seconds(30),
-             .per_identity =
-                 Share(destination_in.limits.user_requests_per_identity_per_30s,
-                       destination_in.limit_share)}),
-      concurrency(max_in_flight) {}
+Dispatcher::Target::Target(const Destination& destination_in)
+    : destination(&destination_in), concurrency(kMaxInFlightPerDestination) {
+  const auto ours = [&](uint32_t HeapLimits::*limit) -> uint32_t {
+    if (limit == nullptr) return 0;
+    return Share(destination_in.limits.*limit, destination_in.limit_share);
+  };
+  for (const ObjectType type : kObjectTypes) {
+    const TypeLimit& limit = PolicyOf(type).limit;
+    if (limit.unit == LimitedUnit::kNothing) continue;
+    Of(type).ledger.emplace(
+        UsageLedger::Rules{.window = limit.window,
+                           .total = ours(limit.total),
+                           .per_identity = ours(limit.per_identity)});
+  }
+}
+
+UsageLedger* Dispatcher::Target::LedgerOf(ObjectType type) {
+  std::optional<UsageLedger>& ledger = Of(type).ledger;
+  return ledger.has_value() ? &*ledger : nullptr;
+}
 
 Dispatcher::Dispatcher(Spool& spool, Committer& committer, Transport& transport,
                        const DeliveryRules& rules,
@@ -46,26 +60,13 @@ Dispatcher::Dispatcher(Spool& spool, Committer& committer, Transport& transport,
       rules_(rules),
       random01_(std::move(random01)),
       events_(std::move(events)),
-      history_(spool, rules.max_attempts_kept),
+      history_(spool, kMaxAttemptsKept),
       region_slots_(rules.max_in_flight_per_region),
-      traces_(rules.max_traces) {
+      traces_(kMaxTraces) {
   for (const Destination& destination : destinations) {
     target_by_name_.emplace(destination.name, targets_.size());
-    targets_.push_back(std::make_unique<Target>(
-        destination, rules_.max_in_flight_per_destination));
+    targets_.push_back(std::make_unique<Target>(destination));
   }
-}
-
-UsageLedger* Dispatcher::LedgerOf(Target& target, ObjectType type) {
-  switch (type) {
-    case ObjectType::kTrackEvent:
-      return &target.events;
-    case ObjectType::kUserProperties:
-      return &target.users;
-    case ObjectType::kAccountProperties:
-      return nullptr;
-  }
-  return nullptr;
 }
 
 void Dispatcher::Enqueue(LaneId lane) {
@@ -142,8 +143,8 @@ Duration Dispatcher::Step(Now now) {
 // A lane that waits for its region may turn out to have nothing to send now;
 // the slot is then offered to the next.
 bool Dispatcher::OfferRegionSlot() {
-  for (const Region region : {Region::kUs, Region::kEu}) {
-    const std::optional<LaneId> lane = region_slots_.Offer(region);
+  for (const RegionRow& row : kRegions) {
+    const std::optional<LaneId> lane = region_slots_.Offer(row.region);
     if (!lane.has_value()) continue;
     ready_.push_back(*lane);
     return true;
@@ -177,7 +178,7 @@ std::optional<BatchTrace> Dispatcher::TraceOf(LaneId lane, const Batch& batch,
 
 void Dispatcher::StorePlan(LaneId lane, BatchPlan& plan, Now now,
                            SpoolChange& change) {
-  if (!StateOf(lane).lane.merges()) return;
+  if (!StateOf(lane).lane.coalesces()) return;
   plan.stored_as = history_.NextId(now.wall);
   change.PutPlan(plan.stored_as,
                  {.lane = lane, .main = plan.main, .deferred = plan.deferred});
@@ -200,33 +201,32 @@ std::optional<MonotonicTime> Dispatcher::BlockedUntil(LaneState& state,
 }
 
 void Dispatcher::TakeBackUsage(Target& target, LaneState& state, Now now) {
-  UsageLedger* ledger = LedgerOf(target, state.lane.key().type);
+  UsageLedger* ledger = target.LedgerOf(state.lane.key().type);
   if (ledger == nullptr) return;
   const std::vector<uint64_t> freed = ledger->Advance(now.monotonic);
-  if (state.lane.key().type != ObjectType::kTrackEvent) {
-    for (const uint64_t hash : freed) state.lane.OnFreed(hash);
-    return;
-  }
-  // Whoever waits for one of these identities, it may be in any caller's lane.
-  for (const LaneId id : target.event_lanes) {
+  if (freed.empty()) return;
+  // Items of these identities may wait in the lane of any caller.
+  for (const LaneId id : target.Of(state.lane.key().type).lanes) {
     LaneState& other = StateOf(id);
     if (!other.lane.waits_for_ledger()) continue;
     for (const uint64_t hash : freed) other.lane.OnFreed(hash);
-    if (&other != &state && !freed.empty()) Enqueue(id);
+    if (&other != &state) Enqueue(id);
   }
 }
 
-// The lane whose turn it is when `candidate` could start: of those that could
-// too, the one that used least.
+// The lane whose turn it is when `candidate` could start: among those of its
+// type that could too, the one that used least.
 LaneId Dispatcher::WhoseTurn(Target& target, LaneId candidate, Now now) {
+  const ObjectType type = StateOf(candidate).lane.key().type;
+  const UsageLedger& ledger = *target.LedgerOf(type);
   LaneId turn = candidate;
-  uint64_t least = target.events.UsedBy(candidate);
-  for (const LaneId id : target.event_lanes) {
+  uint64_t least = ledger.UsedBy(candidate);
+  for (const LaneId id : target.Of(type).lanes) {
     LaneState& state = StateOf(id);
     const auto ready = state.lane.ReadyAt(target.destination->batch);
     if (!ready.has_value() || *ready > now.monotonic) continue;
     if (BlockedUntil(state, now).has_value()) continue;
-    const uint64_t used = target.events.UsedBy(state.lane.id());
+    const uint64_t used = ledger.UsedBy(state.lane.id());
     if (used >= least) continue;
     turn = id;
     least = used;
@@ -238,7 +238,7 @@ void Dispatcher::TryStart(LaneId id, Now now) {
   LaneState& state = StateOf(id);
   Target& target = TargetOf(state);
   Lane& lane = state.lane;
-  UsageLedger* ledger = LedgerOf(target, lane.key().type);
+  UsageLedger* ledger = target.LedgerOf(lane.key().type);
   if (ledger != nullptr) {
     TakeBackUsage(target, state, now);
     const auto release = ledger->NextRelease();
@@ -257,10 +257,12 @@ void Dispatcher::TryStart(LaneId id, Now now) {
     state.queued = true;
     return region_slots_.Wait(region, id);
   }
-  const bool counts_items = lane.key().type == ObjectType::kTrackEvent;
+  const bool counts_items =
+      PolicyOf(lane.key().type).limit.unit == LimitedUnit::kItems;
+  Target::OfType& of_type = target.Of(lane.key().type);
   uint32_t max_items = UsageLedger::kUnlimited;
   if (counts_items) {
-    max_items = target.shares.Allowance(target.events, id, now);
+    max_items = of_type.shares.Allowance(*ledger, id, now);
   }
   state.limit_holds = max_items == 0;
   if (ledger != nullptr &&
@@ -269,14 +271,14 @@ void Dispatcher::TryStart(LaneId id, Now now) {
     if (const auto release = ledger->NextRelease(); release.has_value()) {
       WakeAt(id, *release);
     }
-    if (counts_items && target.shares.next() > now.monotonic) {
-      WakeAt(id, target.shares.next());
+    if (counts_items && of_type.shares.next() > now.monotonic) {
+      WakeAt(id, of_type.shares.next());
     }
     return;
   }
-  if (counts_items && target.event_lanes.size() > 1) {
+  if (counts_items && of_type.lanes.size() > 1) {
     const LaneId turn = WhoseTurn(target, id, now);
-    const uint32_t most = target.shares.Allowance(target.events, turn, now);
+    const uint32_t most = of_type.shares.Allowance(*ledger, turn, now);
     if (turn != id && most > 0) {
       Pull(turn, most, now);
       return Enqueue(id);
@@ -293,8 +295,7 @@ void Dispatcher::Pull(LaneId id, uint32_t max_items, Now now) {
   absl::StatusOr<Lane::Pull> pull =
       state.lane.Next({.now = now,
                        .destination = *target.destination,
-                       .ledger = LedgerOf(target, type),
-                       .counts_items = type == ObjectType::kTrackEvent,
+                       .ledger = target.LedgerOf(type),
                        .max_age = rules_.max_age,
                        .max_items = max_items,
                        .may_defer = !disk_short_});
@@ -307,16 +308,20 @@ void Dispatcher::Pull(LaneId id, uint32_t max_items, Now now) {
   if (pull->waits_for_space && !pull->batch.has_value()) {
     state.not_before = now.monotonic + kStorageRetry;
   }
-  const uint64_t before = target.events.UsedBy(id);
+  if (PolicyOf(type).limit.unit != LimitedUnit::kItems) {
+    return Start(id, *std::move(pull), now);
+  }
+  const UsageLedger& ledger = *target.LedgerOf(type);
+  const uint64_t before = ledger.UsedBy(id);
   Start(id, *std::move(pull), now);
-  target.shares.OnBegun(target.events, before, target.events.UsedBy(id),
-                        now.monotonic);
+  target.Of(type).shares.OnBegun(ledger, before, ledger.UsedBy(id),
+                                 now.monotonic);
 }
 
 void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
   LaneState& state = StateOf(id);
   Target& target = TargetOf(state);
-  UsageLedger* ledger = LedgerOf(target, state.lane.key().type);
+  UsageLedger* ledger = target.LedgerOf(state.lane.key().type);
   OnceApplied then;
   then.finished = state.lane.waiters().TakeFinished();
   if (pull.held.has_value()) {
@@ -337,7 +342,7 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
     const AttemptId attempt = history_.NextId(now.wall);
     if (batch.id == 0) batch.id = attempt;
     ++batch.tries;
-    if (state.lane.merges()) {
+    if (state.lane.coalesces()) {
       const BatchPlan plan = batch.PlanOf(0, batch.items.size());
       pull.change.PutPlan(
           attempt, {.lane = id, .main = plan.main, .deferred = plan.deferred});
@@ -347,9 +352,8 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
     const std::optional<BatchTrace> trace = TraceOf(id, batch, attempt);
     then.send =
         HeapRequest{.id = attempt,
-                    .url = absl::StrCat(
-                        region == Region::kUs ? rules_.us_url : rules_.eu_url,
-                        HeapPath(state.lane.key().type)),
+                    .url = absl::StrCat(rules_.region_urls[IndexOf(region)],
+                                        HeapPath(state.lane.key().type)),
                     .body = std::move(batch.body)};
     if (trace.has_value() && rules_.send_traceparent) {
       then.send->traceparent = trace->context.TraceParent(trace->span);
@@ -385,7 +389,7 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
   // What the request takes from the limits, and which updates travel in it,
   // must be known after a crash of the machine too.
   const bool must_be_known =
-      state.lane.merges() || (ledger != nullptr && ledger->limits());
+      state.lane.coalesces() || (ledger != nullptr && ledger->limits());
   if (then.send.has_value() && must_be_known) pull.change.RequireDisk();
   if (!pull.change.empty() || then.send.has_value() ||
       then.awaiting_lane.has_value() || !then.finished.empty()) {

@@ -1,6 +1,7 @@
 #ifndef HEAPSYNC_HEAP_ADAPTER_DELIVERY_DISPATCHER_H_
 #define HEAPSYNC_HEAP_ADAPTER_DELIVERY_DISPATCHER_H_
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -22,6 +23,7 @@
 #include "heap_adapter/intake/backlog.h"
 #include "heap_adapter/intake/committer.h"
 #include "heap_adapter/model/destination.h"
+#include "heap_adapter/model/type_policy.h"
 #include "heap_adapter/scheduling/backoff.h"
 #include "heap_adapter/scheduling/caller_shares.h"
 #include "heap_adapter/scheduling/concurrency_limit.h"
@@ -34,15 +36,21 @@
 namespace heapsync {
 
 struct DeliveryRules {
-  // Where each region's requests go: scheme and host, no slash at the end.
-  std::string us_url = std::string(HeapUrl(Region::kUs));
-  std::string eu_url = std::string(HeapUrl(Region::kEu));
+  // Where each region's requests go: scheme and host, no slash at the end. In
+  // the order of kRegions.
+  std::array<std::string, kRegions.size()> region_urls = HeapUrls();
+  static std::array<std::string, kRegions.size()> HeapUrls() {
+    std::array<std::string, kRegions.size()> urls;
+    for (const RegionRow& row : kRegions) {
+      urls[IndexOf(row.region)] = std::string(row.url);
+    }
+    return urls;
+  }
 
   // Requests in flight at once. Each holds one body in memory. The regions have
   // their own bounds, so that a region that hangs cannot take every slot.
   int max_in_flight = 64;
   int max_in_flight_per_region = 32;
-  int max_in_flight_per_destination = 8;
 
   BackoffRules backoff;
   // For a destination that needs a person: asking often would not help.
@@ -53,16 +61,8 @@ struct DeliveryRules {
   // Older items are dead-lettered instead of sent.
   Duration max_age = std::chrono::hours(7 * 24);
 
-  // Attempts that are remembered, for receipts. Each costs some 200 bytes.
-  uint64_t max_attempts_kept = 200'000;
-  // How long receipts tell into which other item a delivered one was merged.
-  // Each costs some 30 bytes.
-  Duration merges_kept = std::chrono::hours(24);
-
   // Whether requests carry the trace of the first of their items that has one.
   bool send_traceparent = true;
-  // Appends whose trace is remembered; see RecentTraces.
-  size_t max_traces = 1 << 16;
 };
 
 // Where a request stands in a trace: its items may have come in many, so it
@@ -181,15 +181,22 @@ class Dispatcher {
     RecentRate delivered;
   };
   struct Target {
-    explicit Target(const Destination& destination, int max_in_flight);
+    explicit Target(const Destination& destination);
     // Never null.
     const Destination* destination;
-    UsageLedger events;
-    UsageLedger users;
+    // The lanes of one type, and the limit that they share.
+    struct OfType {
+      std::optional<UsageLedger> ledger;  // none: Heap does not limit the type
+      std::vector<LaneId> lanes;
+      CallerShares shares;  // accounts are lanes
+    };
+    OfType& Of(ObjectType type) { return types[IndexOf(type)]; }
+    // Null: Heap does not limit the type.
+    UsageLedger* LedgerOf(ObjectType type);
+
+    std::array<OfType, kObjectTypes.size()> types;
     ConcurrencyLimit concurrency;
     std::vector<LaneId> lanes;
-    std::vector<LaneId> event_lanes;  // of these: they share the limit
-    CallerShares shares;              // accounts are lanes
     int in_flight = 0;
     bool probing = false;  // a request of a failing lane is in flight
     bool paused = false;
@@ -220,9 +227,8 @@ class Dispatcher {
 
   LaneState& StateOf(LaneId lane) { return *lanes_.find(lane)->second; }
   Target& TargetOf(const LaneState& state) { return *targets_[state.target]; }
-  UsageLedger* LedgerOf(Target& target, ObjectType type);
   DestinationState ConditionOf(const Target& target) const;
-  bool LimitHoldsEvents(const Target& target) const;
+  bool HeldByLimit(const std::vector<LaneId>& lanes) const;
   std::optional<Duration> DrainedIn(const Target& target, Now now) const;
   DestinationSnapshot SnapshotOf(const Target& target, Now now) const;
 

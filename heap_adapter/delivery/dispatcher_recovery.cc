@@ -43,10 +43,9 @@ void Dispatcher::AddLane(const StoredLane& stored,
   lanes_.emplace(stored.id,
                  std::make_unique<LaneState>(spool_, stored, deferred, target));
   targets_[target]->lanes.push_back(stored.id);
-  if (stored.key.type == ObjectType::kTrackEvent) {
-    targets_[target]->event_lanes.push_back(stored.id);
-    targets_[target]->shares.Add(stored.id);
-  }
+  Target::OfType& of_type = targets_[target]->Of(stored.key.type);
+  of_type.lanes.push_back(stored.id);
+  of_type.shares.Add(stored.id);
   Enqueue(stored.id);
 }
 
@@ -58,17 +57,19 @@ absl::Status Dispatcher::SetDestination(const Destination& destination,
     return AddTarget(destination, lanes, now);
   }
   Target& target = *targets_[known->second];
-  const Target fresh(destination, rules_.max_in_flight_per_destination);
-  // Nobody counted what identities used while they had no limit.
-  if ((fresh.events.limits_identities() &&
-       !target.events.limits_identities()) ||
-      (fresh.users.limits_identities() && !target.users.limits_identities())) {
-    target.held_until = std::max(target.held_until,
-                                 now.monotonic + target.events.rules().window);
-  }
+  Target fresh(destination);
   target.destination = &destination;
-  target.events.SetLimits(fresh.events.rules());
-  target.users.SetLimits(fresh.users.rules());
+  for (const ObjectType type : kObjectTypes) {
+    UsageLedger* ledger = target.LedgerOf(type);
+    if (ledger == nullptr) continue;
+    const UsageLedger::Rules& rules = fresh.LedgerOf(type)->rules();
+    // Nobody counted what identities used while they had no limit.
+    if (rules.per_identity > 0 && !ledger->limits_identities()) {
+      target.held_until =
+          std::max(target.held_until, now.monotonic + LongestLimitWindow());
+    }
+    ledger->SetLimits(rules);
+  }
   EnqueueLanesOf(target);
   return absl::OkStatus();
 }
@@ -95,8 +96,7 @@ absl::Status Dispatcher::AddTarget(const Destination& destination,
   if (!visited.ok()) return visited;
 
   const size_t index = targets_.size();
-  targets_.push_back(std::make_unique<Target>(
-      destination, rules_.max_in_flight_per_destination));
+  targets_.push_back(std::make_unique<Target>(destination));
   target_by_name_.emplace(destination.name, index);
   Target& target = *targets_[index];
   target.paused = *paused;
@@ -104,7 +104,7 @@ absl::Status Dispatcher::AddTarget(const Destination& destination,
   // What this destination's lanes used before they were left alone is not known
   // any more.
   if (!own.empty()) {
-    target.held_until = now.monotonic + target.events.rules().window;
+    target.held_until = now.monotonic + LongestLimitWindow();
   }
   absl::Status restored = absl::OkStatus();
   for (const auto& [id, record] : plans) {
@@ -150,7 +150,7 @@ absl::Status Dispatcher::RecoverUsage(Now now) {
     const auto it = lanes_.find(each.record.lane);
     if (it == lanes_.end()) continue;
     LaneState& state = *it->second;
-    UsageLedger* ledger = LedgerOf(TargetOf(state), state.lane.key().type);
+    UsageLedger* ledger = TargetOf(state).LedgerOf(state.lane.key().type);
     if (ledger == nullptr) continue;
     ledger->Begin(each.id, std::move(each.record.identities), each.record.lane);
     ledger->End(each.id, each.ended);

@@ -9,6 +9,9 @@ namespace heapsync {
 namespace {
 
 constexpr Duration kForgettingInterval = std::chrono::seconds(1);
+// How long receipts say into which other item a delivered one was merged. Each
+// costs some 30 bytes.
+constexpr Duration kForwardingsKept = std::chrono::hours(24);
 // Each throttled answer halves the rate; each delivered batch gives back this.
 constexpr double kLowestFactor = 1.0 / 64;
 constexpr double kRecovery = 0.01;
@@ -97,7 +100,7 @@ void Dispatcher::EndAttempt(InFlight& attempt, const Verdict& verdict,
                             const HeapResponse& answer, AttemptId id, Now now,
                             SpoolChange& change) {
   LaneState& state = StateOf(attempt.lane);
-  UsageLedger* ledger = LedgerOf(TargetOf(state), state.lane.key().type);
+  UsageLedger* ledger = TargetOf(state).LedgerOf(state.lane.key().type);
   if (ledger != nullptr) {
     if (NeverSent(answer)) {
       ledger->Refund(id);
@@ -149,7 +152,11 @@ std::optional<Duration> Dispatcher::Judge(InFlight& attempt,
     case ResponseClass::kDelivered: {
       state.failures = 0;
       target.concurrency.OnSuccess(now.monotonic - attempt.started.monotonic);
-      target.events.Slow(std::min(1.0, target.events.factor() + kRecovery));
+      for (const ObjectType type : kObjectTypes) {
+        UsageLedger* ledger = target.LedgerOf(type);
+        if (ledger == nullptr) continue;
+        ledger->Slow(std::min(1.0, ledger->factor() + kRecovery));
+      }
       const uint64_t before = state.lane.counts().delivered;
       state.lane.Deliver(batch, change);
       if (batch.stored_as != 0) change.DeletePlan(batch.stored_as);
@@ -158,8 +165,9 @@ std::optional<Duration> Dispatcher::Judge(InFlight& attempt,
       return std::nullopt;
     }
     case ResponseClass::kThrottled:
-      if (state.lane.key().type == ObjectType::kTrackEvent) {
-        target.events.Slow(std::max(kLowestFactor, target.events.factor() / 2));
+      if (UsageLedger* ledger = target.LedgerOf(state.lane.key().type);
+          ledger != nullptr) {
+        ledger->Slow(std::max(kLowestFactor, ledger->factor() / 2));
       }
       [[fallthrough]];
     case ResponseClass::kTransient: {
@@ -244,7 +252,7 @@ void Dispatcher::Prune(LaneState& state, Now now, SpoolChange& change) {
     state.next_forgetting = now.monotonic + kForgettingInterval;
     // What cannot be read stays, and is not worth stopping deliveries for.
     static_cast<void>(
-        state.lane.ForgetForwardings(now.wall - rules_.merges_kept, change));
+        state.lane.ForgetForwardings(now.wall - kForwardingsKept, change));
   }
   history_.Prune(now.monotonic, change);
 }

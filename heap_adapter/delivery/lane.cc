@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/encoding/merge_properties.h"
+#include "heap_adapter/model/type_policy.h"
 
 namespace heapsync {
 namespace {
@@ -19,7 +20,7 @@ Lane::Lane(const Spool& spool, const StoredLane& stored,
     : spool_(spool),
       id_(stored.id),
       key_(stored.key),
-      merges_(stored.key.type != ObjectType::kTrackEvent),
+      coalesces_(PolicyOf(stored.key.type).coalesces),
       head_(stored.head),
       cursor_(stored.progress.low_watermark),
       progress_(stored.progress) {
@@ -121,7 +122,7 @@ void Lane::MakeDeferredReady(uint64_t identity_hash) {
 }
 
 void Lane::Release(uint64_t identity_hash) {
-  if (!merges_) return;
+  if (!coalesces_) return;
   in_flight_.erase(identity_hash);
   MakeDeferredReady(identity_hash);
 }
@@ -191,7 +192,7 @@ void Lane::EndItem(const BatchItem& item, bool delivered, SpoolChange& change) {
 }
 
 void Lane::Deliver(const Batch& batch, SpoolChange& change) {
-  const bool plain = !merges_ && waiters_.empty();
+  const bool plain = !coalesces_ && waiters_.empty();
   for (size_t i = 0; i < batch.items.size();) {
     const BatchItem& item = batch.items[i];
     if (!plain || item.deferred) {
@@ -214,7 +215,7 @@ void Lane::Deliver(const Batch& batch, SpoolChange& change) {
   StoreProgress(change);
   // A later update of the same identity may go out once this is stored; were it
   // forgotten, the older one would be sent again after the newer.
-  if (merges_) change.RequireDisk();
+  if (coalesces_) change.RequireDisk();
 }
 
 absl::Status Lane::MoveToDeadLetters(const BatchItem& item, DeadLetter letter,

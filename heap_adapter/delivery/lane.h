@@ -36,8 +36,8 @@ struct LaneCounts {
 // a backlog costs no memory.
 //
 // Items of an identity that may not be sent now are deferred on disk, so that
-// those behind them can pass; they come back when the identity is free. Of
-// users and accounts an identity is never in flight twice, and an older update
+// those behind them can pass; they come back when the identity is free. If the
+// type coalesces, an identity is never in flight twice, and an older update
 // never lands after a newer one.
 //
 // Pure but for reading the spool. The changes that its methods make to the
@@ -49,7 +49,6 @@ class Lane {
     Now now;
     const Destination& destination;
     UsageLedger* ledger;
-    bool counts_items;  // the ledger counts items, not requests
     Duration max_age;
     // Items that this lane may take now, whatever the ledger would allow.
     uint32_t max_items = UsageLedger::kUnlimited;
@@ -69,8 +68,6 @@ class Lane {
     // What of a refused batch must wait for its identity's limit; for Hold(),
     // once its plan is stored.
     std::optional<BatchPlan> held;
-    // The pull stopped at its bound, not for lack of items.
-    bool more = false;
     // It stopped at an item that it could not defer for want of space.
     bool waits_for_space = false;
   };
@@ -84,8 +81,8 @@ class Lane {
 
   LaneId id() const { return id_; }
   const LaneKey& key() const { return key_; }
-  // Whether updates of one identity are merged and kept in order.
-  bool merges() const { return merges_; }
+  // See TypePolicy.
+  bool coalesces() const { return coalesces_; }
 
   void OnAppended(Appended appended, MonotonicTime now);
 
@@ -173,7 +170,7 @@ class Lane {
   const Spool& spool_;
   const LaneId id_;
   const LaneKey key_;
-  const bool merges_;
+  const bool coalesces_;
 
   Seq head_;
   Seq cursor_;
@@ -188,7 +185,7 @@ class Lane {
   absl::flat_hash_map<uint64_t, Deferred> deferred_;
   std::deque<uint64_t> deferred_ready_;
   SeqSet restored_;  // items from cursor_ on that are in restored plans
-  // Of users and accounts: the identities in flight.
+  // If the type coalesces: the identities in flight.
   absl::flat_hash_set<uint64_t> in_flight_;
   SettlementWaiters waiters_;
   uint64_t queued_items_ = 0;

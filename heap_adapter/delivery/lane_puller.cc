@@ -6,6 +6,7 @@
 #include "heap_adapter/delivery/lane.h"
 #include "heap_adapter/delivery/plan_reader.h"
 #include "heap_adapter/encoding/merge_properties.h"
+#include "heap_adapter/model/type_policy.h"
 
 namespace heapsync {
 namespace {
@@ -75,12 +76,13 @@ class Lane::Puller {
 absl::StatusOr<Lane::Pull> Lane::Next(const PullRules& rules) {
   uint32_t max_items =
       std::min(rules.destination.batch.max_items, rules.max_items);
-  if (rules.ledger != nullptr && rules.counts_items) {
+  if (rules.ledger != nullptr &&
+      PolicyOf(key_.type).limit.unit == LimitedUnit::kItems) {
     max_items = std::min(max_items, rules.ledger->TotalAllowance());
   }
   if (max_items == 0) return Pull{};
   size_t max_bytes = rules.destination.batch.max_bytes;
-  if (merges_ && !retries_.empty()) {
+  if (coalesces_ && !retries_.empty()) {
     // It fitted when it was made, and must not be cut.
     max_items = std::numeric_limits<uint32_t>::max();
     max_bytes = std::numeric_limits<size_t>::max();
@@ -115,7 +117,7 @@ bool Lane::Puller::MayGo(const StoredItem& item, Source source) {
     const auto it = lane_.deferred_.find(hash);
     if (it != lane_.deferred_.end() && it->second.items > 0) return false;
   }
-  if (lane_.merges_) {
+  if (lane_.coalesces_) {
     if (taken_.contains(hash)) return true;  // it is merged, or conflicts
     if ((source == Source::kBlock || source == Source::kDeferred) &&
         lane_.in_flight_.contains(hash)) {
@@ -145,7 +147,7 @@ absl::StatusOr<Lane::Puller::Offered> Lane::Puller::Offer(
   }
   switch (added) {
     case BatchBuilder::Added::kYes:
-      if (lane_.merges_) {
+      if (lane_.coalesces_) {
         taken_[item.identity_hash] = 1;
       } else if (rules_.ledger != nullptr &&
                  rules_.ledger->limits_identities()) {
@@ -219,9 +221,9 @@ absl::Status Lane::Puller::Defer(const StoredItem& item, Source source) {
       source == Source::kPlanBlock || source == Source::kPlanDeferred;
   if (of_plan) lane_.in_flight_.erase(hash);
   if (source != Source::kPlanDeferred) {
-    bool is_merged = lane_.merges_ && of_plan && CoalesceIntoPlanItem(item);
+    bool is_merged = lane_.coalesces_ && of_plan && CoalesceIntoPlanItem(item);
     const auto it = lane_.deferred_.find(hash);
-    if (lane_.merges_ && !of_plan && it != lane_.deferred_.end() &&
+    if (lane_.coalesces_ && !of_plan && it != lane_.deferred_.end() &&
         it->second.items > 0) {
       absl::StatusOr<bool> merged = CoalesceIntoDeferred(item, it->second);
       if (!merged.ok()) return merged.status();
@@ -248,7 +250,7 @@ absl::Status Lane::Puller::Defer(const StoredItem& item, Source source) {
                       .identity_hash = hash,
                       .replays = item.replays,
                       .text = std::string(item.text)};
-  if (!lane_.merges_) {
+  if (!lane_.coalesces_) {
     if (source != Source::kPlanDeferred)
       pull_.change.PutDeferred(lane_.id_, stored);
     return absl::OkStatus();
@@ -327,7 +329,7 @@ absl::Status Lane::Puller::FromDeferred() {
       deferred.ready = false;
       lane_.deferred_ready_.pop_front();
     };
-    if (lane_.merges_ &&
+    if (lane_.coalesces_ &&
         (lane_.in_flight_.contains(hash) || taken_.contains(hash))) {
       not_now();
       continue;
@@ -339,7 +341,7 @@ absl::Status Lane::Puller::FromDeferred() {
       continue;
     }
     limit = std::min<uint64_t>(limit, most - builder_.size());
-    if (lane_.merges_) limit = 1;
+    if (lane_.coalesces_) limit = 1;
     // Those in flight are still there, and are passed over.
     auto items = lane_.spool_.ReadDeferred(lane_.id_, hash, deferred.next,
                                            limit + deferred.in_flight.size());
@@ -375,10 +377,7 @@ absl::Status Lane::Puller::FromDeferred() {
 absl::Status Lane::Puller::FromBlocks() {
   uint64_t looked_at = 0;
   while (lane_.cursor_ < lane_.head_ && !builder_.full()) {
-    if (looked_at >= kMaxLookedAt) {
-      pull_.more = true;
-      return absl::OkStatus();
-    }
+    if (looked_at >= kMaxLookedAt) break;
     auto block = lane_.spool_.ReadBlock(lane_.id_, lane_.cursor_);
     if (!block.ok()) return block.status();
     if (!block->has_value()) {
@@ -479,7 +478,7 @@ Lane::Pull Lane::Puller::Finish() {
   pull_.batch->id = plan_.id;
   pull_.batch->tries = plan_.tries;
   pull_.batch->part = plan_.part;
-  if (lane_.merges_) {
+  if (lane_.coalesces_) {
     for (const BatchItem& item : pull_.batch->items) {
       lane_.in_flight_.insert(item.identity_hash);
     }

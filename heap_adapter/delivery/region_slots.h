@@ -12,7 +12,7 @@ namespace heapsync {
 
 // The slots of each region, one for each of its requests in flight, and the
 // lanes that wait for one: first come, first served. A region that hangs keeps
-// its own slots, and none of the other's. One thread.
+// its own slots, and none of another's. One thread.
 class RegionSlots {
  public:
   explicit RegionSlots(int slots_per_region) : slots_(slots_per_region) {}
@@ -43,13 +43,11 @@ class RegionSlots {
     std::deque<LaneId> waiting;
   };
 
-  Slots& Of(Region region) { return regions_[region == Region::kEu ? 1 : 0]; }
-  const Slots& Of(Region region) const {
-    return regions_[region == Region::kEu ? 1 : 0];
-  }
+  Slots& Of(Region region) { return regions_[IndexOf(region)]; }
+  const Slots& Of(Region region) const { return regions_[IndexOf(region)]; }
 
   const int slots_;
-  std::array<Slots, 2> regions_;
+  std::array<Slots, kRegions.size()> regions_;
 };
 
 }  // namespace heapsync

@@ -24,7 +24,7 @@ struct Waiting {
 
 // How long it takes; none if nothing tells. An allowance of zero is none.
 std::optional<Duration> TimeFor(const Waiting& waiting, uint64_t allowance_used,
-                                uint64_t allowance_total) {
+                                uint64_t allowance_total, Duration window) {
   if (waiting.items == 0) return Duration::zero();
   const auto queued = static_cast<double>(waiting.items);
   // What is deferred goes at its identities' pace: of that, only the past
@@ -35,7 +35,8 @@ std::optional<Duration> TimeFor(const Waiting& waiting, uint64_t allowance_used,
     const uint64_t free =
         allowance_total - std::min(allowance_total, allowance_used);
     const double later = std::max(0.0, queued - static_cast<double>(free));
-    return Seconds(60 * later / static_cast<double>(allowance_total));
+    return std::chrono::duration_cast<Duration>(
+        window * (later / static_cast<double>(allowance_total)));
   }
   if (waiting.delivered_per_second <= 0) return std::nullopt;
   return Seconds(queued / waiting.delivered_per_second);
@@ -111,37 +112,39 @@ DestinationState Dispatcher::ConditionOf(const Target& target) const {
   return failing ? DestinationState::kBackingOff : DestinationState::kActive;
 }
 
-bool Dispatcher::LimitHoldsEvents(const Target& target) const {
-  return std::any_of(
-      target.event_lanes.begin(), target.event_lanes.end(), [this](LaneId id) {
-        const LaneState& state = *lanes_.find(id)->second;
-        return state.limit_holds && state.lane.queued_items() > 0;
-      });
+bool Dispatcher::HeldByLimit(const std::vector<LaneId>& lanes) const {
+  return std::any_of(lanes.begin(), lanes.end(), [this](LaneId id) {
+    const LaneState& state = *lanes_.find(id)->second;
+    return state.limit_holds && state.lane.queued_items() > 0;
+  });
 }
 
 std::optional<Duration> Dispatcher::DrainedIn(const Target& target,
                                               Now now) const {
   if (ConditionOf(target) != DestinationState::kActive) return std::nullopt;
-  absl::flat_hash_map<ObjectType, Waiting> by_type;
-  for (const LaneId id : target.lanes) {
-    const LaneState& state = *lanes_.find(id)->second;
-    if (state.lane.queued_items() == 0) continue;
-    Waiting& waiting = by_type[state.lane.key().type];
-    waiting.items += state.lane.queued_items();
-    waiting.deferred_items += state.lane.deferred_items();
-    waiting.delivered_per_second += state.delivered.PerSecond(now.monotonic);
-  }
   Duration longest = Duration::zero();
-  for (const auto& [type, waiting] : by_type) {
-    const uint32_t limit = target.events.total_limit();
-    const bool limited =
-        type == ObjectType::kTrackEvent && limit != UsageLedger::kUnlimited;
-    // What is free and yet not given out comes bit by bit, as the rest does.
-    const uint64_t used = LimitHoldsEvents(target)
-                              ? uint64_t{limit}
-                              : target.events.total_in_use();
+  for (const Target::OfType& of_type : target.types) {
+    Waiting waiting;
+    for (const LaneId id : of_type.lanes) {
+      const LaneState& state = *lanes_.find(id)->second;
+      if (state.lane.queued_items() == 0) continue;
+      waiting.items += state.lane.queued_items();
+      waiting.deferred_items += state.lane.deferred_items();
+      waiting.delivered_per_second += state.delivered.PerSecond(now.monotonic);
+    }
+    uint64_t limit = 0;
+    uint64_t used = 0;
+    Duration window{};
+    if (of_type.ledger.has_value() &&
+        of_type.ledger->total_limit() != UsageLedger::kUnlimited) {
+      window = of_type.ledger->rules().window;
+      limit = of_type.ledger->total_limit();
+      // What is free and yet not given out comes bit by bit, as the rest does.
+      used =
+          HeldByLimit(of_type.lanes) ? limit : of_type.ledger->total_in_use();
+    }
     const std::optional<Duration> drained =
-        TimeFor(waiting, used, limited ? limit : 0);
+        TimeFor(waiting, used, limit, window);
     if (!drained.has_value()) return std::nullopt;
     longest = std::max(longest, *drained);
   }
@@ -160,12 +163,17 @@ DestinationSnapshot Dispatcher::SnapshotOf(const Target& target,
       .lanes = {},
       .in_flight_requests = target.in_flight,
       .concurrency_limit = target.concurrency.limit(),
-      .allowance_used = target.events.total_in_use(),
+      .allowance_used = 0,
       .allowance_total = 0,
-      .limit_holds_events = LimitHoldsEvents(target),
+      .limit_holds_events = HeldByLimit(target.lanes),
       .drained_in = DrainedIn(target, now)};
-  if (target.events.total_limit() != UsageLedger::kUnlimited) {
-    snapshot.allowance_total = target.events.total_limit();
+  for (const ObjectType type : kObjectTypes) {
+    const auto& ledger = target.types[IndexOf(type)].ledger;
+    if (PolicyOf(type).limit.unit != LimitedUnit::kItems) continue;
+    snapshot.allowance_used += ledger->total_in_use();
+    if (ledger->total_limit() != UsageLedger::kUnlimited) {
+      snapshot.allowance_total += ledger->total_limit();
+    }
   }
   for (const LaneId id : target.lanes) {
     const LaneState& state = *lanes_.find(id)->second;

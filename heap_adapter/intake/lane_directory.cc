@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "heap_adapter/model/type_policy.h"
+
 namespace heapsync {
 
 void LaneDirectory::Add(LaneId id, const LaneKey& key) {
@@ -29,8 +31,8 @@ LaneDirectory::Found LaneDirectory::FindOrAdd(absl::string_view destination,
                                               absl::string_view caller) {
   LaneKey key{.destination = std::string(destination),
               .type = type,
-              .caller = type == ObjectType::kTrackEvent ? std::string(caller)
-                                                        : std::string()};
+              .caller = PolicyOf(type).lane_per_caller ? std::string(caller)
+                                                       : std::string()};
   MutexLock lock(mutex_);
   auto it = ids_.find(key);
   const auto callers = callers_.find(destination);

@@ -39,9 +39,8 @@ class LaneDirectory {
     // used, then published.
     bool is_new = false;
   };
-  // The lane for a caller's items. Events of a caller with a name have one of
-  // their own while the bounds allow. Properties never do: updates of one user
-  // must stay in order, whoever sends them.
+  // The lane for a caller's items. A caller with a name has one of its own
+  // while the bounds allow, if TypePolicy::lane_per_caller says so.
   Found FindOrAdd(absl::string_view destination, ObjectType type,
                   absl::string_view caller);
   // Until this is called, others are given the shared lane instead of a new

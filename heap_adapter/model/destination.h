@@ -1,6 +1,7 @@
 #ifndef HEAPSYNC_HEAP_ADAPTER_MODEL_DESTINATION_H_
 #define HEAPSYNC_HEAP_ADAPTER_MODEL_DESTINATION_H_
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -16,12 +17,29 @@ namespace heapsync {
 // data is lost without an error.
 enum class Region { kUs, kEu };
 
-// "us" or "eu".
-absl::string_view Name(Region region);
+struct RegionRow {
+  Region region;
+  absl::string_view name;
+  absl::string_view url;  // scheme and host, no slash at the end
+};
+// In the order of the enum. The hosts are those of Heap's server-side API
+// reference.
+inline constexpr std::array<RegionRow, 2> kRegions = {{
+    {.region = Region::kUs, .name = "us", .url = "https://heapanalytics.com"},
+    {.region = Region::kEu, .name = "eu", .url = "https://c.eu.heap-api.com"},
+}};
 
-// The hosts that Heap names in its server-side API reference:
-// "https://heapanalytics.com", "https://c.eu.heap-api.com".
-absl::string_view HeapUrl(Region region);
+// The place of a region in kRegions, for arrays with one element per region.
+constexpr size_t IndexOf(Region region) { return static_cast<size_t>(region); }
+
+// "us" or "eu".
+constexpr absl::string_view Name(Region region) {
+  return kRegions[IndexOf(region)].name;
+}
+
+constexpr absl::string_view HeapUrl(Region region) {
+  return kRegions[IndexOf(region)].url;
+}
 
 // How items are checked and written for one destination.
 struct EncodingRules {

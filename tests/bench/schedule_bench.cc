@@ -90,7 +90,6 @@ void BM_LanePull(benchmark::State& state) {
   const Lane::PullRules rules{.now = kStart,
                               .destination = destination,
                               .ledger = &ledger,
-                              .counts_items = true,
                               .max_age = std::chrono::hours(168)};
   auto puller =
       std::make_unique<Lane>(*spool, lane, std::vector<DeferredIdentity>());

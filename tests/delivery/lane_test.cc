@@ -101,7 +101,6 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
     return {.now = now_,
             .destination = destination_,
             .ledger = ledger_.get(),
-            .counts_items = type_ == ObjectType::kTrackEvent,
             .max_age = max_age_,
             .may_defer = may_defer_};
   }
@@ -115,7 +114,7 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
     if (pull->batch.has_value()) {
       attempt_ = ++attempts_;
       if (pull->batch->id == 0) pull->batch->id = attempt_;
-      if (lane_->merges()) {
+      if (lane_->coalesces()) {
         const BatchPlan plan =
             pull->batch->PlanOf(0, pull->batch->items.size());
         pull->change.PutPlan(

@@ -260,8 +260,8 @@ absl::Status Engine::Flush(absl::string_view destination,
   if (!destination.empty() && !Current().by_name.contains(destination)) {
     return absl::NotFoundError("no such destination");
   }
-  // The dispatcher hears of an append only after its caller does. By the time
-  // that a later change is stored, it has heard.
+  // By the time that a later change is stored, the dispatcher has been notified
+  // of every append whose caller was answered before.
   return committer_->Change(
       {}, [this, name = std::string(destination),
            done = std::move(done)](const absl::Status& status) mutable {

@@ -104,20 +104,18 @@ void Dispatcher::OnNotices(Committer::Notices notices, Now now) {
     }
     LaneState& state = StateOf(lane);
     state.lane.OnAppended(std::move(appended), now.monotonic);
-    TellBacklog(TargetOf(state), now);
+    UpdateBacklog(TargetOf(state), now);
     Enqueue(lane);
   }
-  for (const Applied& applied : notices.applied) {
-    const auto it = once_applied_.find(applied.token);
-    OnceApplied then = std::move(it->second);
-    once_applied_.erase(it);
-    if (then.send.has_value()) transport_.Send(*std::move(then.send));
-    if (then.awaiting_lane.has_value()) {
-      --StateOf(*then.awaiting_lane).awaiting;
-      Enqueue(*then.awaiting_lane);
-    }
-    for (auto& [callback, settlement] : then.finished) callback(settlement);
+  for (auto& done : notices.applied) done();
+}
+
+void Dispatcher::OnStored(LaneId lane, bool awaited, Finished finished) {
+  if (awaited) {
+    --StateOf(lane).awaiting;
+    Enqueue(lane);
   }
+  for (auto& [callback, settlement] : finished) callback(settlement);
 }
 
 Duration Dispatcher::Step(Now now) {
@@ -157,7 +155,7 @@ const Backlog* Dispatcher::BacklogOf(absl::string_view destination) const {
   return it == target_by_name_.end() ? nullptr : &targets_[it->second]->backlog;
 }
 
-void Dispatcher::TellBacklog(Target& target, Now now) {
+void Dispatcher::UpdateBacklog(Target& target, Now now) {
   uint64_t bytes = 0;
   for (const LaneId id : target.lanes) bytes += StateOf(id).lane.queued_bytes();
   target.backlog.SetBytes(bytes);
@@ -322,8 +320,8 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
   LaneState& state = StateOf(id);
   Target& target = TargetOf(state);
   UsageLedger* ledger = target.LedgerOf(state.lane.key().type);
-  OnceApplied then;
-  then.finished = state.lane.waiters().TakeFinished();
+  Finished finished = state.lane.waiters().TakeFinished();
+  std::optional<HeapRequest> request;
   if (pull.held.has_value()) {
     StorePlan(id, *pull.held, now, pull.change);
     state.lane.Hold(*std::move(pull.held));
@@ -332,10 +330,8 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
   // A pull that only buries or defers waits for its change, too, so that a
   // long backlog of such items neither piles up changes nor keeps the thread.
   const bool only_changes = !pull.batch.has_value() && !pull.change.empty();
-  if (pull.deferred || deferred_ended || only_changes) {
-    ++state.awaiting;
-    then.awaiting_lane = id;
-  }
+  const bool awaited = pull.deferred || deferred_ended || only_changes;
+  if (awaited) ++state.awaiting;
   if (pull.used_plan != 0) pull.change.DeletePlan(pull.used_plan);
   if (pull.batch.has_value()) {
     Batch& batch = *pull.batch;
@@ -350,13 +346,13 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
     }
     const Region region = target.destination->region;
     const std::optional<BatchTrace> trace = TraceOf(id, batch, attempt);
-    then.send =
+    request =
         HeapRequest{.id = attempt,
                     .url = absl::StrCat(rules_.region_urls[IndexOf(region)],
                                         HeapPath(state.lane.key().type)),
                     .body = std::move(batch.body)};
     if (trace.has_value() && rules_.send_traceparent) {
-      then.send->traceparent = trace->context.TraceParent(trace->span);
+      request->traceparent = trace->context.TraceParent(trace->span);
     }
     if (ledger != nullptr) {
       pull.change.PutUsage(attempt, {.lane = id, .identities = pull.usage});
@@ -390,19 +386,20 @@ void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
   // must be known after a crash of the machine too.
   const bool must_be_known =
       state.lane.coalesces() || (ledger != nullptr && ledger->limits());
-  if (then.send.has_value() && must_be_known) pull.change.RequireDisk();
-  if (!pull.change.empty() || then.send.has_value() ||
-      then.awaiting_lane.has_value() || !then.finished.empty()) {
-    Apply(std::move(pull.change), std::move(then));
+  if (request.has_value() && must_be_known) pull.change.RequireDisk();
+  if (!pull.change.empty() || request.has_value() || awaited ||
+      !finished.empty()) {
+    committer_.Apply(std::move(pull.change),
+                     [this, id, awaited, request = std::move(request),
+                      finished = std::move(finished)]() mutable {
+                       if (request.has_value()) {
+                         transport_.Send(*std::move(request));
+                       }
+                       OnStored(id, awaited, std::move(finished));
+                     });
   }
-  TellBacklog(target, now);
+  UpdateBacklog(target, now);
   Enqueue(id);
-}
-
-void Dispatcher::Apply(SpoolChange change, OnceApplied&& then) {
-  const uint64_t token = ++last_token_;
-  once_applied_.emplace(token, std::move(then));
-  committer_.Apply(std::move(change), token);
 }
 
 bool Dispatcher::Pause(absl::string_view destination, bool paused) {
@@ -419,7 +416,7 @@ bool Dispatcher::Pause(absl::string_view destination, bool paused) {
     EnqueueLanesOf(*target);
   }
   change.RequireDisk();
-  Apply(std::move(change), {});
+  committer_.Apply(std::move(change), nullptr);
   return true;
 }
 

@@ -215,11 +215,6 @@ class Dispatcher {
     Region region = Region::kUs;  // whose slot it holds
     bool probe = false;
   };
-  struct OnceApplied {
-    std::optional<HeapRequest> send;
-    std::optional<LaneId> awaiting_lane;
-    std::vector<std::pair<SettledCallback, Settlement>> finished;
-  };
   using Finished = std::vector<std::pair<SettledCallback, Settlement>>;
 
   // After the spool could not be read, or the disk had no space.
@@ -237,7 +232,7 @@ class Dispatcher {
   void Enqueue(LaneId lane);
   void WakeAt(LaneId lane, MonotonicTime time);
   void EnqueueLanesOf(Target& target);
-  void TellBacklog(Target& target, Now now);
+  void UpdateBacklog(Target& target, Now now);
   void TryStart(LaneId lane, Now now);
   void TakeBackUsage(Target& target, LaneState& state, Now now);
   void Pull(LaneId lane, uint32_t max_items, Now now);
@@ -248,7 +243,9 @@ class Dispatcher {
                                     AttemptId attempt) const;
   void StorePlan(LaneId lane, BatchPlan& plan, Now now, SpoolChange& change);
   bool OfferRegionSlot();
-  void Apply(SpoolChange change, OnceApplied&& then);
+  // The continuation of a change: settles what has finished and, if the lane
+  // awaited the change, lets it go on.
+  void OnStored(LaneId lane, bool awaited, Finished finished);
   void OnResponse(const HeapResponse& answer, Now now);
   void EndAttempt(InFlight& attempt, const Verdict& verdict,
                   const HeapResponse& answer, AttemptId id, Now now,
@@ -281,8 +278,6 @@ class Dispatcher {
   RecentTraces traces_;
   bool disk_short_ = false;
   uint64_t epoch_ = 0;
-  uint64_t last_token_ = 0;
-  absl::flat_hash_map<uint64_t, OnceApplied> once_applied_;
 };
 
 }  // namespace heapsync

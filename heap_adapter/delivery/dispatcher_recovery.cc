@@ -32,7 +32,7 @@ absl::Status Dispatcher::Recover(const std::vector<StoredLane>& lanes, Now now,
       });
   if (!visited.ok()) return visited;
   if (!restored.ok()) return restored;
-  for (const auto& target : targets_) TellBacklog(*target, now);
+  for (const auto& target : targets_) UpdateBacklog(*target, now);
   const absl::Status numbered = history_.Recover();
   return numbered.ok() ? RecoverUsage(now) : numbered;
 }
@@ -110,7 +110,7 @@ absl::Status Dispatcher::AddTarget(const Destination& destination,
   for (const auto& [id, record] : plans) {
     restored.Update(StateOf(record.lane).lane.Restore(id, record));
   }
-  TellBacklog(target, now);
+  UpdateBacklog(target, now);
   return restored;
 }
 
@@ -142,7 +142,7 @@ absl::Status Dispatcher::RecoverUsage(Now now) {
       found.PutUsage(each.id, each.record);
     }
   }
-  if (!found.empty()) Apply(std::move(found), {});
+  if (!found.empty()) committer_.Apply(std::move(found), nullptr);
   std::sort(used.begin(), used.end(),
             [](const Used& a, const Used& b) { return a.ended < b.ended; });
   for (Used& each : used) {

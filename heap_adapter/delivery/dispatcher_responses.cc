@@ -62,13 +62,14 @@ void Dispatcher::OnResponse(const HeapResponse& answer, Now now) {
   const std::optional<Duration> next_try =
       Judge(attempt, verdict, answer, now, change);
   Prune(state, now, change);
-  TellBacklog(target, now);
-  OnceApplied then{.finished = state.lane.waiters().TakeFinished()};
-  if (state.lane.TakeDeferredEnded()) {
-    ++state.awaiting;
-    then.awaiting_lane = attempt.lane;
-  }
-  Apply(std::move(change), std::move(then));
+  UpdateBacklog(target, now);
+  const bool awaited = state.lane.TakeDeferredEnded();
+  if (awaited) ++state.awaiting;
+  committer_.Apply(std::move(change),
+                   [this, lane = attempt.lane, awaited,
+                    finished = state.lane.waiters().TakeFinished()]() mutable {
+                     OnStored(lane, awaited, std::move(finished));
+                   });
 
   if (events_) {
     WallTime oldest = now.wall;

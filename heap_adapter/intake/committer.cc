@@ -1,6 +1,5 @@
 #include "heap_adapter/intake/committer.h"
 
-#include <limits>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -19,8 +18,7 @@ size_t BytesOf(const EncodedChunk& chunk) {
 absl::Status SpoolFailed() {
   return absl::DataLossError(
       "the spool failed to write and stores nothing any more; the server must "
-      "be "
-      "restarted once its disk is well");
+      "be restarted once its disk is well");
 }
 
 absl::Status DiskFull() {
@@ -34,7 +32,7 @@ constexpr std::chrono::milliseconds kSpaceCheckInterval{500};
 
 Committer::Committer(Spool& spool, const Options& options,
                      const std::vector<StoredLane>& lanes, NoticeSink sink)
-    : spool_(spool), options_(options), sink_(std::move(sink)) {
+    : spool_(spool), options_(options), notifier_(std::move(sink)) {
   for (const StoredLane& lane : lanes) {
     Tail& tail = tails_[lane.id];
     tail.next = lane.head;
@@ -75,10 +73,11 @@ absl::Status Committer::Append(LaneId lane, EncodedChunk chunk, AppendDone done,
   return absl::OkStatus();
 }
 
-void Committer::Apply(SpoolChange change, uint64_t token) {
+void Committer::Apply(SpoolChange change, Applied done) {
   {
     MutexLock lock(mutex_);
-    pending_.changes.push_back({.change = std::move(change), .token = token});
+    pending_.changes.push_back(
+        {.change = std::move(change), .applied = std::move(done)});
   }
   wake_.NotifyOne();
 }
@@ -112,24 +111,15 @@ void Committer::Stop() {
 }
 
 void Committer::Run() {
-  std::thread answering([this] { TellUntilOver(); });
+  std::thread answering([this] { notifier_.Run(); });
   size_t last_appends = 0;
   while (true) {
     std::optional<Pending> pending = Gather(last_appends);
     if (!pending.has_value()) break;
     last_appends = pending->appends.size();
-    Committed committed = Commit(*std::move(pending));
-    {
-      MutexLock lock(told_mutex_);
-      to_tell_.push_back(std::move(committed));
-    }
-    told_wake_.NotifyOne();
+    notifier_.Notify(Commit(*std::move(pending)));
   }
-  {
-    MutexLock lock(told_mutex_);
-    told_all_ = true;
-  }
-  told_wake_.NotifyOne();
+  notifier_.Close();
   answering.join();
 }
 
@@ -148,37 +138,6 @@ std::optional<Committer::Pending> Committer::Gather(size_t last_appends) {
     wake_.WaitFor(mutex_, rest);
   }
   return std::exchange(pending_, {});
-}
-
-void Committer::TellUntilOver() {
-  // Fewer: those of a new commit get their turn sooner, at the price of looking
-  // for one more often.
-  constexpr size_t kAnswersAtOnce = 16;
-  while (true) {
-    std::vector<Committed> all;
-    {
-      MutexLock lock(told_mutex_);
-      while (telling_.empty() && to_tell_.empty() && !told_all_) {
-        told_wake_.Wait(told_mutex_);
-      }
-      if (telling_.empty() && to_tell_.empty()) return;
-      all = std::exchange(to_tell_, {});
-    }
-    for (Committed& committed : all) BeginTelling(std::move(committed));
-    TellSome(kAnswersAtOnce);
-  }
-}
-
-bool Committer::CommitPending() {
-  Pending pending;
-  {
-    MutexLock lock(mutex_);
-    pending = std::exchange(pending_, {});
-  }
-  if (pending.empty() && !disk_full()) return false;
-  BeginTelling(Commit(std::move(pending)));
-  while (!telling_.empty()) TellSome(std::numeric_limits<size_t>::max());
-  return true;
 }
 
 SeqRange Committer::Place(const PendingAppend& append, SpoolChange& change,
@@ -247,24 +206,36 @@ void Committer::TakeBack(const std::vector<Appended>& appended) {
   }
 }
 
-Committer::Committed Committer::Commit(Pending pending) {
+Notifier::Committed Committer::Commit(Pending pending) {
   // What waits for space goes first: changes stay in their order.
   SpoolChange change = std::exchange(waiting_change_, {});
-  Committed committed{.status = absl::OkStatus(),
-                      .lanes = {},
-                      .appends = std::move(pending.appends),
-                      .appended = {},
-                      .changes = std::exchange(waiting_, {})};
+  std::vector<PendingChange> changes = std::exchange(waiting_, {});
   for (PendingChange& each : pending.changes) {
     change.Append(std::exchange(each.change, {}));
-    committed.changes.push_back(std::move(each));
+    changes.push_back(std::move(each));
   }
+  Notifier::Committed committed;
+  const auto release = [&changes, &committed] {
+    for (PendingChange& each : changes) {
+      if (each.done) {
+        committed.changes.push_back(std::move(each.done));
+      } else if (each.applied) {
+        committed.notices.applied.push_back(std::move(each.applied));
+      }
+    }
+  };
   for (AddedLane& lane : pending.lanes) {
     tails_.try_emplace(lane.id);
     unstored_lanes_.push_back(std::move(lane));
   }
+  committed.appends.reserve(pending.appends.size());
+  for (PendingAppend& append : pending.appends) {
+    committed.appends.push_back(
+        {.lane = append.lane, .done = std::move(append.done), .items = {}});
+  }
   if (!healthy()) {
     committed.status = SpoolFailed();
+    release();
     return committed;
   }
   // What stands behind these changes is put anew with the next commit, should
@@ -274,16 +245,19 @@ Committer::Committed Committer::Commit(Pending pending) {
     change.PutLane(lane.id, lane.key);
   }
   std::vector<LaneId> open_blocks;
-  committed.appended.reserve(committed.appends.size());
-  for (PendingAppend& append : committed.appends) {
+  std::vector<Appended>& appended = committed.notices.appended;
+  appended.reserve(pending.appends.size());
+  for (size_t i = 0; i < pending.appends.size(); ++i) {
+    PendingAppend& append = pending.appends[i];
     const SeqRange items = Place(append, change, open_blocks);
     if (append.along) append.along(items, change);
-    committed.appended.push_back({.lane = append.lane,
-                                  .items = items,
-                                  .text_bytes = append.chunk.text.size(),
-                                  .accepted_at = append.chunk.accepted_at,
-                                  .trace = append.chunk.trace,
-                                  .on_settled = std::move(append.on_settled)});
+    committed.appends[i].items = items;
+    appended.push_back({.lane = append.lane,
+                        .items = items,
+                        .text_bytes = append.chunk.text.size(),
+                        .accepted_at = append.chunk.accepted_at,
+                        .trace = append.chunk.trace,
+                        .on_settled = std::move(append.on_settled)});
     // The block has a copy; two of each would be kept during the sync.
     append.chunk = {};
   }
@@ -291,13 +265,13 @@ Committer::Committed Committer::Commit(Pending pending) {
   if (!committed.appends.empty()) change.RequireDisk();
   const absl::Status written = Write(change);
   if (written.ok()) {
-    committed.lanes = std::exchange(unstored_lanes_, {});
+    committed.notices.lanes = std::exchange(unstored_lanes_, {});
   } else if (absl::IsResourceExhausted(written)) {
     disk_full_.store(true, std::memory_order_release);
-    TakeBack(committed.appended);
+    TakeBack(appended);
     change.CutTo(changes_alone);
     waiting_change_ = std::move(change);
-    waiting_ = std::exchange(committed.changes, {});
+    waiting_ = std::exchange(changes, {});
     committed.status = DiskFull();
   } else {
     {
@@ -307,50 +281,8 @@ Committer::Committed Committer::Commit(Pending pending) {
     healthy_.store(false, std::memory_order_release);
     committed.status = SpoolFailed();
   }
+  release();
   return committed;
-}
-
-void Committer::BeginTelling(Committed committed) {
-  Telling& telling = telling_.emplace_back();
-  telling.committed = std::move(committed);
-  telling.untold = telling.committed.appends.size();
-  for (size_t i = 0; i < telling.untold; ++i) {
-    answers_.Add(telling.committed.appends[i].lane,
-                 {.telling = &telling, .append = i});
-  }
-}
-
-// Callers first: what follows may take work on, the answers only end it.
-void Committer::TellSome(size_t most) {
-  for (; most > 0 && !answers_.empty(); --most) {
-    const Answer answer = answers_.Next();
-    Committed& committed = answer.telling->committed;
-    if (committed.status.ok()) {
-      committed.appends[answer.append].done(
-          committed.appended[answer.append].items);
-    } else {
-      committed.appends[answer.append].done(committed.status);
-    }
-    --answer.telling->untold;
-  }
-  while (!telling_.empty() && telling_.front().untold == 0) {
-    TellTheRest(std::move(telling_.front().committed));
-    telling_.pop_front();
-  }
-}
-
-void Committer::TellTheRest(Committed committed) {
-  Notices notices{.lanes = std::move(committed.lanes),
-                  .appended = std::move(committed.appended),
-                  .applied = {}};
-  for (PendingChange& each : committed.changes) {
-    if (each.done) {
-      each.done(committed.status);
-    } else {
-      notices.applied.push_back({.token = each.token});
-    }
-  }
-  if (committed.status.ok()) sink_(std::move(notices));
 }
 
 }  // namespace heapsync

@@ -5,8 +5,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,39 +15,16 @@
 #include "absl/status/statusor.h"
 #include "heap_adapter/base/mutex.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
-#include "heap_adapter/intake/round_robin_queue.h"
+#include "heap_adapter/intake/notifier.h"
 #include "heap_adapter/intake/settlement.h"
 #include "heap_adapter/spool/block.h"
 #include "heap_adapter/spool/spool.h"
 
 namespace heapsync {
 
-// A lane that has come into being.
-struct AddedLane {
-  LaneId id = 0;
-  LaneKey key;
-};
-
-// Items that have become durable.
-struct Appended {
-  LaneId lane = 0;
-  SeqRange items;
-  uint64_t text_bytes = 0;
-  WallTime accepted_at;
-  std::optional<TraceContext> trace = std::nullopt;
-  SettledCallback on_settled;  // may be empty
-};
-
-// The outcome of a change that the dispatcher asked for.
-struct Applied {
-  uint64_t token = 0;
-};
-
 // Writes to the spool, alone. Everything that waits when it begins becomes one
-// write with one sync, however many callers it answers (group commit). While
-// one group is told, the next is synced already: telling many callers takes as
-// long as a sync does. The lanes take turns in being told, so that a caller
-// with one call does not wait for the thousands of another.
+// write with one sync, however many callers it answers (group commit). The
+// results are handed over by the Notifier.
 //
 // After a failed write nothing is written any more: the write may have reached
 // the disk or not, and no later sync could tell. Every caller then gets the
@@ -73,22 +48,15 @@ class Committer {
     uint32_t max_block_items = 1'000;
     size_t max_block_bytes = 1 << 20;
   };
-  // What a commit leads to, for the dispatcher; called from the answering
-  // thread, after the callers of the same commit.
-  struct Notices {
-    std::vector<AddedLane> lanes;  // heard of before anything in them
-    std::vector<Appended> appended;
-    std::vector<Applied> applied;
-  };
-  using NoticeSink = std::function<void(Notices)>;
-  // Called once, from the answering thread, with the sequences that the chunk's
-  // items got. Must not block.
-  using AppendDone = absl::AnyInvocable<void(absl::StatusOr<SeqRange>)>;
+  using Notices = CommitNotices;
+  using NoticeSink = Notifier::Sink;
+  using AppendDone = Notifier::AppendDone;
+  using ChangeDone = Notifier::ChangeDone;
   // Adds what must be stored together with the chunk, once its sequences are
   // known. Called from the committing thread.
   using AppendAlong = absl::AnyInvocable<void(SeqRange, SpoolChange&)>;
-  // As AppendDone, for a change without items.
-  using ChangeDone = absl::AnyInvocable<void(absl::Status)>;
+  // The continuation of a change that the dispatcher asked for.
+  using Applied = absl::AnyInvocable<void()>;
 
   // `spool` must outlive this. `lanes` are the lanes that chunks may go to.
   Committer(Spool& spool, const Options& options,
@@ -107,27 +75,24 @@ class Committer {
                       SettledCallback on_settled = nullptr,
                       AppendAlong along = nullptr);
 
-  // Queues a change. Changes are applied in the order of these calls; the sink
-  // hears of `token` once it is; while the disk is full, that is later. After a
-  // failed write it never does. Any thread.
-  void Apply(SpoolChange change, uint64_t token);
+  // Queues a change for the dispatcher. Changes are applied in the order of
+  // these calls. Once it is stored, `done` goes to the sink, and the dispatcher
+  // runs it on its own thread; while the disk is full, that is later. After a
+  // failed write `done` is destroyed without a call. It may be null. Any
+  // thread.
+  void Apply(SpoolChange change, Applied done);
 
-  // Queues a change for somebody else than the dispatcher. It may be empty:
-  // then `done` only tells that everything queued before it is stored. Errors
-  // as those of Append, but a change is never refused for its size. Any thread.
+  // Queues a change for anyone but the dispatcher. It may be empty: `done` then
+  // only says that everything queued before it is stored. Errors as those of
+  // Append, but a change is never refused for its size. Any thread.
   absl::Status Change(SpoolChange change, ChangeDone done);
 
   // Refuses what Append() and Change() bring from now on; what is queued is
   // still written. Any thread.
   void StopAccepting();
 
-  // Commits everything that waits and tells everybody, at once and on this
-  // thread, or finds out whether a full disk has space again. False if nothing
-  // waited.
-  bool CommitPending();
-
   // Commits whatever comes until Stop(), then what waits still. Starts the
-  // answering thread, and returns once that has told everybody.
+  // answering thread, and returns once everyone was answered.
   void Run();
   void Stop();
 
@@ -148,6 +113,9 @@ class Committer {
   uint64_t syncs() const { return syncs_.load(std::memory_order_relaxed); }
 
  private:
+  // For tests that commit step by step, without a thread.
+  friend bool CommitPending(Committer& committer);
+
   struct PendingAppend {
     LaneId lane;
     EncodedChunk chunk;
@@ -157,9 +125,8 @@ class Committer {
   };
   struct PendingChange {
     SpoolChange change;
-    uint64_t token = 0;
-    ChangeDone done =
-        nullptr;  // set: it is called, and the token means nothing
+    Applied applied = nullptr;  // of the dispatcher's; may be null
+    ChangeDone done = nullptr;  // of anyone else's
   };
   struct Pending {
     std::vector<AddedLane> lanes;
@@ -175,40 +142,19 @@ class Committer {
     BlockBuilder block;
   };
 
-  // What was committed, or could not be, and has to be told.
-  struct Committed {
-    absl::Status status;
-    std::vector<AddedLane> lanes;        // stored with this commit
-    std::vector<PendingAppend> appends;  // without their texts
-    std::vector<Appended> appended;  // one for each append, once it is placed
-    std::vector<PendingChange> changes;  // without their contents
-  };
-  struct Telling {
-    Committed committed;
-    size_t untold = 0;  // of its appends
-  };
-  struct Answer {
-    Telling* telling = nullptr;
-    size_t append = 0;
-  };
-
   // Waits for what is worth a commit, or until a full disk is to be asked
   // again; none if this is the end.
   std::optional<Pending> Gather(size_t last_appends);
-  Committed Commit(Pending pending);
+  Notifier::Committed Commit(Pending pending);
   absl::Status Write(const SpoolChange& change);
   void TakeBack(const std::vector<Appended>& appended);
-  void BeginTelling(Committed committed);
-  void TellSome(size_t most);
-  void TellTheRest(Committed committed);
-  void TellUntilOver();
   SeqRange Place(const PendingAppend& append, SpoolChange& change,
                  std::vector<LaneId>& open_blocks);
   void CloseBlock(LaneId lane, SpoolChange& change);
 
   Spool& spool_;
   const Options options_;
-  const NoticeSink sink_;
+  Notifier notifier_;
   absl::flat_hash_map<LaneId, Tail> tails_;
   std::vector<AddedLane> unstored_lanes_;
   // Changes that found the disk full, and wait for space. Owned by the
@@ -231,15 +177,6 @@ class Committer {
   std::string failure_ ABSL_GUARDED_BY(mutex_);
   bool accepting_ ABSL_GUARDED_BY(mutex_) = true;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-
-  Mutex told_mutex_;
-  CondVar told_wake_;
-  std::vector<Committed> to_tell_ ABSL_GUARDED_BY(told_mutex_);
-  bool told_all_ ABSL_GUARDED_BY(told_mutex_) = false;
-  // Owned by the answering thread: commits in their order, and the answers of
-  // all of them.
-  std::deque<Telling> telling_;
-  RoundRobinQueue<Answer> answers_;
 };
 
 }  // namespace heapsync

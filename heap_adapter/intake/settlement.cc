@@ -5,6 +5,35 @@
 
 namespace heapsync {
 
+SettledCallback SettlementGate::Through(
+    const std::shared_ptr<SettlementGate>& gate) {
+  auto settle = [gate](Settlement settlement) { gate->Settle(settlement); };
+  const auto& listener = gate->callback_.listener();
+  if (!listener.has_value()) return SettledCallback(std::move(settle));
+  return SettledCallback(*listener, std::move(settle));
+}
+
+void SettlementGate::Settle(Settlement settlement) {
+  {
+    MutexLock lock(mutex_);
+    if (!open_) {
+      kept_ = settlement;
+      return;
+    }
+  }
+  callback_(settlement);
+}
+
+void SettlementGate::Open() {
+  std::optional<Settlement> kept;
+  {
+    MutexLock lock(mutex_);
+    open_ = true;
+    kept = kept_;
+  }
+  if (kept.has_value()) callback_(*kept);
+}
+
 void SettlementWaiters::ForgetUnwanted() {
   if (size() < next_look_) return;
   absl::erase_if(by_begin_, [](const auto& waiter) {

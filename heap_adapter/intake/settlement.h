@@ -13,6 +13,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
+#include "heap_adapter/base/mutex.h"
 #include "heap_adapter/spool/seq_set.h"
 
 namespace heapsync {
@@ -23,9 +24,10 @@ struct Settlement {
   uint64_t dead_lettered = 0;
 };
 
-// Who wants to hear how items ended. Called once, from the dispatcher's thread,
-// when the last item's end is stored; it must not block. One whose listener is
-// gone by then may be forgotten instead.
+// The listener to how items ended. Called once, when the last item's end is
+// stored: from the dispatcher's thread, or, for an append whose caller was not
+// answered by then, from the answering thread after that. It must not block.
+// One whose listener is gone by then may be forgotten instead.
 class SettledCallback {
  public:
   SettledCallback() = default;
@@ -45,9 +47,37 @@ class SettledCallback {
     return !listener_.has_value() || !listener_->expired();
   }
 
+  // None: wanted always.
+  const std::optional<std::weak_ptr<const void>>& listener() const {
+    return listener_;
+  }
+
  private:
   absl::AnyInvocable<void(Settlement)> call_;
   std::optional<std::weak_ptr<const void>> listener_;
+};
+
+// Keeps the settlement of an append until its caller was answered. Whichever of
+// Settle() and Open() comes second calls the callback, so it is never lost.
+// Each is called at most once; any thread.
+class SettlementGate {
+ public:
+  explicit SettlementGate(SettledCallback callback)
+      : callback_(std::move(callback)) {}
+
+  // The callback to hand out instead: it calls Settle(), and is wanted as long
+  // as that of `gate`.
+  static SettledCallback Through(const std::shared_ptr<SettlementGate>& gate);
+
+  void Settle(Settlement settlement);
+  void Open();
+
+ private:
+  Mutex mutex_;
+  bool open_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<Settlement> kept_ ABSL_GUARDED_BY(mutex_);
+  // Used by whichever comes second.
+  SettledCallback callback_;
 };
 
 // Who waits for the end of which items of a lane. One thread.

@@ -15,6 +15,7 @@
 #include "heap_adapter/intake/committer.h"
 #include "heap_adapter/scheduling/usage_ledger.h"
 #include "heap_adapter/spool/spool.h"
+#include "tests/intake/commit_pending.h"
 #include "tests/spool/memory_store.h"
 
 namespace heapsync {
@@ -153,7 +154,7 @@ void BM_DispatcherStep(benchmark::State& state) {
       }
       dispatcher.Step(now);
       dispatcher.OnResponses(transport.Wait({}), now);
-    } while (committer.CommitPending() || !notices.empty());
+    } while (CommitPending(committer) || !notices.empty());
   }
   if (dispatcher.queued_items() != 0) state.SkipWithError("items are left");
 }

@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
 #include "nlohmann/json.hpp"
+#include "tests/intake/commit_pending.h"
 #include "tests/spool/memory_store.h"
 
 namespace heapsync {
@@ -97,7 +98,7 @@ class DispatcherTest : public ::testing::Test {
         dispatcher_->OnNotices(std::move(each), now_);
       }
       dispatcher_->Step(now_);
-    } while (committer_->CommitPending() || !notices_.empty());
+    } while (CommitPending(*committer_) || !notices_.empty());
   }
 
   void Pass(Duration time) {

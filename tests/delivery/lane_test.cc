@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "heap_adapter/intake/committer.h"
 #include "nlohmann/json.hpp"
+#include "tests/intake/commit_pending.h"
 #include "tests/spool/memory_store.h"
 
 namespace heapsync {
@@ -83,13 +84,13 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
     for (const uint64_t identity : identities) {
       AppendText(identity, absl::StrCat("{\"n\":", appended_++, "}"));
     }
-    committer_->CommitPending();
+    CommitPending(*committer_);
   }
   void AppendUpdate(uint64_t identity, absl::string_view key, int value) {
     AppendText(identity,
                absl::StrCat(R"({"identity":"u)", identity,
                             R"(","properties":{")", key, "\":", value, "}}"));
-    committer_->CommitPending();
+    CommitPending(*committer_);
   }
   void Damage(Seq last) {
     SpoolChange change;
@@ -141,8 +142,8 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
     return batch.ok() ? *std::move(batch) : std::nullopt;
   }
   void Apply(SpoolChange change) {
-    committer_->Apply(std::move(change), 0);
-    committer_->CommitPending();
+    committer_->Apply(std::move(change), nullptr);
+    CommitPending(*committer_);
     for (auto& [callback, settlement] : lane_->waiters().TakeFinished()) {
       callback(settlement);
     }
@@ -247,7 +248,7 @@ TEST_F(LaneTest, IsReadyAtOnceForABatchOfEnoughBytesOrWhenHurried) {
   Drain();
   destination_.batch.max_bytes = 50;
   AppendText(1, std::string(50, 'x'));
-  committer_->CommitPending();
+  CommitPending(*committer_);
   EXPECT_EQ(lane_->ReadyAt(destination_.batch), MonotonicTime());
 }
 
@@ -397,7 +398,7 @@ TEST_F(LaneTest, TellsWaitersOnceTheLastItemEnded) {
       dead += settlement.dead_lettered;
     });
   }
-  committer_->CommitPending();
+  CommitPending(*committer_);
   const Batch batch = *Pull();
   MoveToDeadLetters(batch.items[1]);
   EXPECT_EQ(dead, 1);
@@ -419,7 +420,7 @@ TEST_F(LaneTest, AHotIdentityKeepsTheLaneSmall) {
                   ->Append(kLane, std::move(chunk),
                            [](const absl::StatusOr<SeqRange>&) {})
                   .ok());
-  committer_->CommitPending();
+  CommitPending(*committer_);
   Deliver(*Pull());
   while (Pull().has_value()) {
   }

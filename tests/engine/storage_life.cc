@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
 #include "heap_adapter/spool/rocksdb/rocksdb_store.h"
+#include "tests/intake/commit_pending.h"
 
 namespace heapsync {
 namespace {
@@ -256,7 +257,7 @@ void StorageLife::Append(int items) {
 
 void StorageLife::Turn() {
   if (committer_ == nullptr) return;
-  const bool committed = committer_->CommitPending();
+  const bool committed = CommitPending(*committer_);
   if (!committer_->healthy()) return Fail();
   for (Committer::Notices& each : std::exchange(notices_, {})) {
     dispatcher_->OnNotices(std::move(each), Time());
@@ -282,7 +283,7 @@ void StorageLife::Live(int chunks) {
 void StorageLife::Drain() {
   const auto drained = [this] {
     return dispatcher_->queued_items() == 0 && dispatcher_->in_flight() == 0 &&
-           !committer_->CommitPending() && notices_.empty();
+           !CommitPending(*committer_) && notices_.empty();
   };
   const MonotonicTime last = monotonic_ + std::chrono::hours(12);
   while (broken_.empty() && !drained()) {

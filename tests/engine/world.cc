@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
+#include "tests/intake/commit_pending.h"
 
 namespace heapsync {
 namespace {
@@ -193,7 +194,7 @@ void World::AppendChunk() {
 void World::Turn() {
   heap_.SetTime(monotonic_);
   heap_.Advance();
-  if (Chance(0.7)) committer_->CommitPending();
+  if (Chance(0.7)) CommitPending(*committer_);
   std::vector<Committer::Notices> notices;
   notices.swap(notices_);
   for (Committer::Notices& each : notices) {
@@ -208,7 +209,7 @@ void World::Live(MonotonicTime until) {
     Turn();
     // What the committer has waiting is done in a moment.
     MonotonicTime next = monotonic_ + std::chrono::milliseconds(Pick(1, 4));
-    const bool busy = committer_->CommitPending() || !notices_.empty();
+    const bool busy = CommitPending(*committer_) || !notices_.empty();
     if (!busy) next = std::min({heap_.NextMoment(), next_step_, until});
     next = std::clamp(next, monotonic_ + Duration(1), until);
     wall_ += next - monotonic_;
@@ -229,7 +230,7 @@ std::vector<std::string> World::Run() {
   for (int minutes = 0; minutes < 24 * 60; ++minutes) {
     Live(monotonic_ + std::chrono::minutes(1));
     if (dispatcher_->queued_items() == 0 && dispatcher_->in_flight() == 0 &&
-        !committer_->CommitPending()) {
+        !CommitPending(*committer_)) {
       break;
     }
   }

@@ -11,6 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "heap_adapter/spool/block.h"
+#include "tests/intake/commit_pending.h"
 #include "tests/spool/memory_store.h"
 
 namespace heapsync {
@@ -43,15 +44,12 @@ class CommitterTest : public ::testing::Test {
     change.PutLane(kOther, {.destination = "b"});
     ASSERT_TRUE(spool_->Commit(change).ok());
     committer_ = std::make_unique<Committer>(
-        *spool_, options, *spool_->Lanes(),
-        [this](const Committer::Notices& notices) {
+        *spool_, options, *spool_->Lanes(), [this](Committer::Notices notices) {
           log_.emplace_back("sink");
           for (const Appended& each : notices.appended) {
-            told_.emplace_back(each.lane, each.items.begin);
+            notified_.emplace_back(each.lane, each.items.begin);
           }
-          for (const Applied& each : notices.applied) {
-            tokens_.push_back(each.token);
-          }
+          for (auto& done : notices.applied) done();
         });
   }
   Committer::AppendDone Done(const std::string& name) {
@@ -65,6 +63,10 @@ class CommitterTest : public ::testing::Test {
                       const std::vector<std::string>& texts,
                       LaneId lane = kLane) {
     return committer_->Append(lane, Chunk(texts), Done(name));
+  }
+  void Apply(SpoolChange change, int name) {
+    committer_->Apply(std::move(change),
+                      [this, name] { applied_.push_back(name); });
   }
   static SpoolChange Letter(Seq seq) {
     SpoolChange change;
@@ -88,12 +90,12 @@ class CommitterTest : public ::testing::Test {
   std::unique_ptr<Spool> spool_ = *Spool::Open(store_, 42);
   std::unique_ptr<Committer> committer_;
   std::vector<std::string> log_;
-  std::vector<std::pair<LaneId, Seq>> told_;
-  std::vector<uint64_t> tokens_;
+  std::vector<std::pair<LaneId, Seq>> notified_;
+  std::vector<int> applied_;
 };
 
 TEST_F(CommitterTest, HasNothingToDoWhenNothingWaits) {
-  EXPECT_FALSE(committer_->CommitPending());
+  EXPECT_FALSE(CommitPending(*committer_));
   EXPECT_EQ(committer_->commits(), 0);
 }
 
@@ -101,7 +103,7 @@ TEST_F(CommitterTest, AnswersManyCallersWithOneSync) {
   for (int i = 0; i < 50; ++i) ASSERT_TRUE(Append("a", {"{}", "{}"}).ok());
   const uint64_t syncs = store_.syncs();
   EXPECT_TRUE(log_.empty());
-  EXPECT_TRUE(committer_->CommitPending());
+  EXPECT_TRUE(CommitPending(*committer_));
   EXPECT_EQ(store_.syncs(), syncs + 1);
   EXPECT_EQ(committer_->syncs(), 1);
   EXPECT_EQ(log_.size(), 50 + 1);
@@ -117,18 +119,18 @@ TEST_F(CommitterTest, AnswersNobodyBeforeTheSync) {
                              syncs_when_answered = store_.syncs();
                            })
                   .ok());
-  committer_->CommitPending();
+  CommitPending(*committer_);
   EXPECT_EQ(syncs_when_answered, before + 1);
 }
 
-TEST_F(CommitterTest, AnswersCallersInTheirOrderAndThenTheDispatcher) {
+TEST_F(CommitterTest, NotifiesTheDispatcherFirstAndThenCallersInTheirOrder) {
   ASSERT_TRUE(Append("first", {"{}"}).ok());
   ASSERT_TRUE(Append("other lane", {"{}"}, kOther).ok());
   ASSERT_TRUE(Append("second", {"{}", "{}"}).ok());
-  committer_->CommitPending();
+  CommitPending(*committer_);
   EXPECT_THAT(log_,
-              ElementsAre("first 0-1", "other lane 0-1", "second 1-3", "sink"));
-  EXPECT_THAT(told_,
+              ElementsAre("sink", "first 0-1", "other lane 0-1", "second 1-3"));
+  EXPECT_THAT(notified_,
               ElementsAre(Pair(kLane, 0), Pair(kOther, 0), Pair(kLane, 1)));
 }
 
@@ -137,15 +139,15 @@ TEST_F(CommitterTest, AnswersLanesInTurns) {
     ASSERT_TRUE(Append(name, {"{}"}).ok());
   }
   ASSERT_TRUE(Append("x", {"{}"}, kOther).ok());
-  committer_->CommitPending();
-  EXPECT_THAT(log_, ElementsAre("a 0-1", "x 0-1", "b 1-2", "c 2-3", "sink"));
+  CommitPending(*committer_);
+  EXPECT_THAT(log_, ElementsAre("sink", "a 0-1", "x 0-1", "b 1-2", "c 2-3"));
 }
 
 TEST_F(CommitterTest, StoresItemsAsTheyCame) {
   EncodedChunk chunk = Chunk({R"({"a":1})", R"({"long":2})"});
   chunk.replays = 3;
   ASSERT_TRUE(committer_->Append(kLane, std::move(chunk), Done("a")).ok());
-  committer_->CommitPending();
+  CommitPending(*committer_);
   const auto block = *spool_->ReadBlock(kLane, 0);
   const BlockReader reader(block->value, block->last);
   ASSERT_EQ(reader.items().size(), 2);
@@ -160,21 +162,21 @@ TEST_F(CommitterTest, StoresItemsAsTheyCame) {
 TEST_F(CommitterTest, SplitsBlocksAtTheirMostItems) {
   Restart({.max_block_items = 5});
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(Append("a", {"{}", "{}"}).ok());
-  committer_->CommitPending();
+  CommitPending(*committer_);
   EXPECT_THAT(Blocks(), ElementsAre(Pair(3, 4), Pair(7, 4)));
 }
 
 TEST_F(CommitterTest, SplitsBlocksAtTheirMostBytes) {
   Restart({.max_block_bytes = 10});
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(Append("a", {"12345"}).ok());
-  committer_->CommitPending();
+  CommitPending(*committer_);
   EXPECT_THAT(Blocks(), ElementsAre(Pair(1, 2), Pair(2, 1)));
 }
 
 TEST_F(CommitterTest, KeepsAChunkWholeHoweverLarge) {
   Restart({.max_block_items = 2, .max_block_bytes = 3});
   ASSERT_TRUE(Append("a", {"{}", "{}", "{}"}).ok());
-  committer_->CommitPending();
+  CommitPending(*committer_);
   EXPECT_THAT(Blocks(), ElementsAre(Pair(2, 3)));
 }
 
@@ -182,18 +184,18 @@ TEST_F(CommitterTest, BlocksOfSeveralLanesDoNotMix) {
   for (const LaneId lane : {kLane, kOther, kLane, kOther, kOther}) {
     ASSERT_TRUE(Append("a", {"{}"}, lane).ok());
   }
-  committer_->CommitPending();
+  CommitPending(*committer_);
   EXPECT_THAT(Blocks(kLane), ElementsAre(Pair(1, 2)));
   EXPECT_THAT(Blocks(kOther), ElementsAre(Pair(2, 3)));
 }
 
 TEST_F(CommitterTest, GoesOnBehindWhatWasStoredBeforeARestart) {
   ASSERT_TRUE(Append("a", {"12345", "12345"}).ok());
-  committer_->CommitPending();
+  CommitPending(*committer_);
   store_.CrashMachine(0);
   Restart({});
   ASSERT_TRUE(Append("b", {"12345"}).ok());
-  committer_->CommitPending();
+  CommitPending(*committer_);
   EXPECT_THAT(Blocks(), ElementsAre(Pair(1, 2), Pair(2, 1)));
   EXPECT_EQ(spool_->Lanes()->front().lane_bytes, 15);
 }
@@ -203,7 +205,7 @@ TEST_F(CommitterTest, RefusesChunksBeyondWhatMayWait) {
   EXPECT_TRUE(Append("a", {"{}"}).ok());
   EXPECT_TRUE(Append("b", {"{}"}).ok());
   EXPECT_EQ(Append("c", {"{}"}).code(), absl::StatusCode::kResourceExhausted);
-  committer_->CommitPending();
+  CommitPending(*committer_);
   EXPECT_TRUE(Append("d", {"{}"}).ok());
 }
 
@@ -212,27 +214,28 @@ TEST_F(CommitterTest, RefusesBytesBeyondWhatMayWait) {
   EXPECT_TRUE(Append("a", {std::string(900, 'x')}).ok());
   EXPECT_EQ(Append("b", {std::string(200, 'x')}).code(),
             absl::StatusCode::kResourceExhausted);
-  committer_->CommitPending();
+  CommitPending(*committer_);
   EXPECT_TRUE(Append("c", {std::string(900, 'x')}).ok());
-  EXPECT_THAT(log_, ElementsAre("a 0-1", "sink"));
+  EXPECT_THAT(log_, ElementsAre("sink", "a 0-1"));
 }
 
-TEST_F(CommitterTest, AppliesChangesInTheirOrderAndTellsTheirTokens) {
-  committer_->Apply(Letter(1), 10);
+TEST_F(CommitterTest,
+       AppliesChangesInTheirOrderAndHandsOverTheirContinuations) {
+  Apply(Letter(1), 10);
   SpoolChange deletion;
   deletion.DeleteDeadLetter(kLane, 1);
-  committer_->Apply(std::move(deletion), 11);
-  committer_->Apply(Letter(2), 12);
-  committer_->Apply({}, 13);
+  Apply(std::move(deletion), 11);
+  Apply(Letter(2), 12);
+  Apply({}, 13);
   const uint64_t syncs = store_.syncs();
-  committer_->CommitPending();
-  EXPECT_THAT(tokens_, ElementsAre(10, 11, 12, 13));
+  CommitPending(*committer_);
+  EXPECT_THAT(applied_, ElementsAre(10, 11, 12, 13));
   EXPECT_FALSE(spool_->FindDeadLetter(kLane, 1)->has_value());
   EXPECT_TRUE(spool_->FindDeadLetter(kLane, 2)->has_value());
   EXPECT_EQ(store_.syncs(), syncs);
 }
 
-TEST_F(CommitterTest, TellsWhoChangedSomethingOnceItIsStored) {
+TEST_F(CommitterTest, NotifiesTheAuthorOfAChangeOnceItIsStored) {
   bool stored = false;
   ASSERT_TRUE(committer_
                   ->Change(Letter(1),
@@ -243,9 +246,9 @@ TEST_F(CommitterTest, TellsWhoChangedSomethingOnceItIsStored) {
                            })
                   .ok());
   EXPECT_FALSE(stored);
-  committer_->CommitPending();
+  CommitPending(*committer_);
   EXPECT_TRUE(stored);
-  EXPECT_THAT(tokens_, IsEmpty());
+  EXPECT_THAT(applied_, IsEmpty());
 }
 
 TEST_F(CommitterTest, StoresWhatGoesAlongWithAChunkInTheSameWrite) {
@@ -257,24 +260,24 @@ TEST_F(CommitterTest, StoresWhatGoesAlongWithAChunkInTheSameWrite) {
                            })
                   .ok());
   const uint64_t writes = store_.writes();
-  committer_->CommitPending();
+  CommitPending(*committer_);
   EXPECT_EQ(store_.writes(), writes + 1);
   EXPECT_TRUE(spool_->FindDeadLetter(kLane, 1)->has_value());
 }
 
-TEST_F(CommitterTest, TellsEveryCallerOfAFailedWriteAndNeverWritesAgain) {
+TEST_F(CommitterTest, NotifiesEveryCallerOfAFailedWriteAndNeverWritesAgain) {
   ASSERT_TRUE(Append("a", {"{}"}).ok());
   ASSERT_TRUE(Append("b", {"{}"}, kOther).ok());
-  committer_->Apply(Letter(1), 10);
+  Apply(Letter(1), 10);
   absl::Status changed;
   ASSERT_TRUE(
       committer_->Change({}, [&](absl::Status s) { changed = std::move(s); })
           .ok());
   store_.FailWrites(absl::InternalError("EIO"), 0);
-  committer_->CommitPending();
+  CommitPending(*committer_);
   EXPECT_THAT(log_, ElementsAre("a failed", "b failed"));
   EXPECT_FALSE(changed.ok());
-  EXPECT_THAT(tokens_, IsEmpty());
+  EXPECT_THAT(applied_, IsEmpty());
   EXPECT_FALSE(committer_->healthy());
 
   store_.FailWrites(absl::OkStatus(), 0);
@@ -282,19 +285,19 @@ TEST_F(CommitterTest, TellsEveryCallerOfAFailedWriteAndNeverWritesAgain) {
   EXPECT_EQ(Append("c", {"{}"}).code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(committer_->Change({}, [](const absl::Status&) {}).code(),
             absl::StatusCode::kDataLoss);
-  committer_->Apply(Letter(2), 11);
-  committer_->CommitPending();
+  Apply(Letter(2), 11);
+  CommitPending(*committer_);
   EXPECT_EQ(store_.writes(), writes);
-  EXPECT_THAT(tokens_, IsEmpty());
+  EXPECT_THAT(applied_, IsEmpty());
 }
 
 TEST_F(CommitterTest, AFullDiskRefusesItemsAndLosesNoChange) {
   store_.FailWrites(absl::ResourceExhaustedError("full"), 0);
   ASSERT_TRUE(Append("a", {"{}", "{}"}).ok());
-  committer_->Apply(Letter(7), 1);
-  committer_->CommitPending();
+  Apply(Letter(7), 1);
+  CommitPending(*committer_);
   EXPECT_THAT(log_, ElementsAre("a failed"));
-  EXPECT_THAT(tokens_, IsEmpty());
+  EXPECT_THAT(applied_, IsEmpty());
   EXPECT_TRUE(committer_->disk_full());
   EXPECT_TRUE(committer_->healthy());
   EXPECT_TRUE(absl::IsResourceExhausted(Append("b", {"{}"})));
@@ -302,23 +305,23 @@ TEST_F(CommitterTest, AFullDiskRefusesItemsAndLosesNoChange) {
 
 TEST_F(CommitterTest, WithSpaceAgainAFullDiskNeedsNoRestartAndHasNoGap) {
   ASSERT_TRUE(Append("a", {"{}"}).ok());
-  committer_->CommitPending();
+  CommitPending(*committer_);
   store_.FailWrites(absl::ResourceExhaustedError("full"), 0);
   ASSERT_TRUE(Append("b", {"{}", "{}"}).ok());
-  committer_->Apply(Letter(7), 1);
-  committer_->CommitPending();
-  committer_->Apply(Letter(8), 2);
-  committer_->CommitPending();
-  EXPECT_THAT(tokens_, IsEmpty());
+  Apply(Letter(7), 1);
+  CommitPending(*committer_);
+  Apply(Letter(8), 2);
+  CommitPending(*committer_);
+  EXPECT_THAT(applied_, IsEmpty());
 
   store_.FailWrites(absl::OkStatus(), 0);
-  EXPECT_TRUE(committer_->CommitPending());
-  EXPECT_THAT(tokens_, ElementsAre(1, 2));
+  EXPECT_TRUE(CommitPending(*committer_));
+  EXPECT_THAT(applied_, ElementsAre(1, 2));
   EXPECT_TRUE(spool_->FindDeadLetter(kLane, 7)->has_value());
   EXPECT_TRUE(spool_->FindDeadLetter(kLane, 8)->has_value());
   EXPECT_FALSE(committer_->disk_full());
   ASSERT_TRUE(Append("c", {"{}"}).ok());
-  committer_->CommitPending();
+  CommitPending(*committer_);
   EXPECT_THAT(log_, testing::Contains("c 1-2"));
   EXPECT_THAT(Blocks(), ElementsAre(Pair(0, 1), Pair(1, 1)));
 }
@@ -346,32 +349,38 @@ TEST_F(CommitterTest, WritesWhatIsQueuedAfterItStopsAccepting) {
   ASSERT_TRUE(Append("a", {"{}"}).ok());
   committer_->StopAccepting();
   EXPECT_EQ(Append("b", {"{}"}).code(), absl::StatusCode::kUnavailable);
-  committer_->Apply(Letter(1), 10);
-  committer_->CommitPending();
-  EXPECT_THAT(log_, ElementsAre("a 0-1", "sink"));
-  EXPECT_THAT(tokens_, ElementsAre(10));
+  Apply(Letter(1), 10);
+  CommitPending(*committer_);
+  EXPECT_THAT(log_, ElementsAre("sink", "a 0-1"));
+  EXPECT_THAT(applied_, ElementsAre(10));
 }
 
 TEST_F(CommitterTest, RunCommitsWhatStillWaitsWhenItIsStopped) {
   ASSERT_TRUE(Append("a", {"{}"}).ok());
   committer_->Stop();
   committer_->Run();
-  EXPECT_THAT(log_, ElementsAre("a 0-1", "sink"));
+  EXPECT_THAT(log_, ElementsAre("sink", "a 0-1"));
 }
 
-TEST_F(CommitterTest, CommitsTheNextWhileItTellsTheLast) {
+TEST_F(CommitterTest, CommitsTheNextWhileItAnswersTheLast) {
   std::promise<void> next_is_placed;
   std::promise<std::future_status> seen;
+  std::vector<std::string> answers;
   const auto place = [&](SeqRange, SpoolChange&) {
     next_is_placed.set_value();
   };
   const auto done = [&](const absl::StatusOr<SeqRange>&) {
-    EXPECT_TRUE(
-        committer_->Append(kLane, Chunk({"{}"}), Done("next"), nullptr, place)
-            .ok());
+    EXPECT_TRUE(committer_
+                    ->Append(
+                        kLane, Chunk({"{}"}),
+                        [&](const absl::StatusOr<SeqRange>&) {
+                          answers.emplace_back("next");
+                        },
+                        nullptr, place)
+                    .ok());
     const auto placed =
         next_is_placed.get_future().wait_for(std::chrono::seconds(30));
-    log_.emplace_back("first");
+    answers.emplace_back("first");
     seen.set_value(placed);
   };
   std::thread committing([this] { committer_->Run(); });
@@ -379,7 +388,59 @@ TEST_F(CommitterTest, CommitsTheNextWhileItTellsTheLast) {
   EXPECT_EQ(seen.get_future().get(), std::future_status::ready);
   committer_->Stop();
   committing.join();
-  EXPECT_THAT(log_, ElementsAre("first", "sink", "next 1-2", "sink"));
+  EXPECT_THAT(answers, ElementsAre("first", "next"));
+}
+
+// A caller whose answer takes long does not delay delivery.
+TEST_F(CommitterTest, NotifiesTheDispatcherWhileACallerIsBeingAnswered) {
+  std::promise<void> second_is_notified;
+  std::atomic<int> notified{0};
+  committer_ = std::make_unique<Committer>(*spool_, Committer::Options{},
+                                           *spool_->Lanes(),
+                                           [&](Committer::Notices notices) {
+                                             if (notices.appended.empty())
+                                               return;
+                                             if (++notified == 2)
+                                               second_is_notified.set_value();
+                                           });
+  std::future_status seen = std::future_status::timeout;
+  std::thread committing([this] { committer_->Run(); });
+  std::promise<void> answered;
+  ASSERT_TRUE(committer_
+                  ->Append(kLane, Chunk({"{}"}),
+                           [&](const absl::StatusOr<SeqRange>&) {
+                             EXPECT_GE(notified, 1);
+                             EXPECT_TRUE(Append("next", {"{}"}).ok());
+                             seen = second_is_notified.get_future().wait_for(
+                                 std::chrono::seconds(30));
+                             answered.set_value();
+                           })
+                  .ok());
+  answered.get_future().get();
+  committer_->Stop();
+  committing.join();
+  EXPECT_EQ(seen, std::future_status::ready);
+}
+
+// The dispatcher may deliver before the answering thread comes to the caller.
+TEST_F(CommitterTest, ASettlementNeverOvertakesTheAnswerAndIsNeverLost) {
+  committer_ = std::make_unique<Committer>(
+      *spool_, Committer::Options{}, *spool_->Lanes(),
+      [&](Committer::Notices notices) {
+        for (Appended& each : notices.appended) {
+          if (each.on_settled) each.on_settled({.delivered = 1});
+        }
+        log_.emplace_back("sink");
+      });
+  ASSERT_TRUE(committer_
+                  ->Append(kLane, Chunk({"{}"}), Done("a"),
+                           [this](Settlement settlement) {
+                             log_.push_back(absl::StrCat("settled ",
+                                                         settlement.delivered));
+                           })
+                  .ok());
+  CommitPending(*committer_);
+  EXPECT_THAT(log_, ElementsAre("sink", "a 0-1", "settled 1"));
 }
 
 TEST_F(CommitterTest, ALaneWithOneCallDoesNotWaitForTheManyOfAnother) {
@@ -407,8 +468,8 @@ TEST_F(CommitterTest, ALaneWithOneCallDoesNotWaitForTheManyOfAnother) {
   committing.join();
   EXPECT_LT(told_before_other, kMany / 2);
   EXPECT_EQ(told, kMany);
-  EXPECT_THAT(told_, testing::SizeIs(kMany + 1));
-  EXPECT_THAT(told_.back(), Pair(kOther, 0));
+  EXPECT_THAT(notified_, testing::SizeIs(kMany + 1));
+  EXPECT_THAT(notified_.back(), Pair(kOther, 0));
 }
 
 TEST_F(CommitterTest, ServesManyThreadsAtOnce) {
@@ -429,7 +490,7 @@ TEST_F(CommitterTest, ServesManyThreadsAtOnce) {
                                    answer.set_value(std::move(range));
                                  })
                         .ok());
-        committer_->Apply(Letter(static_cast<Seq>(i)), 1);
+        Apply(Letter(static_cast<Seq>(i)), 1);
         ASSERT_TRUE(answer.get_future().get().ok());
         ++answered;
       }
@@ -439,7 +500,7 @@ TEST_F(CommitterTest, ServesManyThreadsAtOnce) {
   committer_->Stop();
   committing.join();
   EXPECT_EQ(answered, kThreads * kChunks);
-  EXPECT_EQ(tokens_.size(), kThreads * kChunks);
+  EXPECT_EQ(applied_.size(), kThreads * kChunks);
   const auto lanes = *spool_->Lanes();
   EXPECT_EQ(lanes[0].head + lanes[1].head, 2 * kThreads * kChunks);
 }

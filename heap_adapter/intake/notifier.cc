@@ -1,0 +1,85 @@
+#include "heap_adapter/intake/notifier.h"
+
+#include <utility>
+
+namespace heapsync {
+
+void Notifier::Notify(Committed committed) {
+  if (committed.status.ok()) {
+    for (size_t i = 0; i < committed.appends.size(); ++i) {
+      Appended& appended = committed.notices.appended[i];
+      if (!appended.on_settled) continue;
+      committed.appends[i].gate =
+          std::make_shared<SettlementGate>(std::move(appended.on_settled));
+      appended.on_settled = SettlementGate::Through(committed.appends[i].gate);
+    }
+    sink_(std::exchange(committed.notices, {}));
+  } else {
+    committed.notices = {};
+  }
+  {
+    MutexLock lock(mutex_);
+    queued_.push_back(std::move(committed));
+  }
+  wake_.NotifyOne();
+}
+
+void Notifier::Close() {
+  {
+    MutexLock lock(mutex_);
+    closed_ = true;
+  }
+  wake_.NotifyOne();
+}
+
+void Notifier::Run() {
+  // Fewer: those of a new commit get their turn sooner, at the price of looking
+  // for one more often.
+  constexpr size_t kAnswersAtOnce = 16;
+  while (true) {
+    if (AnswerSome(kAnswersAtOnce)) continue;
+    MutexLock lock(mutex_);
+    while (queued_.empty() && !closed_) wake_.Wait(mutex_);
+    if (queued_.empty()) return;
+  }
+}
+
+bool Notifier::AnswerSome(size_t max) {
+  std::vector<Committed> queued;
+  {
+    MutexLock lock(mutex_);
+    queued = std::exchange(queued_, {});
+  }
+  for (Committed& committed : queued) {
+    Group& group = groups_.emplace_back();
+    group.committed = std::move(committed);
+    group.unanswered = group.committed.appends.size();
+    for (size_t i = 0; i < group.unanswered; ++i) {
+      answers_.Add(group.committed.appends[i].lane,
+                   {.group = &group, .append = i});
+    }
+  }
+  if (groups_.empty()) return false;
+  for (; max > 0 && !answers_.empty(); --max) AnswerNext();
+  while (!groups_.empty() && groups_.front().unanswered == 0) {
+    Committed& committed = groups_.front().committed;
+    for (ChangeDone& done : committed.changes) done(committed.status);
+    groups_.pop_front();
+  }
+  return true;
+}
+
+void Notifier::AnswerNext() {
+  const Answer answer = answers_.Next();
+  Committed& committed = answer.group->committed;
+  Append& append = committed.appends[answer.append];
+  if (committed.status.ok()) {
+    append.done(append.items);
+  } else {
+    append.done(committed.status);
+  }
+  if (append.gate != nullptr) append.gate->Open();
+  --answer.group->unanswered;
+}
+
+}  // namespace heapsync

@@ -1,0 +1,129 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_INTAKE_NOTIFIER_H_
+#define HEAPSYNC_HEAP_ADAPTER_INTAKE_NOTIFIER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "heap_adapter/base/mutex.h"
+#include "heap_adapter/encoding/chunk_encoder.h"
+#include "heap_adapter/intake/round_robin_queue.h"
+#include "heap_adapter/intake/settlement.h"
+#include "heap_adapter/spool/records.h"
+
+namespace heapsync {
+
+// A lane that has come into being.
+struct AddedLane {
+  LaneId id = 0;
+  LaneKey key;
+};
+
+// Items that have become durable.
+struct Appended {
+  LaneId lane = 0;
+  SeqRange items;
+  uint64_t text_bytes = 0;
+  WallTime accepted_at;
+  std::optional<TraceContext> trace = std::nullopt;
+  SettledCallback on_settled;  // may be empty
+};
+
+// The results of one commit, for the dispatcher.
+struct CommitNotices {
+  std::vector<AddedLane> lanes;  // come before any items in them
+  std::vector<Appended> appended;
+  // Continuations of changes that the dispatcher asked for, in the order of
+  // those changes. It runs them on its own thread.
+  std::vector<absl::AnyInvocable<void()>> applied;
+};
+
+// The hand-over "Durable": what a commit stored goes to the dispatcher at once
+// and to the callers in turns.
+//
+// The dispatcher is notified first, on the committing thread, so that neither
+// delivery waits for the callers' answers nor the answers for delivery: by the
+// time a caller is answered, the dispatcher has its items. Callers are answered
+// on a thread of their own, while the next group is synced already: answering
+// many takes as long as a sync does. Lanes take turns, so that a caller with
+// one call does not wait for the thousands of another.
+//
+// A settlement never overtakes the answer to the same append: one that comes
+// sooner is kept until the caller was answered, then passed on.
+class Notifier {
+ public:
+  // Called from the committing thread; must not block.
+  using Sink = std::function<void(CommitNotices)>;
+  // Called once, from the answering thread, with the sequences that the chunk's
+  // items got. Must not block.
+  using AppendDone = absl::AnyInvocable<void(absl::StatusOr<SeqRange>)>;
+  // As AppendDone, for a change without items.
+  using ChangeDone = absl::AnyInvocable<void(absl::Status)>;
+
+  // A caller that waits for the result of its append.
+  struct Append {
+    LaneId lane = 0;
+    AppendDone done;
+    SeqRange items;
+    std::shared_ptr<SettlementGate> gate = nullptr;  // null: no settlement
+  };
+  struct Committed {
+    absl::Status status;
+    // Sent if the commit succeeded. `appended` has one element for each of
+    // `appends`, in the same order.
+    CommitNotices notices;
+    std::vector<Append> appends;
+    std::vector<ChangeDone> changes;
+  };
+
+  explicit Notifier(Sink sink) : sink_(std::move(sink)) {}
+
+  // Notifies the dispatcher and queues the callers' answers. In the order of
+  // the commits; the committing thread.
+  void Notify(Committed committed);
+
+  // Answers until Close() was called and everybody was answered. The answering
+  // thread.
+  void Run();
+  void Close();
+
+  // Takes over what was queued and answers up to `max` appends; of each commit
+  // changes are answered after the last of its appends. False if there was
+  // nothing to do. The answering thread, or a test in its place.
+  bool AnswerSome(size_t max);
+
+ private:
+  struct Group {
+    Committed committed;
+    size_t unanswered = 0;  // of its appends
+  };
+  struct Answer {
+    Group* group = nullptr;
+    size_t append = 0;
+  };
+
+  void AnswerNext();
+
+  const Sink sink_;
+
+  Mutex mutex_;
+  CondVar wake_;
+  std::vector<Committed> queued_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // Owned by the answering thread: commits in their order, and the answers of
+  // all of them.
+  std::deque<Group> groups_;
+  RoundRobinQueue<Answer> answers_;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_INTAKE_NOTIFIER_H_

@@ -70,8 +70,8 @@ MeasuredStore::MeasuredStore(Store& store, std::string folder,
                  .Add({})),
       failures_(prometheus::BuildCounter()
                     .Name("heapsync_spool_write_failures_total")
-                    .Help("Failed writes to the spool. After a failed write "
-                          "nothing more is written until a restart.")
+                    .Help("Failed writes to the spool. Unless the disk was "
+                          "full, nothing more is written until a restart.")
                     .Register(registry_)
                     .Add({})) {}
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the server against a bare gRPC server on this machine, from a bare Debian 12 to the table: installs what is
-# missing, builds the release preset, runs heapsync_bench, with ghz as a second load generator where it can be had.
+# missing, builds the release preset, runs heapsync_bench, with ghz as a second load generator if it is available.
 #
 #   scripts/bench.sh [ARGUMENT OF heapsync_bench …]
 #
@@ -8,7 +8,7 @@
 #   --keep_awake  for virtual machines: see the README
 #   --json=FILE   all figures
 #
-# `build/release/tests/bench/load/heapsync_bench --help` lists the rest. Let the machine do nothing else meanwhile.
+# `build/release/tests/bench/load/heapsync_bench --help` lists the rest. The machine should be idle otherwise.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -4,7 +4,7 @@
 #
 #   scripts/demo.sh
 #
-# Started from a terminal it then stays up until Ctrl-C, for trying things; otherwise it ends after its summary.
+# Started from a terminal it then keeps running until Ctrl-C, to try things out; otherwise it ends after its summary.
 # Exit code 0: all valid rows arrived, all bad ones were refused for the right reasons.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -17,7 +17,7 @@ readonly BIN=build/release
 say() { printf '\n\033[1m== %s\033[0m\n' "$1"; }
 fail() { printf 'demo: %s\n' "$1" >&2 && exit 1; }
 
-# Ends what was started here, the server first so that it can finish what it is sending.
+# Stops the processes started here, the server first so that it can finish sending.
 server_pid="" heap_pid=""
 stop_all() {
   trap - EXIT
@@ -44,7 +44,7 @@ free_port() {
   fail "no free port from $1 on"
 }
 
-# Asks the simulator, without curl: a bare machine has none.
+# Queries the simulator without curl, which a bare machine does not have.
 ask_heap() {
   exec 3<>"/dev/tcp/127.0.0.1/${heap_us_port}"
   printf 'GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' "$1" >&3
@@ -66,7 +66,7 @@ arrived() {
 # expected FILE NAME: a number of expected.json.
 expected() { sed -n "/\"$1\": {/,/^  }/s/.*\"$2\": \([0-9]*\).*/\1/p" "${SAMPLES}/expected.json"; }
 
-# Until the command says yes; NAME is what is being waited for.
+# Waits until the command succeeds; NAME describes the condition.
 wait_for() {
   local name="$1" deadline=$((SECONDS + 60))
   shift

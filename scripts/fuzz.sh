@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for a while, from the inputs in tests/fuzz/corpus on. Exit code 1: a promise was broken.
+# Runs every fuzz target for a while, starting from the inputs in tests/fuzz/corpus. Exit code 1: a promise was broken.
 #
 #   scripts/fuzz.sh [--seconds N] [--keep] [TARGET]…
 #
 #   --seconds N   for each target (default 60)
-#   --keep        puts what reached new code into tests/fuzz/corpus, the smallest inputs that do
+#   --keep        adds the smallest inputs that reached new code to tests/fuzz/corpus
 #
-# Inputs that broke something are left in build/fuzz/found: put them into the target's corpus, where the ordinary tests replay them.
+# Inputs that broke something are left in build/fuzz/found: add them to the target's corpus, where the ordinary tests replay them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

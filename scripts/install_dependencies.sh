@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Installs the Debian 12 packages that Heap Sync needs. Does nothing, quickly, where all of them are there already.
+# Installs the Debian 12 packages that Heap Sync needs. Ends quickly if all of them are installed already.
 #
 #   scripts/install_dependencies.sh [GROUP …]     without a group: --build
 #
-#   --runtime     what the installed programs link to; the image's final stage
+#   --runtime     libraries that the installed programs link to; the image's final stage
 #   --build       compiler, libraries and headers; enough for scripts/demo.sh
-#   --test        what the tests run besides our own programs
-#   --tools       Go and npm, for scripts/install_test_tools.sh, where the machine has none that will do
+#   --test        programs that the tests run besides our own
+#   --tools       Go and npm, for scripts/install_test_tools.sh, if the machine has no suitable ones
 #   --lint        clang-format, clang-tidy, and clang for the fuzz preset
-#   --container   what builds and runs the image without a Docker engine
+#   --container   tools that build and run the image without a Docker engine
 #   --all         everything above
 #
-# Works as root and, through sudo, as anybody else; needs bash and apt only.
+# Works as root or, through sudo, as any other user; needs bash and apt only.
 set -euo pipefail
 
 readonly GO_MINIMUM_MINOR=19 # Go 1.19: Debian 12's own, and enough for the pinned grpcurl.
@@ -32,7 +32,7 @@ container_packages=(buildah podman runc debootstrap)
 
 usage() { sed -n '2,/^set -euo/{/^set -euo/d;s/^# \{0,1\}//;p}' "$0"; }
 
-# The machine's Go is good enough when it is 1.19 or later.
+# The machine's Go is sufficient if it is 1.19 or later.
 has_go() {
   local version
   version="$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null)" || return 1

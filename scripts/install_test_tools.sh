@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Puts the tools that Debian does not package into build/tools/bin: grpcurl (a Go module) and buf (an npm package), and with
-# --ghz also the load generator ghz. Each version is pinned, and one that is there already is left alone.
+# Installs the tools that Debian does not package in build/tools/bin: grpcurl (a Go module) and buf (an npm package), and with
+# --ghz also the load generator ghz. Versions are pinned; an installed tool of the right version is kept.
 #
-# A tool that cannot be had is reported as SKIPPED, and the tests that need it are skipped too; with CI=true that is a failure.
+# An unavailable tool is reported as SKIPPED, and the tests that need it are skipped too; with CI=true that is a failure.
 set -euo pipefail
 
 # The newest grpcurl that Debian 12's Go 1.19 can build.
@@ -21,7 +21,7 @@ skip() {
   skipped=1
 }
 
-# go_tool NAME MODULE@VERSION: a stamp beside the program says which version it is.
+# go_tool NAME MODULE@VERSION: a stamp beside the program holds its version.
 go_tool() {
   local name="$1" module="$2" stamp="${tools}/$1.version"
   if [[ -x "${bin}/${name}" && "$(cat "${stamp}" 2>/dev/null)" == "${module}" ]]; then

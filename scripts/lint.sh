@@ -4,8 +4,8 @@
 #   scripts/lint.sh [--all] [--base REF] [--preset NAME]
 #
 #   --all           clang-tidy over every source; otherwise over those that changed since REF and are not committed yet
-#   --base REF      what "changed" is counted from (default: the upstream branch, or else the last commit)
-#   --preset NAME   whose build folder has the compile commands (default: dev); configured here if it is not yet
+#   --base REF      base of the changes (default: the upstream branch, or else the last commit)
+#   --preset NAME   preset of the build folder with the compile commands (default: dev); configured if necessary
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -51,7 +51,7 @@ if ((${#sources[@]} == 0)); then
   exit "${failed}"
 fi
 cmake --preset "${preset}" >/dev/null
-# Generated headers must be there before a source that includes them can be read.
+# Generated headers must exist before a source that includes them can be parsed.
 cmake --build --preset "${preset}" --target help | sed -n 's/^\(heapsync_[a-z0-9_]*_proto\): .*/\1/p' |
   xargs --no-run-if-empty cmake --build --preset "${preset}" --target
 # shellcheck disable=SC2317  # Called by step.

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Breaks the promises of the README on purpose, one at a time, in a copy of the sources: each must make a named test fail.
+# Breaks the promises of the README deliberately, one at a time, in a copy of the sources: each must make a named test fail.
 #
 #   scripts/mutation_check.sh [--only TEXT] [--stale]
 #
-#   --only TEXT   mutants whose name, file or test program holds the text
-#   --stale       builds nothing: only whether the sources still have what is to be broken
+#   --only TEXT   only mutants whose name, file or test program contains the text
+#   --stale       builds nothing; only checks that the sources still contain the code to be changed
 #
 # tests/mutation/mutants.py lists them. It takes some minutes. Exit code 1: a broken promise was not noticed, or a mutant is stale.
 set -euo pipefail

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs the whole under faults, kills and restarts for as long as asked, and says whether every promise was kept.
+# Runs the complete system under faults, kills and restarts for the given time, and reports whether every promise was kept.
 #
 #   scripts/soak.sh [--minutes N] [--rate EVENTS_PER_SECOND] [--restart-every SECONDS] [--seed N] [--preset NAME] [--no-build]
 #
-# Two minutes unless told otherwise. From half an hour on, the middle half is one life of the server, over which the slopes of memory
-# and descriptors are judged. Data and logs are in build/soak; Ctrl-C ends it early, and judges what there is.
+# The default is two minutes. From half an hour on, the middle half is one life of the server, over which the growth of memory and
+# descriptors is judged. Data and logs are in build/soak; Ctrl-C ends it early and judges the data so far.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Everything from a bare Debian 12 machine to the tests' summary: installs what is missing, builds, runs all tests.
+# From a bare Debian 12 machine to the summary of the tests: installs missing packages, builds, runs all tests.
 #
 #   scripts/test.sh [--quick] [--preset NAME]… [-- CTEST ARGUMENT…]
 #
 #   --quick         the dev preset, without the tests that build the image
 #   --preset NAME   these instead of dev and tsan; repeatable
 #
-# tsan is what has threads and does not link gRPC. `--preset asan` runs everything, the programs of the end-to-end tests
-# included, under AddressSanitizer and UndefinedBehaviorSanitizer. The image's test builds what release builds.
-# CI=true makes a test that cannot run here, for want of a tool, a failure.
+# The tsan preset covers everything that has threads and does not link gRPC. `--preset asan` runs everything, including the
+# programs of the end-to-end tests, under AddressSanitizer and UndefinedBehaviorSanitizer. The image's test builds the same
+# targets as release. With CI=true a test that cannot run for lack of a tool is a failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -42,7 +42,7 @@ scripts/install_dependencies.sh "${packages[@]}"
 say "Tools"
 scripts/install_test_tools.sh
 
-# One folder whose tests are those of all presets, so that there is one run and one summary.
+# One folder with the tests of all presets, for a single run and summary.
 together="build/tests"
 mkdir -p "${together}"
 : >"${together}/CTestTestfile.cmake"

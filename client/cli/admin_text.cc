@@ -93,10 +93,10 @@ std::string WhenEnded(const v1::ItemDelivery& item) {
 
 std::string Remark(const v1::ItemDelivery& item) {
   switch (item.state()) {
-    case v1::ITEM_STATE_MERGED:
+    case v1::ITEM_STATE_COALESCED:
     case v1::ITEM_STATE_REPLAYED:
       return absl::StrCat(
-          item.state() == v1::ITEM_STATE_MERGED ? "into " : "as ",
+          item.state() == v1::ITEM_STATE_COALESCED ? "into " : "as ",
           item.into_sequence(), ", ", Text(item.into_state()));
     case v1::ITEM_STATE_DEAD_LETTERED:
       return absl::StrCat(Text(item.dead_letter_reason()), ", ",
@@ -161,17 +161,17 @@ std::string DestinationText(const v1::Destination& destination) {
                {"OLDEST", kRight},
                {"ACCEPTED", kRight},
                {"DELIVERED", kRight},
-               {"MERGED", kRight},
+               {"COALESCED", kRight},
                {"DEAD LETTERS", kRight},
                {"ITEMS/S", kRight}});
   for (const v1::ItemTypeStatus& type : destination.types()) {
-    table.AddRow({Text(type.type()), WithThousands(type.queued_items()),
-                  WithThousands(type.deferred_items()),
-                  type.has_oldest_age() ? Text(type.oldest_age()) : "-",
-                  WithThousands(type.accepted()),
-                  WithThousands(type.delivered()), WithThousands(type.merged()),
-                  WithThousands(type.dead_lettered()),
-                  absl::StrFormat("%.1f", type.delivered_per_second())});
+    table.AddRow(
+        {Text(type.type()), WithThousands(type.queued_items()),
+         WithThousands(type.deferred_items()),
+         type.has_oldest_age() ? Text(type.oldest_age()) : "-",
+         WithThousands(type.accepted()), WithThousands(type.delivered()),
+         WithThousands(type.coalesced()), WithThousands(type.dead_lettered()),
+         absl::StrFormat("%.1f", type.delivered_per_second())});
   }
   text += table.ToString();
   for (const std::string& note : destination.notes()) {

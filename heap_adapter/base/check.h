@@ -7,8 +7,8 @@
 
 namespace heapsync::check_internal {
 
-// Collects the message of a failed check, prints it to standard error and
-// aborts the process when it is destroyed.
+// Collects the message of a failed check. The destructor prints it to standard
+// error and aborts the process.
 class Failure {
  public:
   Failure(const char* file, int line, const char* condition) {
@@ -40,9 +40,9 @@ struct Void {
 
 }  // namespace heapsync::check_internal
 
-// Aborts with the place, the condition and the streamed text unless `condition`
-// holds; in every build. For broken invariants of this program only, never for
-// input. The text must not contain values of items:
+// Aborts with the source location, the condition and the streamed text unless
+// `condition` holds, in every build. For broken invariants of this program
+// only, never for input. The text must not contain values of items:
 //
 //   HEAPSYNC_CHECK(it != lanes_.end()) << "lane " << lane;
 #define HEAPSYNC_CHECK(condition)                                           \

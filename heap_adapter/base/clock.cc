@@ -8,8 +8,9 @@
 namespace heapsync {
 namespace {
 
-// Linux draws a random id at each start (random(4), boot_id), and its monotonic
-// clock begins there. Where it cannot be read no two processes agree.
+// Linux generates a random id at each boot (random(4), boot_id), when its
+// monotonic clock starts. If it cannot be read, every process has its own
+// epoch.
 uint64_t ReadEpoch() {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
   std::string id;

@@ -8,34 +8,33 @@ namespace heapsync {
 
 using Duration = std::chrono::microseconds;
 
-// Civil time (UTC). It may jump in either direction, so it stamps items and
-// records but never measures a wait.
+// Civil time (UTC). It may jump in either direction, so it is used for
+// timestamps of items and records, never to measure a wait.
 using WallTime = std::chrono::time_point<std::chrono::system_clock, Duration>;
 
-// Time that only goes forward. Means something only to processes that have the
+// Time that never goes backwards. Comparable only between processes with the
 // same Clock::Epoch().
 using MonotonicTime =
     std::chrono::time_point<std::chrono::steady_clock, Duration>;
 
-// One moment on both clocks.
+// One point in time on both clocks.
 struct Now {
   WallTime wall;
   MonotonicTime monotonic;
 };
 
-// The process's source of time. Decisions never call it: they take `Now` as an
+// The process's source of time. Decisions never call it; they take `Now` as an
 // argument. All methods may be called from any thread.
 class Clock {
  public:
   virtual ~Clock() = default;
   virtual Now Read() const = 0;
-  // Names the moment at which monotonic time began, such as the machine's
-  // start. The same number again: monotonic times may be compared with those of
-  // an earlier process.
+  // Identifies the start of monotonic time, such as the boot of the machine. If
+  // an earlier process had the same number, its monotonic times are comparable.
   virtual uint64_t Epoch() const = 0;
 };
 
-// The machine's clocks. Lives as long as the process.
+// The system's clocks. Never destroyed.
 const Clock& SystemClock();
 
 }  // namespace heapsync

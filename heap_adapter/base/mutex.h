@@ -9,9 +9,9 @@
 
 namespace heapsync {
 
-// std::mutex with the annotations that clang's -Wthread-safety checks. Not
-// absl::Mutex: the packaged library is not built for ThreadSanitizer, which
-// then reports races that are none.
+// std::mutex with the annotations that clang's -Wthread-safety checks.
+// absl::Mutex is not used because the packaged library is not built for
+// ThreadSanitizer, which would report false races.
 class ABSL_LOCKABLE Mutex {
  public:
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
@@ -37,7 +37,7 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
   Mutex& mutex_;
 };
 
-// A condition to wait for. Spurious returns happen: wait in a loop.
+// A condition variable. Waits may return spuriously, so wait in a loop.
 class CondVar {
  public:
   void Wait(Mutex& mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
@@ -45,11 +45,11 @@ class CondVar {
     condition_.wait(lock);
     lock.release();
   }
-  // Returns after `longest` at the latest.
-  void WaitFor(Mutex& mutex, std::chrono::nanoseconds longest)
+  // Waits at most `timeout`.
+  void WaitFor(Mutex& mutex, std::chrono::nanoseconds timeout)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
-    condition_.wait_for(lock, longest);
+    condition_.wait_for(lock, timeout);
     lock.release();
   }
   void NotifyOne() { condition_.notify_one(); }

@@ -15,19 +15,20 @@ class BatchBody {
  public:
   BatchBody(const AppId& app_id, ObjectType type);
 
-  // Adds one item's JSON as ChunkEncoder wrote it; its bytes are copied.
+  // Appends a copy of one item's JSON as ChunkEncoder wrote it.
   void AppendItem(absl::string_view item);
 
-  // Makes room for items of so many bytes in all; saves copying.
+  // Reserves memory for `items` items of `item_bytes` bytes in total, to avoid
+  // reallocation.
   void Reserve(size_t items, size_t item_bytes);
 
-  // Bytes that Finish would return now. An item adds its own bytes and, unless
-  // it is the first, one for the comma.
+  // Size of the body that Finish() would return now, in bytes. An item adds its
+  // own size and, unless it is the first, one byte for the comma.
   size_t size() const { return text_.size() + kEnd.size(); }
 
   bool empty() const { return text_.back() == '['; }
 
-  // The body. Nothing may be called afterwards.
+  // Returns the body. No other method may be called afterwards.
   std::string Finish() &&;
 
  private:

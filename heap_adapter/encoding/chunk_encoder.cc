@@ -15,7 +15,7 @@
 namespace heapsync {
 namespace {
 
-// Sets user ids apart from identities. Stored on disk: never change it.
+// Distinguishes user ids from identities. Hashes are stored: never change it.
 constexpr XXH64_hash_t kUserIdSeed = 0x68656170757369ul;
 
 constexpr uint64_t kMaxUserId = (uint64_t{1} << 53) - 1;
@@ -33,7 +33,7 @@ bool IsUserId(absl::string_view text) {
 
 }  // namespace
 
-// UTF-16 units, both inclusive.
+// Bounds in UTF-16 units, both inclusive.
 struct ChunkEncoder::Limits {
   size_t min;
   size_t max;
@@ -129,7 +129,7 @@ Findings ChunkEncoder::Add(const v1::UserProperties& user,
   AppendIdentity(user.identity(), log);
   std::optional<absl::string_view> email;
   if (!user.email().empty()) {
-    // Checked here, under its own path; written among the properties.
+    // Checked here, under its own path, but written with the properties.
     const size_t before = json.size();
     AppendField("email", user.email(), {.min = 1, .max = kMaxPropertyUnits},
                 log);
@@ -193,8 +193,8 @@ void ChunkEncoder::AppendIdentity(absl::string_view identity, FindingLog& log) {
   chunk_.text += '"';
   if (IsDenied(identity)) {
     log.AddViolation("identity", reason::kIdentityDenied,
-                     "the identity is blank or a placeholder; Heap would merge "
-                     "everybody sent under it into one person for good");
+                     "the identity is blank or a placeholder; Heap would "
+                     "permanently merge all users sent under it");
   }
 }
 

@@ -18,60 +18,60 @@
 
 namespace heapsync {
 
-// Items of one lane in the form in which Heap gets them.
+// Items of one lane, encoded as they are sent to Heap.
 struct EncodedChunk {
   struct Item {
-    uint32_t size;           // bytes of `text` that are this item's
+    uint32_t size;           // bytes of this item in `text`
     uint64_t identity_hash;  // see HashIdentity
   };
 
   WallTime accepted_at;
-  // How often a person sent these items again from the dead letters.
+  // Number of times these items were replayed from the dead letters.
   uint32_t replays = 0;
-  // Of the call that brought them. Not stored.
+  // Trace context of the call that submitted them. Not stored.
   std::optional<TraceContext> trace = std::nullopt;
   std::vector<Item> items;
-  std::string text;  // JSON objects, one after the other with nothing between
+  std::string text;  // JSON objects, concatenated without separators
 };
 
-// Stable over processes and versions (it is stored): XXH3-64 of the identity,
-// user id or account id. A user id is hashed apart from an identity of the same
-// text.
+// XXH3-64 of the identity, user id or account id. Stored, so it never changes
+// between processes and versions. A user id has a different hash than an
+// identity with the same text.
 uint64_t HashIdentity(absl::string_view identity);
 uint64_t HashUserId(absl::string_view user_id);
 
 // Checks items against the rules of Heap's API and writes the valid ones
-// straight into the text of a chunk, without a document tree in between. Every
-// fault of an item is found, not only the first (reasons.h names them). An item
-// either is added whole or leaves the chunk as it was.
+// directly into the text of a chunk, without an intermediate document tree. All
+// violations of an item are found, not only the first (reasons.h lists them).
+// An item is either added completely or leaves the chunk unchanged.
 //
-// Lengths are counted in UTF-16 units everywhere. Heap's reference says
-// "characters"; of the ways to count them this is the one that refuses most,
-// and one item too long for Heap would fail its whole batch.
+// All lengths are counted in UTF-16 units. Heap's reference says "characters";
+// this is the strictest interpretation, and one item that is too long for Heap
+// would fail its whole batch.
 //
 // One thread at a time. `rules` must outlive the encoder.
 class ChunkEncoder {
  public:
-  // `accepted_at` becomes the timestamp of the events that carry none.
-  // REQUIRES: it lies in the years 1 to 9999, and `rules.denied_identities` are
-  // in ASCII lowercase.
+  // `accepted_at` is the timestamp of events that have none. REQUIRES: it lies
+  // in the years 1 to 9999, and `rules.denied_identities` are in ASCII
+  // lowercase.
   ChunkEncoder(const EncodingRules& rules, WallTime accepted_at);
 
-  // Makes room for items and bytes still to come; saves copying. A hint.
+  // Reserves memory for further items and bytes, to avoid reallocation. A hint.
   void Reserve(size_t items, size_t bytes);
 
-  // `derived_key` is the idempotency key for an event that brings none; it is
-  // not checked against the rules for keys.
+  // `derived_key` is the idempotency key of an event that has none; it is not
+  // checked against the rules for keys.
   Findings Add(const v1::TrackEvent& event, const ItemPath& path,
                absl::string_view derived_key);
   Findings Add(const v1::UserProperties& user, const ItemPath& path);
   Findings Add(const v1::AccountProperties& account, const ItemPath& path);
 
-  // Bytes and items so far.
+  // Number of bytes and items so far.
   size_t text_size() const { return chunk_.text.size(); }
   size_t size() const { return chunk_.items.size(); }
 
-  // Gives the chunk away; the encoder is empty afterwards and may go on.
+  // Returns the chunk. The encoder is empty afterwards and can be used again.
   EncodedChunk Take();
 
  private:

@@ -12,15 +12,15 @@
 
 namespace heapsync {
 
-// One thing wrong, or doubtful, about an item.
+// One violation or warning about an item.
 struct Finding {
   std::string field;   // "events[17].properties.plan"
   std::string reason;  // stable, one of reasons.h: "VALUE_TOO_LONG"
-  std::string
-      description;  // the rule and what was found, never the value itself
+  // The rule and what was found; never the value itself.
+  std::string description;
 };
 
-// What was found in one item. An item with violations is not part of the chunk.
+// The findings for one item. An item with violations is not part of the chunk.
 struct Findings {
   // Each list is bounded; see kMaxFindings.
   std::vector<Finding> violations;
@@ -28,25 +28,25 @@ struct Findings {
   bool ok() const { return violations.empty(); }
 };
 
-// The length of either list in `Findings`. Where there is more to say, the last
-// entry is reason::kMoreFindings: an item with thousands of faults must not
-// become an answer of megabytes.
+// Maximum length of either list in `Findings`. If there are more findings, the
+// last entry is reason::kMoreFindings, so that an item with thousands of faults
+// does not cause a response of megabytes.
 inline constexpr size_t kMaxFindings = 100;
 
-// Where an item stands in its request: "event", or "events[17]". The text is
-// only made when there is something to report.
+// Path of an item in its request: "event", or "events[17]". The text is built
+// only if there is something to report.
 struct ItemPath {
   absl::string_view field;
   std::optional<uint64_t> index;
   std::string ToString() const;
 };
 
-// A property key in a form that is fit for paths, logs and terminals: the first
+// A property key that is safe to show in paths, logs and terminals: the first
 // 64 characters, then "…"; control characters as "\u000a", bytes that are not
 // UTF-8 as "\xff".
 std::string PrintableKey(absl::string_view key);
 
-// Gathers what is found in one item. `path` must outlive it.
+// Collects the findings for one item. `path` must outlive it.
 class FindingLog {
  public:
   explicit FindingLog(const ItemPath& path) : path_(path) {}

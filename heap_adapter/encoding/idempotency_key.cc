@@ -15,8 +15,8 @@
 namespace heapsync {
 namespace {
 
-// Fetched once: OpenSSL 3 looks an algorithm up by name and under a lock, which
-// takes longer than the hash itself. Lives as long as the process.
+// Fetched once, because OpenSSL 3 looks an algorithm up by name under a lock,
+// which takes longer than the hash. Never freed.
 const EVP_MD* Sha1() {
   static const EVP_MD* const sha1 = EVP_MD_fetch(nullptr, "SHA1", nullptr);
   HEAPSYNC_CHECK(sha1 != nullptr) << "OpenSSL has no SHA-1";

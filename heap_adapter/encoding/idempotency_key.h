@@ -11,16 +11,16 @@
 
 namespace heapsync {
 
-// The namespace of derived keys. Part of the contract with callers, who may
-// compute the same keys: never change it.
+// Namespace of derived keys. Callers may compute the same keys, so it never
+// changes.
 inline constexpr absl::string_view kIdempotencyNamespace =
     "1f153053-2795-4644-9f22-a2fa90c7cce4";
 
 // A UUID (RFC 9562) as 36 lowercase characters.
 class IdempotencyKey {
  public:
-  // Version 4, from a generator of the calling thread that the operating system
-  // seeded. Any thread.
+  // A version 4 UUID from a generator per thread, seeded by the operating
+  // system. Any thread.
   static IdempotencyKey Random();
 
   absl::string_view view() const { return {text_.data(), text_.size()}; }
@@ -37,19 +37,20 @@ class IdempotencyKey {
   std::array<char, 36> text_;
 };
 
-// The keys of one request's items: the version 5 UUID of
-// "<request_id>/<index>", the index in decimal, under kIdempotencyNamespace. A
-// repeated request yields the same keys without anybody remembering them. In
-// Python: uuid.uuid5(uuid.UUID(namespace), f"{request_id}/{index}").
+// Keys of the items of one request: the version 5 UUID of
+// "<request_id>/<index>", with the index in decimal, under
+// kIdempotencyNamespace. A repeated request has the same keys, although they
+// are not stored. In Python:
+// uuid.uuid5(uuid.UUID(namespace), f"{request_id}/{index}").
 //
-// Making one costs an allocation, a key costs a hash. One thread at a time.
+// The constructor allocates; a key costs one hash. One thread at a time.
 class DerivedKeys {
  public:
   // REQUIRES: `request_id` is not empty (two requests without one would share
   // their keys).
   explicit DerivedKeys(absl::string_view request_id);
 
-  // `index`: where the item stands in the whole job, from 0.
+  // `index` is the position of the item in the whole job, starting at 0.
   IdempotencyKey At(uint64_t index);
 
  private:

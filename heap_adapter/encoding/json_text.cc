@@ -17,8 +17,8 @@ bool IsPlain(unsigned char c) {
   return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
 }
 
-// Whether all eight bytes are plain. A borrow can reach into the next byte only
-// from one that is not plain, so "no" is never a wrong "yes".
+// True if all eight bytes are plain. A borrow enters the next byte only from
+// one that is not plain, so the result is never true by mistake.
 bool AllPlain(uint64_t eight) {
   const uint64_t below_space = eight - EveryByte(0x20);
   const uint64_t quote = (eight ^ EveryByte('"')) - EveryByte(1);
@@ -38,8 +38,9 @@ uint32_t Load4(const char* from) {
   return four;
 }
 
-// Whether nothing in `raw` needs an escape or a closer look. Reads overlap
-// instead of falling back to single bytes: most keys and values are short.
+// True if nothing in `raw` needs an escape or further checks. Uses overlapping
+// reads instead of single bytes for the remainder: most keys and values are
+// short.
 bool IsAllPlain(absl::string_view raw) {
   const char* const data = raw.data();
   const size_t size = raw.size();
@@ -105,7 +106,7 @@ std::optional<size_t> AppendMixed(absl::string_view raw, std::string& json) {
       ++at;
       continue;
     }
-    // Everything up to the next escape is copied at once.
+    // Everything up to the next escape is copied in one piece.
     const size_t start = at;
     bool line_separator = false;
     while (at < raw.size()) {
@@ -167,8 +168,8 @@ size_t Utf8CharacterLength(absl::string_view raw) {
 }
 
 void AppendJsonNumber(double number, std::string& json) {
-  // The longest shortest form, such as "-2.2250738585072014e-308", has 24
-  // characters.
+  // The shortest form of a double has at most 24 characters, such as
+  // "-2.2250738585072014e-308".
   std::array<char, 32> text;
   std::to_chars_result written;
   if (std::abs(number) <= kMaxWholeNumber && std::trunc(number) == number) {

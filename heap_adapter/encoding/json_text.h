@@ -10,29 +10,30 @@
 
 namespace heapsync {
 
-// 2^53: up to here every whole number has a double of its own.
+// 2^53: every integer up to this one has an exact double.
 inline constexpr double kMaxWholeNumber = 9007199254740992.0;
 
-// Most bytes of UTF-8 that one UTF-16 unit takes: text of more than three times
-// as many bytes as units are allowed is too long, whatever stands in it.
+// Maximum number of UTF-8 bytes per UTF-16 unit. A text with more than three
+// times as many bytes as allowed units is therefore too long in any case.
 inline constexpr size_t kMaxUtf8BytesPerUnit = 3;
 
-// Appends `raw` to `json` as the inside of a JSON string (without the quotes)
-// and returns its length in UTF-16 units, in one pass. Escapes what JSON
-// demands, and U+2028 and U+2029, which are line ends to JavaScript. Returns
-// nothing if `raw` is not UTF-8 (RFC 3629: no surrogates, no overlong forms);
-// `json` then ends with an unfinished part of it, for the caller to cut off.
+// Appends `raw` to `json` as the contents of a JSON string (without the quotes)
+// and returns its length in UTF-16 units, in one pass. Escapes the characters
+// that JSON requires, and U+2028 and U+2029, which are line terminators in
+// JavaScript. Returns nullopt if `raw` is not UTF-8 (RFC 3629: no surrogates,
+// no overlong forms); `json` then ends with a partial text that the caller must
+// cut off.
 std::optional<size_t> AppendJsonText(absl::string_view raw, std::string& json);
 
-// Length in UTF-16 units; nothing if `raw` is not UTF-8.
+// Length in UTF-16 units; nullopt if `raw` is not UTF-8.
 std::optional<size_t> CountUtf16Units(absl::string_view raw);
 
-// Bytes of the UTF-8 character that `raw` starts with: 1 to 4, or 0 if it is
-// not one. REQUIRES: `raw` is not empty.
+// Size of the UTF-8 character at the start of `raw`, 1 to 4 bytes, or 0 if
+// there is no valid one. REQUIRES: `raw` is not empty.
 size_t Utf8CharacterLength(absl::string_view raw);
 
-// Appends the shortest text that reads back as the same double: whole numbers
-// up to 2^53 as digits only, "-0" as "0". REQUIRES: `number` is finite.
+// Appends the shortest text that parses to the same double: integers up to 2^53
+// as digits only, "-0" as "0". REQUIRES: `number` is finite.
 void AppendJsonNumber(double number, std::string& json);
 
 }  // namespace heapsync

@@ -26,7 +26,7 @@ bool IsUpdate(const Json& item) {
          (properties == item.end() || properties->is_object());
 }
 
-// Gives a discarded value for text that is not JSON.
+// Returns a discarded value for text that is not JSON.
 Json Parse(absl::string_view text) {
   return Json::parse(text.begin(), text.end(), /*cb=*/nullptr,
                      /*allow_exceptions=*/false);
@@ -50,7 +50,7 @@ absl::StatusOr<std::string> MergeProperties(absl::string_view older,
     Json& properties = merged[kProperties];
     for (auto& [key, value] : wins->items()) properties[key] = std::move(value);
   }
-  // The parser has refused whatever is not UTF-8, so this cannot throw.
+  // The parser has rejected text that is not UTF-8, so this cannot throw.
   std::string text = merged.dump();
   if (text.size() > kMaxItemBytes) {
     return absl::OutOfRangeError("the merged item would be too large");

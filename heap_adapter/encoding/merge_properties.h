@@ -8,13 +8,13 @@
 
 namespace heapsync {
 
-// Joins two updates of one user or account into the one update that has the
-// effect of both in turn: each key of `newer` wins, the other keys of `older`
-// stay. Both are items as ChunkEncoder wrote them; so is the result.
+// Merges two updates of one user or account into a single update with the
+// effect of both in turn: keys of `newer` override those of `older`. Both, and
+// the result, are items as ChunkEncoder writes them.
 //
-// Errors: kOutOfRange if the result would be larger than one item may be (send
-// them one after the other), kFailedPrecondition if they are not of the same
-// identity or account, kDataLoss if one is not such an item.
+// Errors: kOutOfRange if the result would exceed the maximum size of an item
+// (send the two one after the other), kFailedPrecondition if they belong to
+// different identities or accounts, kDataLoss if one is not such an item.
 absl::StatusOr<std::string> MergeProperties(absl::string_view older,
                                             absl::string_view newer);
 

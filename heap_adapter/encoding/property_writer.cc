@@ -22,7 +22,7 @@ using google::protobuf::Value;
 constexpr absl::string_view kListSeparator = "||";
 constexpr size_t kMaxPropertyBytes = kMaxPropertyUnits * kMaxUtf8BytesPerUnit;
 
-// The first eight bytes, padded with zeros, as a number that orders as they do.
+// The first eight bytes, padded with zeros, as a number with the same order.
 uint64_t KeyStart(absl::string_view key) {
   char start[8] = {};
   std::memcpy(start, key.data(), std::min(key.size(), sizeof(start)));
@@ -88,12 +88,12 @@ class PropertyWriter {
           value(property_value) {}
 
     absl::string_view key;
-    uint64_t key_start;  // decides most comparisons without a look at the key
+    uint64_t key_start;  // decides most comparisons without reading the key
     const Value* value;  // null: the value is `email_`
   };
 
-  // Gathers what will be sent: nulls are left out, nested objects replaced by
-  // what is in them. `prefix` is "" or ends with a dot.
+  // Collects the entries to send: nulls are left out, and nested objects are
+  // replaced by their entries. `prefix` is "" or ends with a dot.
   void Collect(const Struct& object, absl::string_view prefix, int depth) {
     for (const auto& [name, value] : object.fields()) {
       if (entries_.size() > kMaxProperties) break;
@@ -202,8 +202,8 @@ class PropertyWriter {
     }
   }
 
-  // One text of all elements. Beyond the longest value nothing is written any
-  // more, but the remaining elements are still checked.
+  // Writes all elements as one text. Beyond the maximum length nothing is
+  // written, but the remaining elements are still checked.
   void WriteList(absl::string_view key, const ListValue& list) {
     const size_t before = json_.size();
     size_t units = 0;
@@ -242,13 +242,13 @@ class PropertyWriter {
                      " and Heap will cut it"));
   }
 
-  // As JSON, for Heap to join. REQUIRES: every element was found in order.
+  // Writes a JSON array, which Heap joins. REQUIRES: all elements are valid.
   void WriteNativeList(const ListValue& list) {
     json_ += '[';
     bool first = true;
     for (const Value& element : list.values()) {
       if (element.kind_case() == Value::kNullValue) continue;
-      if (json_.size() - start_ > kMaxItemBytes) break;  // refused as too large
+      if (json_.size() - start_ > kMaxItemBytes) break;  // rejected later
       if (!first) json_ += ',';
       first = false;
       if (element.kind_case() == Value::kNumberValue) {
@@ -262,8 +262,8 @@ class PropertyWriter {
     json_ += ']';
   }
 
-  // Appends one element's text, and returns its UTF-16 units, or nothing if it
-  // was refused.
+  // Appends one element's text and returns its length in UTF-16 units, or
+  // nullopt if it was rejected.
   std::optional<size_t> WriteElement(absl::string_view key, int index,
                                      const Value& element) {
     switch (element.kind_case()) {
@@ -303,7 +303,7 @@ class PropertyWriter {
   bool WriteNumber(absl::string_view key, std::optional<int> index,
                    double number) {
     if (!std::isfinite(number)) {
-      Refuse(key, reason::kNumberNotFinite, "NaN and infinity are no values",
+      Refuse(key, reason::kNumberNotFinite, "NaN and infinity are not allowed",
              index);
       return false;
     }
@@ -317,8 +317,8 @@ class PropertyWriter {
     return true;
   }
 
-  // Appends text that may be too long; what is so by its bytes alone is only
-  // measured.
+  // Appends text that may be too long. If its size in bytes already shows that,
+  // the text is only measured.
   std::optional<size_t> AppendBounded(absl::string_view text) {
     return text.size() > kMaxPropertyBytes ? CountUtf16Units(text)
                                            : AppendJsonText(text, json_);

@@ -12,22 +12,24 @@
 
 namespace heapsync {
 
-// UTF-16 units of the longest key and the longest value. Heap's reference says
+// Maximum length of keys and of values, in UTF-16 units. Heap's reference says
 // "fewer than 1,024 characters".
 inline constexpr size_t kMaxPropertyUnits = 1'023;
 
-// Ours: Heap names no bound. It keeps the work for one item small.
+// Maximum number of properties of one item. Our own limit, as Heap documents
+// none; it bounds the work for one item.
 inline constexpr size_t kMaxProperties = 1'024;
 
-// Ours: how many levels of objects are flattened, counting the outermost.
+// Maximum number of object levels that are flattened, including the outermost.
+// Our own limit.
 inline constexpr int kMaxNesting = 16;
 
-// Ours: bytes of one item's JSON. A request must hold at least one item, and a
-// batch of such items must not fill the memory.
+// Maximum size of one item's JSON, in bytes. Our own limit: a request must hold
+// at least one item, and a batch of such items must fit in memory.
 inline constexpr size_t kMaxItemBytes = 512 * 1024;
 
 struct PropertyRules {
-  // Decides on reserved keys and on what becomes of a list that is too long.
+  // Determines the reserved keys and the treatment of lists that are too long.
   ObjectType type;
 
   // See EncodingRules.
@@ -35,15 +37,15 @@ struct PropertyRules {
 };
 
 // Appends `properties` to `json` as one object, `{"amount":49.99,"plan":"a"}`,
-// with the keys in the order of their bytes, so that the same properties always
-// give the same text. `email`, if given, becomes the property of that name; its
-// own length and encoding are the caller's to check. Faults go to `log` under
-// "properties.<key>"; where there are any, `json` ends with text of no meaning.
+// with the keys in byte order, so that the same properties always give the same
+// text. `email`, if given, becomes the property of that name; the caller checks
+// its length and encoding. Violations are added to `log` under
+// "properties.<key>"; if there are any, `json` ends with meaningless text.
 //
-// Lists: joined by "||". One that is too long as one text is refused for
-// users and accounts; for events, where Heap joins and cuts by itself, it is
-// sent as a JSON array with a warning, because a text of that length could make
-// Heap refuse the whole batch.
+// Lists are joined by "||". A list that is too long as one text is rejected for
+// users and accounts. For events, for which Heap itself joins and cuts lists,
+// it is sent as a JSON array with a warning, because Heap could reject the
+// whole batch for a text of that length.
 void AppendProperties(const google::protobuf::Struct& properties,
                       std::optional<absl::string_view> email,
                       PropertyRules rules, FindingLog& log, std::string& json);

@@ -3,9 +3,9 @@
 
 #include "absl/strings/string_view.h"
 
-// The stable names of everything that can be wrong with an item. Callers switch
-// on them: a name is never changed or given a second meaning. Lengths are
-// UTF-16 units.
+// Stable names of all violations and warnings. Callers switch on them, so a
+// name never changes and never gets a second meaning. Lengths are in UTF-16
+// units.
 namespace heapsync::reason {
 
 // Violations of any field.
@@ -17,8 +17,8 @@ inline constexpr absl::string_view kInvalidUtf8 = "INVALID_UTF8";
 // `identity` and `user_id` are both set; Heap takes exactly one.
 inline constexpr absl::string_view kIdentityAndUserId = "IDENTITY_AND_USER_ID";
 
-// A placeholder ("null", "undefined", blanks) that would merge unrelated people
-// for good.
+// A placeholder ("null", "undefined", blanks), under which Heap would
+// permanently merge unrelated people.
 inline constexpr absl::string_view kIdentityDenied = "IDENTITY_DENIED";
 
 // Not a decimal number from 0 to 2^53 - 1, or with sign or leading zeros.
@@ -41,38 +41,39 @@ inline constexpr absl::string_view kKeyReserved = "KEY_RESERVED";
 // Two properties have the same key once nested objects are flattened.
 inline constexpr absl::string_view kKeyCollision = "KEY_COLLISION";
 
-// A google.protobuf.Value without a kind; not even null.
+// A google.protobuf.Value without a kind, not even null.
 inline constexpr absl::string_view kValueUnset = "VALUE_UNSET";
 
-// An object where only text or a number can be, also inside a list.
+// An object where only text or a number is allowed, also inside a list.
 inline constexpr absl::string_view kNestedObject = "NESTED_OBJECT";
 
 // A list inside a list.
 inline constexpr absl::string_view kNestedList = "NESTED_LIST";
 
-// Objects nested deeper than flattening goes.
+// Objects nested deeper than the maximum that is flattened.
 inline constexpr absl::string_view kNestedTooDeep = "NESTED_TOO_DEEP";
 
 // NaN or infinity.
 inline constexpr absl::string_view kNumberNotFinite = "NUMBER_NOT_FINITE";
 
-// Beyond 2^53, where whole numbers lose digits: send it as a string.
+// Beyond 2^53, where integers lose precision: send it as a string.
 inline constexpr absl::string_view kNumberTooLarge = "NUMBER_TOO_LARGE";
 
 inline constexpr absl::string_view kTooManyProperties = "TOO_MANY_PROPERTIES";
 
-// The item's JSON is larger than one item may be.
+// The item's JSON exceeds the maximum size of an item.
 inline constexpr absl::string_view kItemTooLarge = "ITEM_TOO_LARGE";
 
 // Warnings.
 
-// A user property such as `Email`: only lowercase fills Heap's built-in one.
+// A user property such as `Email`: only the lowercase key sets Heap's built-in
+// one.
 inline constexpr absl::string_view kEmailCasing = "EMAIL_CASING";
 
-// A list of an event is too long as one text; Heap will cut it.
+// A list in an event is too long as one text; Heap will cut it.
 inline constexpr absl::string_view kListCut = "LIST_CUT";
 
-// Last in a full list of findings: there are more than are listed.
+// Last entry of a full list: there are more findings than are listed.
 inline constexpr absl::string_view kMoreFindings = "MORE_FINDINGS";
 
 }  // namespace heapsync::reason

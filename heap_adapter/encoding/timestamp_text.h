@@ -11,12 +11,12 @@
 
 namespace heapsync {
 
-// A moment as ISO 8601 in UTC: "2024-01-15T10:30:00Z", with 3, 6 or 9 digits of
-// a second where that many are needed to be exact.
+// A time as ISO 8601 in UTC: "2024-01-15T10:30:00Z", with 3, 6 or 9 fractional
+// digits if they are needed to be exact.
 class TimestampText {
  public:
-  // From google.protobuf.Timestamp's two numbers. Nothing if they are outside
-  // its range: 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z, and 0 to
+  // From the two fields of a google.protobuf.Timestamp; nullopt if they are out
+  // of range: 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z, and 0 to
   // 999,999,999 nanoseconds.
   static std::optional<TimestampText> FromUnix(int64_t seconds, int32_t nanos);
 

@@ -9,21 +9,21 @@
 
 namespace heapsync {
 
-// The id of a Heap environment. It is the only credential that Heap asks for,
-// so it cannot be printed by accident: logs, metrics, errors and pages use
-// Masked().
+// The id of a Heap environment. It is the only credential that Heap requires,
+// so the class keeps it from being printed by accident: logs, metrics, errors
+// and pages use Masked().
 class AppId {
  public:
-  // Takes 1 to 20 decimal digits. Errors: kInvalidArgument, without the text
-  // that was given. Heap answers 200 to a well-formed id that does not exist,
-  // so this check is all there can be.
+  // Parses 1 to 20 decimal digits. Errors: kInvalidArgument, without the input
+  // text. No further check is possible, because Heap answers 200 to a
+  // well-formed id that does not exist.
   static absl::StatusOr<AppId> Parse(absl::string_view digits);
 
   // For request bodies only.
   const std::string& digits() const { return digits_; }
 
-  // "…7890": the last four digits, or fewer where the id is so short that four
-  // would be more than half of it.
+  // "…7890": the last four digits, or fewer if four would be more than half of
+  // the id.
   std::string Masked() const;
 
   friend bool operator==(const AppId&, const AppId&) = default;

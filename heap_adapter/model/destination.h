@@ -13,8 +13,8 @@
 
 namespace heapsync {
 
-// Heap's data centers. An App ID exists in one of them; sent to the other, its
-// data is lost without an error.
+// Heap's data centers. An App ID exists in one of them; data sent to the other
+// one is lost without an error.
 enum class Region { kUs, kEu };
 
 struct RegionRow {
@@ -41,15 +41,16 @@ constexpr absl::string_view HeapUrl(Region region) {
   return kRegions[IndexOf(region)].url;
 }
 
-// How items are checked and written for one destination.
+// Rules for checking and encoding items of one destination.
 struct EncodingRules {
-  // Nested objects become "a.b" keys instead of a violation. Off: Heap has no
-  // nested values, and a name that is made up should be somebody's choice.
+  // Nested objects are flattened to "a.b" keys instead of being a violation.
+  // Off by default: Heap has no nested values, and invented names should be a
+  // deliberate choice.
   bool flatten_nested = false;
 
-  // Identities that are refused, compared in ASCII lowercase. Heap's reference
-  // warns of such placeholders: everybody sent under one becomes one person,
-  // and nothing takes that back.
+  // Identities that are rejected, compared in ASCII lowercase. Heap's reference
+  // warns of such placeholders: all users sent under one are merged into one
+  // person, which cannot be undone.
   absl::flat_hash_set<std::string> denied_identities =
       DefaultDeniedIdentities();
 
@@ -58,9 +59,9 @@ struct EncodingRules {
   bool operator==(const EncodingRules&) const = default;
 };
 
-// What Heap allows one App ID. Every limit holds in any window of the given
-// length, wherever it starts. Zero: no limit. Source: Heap's reference for Bulk
-// Track and Add User Properties.
+// Heap's limits for one App ID. Every limit applies to any window of the given
+// length. Zero: no limit. Source: Heap's reference for Bulk Track and Add User
+// Properties.
 struct HeapLimits {
   uint32_t events_per_minute = 15'000;
   uint32_t events_per_identity_per_minute = 1'000;
@@ -69,17 +70,17 @@ struct HeapLimits {
   bool operator==(const HeapLimits&) const = default;
 };
 
-// How items are gathered into one request.
+// Rules for collecting items into one request.
 struct BatchRules {
   // Heap takes at most 1,000 items in one request.
   uint32_t max_items = 1'000;
 
-  // Bytes of the request body; Heap documents no limit. Larger: fewer requests,
-  // but more memory and more to repeat on a failure.
+  // Maximum size of the request body; Heap documents no limit. Larger: fewer
+  // requests, but more memory and more data to resend after a failure.
   uint32_t max_bytes = 1 << 20;
 
-  // How long the first item waits for company. Larger: fuller batches, later
-  // delivery.
+  // Linger: maximum wait of the first item for further ones. Larger: fuller
+  // batches, later delivery.
   std::chrono::milliseconds max_wait{500};
 
   bool operator==(const BatchRules&) const = default;
@@ -92,13 +93,13 @@ struct Destination {
   Region region = Region::kUs;
   EncodingRules encoding;
   HeapLimits limits;
-  // The part of `limits` that is ours, in (0, 1]: less than one where other
+  // The fraction of `limits` for this server, in (0, 1]. Less than one if other
   // senders use the same App ID.
   double limit_share = 1.0;
   BatchRules batch;
-  // What may wait for it in the spool, about; beyond it new items are refused.
-  // Larger: it rides out longer outages, but one destination may fill the disk
-  // for all.
+  // Approximate maximum size of its backlog in the spool, beyond which new
+  // items are rejected. Larger: longer outages are bridged, but one destination
+  // may fill the disk for all.
   uint64_t max_queued_mib = 10 << 10;
 
   bool operator==(const Destination&) const = default;

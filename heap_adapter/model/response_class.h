@@ -7,14 +7,14 @@
 
 namespace heapsync {
 
-// What a response of Heap means for the batch that it answers. The numbers are
-// stored on disk.
+// Consequence of a response of Heap for the batch. The numbers are stored on
+// disk.
 enum class ResponseClass : uint8_t {
   kDelivered = 1,      // any 2xx
-  kTransient = 2,      // the same batch again, later
-  kThrottled = 3,      // the same batch again, later, and slower from now on
+  kTransient = 2,      // retry the same batch later
+  kThrottled = 3,      // retry the same batch later, and send more slowly
   kOversized = 4,      // halve the batch
-  kInvalid = 5,        // an item is bad: take out the named one, or halve
+  kInvalid = 5,        // an item is invalid: remove the named one, or halve
   kMisconfigured = 6,  // the destination is misconfigured: hold everything
 };
 

@@ -18,7 +18,7 @@ std::optional<uint8_t> Nibble(char digit) {
   return std::nullopt;
 }
 
-// False unless `digits` are two for each byte.
+// Returns false unless `digits` has two hexadecimal digits for each byte.
 bool ReadHex(absl::string_view digits, uint8_t* bytes, size_t count) {
   if (digits.size() != 2 * count) return false;
   for (size_t i = 0; i < count; ++i) {
@@ -61,7 +61,7 @@ std::optional<TraceContext> TraceContext::Parse(absl::string_view text) {
       AllZero(parent)) {
     return std::nullopt;
   }
-  context.flags &= 0x01;  // "sampled", the only one that version 00 knows
+  context.flags &= 0x01;  // "sampled", the only flag that version 00 defines
   return context;
 }
 

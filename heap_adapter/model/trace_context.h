@@ -10,26 +10,27 @@
 
 namespace heapsync {
 
-// Which trace a caller's request belongs to: what is kept of a `traceparent` as
-// W3C's "Trace Context" defines it. The caller's span is not kept: a request to
-// Heap holds the items of many.
+// The trace of a caller's request: the parts kept of a `traceparent` as defined
+// by W3C's "Trace Context". The caller's span is not kept, because a request to
+// Heap holds items of many callers.
 struct TraceContext {
   std::array<uint8_t, 16> trace_id{};
   uint8_t flags = 0;
 
-  // None for whatever the definition does not allow: a caller may send
-  // anything. Of later versions it takes the part that this one knows.
+  // Returns nullopt for text that the definition does not allow. For later
+  // versions, reads the part that version 00 defines.
   static std::optional<TraceContext> Parse(absl::string_view traceparent);
 
-  // 32 digits.
+  // 32 hexadecimal digits.
   std::string TraceId() const;
-  // For a request of ours within the trace. REQUIRES: `span` is not zero.
+  // The header of a request to Heap within the trace. REQUIRES: `span` is not
+  // zero.
   std::string TraceParent(uint64_t span) const;
 
   friend bool operator==(const TraceContext&, const TraceContext&) = default;
 };
 
-// 16 digits.
+// 16 hexadecimal digits.
 std::string SpanId(uint64_t span);
 
 }  // namespace heapsync

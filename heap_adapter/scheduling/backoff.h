@@ -7,27 +7,28 @@
 
 namespace heapsync {
 
-// How waits between attempts grow.
+// Growth of the waits between attempts.
 struct BackoffRules {
-  // Longest wait after the first failure; above zero. Smaller: a short fault
-  // costs less time, but a broken Heap gets more requests.
+  // Maximum wait after the first failure; above zero. Smaller: a short fault
+  // costs less time, but a failing Heap gets more requests.
   Duration initial = std::chrono::milliseconds(500);
 
-  // What each further failure multiplies the longest wait by; at least 1.
+  // Factor by which each further failure multiplies the maximum wait; at least
+  // 1.
   double factor = 2.0;
 
-  // Bound of the longest wait. Larger: fewer requests during a long outage, but
-  // the end of it is noticed later.
+  // Upper bound of the maximum wait. Larger: fewer requests during a long
+  // outage, but its end is noticed later.
   Duration cap = std::chrono::seconds(60);
 };
 
-// How long to wait before the next attempt, after `failures` of them in a row:
-// exponential backoff with full jitter, that is a time drawn evenly from
-// [0, min(cap, initial · factor^(failures − 1))). Full, so that the senders
-// that one outage stopped do not come back together.
+// The wait before the next attempt, after `failures` consecutive failures:
+// exponential backoff with full jitter, that is, uniformly distributed over
+// [0, min(cap, initial · factor^(failures − 1))). Full jitter keeps the senders
+// that one outage stopped from resuming at the same time.
 //
-// `random01` is drawn evenly from [0, 1). Any number of failures is fine; below
-// one it counts as one. Pure.
+// `random01` is uniformly distributed over [0, 1). `failures` may be any
+// number; below one it counts as one. Pure.
 Duration FullJitter(int failures, const BackoffRules& rules, double random01);
 
 }  // namespace heapsync

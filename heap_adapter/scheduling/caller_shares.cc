@@ -5,10 +5,10 @@
 namespace heapsync {
 namespace {
 
-// Of a limit, one part in so many is kept for callers that use less than their
-// share, beside what they used lately. More kept: shorter waits for them when
-// they come to use more, less use of the limit by the others.
-constexpr uint32_t kKeptForTheModest = 128;
+// One part in this many of the limit is reserved for callers that use less than
+// their share, in addition to their recent usage. A larger part: shorter waits
+// for them when their usage grows, less use of the limit by the others.
+constexpr uint32_t kReservedDivisor = 128;
 
 }  // namespace
 
@@ -24,7 +24,7 @@ uint32_t CallerShares::Allowance(const UsageLedger& ledger, uint32_t caller,
   const uint32_t limit = ledger.total_limit();
   const uint64_t share = Share(ledger);
   if (share == limit) return allowance;
-  uint64_t kept = std::max<uint64_t>(1, limit / kKeptForTheModest);
+  uint64_t kept = std::max<uint64_t>(1, limit / kReservedDivisor);
   for (auto& [other, peak] : callers_) {
     const uint64_t used = ledger.UsedBy(other);
     const uint64_t needs = std::min(peak.Greatest(used, now), share);

@@ -12,38 +12,40 @@
 
 namespace heapsync {
 
-// Shares a total limit out among callers, each an account of the ledger that
-// keeps it. An equal share of the limit is there for each at once. What others
-// leave of theirs may be taken too, but evenly over the window, and not the
-// last of it: what a caller used lately, and a small part for those that are
-// new, stays free for them.
+// Divides a total limit among callers, each of which is an account of the
+// ledger that enforces it. Each caller may use an equal share of the limit
+// immediately. A caller may also use what others leave of their shares, but
+// only paced evenly over the window, and not all of it: the amount that each
+// other caller used recently stays free for it, and a small part stays free for
+// new callers.
 //
-// A caller that is alone, or under no limit, is held back by the ledger only.
+// A single caller, or one without a limit, is restricted by the ledger only.
 //
 // Pure; one thread. Times must not go backwards.
 class CallerShares {
  public:
-  // REQUIRES: it was not added before.
+  // REQUIRES: `caller` was not added before.
   void Add(uint32_t caller) { callers_.emplace_back(caller, RecentPeak{}); }
 
-  // The units that `caller` may begin now. REQUIRES: Add(caller);
-  // ledger.Advance(now).
+  // Units that `caller` may begin now. REQUIRES: Add(caller) and
+  // ledger.Advance(now) were called.
   uint32_t Allowance(const UsageLedger& ledger, uint32_t caller, Now now);
 
-  // After a caller began, of what Allowance() gave last: the ledger's UsedBy()
-  // of it before and since.
+  // Must be called after a caller began units of the last Allowance().
+  // `used_before` and `used_since` are the ledger's UsedBy() of the caller
+  // before and after.
   void OnBegun(const UsageLedger& ledger, uint64_t used_before,
                uint64_t used_since, MonotonicTime now);
 
-  // When more than its share may be taken again by one that was held back for
-  // the sake of evenness.
+  // When a caller may again use more than its share, after the pacing stopped
+  // it.
   MonotonicTime next() const { return beyond_.next(); }
 
  private:
   uint64_t Share(const UsageLedger& ledger) const;
 
-  std::vector<std::pair<uint32_t, RecentPeak>> callers_;  // and what they used
-  EvenPacer beyond_;  // what they take beyond their shares
+  std::vector<std::pair<uint32_t, RecentPeak>> callers_;  // with their usage
+  EvenPacer beyond_;  // paces usage beyond the shares
 };
 
 }  // namespace heapsync

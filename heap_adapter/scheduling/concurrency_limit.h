@@ -7,22 +7,21 @@
 
 namespace heapsync {
 
-// How many requests one destination may have in flight: additive increase while
-// answers come quickly, multiplicative decrease when they slow down or fail.
-// Pure; one thread.
+// Limit of the requests in flight to one destination: additive increase while
+// responses are fast, multiplicative decrease when they are slow or fail. Pure;
+// one thread.
 class ConcurrencyLimit {
  public:
-  // `most` bounds what a destination can take of the shared slots. Larger: more
-  // throughput where round trips are long. REQUIRES: at least one.
-  explicit ConcurrencyLimit(int most)
-      : most_(most), limit_(std::min(2, most)) {}
+  // `max` bounds the shared slots that one destination can use. Larger: more
+  // throughput if round trips are long. REQUIRES: `max` is at least one.
+  explicit ConcurrencyLimit(int max) : max_(max), limit_(std::min(2, max)) {}
 
   int limit() const { return limit_; }
 
-  // A request was answered well after `latency`.
+  // Must be called for a request that succeeded after `latency`.
   void OnSuccess(Duration latency) {
-    // The floor follows the quickest answers and drifts up slowly, so that a
-    // lasting change of the path is learnt.
+    // The floor follows the fastest responses and drifts up slowly, so that it
+    // adapts to a lasting change of the network path.
     floor_ = floor_ == Duration::zero()
                  ? latency
                  : std::min(latency, floor_ + floor_ / 64 + Duration(1));
@@ -30,11 +29,11 @@ class ConcurrencyLimit {
       OnTrouble();
     } else if (++successes_ >= limit_) {
       successes_ = 0;
-      limit_ = std::min(limit_ + 1, most_);
+      limit_ = std::min(limit_ + 1, max_);
     }
   }
 
-  // Heap throttled, failed or did not answer.
+  // Must be called for a request that was throttled, failed or timed out.
   void OnTrouble() {
     successes_ = 0;
     limit_ = std::max(1, limit_ / 2);
@@ -43,7 +42,7 @@ class ConcurrencyLimit {
  private:
   static constexpr Duration kTolerance = std::chrono::milliseconds(250);
 
-  const int most_;
+  const int max_;
   int limit_;
   int successes_ = 0;
   Duration floor_ = Duration::zero();

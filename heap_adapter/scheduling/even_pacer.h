@@ -10,23 +10,23 @@
 
 namespace heapsync {
 
-// Spreads what is taken from a limit over its window, so that some of it comes
-// back all the time: whoever is new then waits seconds for a part of it, not
-// until a burst is a window old. All of the limit can still be used.
+// Spreads the usage of a limit evenly over its window, so that some of it is
+// released all the time: a new caller then waits seconds for a part of it,
+// instead of a whole window after a burst. The full limit can still be used.
 //
 // Pure; one thread. Times must not go backwards.
 class EvenPacer {
  public:
-  // Of the `free` units of `ledger`: how many may be taken at `now`. Zero
+  // Number of the `free` units of `ledger` that may be taken at `now`. Zero
   // before next().
   uint64_t Allowance(const UsageLedger& ledger, uint64_t free,
                      MonotonicTime now) {
     if (free == 0 || now < next_) return 0;
-    pace_ = kPaceMargin * ledger.EvenPace(free, now, kShortestWait);
+    pace_ = kPaceMargin * ledger.EvenPace(free, now, kMinWait);
     return std::clamp<uint64_t>(static_cast<uint64_t>(pace_), 1, free);
   }
 
-  // So many of what Allowance() gave last were taken.
+  // Must be called after `units` of the last Allowance() were taken.
   void OnTaken(uint64_t units, MonotonicTime now) {
     if (units == 0 || pace_ <= 0) return;
     const std::chrono::duration<double> time(static_cast<double>(units) /
@@ -37,12 +37,12 @@ class EvenPacer {
   MonotonicTime next() const { return next_; }
 
  private:
-  // How much quicker than evenly. One: what is late is never made up for. More:
-  // the last part of a window may find all used.
+  // Factor by which the pace exceeds an even one. At one, a delay is never made
+  // up for. Larger: the limit may be used up before the end of a window.
   static constexpr double kPaceMargin = 1.15;
-  // Waits for a next release that are shorter do not slow the pace: what is
-  // taken step by step comes back in steps. Shorter: less of the limit is used.
-  static constexpr Duration kShortestWait = std::chrono::seconds(5);
+  // A shorter wait for the next release does not slow the pace, because units
+  // taken in steps are released in steps. Smaller: less of the limit is used.
+  static constexpr Duration kMinWait = std::chrono::seconds(5);
 
   double pace_ = 0;  // units per second
   MonotonicTime next_;

@@ -10,11 +10,11 @@
 
 namespace heapsync {
 
-// The greatest value that was seen over the last one to two minutes. Pure;
-// times must not go backwards.
+// The maximum of a value over the last one to two minutes. Pure; times must not
+// go backwards.
 class RecentPeak {
  public:
-  // Takes `value` in, and gives the greatest.
+  // Adds `value` and returns the maximum.
   uint64_t Greatest(uint64_t value, Now now) {
     if (now.monotonic - since_ >= 2 * kPeriod) {
       before_ = current_ = 0;

@@ -10,8 +10,8 @@
 
 namespace heapsync {
 
-// How fast something went over the last minute, for people and forecasts. Pure;
-// times must not go backwards.
+// Average rate over the last minute, for display and forecasts. Pure; times
+// must not go backwards.
 class RecentRate {
  public:
   void Add(uint64_t units, MonotonicTime now) {
@@ -23,7 +23,7 @@ class RecentRate {
     bucket.units += units;
   }
 
-  // Units a second; zero if there were none.
+  // Units per second; zero if there were none.
   double PerSecond(MonotonicTime now) const {
     if (!first_.has_value()) return 0;
     uint64_t units = 0;
@@ -45,7 +45,7 @@ class RecentRate {
     uint64_t units = 0;
   };
 
-  // Starts at kBuckets, so that buckets never filled are always too old.
+  // Starts at kBuckets, so that unused buckets are always too old.
   static uint64_t Number(MonotonicTime time) {
     return kBuckets + static_cast<uint64_t>(time.time_since_epoch() /
                                             (kWindow / kBuckets));

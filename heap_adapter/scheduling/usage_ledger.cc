@@ -83,7 +83,7 @@ std::vector<uint64_t> UsageLedger::Advance(MonotonicTime now) {
     TakeBack(ended_.front().attempt, freed);
     ended_.pop_front();
   }
-  // What was refunded may have been watched again and freed a second time.
+  // A refunded identity may have been watched again and released a second time.
   if (refunded) {
     std::sort(freed.begin(), freed.end());
     freed.erase(std::unique(freed.begin(), freed.end()), freed.end());
@@ -97,17 +97,17 @@ std::optional<MonotonicTime> UsageLedger::NextRelease() const {
 }
 
 double UsageLedger::EvenPace(uint64_t free, MonotonicTime now,
-                             Duration shortest) const {
+                             Duration min_wait) const {
   const auto over = [](uint64_t units, Duration time) {
     return static_cast<double>(units) /
            std::chrono::duration<double>(time).count();
   };
-  // What is in flight comes back after that.
+  // Units in flight are released later than those of ended attempts.
   uint64_t units = free;
   double pace = std::numeric_limits<double>::infinity();
   for (const Ended& ended : ended_) {
     const Duration until = ended.release - now;
-    if (until >= shortest) pace = std::min(pace, over(units, until));
+    if (until >= min_wait) pace = std::min(pace, over(units, until));
     units += ended.attempt.units;
   }
   return std::min(pace, over(units, rules_.window));

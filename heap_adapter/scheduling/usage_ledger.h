@@ -14,18 +14,17 @@
 
 namespace heapsync {
 
-// What one attempt takes: units for each identity hash.
+// Usage of one attempt: units for each identity hash.
 using Usage = std::vector<std::pair<uint64_t, uint32_t>>;
 
-// Keeps a sliding-window limit, in total and for each identity, so that no
-// window that Heap could measure holds too much.
+// Enforces a sliding-window limit, in total and per identity, for every window
+// that Heap could measure.
 //
-// Heap sees a request at some moment between its sending and its answer. So an
-// attempt counts from its beginning until one window after its end: whatever
-// moment Heap saw, a unit is never used again before the window that Heap saw
-// it in is over.
+// Heap counts a request at some time between its sending and its response. An
+// attempt is therefore counted from its start until one window after its end:
+// whenever Heap counted it, no unit is used again before that window is over.
 //
-// No clock and no threads. Times must not go backwards.
+// Pure; one thread. Times must not go backwards.
 class UsageLedger {
  public:
   struct Rules {
@@ -37,58 +36,59 @@ class UsageLedger {
 
   explicit UsageLedger(const Rules& rules) : rules_(rules) {}
 
-  // From now on these are the limits; the window stays. What is in use stays in
-  // use. REQUIRES: where identities had no limit and get one, the caller begins
-  // nothing for one window, since nobody counted for them.
+  // Replaces the limits; the window and the units in use stay. REQUIRES: if a
+  // limit per identity is introduced, the caller begins nothing for one window,
+  // because usage per identity was not counted before.
   void SetLimits(const Rules& rules) {
     rules_.total = rules.total;
     rules_.per_identity = rules.per_identity;
   }
   const Rules& rules() const { return rules_; }
 
-  // `account` is who uses the units, for UsedBy() only.
-  // REQUIRES: `attempt` is not in flight; the units fit the allowances.
+  // Counts the units of an attempt. `account` is used for UsedBy() only.
+  // REQUIRES: `attempt` is not in flight; the units are within the allowances.
   void Begin(uint64_t attempt, Usage usage, uint32_t account = 0);
-  // REQUIRES: Begin(attempt). Its units come back at `now` + window.
+  // Ends an attempt: its units are released at `now` + window. REQUIRES:
+  // Begin(attempt).
   void End(uint64_t attempt, MonotonicTime now);
 
-  // The attempt certainly never reached Heap: its units come back at once.
-  // REQUIRES: Begin(attempt).
+  // Ends an attempt that certainly never reached Heap: its units are released
+  // immediately. REQUIRES: Begin(attempt).
   void Refund(uint64_t attempt);
 
   // Units that may begin now.
   uint32_t TotalAllowance() const;
   uint32_t IdentityAllowance(uint64_t identity_hash) const;
 
-  // Takes back what is over at `now`. Gives the watched identities among it,
-  // each once, and watches them no more.
+  // Releases the units that are due at `now`. Returns the watched identities
+  // among them, each once, and stops watching these.
   std::vector<uint64_t> Advance(MonotonicTime now);
-  // When Advance() next has something to do; none if nothing has ended.
+  // Time of the next release; none if no attempt has ended.
   std::optional<MonotonicTime> NextRelease() const;
 
-  // The greatest even pace, in units per second, that `free` units and those
-  // that come back keep up for one window from `now` on. A time shorter than
-  // `shortest` until some come back is passed over. REQUIRES: a total limit;
-  // Advance(now).
-  double EvenPace(uint64_t free, MonotonicTime now, Duration shortest) const;
+  // The maximum even pace, in units per second, that `free` units and released
+  // ones can sustain for one window from `now` on. Waits for a release that are
+  // shorter than `min_wait` are ignored. REQUIRES: a total limit; Advance(now).
+  double EvenPace(uint64_t free, MonotonicTime now, Duration min_wait) const;
 
-  // Asks Advance() to tell when some of this identity's units come back.
+  // Makes Advance() return this identity when some of its units are released.
   // REQUIRES: the identity has units in use.
   void Watch(uint64_t identity_hash);
 
-  // Multiplies the total limit; at least one unit stays. In (0, 1].
+  // Multiplies the total limit by `factor`, in (0, 1]; at least one unit stays.
   void Slow(double factor) { factor_ = factor; }
   double factor() const { return factor_; }
 
   uint64_t total_in_use() const { return in_use_; }
-  // Of these: those of one account.
+  // Units in use by one account.
   uint64_t UsedBy(uint32_t account) const;
   uint32_t total_limit() const;
-  // Whether there is any limit at all.
+  // True if there is any limit.
   bool limits() const { return rules_.total > 0 || limits_identities(); }
-  // False: usages may give one entry for all identities.
+  // True if there is a limit per identity. If not, a Usage may have one entry
+  // for all identities.
   bool limits_identities() const { return rules_.per_identity > 0; }
-  // Entries held, for bounding memory: one per identity and attempt.
+  // Number of entries held, one per identity and attempt; for bounding memory.
   size_t entries() const { return entries_; }
 
  private:

@@ -12,22 +12,23 @@
 namespace heapsync {
 namespace {
 
-// A block is: format (1 byte), XXH3-64 of all that follows (8), bytes of the
-// lane so far, item count, body. The body is a table and a text; compressed, it
-// is its size and an LZ4 block. A row of the table is: identity hash (8),
-// acceptance in microseconds since 1970 (8), replays, text length.
+// Block format: format (1 byte), XXH3-64 of everything that follows (8), bytes
+// of the lane so far, item count, body. The body is a table followed by the
+// texts; a compressed body is its size followed by an LZ4 block. A row of the
+// table is: identity hash (8), acceptance in microseconds since 1970 (8),
+// replays, text length. Numbers without a size are varints.
 constexpr char kPlain = 1;
 constexpr char kCompressed = 2;
 constexpr size_t kHead = 9;
 constexpr size_t kSmallestRow = 8 + 8 + 1 + 1;
-// Of smaller bodies little would be saved.
+// Compressing smaller bodies would save little.
 constexpr size_t kSmallestCompressed = 512;
-// No body is larger, and none shrinks to a smaller part of itself.
+// Maximum size of a body, and maximum compression ratio.
 constexpr size_t kMaxBody = 256 << 20;
 constexpr size_t kMaxShrunk = 255;
 
-// Appends the size and the compressed body; false if that would save less than
-// an eighth.
+// Appends the size and the compressed body. Returns false if that would save
+// less than an eighth.
 bool AppendCompressed(absl::string_view body, std::string& value) {
   if (body.size() < kSmallestCompressed || body.size() > kMaxBody) {
     return false;
@@ -44,7 +45,7 @@ bool AppendCompressed(absl::string_view body, std::string& value) {
   return size > 0;
 }
 
-// The body of a compressed block; none if it is not one.
+// The decompressed body; none if it is malformed.
 std::optional<std::string> Decompress(Reader& reader) {
   const uint64_t size = reader.Varint();
   const absl::string_view packed = reader.rest();

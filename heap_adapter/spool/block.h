@@ -12,21 +12,21 @@
 
 namespace heapsync {
 
-// One item as the spool keeps it.
+// One item as it is stored.
 struct StoredItem {
   Seq seq = 0;
   WallTime accepted_at;
   uint64_t identity_hash = 0;
-  // How often a person sent this item again from the dead letters.
+  // Number of times this item was replayed from the dead letters.
   uint32_t replays = 0;
-  absl::string_view text;  // the JSON object that Heap gets
+  absl::string_view text;  // the JSON object that is sent to Heap
 };
 
-// Gathers consecutive items of one lane into the value of one record. One
-// record for many items is what makes the spool cheap: its cost is per record.
-// Larger blocks are compressed: items of one lane are much alike, and to
-// compress them once costs less than to write, sum and move three times as many
-// bytes afterwards.
+// Collects consecutive items of one lane into the value of one record. The
+// spool is cheap because its cost is per record, and one record holds many
+// items. Larger blocks are compressed: items of one lane are similar, and
+// compressing them once costs less than writing, checksumming and moving three
+// times as many bytes.
 class BlockBuilder {
  public:
   // `item.seq` is not stored: the block's place in the lane gives it.
@@ -36,9 +36,10 @@ class BlockBuilder {
   size_t text_bytes() const { return text_.size(); }
   bool empty() const { return count_ == 0; }
 
-  // The value; the builder is empty afterwards. `lane_bytes` is the text of all
-  // items that the lane ever had, these included: the difference of two blocks'
-  // tells how much stands between them without reading it.
+  // Returns the value; the builder is empty afterwards. `lane_bytes` is the
+  // number of bytes of text of all items that the lane ever had, including
+  // these. The difference between two blocks is the size of the items between
+  // them.
   std::string Take(uint64_t lane_bytes);
 
  private:
@@ -47,8 +48,8 @@ class BlockBuilder {
   std::string text_;
 };
 
-// Reads a block's value. Damaged bytes are told, never believed: the items that
-// come out are those that went in, or none.
+// Decodes the value of a block. Damage is always detected: the result is either
+// exactly the items that were added, or none.
 class BlockReader {
  public:
   // `value` must outlive the reader, and the reader the texts of its items.
@@ -57,7 +58,7 @@ class BlockReader {
   BlockReader(const BlockReader&) = delete;
   BlockReader& operator=(const BlockReader&) = delete;
 
-  // kDataLoss if the value is damaged; then there are no items.
+  // kDataLoss if the value is damaged; there are no items then.
   const absl::Status& status() const { return status_; }
   const std::vector<StoredItem>& items() const { return items_; }
   uint64_t lane_bytes() const { return lane_bytes_; }
@@ -67,7 +68,7 @@ class BlockReader {
 
   absl::Status status_;
   uint64_t lane_bytes_ = 0;
-  std::string body_;  // of a compressed block
+  std::string body_;  // decompressed body, which the items refer to
   std::vector<StoredItem> items_;
 };
 

@@ -49,8 +49,8 @@ uint64_t Reader::Varint() {
     if (byte.empty()) return 0;
     const uint64_t bits = static_cast<unsigned char>(byte[0]);
     if (shift == 63 && bits > 1) break;
-    // The last byte is never zero but in the one byte of a zero: each number
-    // has one form.
+    // Each number has exactly one encoding: the last byte is zero only for the
+    // number zero.
     if (shift > 0 && bits == 0) break;
     value |= (bits & 0x7f) << shift;
     if (bits < 0x80) return value;

@@ -9,27 +9,27 @@
 
 namespace heapsync {
 
-// The byte forms of which stored keys and values are made.
+// Encodings used in stored keys and values.
 
-// LEB128, as protobuf's varints.
+// LEB128, like protobuf's varints.
 void AppendVarint(std::string& bytes, uint64_t value);
 
 // Little endian, eight bytes.
 void AppendFixed64(std::string& bytes, uint64_t value);
 
-// Big endian, so that keys sort as numbers.
+// Big endian, so that keys sort in numeric order.
 void AppendBigEndian32(std::string& bytes, uint32_t value);
 void AppendBigEndian64(std::string& bytes, uint64_t value);
 
 // A varint length, then the bytes.
 void AppendText(std::string& bytes, absl::string_view text);
 
-// Reads the forms above, and nothing but what Append… writes, from bytes that
-// may be damaged. After the first misread
-// ok() is false and every read gives zero or an empty text.
+// Decodes these encodings from bytes that may be damaged. Accepts only what the
+// Append functions write. After the first error ok() is false, and every read
+// returns zero or an empty text.
 class Reader {
  public:
-  // `bytes` must outlive the reader and the texts that it gives.
+  // `bytes` must outlive the reader and the texts that it returns.
   explicit Reader(absl::string_view bytes) : rest_(bytes) {}
 
   uint64_t Varint();
@@ -41,7 +41,7 @@ class Reader {
   absl::string_view Bytes(size_t count);
 
   bool ok() const { return ok_; }
-  // Everything was read, and read well.
+  // True if everything was read without an error.
   bool AtEnd() const { return ok_ && rest_.empty(); }
   absl::string_view rest() const { return rest_; }
 

@@ -20,8 +20,8 @@ uint64_t DiskSpace::FreeBytes() const {
   constexpr int64_t kInterval = 200'000'000;
   const int64_t now =
       std::chrono::steady_clock::now().time_since_epoch().count();
-  int64_t next = next_look_ns_.load(std::memory_order_relaxed);
-  if (now >= next && next_look_ns_.compare_exchange_strong(
+  int64_t next = next_check_ns_.load(std::memory_order_relaxed);
+  if (now >= next && next_check_ns_.compare_exchange_strong(
                          next, now + kInterval, std::memory_order_relaxed)) {
     struct statvfs space {};
     if (statvfs(path_.c_str(), &space) == 0) {

@@ -8,17 +8,18 @@
 
 namespace heapsync {
 
-// Watches the space on the file system of one folder. All methods may be called
-// from any thread; the system is asked at most every 200 ms.
+// Monitors the free space of the file system of one folder. All methods may be
+// called from any thread; the system is queried at most every 200 ms.
 class DiskSpace {
  public:
   // `path` empty: never nearly full.
   DiskSpace(std::string path, uint64_t min_free_bytes);
 
-  // Less than the minimum is left for processes that are not root.
+  // True if less than the minimum is free for processes that are not root.
   bool NearlyFull() const;
-  // Less than three quarters of the minimum are. Merging files, which gives
-  // space back, may then find none: whatever can wait must not take more.
+  // True if less than three quarters of the minimum are free. A compaction,
+  // which reclaims space, may then find too little for itself, so no space may
+  // be used for anything that can wait.
   bool Short() const;
 
  private:
@@ -26,7 +27,7 @@ class DiskSpace {
 
   const std::string path_;
   const uint64_t min_free_bytes_;
-  mutable std::atomic<int64_t> next_look_ns_{0};
+  mutable std::atomic<int64_t> next_check_ns_{0};
   mutable std::atomic<uint64_t> free_bytes_{
       std::numeric_limits<uint64_t>::max()};
 };

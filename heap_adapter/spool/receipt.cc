@@ -59,7 +59,8 @@ absl::StatusOr<Receipt> Receipt::Decode(absl::string_view text) {
     if (!reader.ok() || size == 0 || begin + size < begin) return malformed;
     receipt.items.push_back({begin, begin + size});
   }
-  // Base64 has several texts for the same bytes: blanks, padding, unused bits.
+  // Several base64 texts encode the same bytes (blanks, padding, unused bits);
+  // only the canonical one is valid.
   if (!reader.AtEnd() || receipt.Encode() != whole) return malformed;
   return receipt;
 }

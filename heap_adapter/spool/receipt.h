@@ -11,8 +11,8 @@
 
 namespace heapsync {
 
-// Names accepted items. It costs no storage: it says where the items are, and
-// their state follows from the spool.
+// Identifies accepted items. It needs no storage: it contains the place of the
+// items in the spool, from which their state follows.
 struct Receipt {
   uint64_t spool_id = 0;
   LaneId lane = 0;
@@ -21,14 +21,14 @@ struct Receipt {
   // "r1." and base64url; safe in URLs and on command lines.
   std::string Encode() const;
 
-  // Errors: kInvalidArgument for anything that Encode() does not give. A
-  // checksum catches typing errors; it is no signature.
+  // Errors: kInvalidArgument for text that Encode() does not return. The
+  // checksum catches typing errors; it is not a signature.
   static absl::StatusOr<Receipt> Decode(absl::string_view text);
 
   friend bool operator==(const Receipt&, const Receipt&) = default;
 };
 
-// A receipt names at most this many ranges.
+// Maximum number of ranges in a receipt.
 inline constexpr size_t kMaxReceiptRanges = 64;
 
 }  // namespace heapsync

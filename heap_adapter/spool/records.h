@@ -16,16 +16,17 @@
 
 namespace heapsync {
 
-// What the spool stores beside the items themselves. Each has Encode() and a
-// static Decode() that gives kDataLoss for bytes that Encode() does not write.
+// Records that the spool stores besides the items. Each has Encode() and a
+// static Decode(), which returns kDataLoss for bytes that Encode() does not
+// write.
 
-// One lane for each destination and object type, and beside it one for the
-// events of each caller that has a name: so that callers can take turns.
+// There is one lane per destination and object type, and another one for the
+// events of each named caller, so that callers can be served in turn.
 using LaneId = uint32_t;
 struct LaneKey {
   std::string destination;
   ObjectType type = ObjectType::kTrackEvent;
-  std::string caller;  // empty: of all who have no lane of their own
+  std::string caller;  // empty: callers without a lane of their own
 
   std::string Encode() const;
   static absl::StatusOr<LaneKey> Decode(absl::string_view bytes);
@@ -36,14 +37,14 @@ struct LaneKey {
   }
 };
 
-// How far a lane's delivery has come. An item is settled once its fate no
-// longer depends on its block: delivered, dead-lettered, deferred, or merged
-// into another.
+// Delivery progress of a lane. An item is settled once its block is no longer
+// needed for it: it was delivered, dead-lettered, deferred, or coalesced into
+// another item.
 struct LaneProgress {
   Seq low_watermark = 0;  // everything below is settled
-  SeqSet settled;         // what is settled above it
+  SeqSet settled;         // settled items above it
 
-  // Takes a range in, and raises the watermark as far as it now goes.
+  // Adds a range of settled items and raises the watermark if possible.
   void Settle(SeqRange range);
   bool IsSettled(Seq seq) const {
     return seq < low_watermark || settled.Contains(seq);
@@ -53,8 +54,9 @@ struct LaneProgress {
   static absl::StatusOr<LaneProgress> Decode(absl::string_view bytes);
 };
 
-// An item that waits on disk apart from its lane, because its identity may not
-// be sent now: it is over a limit, or an older update of it is in flight.
+// An item that is stored apart from its lane because nothing may be sent for
+// its identity now: the identity is over its limit, or an older update of it is
+// in flight.
 struct DeferredItem {
   Seq seq = 0;
   WallTime accepted_at;
@@ -66,12 +68,12 @@ struct DeferredItem {
   static absl::StatusOr<DeferredItem> Decode(absl::string_view bytes);
 };
 
-// Why an item was given up. The numbers are stored.
+// Reason for which an item was given up. The numbers are stored.
 enum class DeadLetterReason : uint8_t {
-  kRefused = 1,   // Heap answered that it is invalid
-  kTooLarge = 2,  // Heap answered 413 to the item alone
+  kRefused = 1,   // Heap rejected it as invalid
+  kTooLarge = 2,  // Heap answered 413 to a request with this item alone
   kExpired = 3,   // it was older than the server's --max_age
-  kDamaged = 4,   // its bytes on disk were damaged
+  kDamaged = 4,   // it was damaged on disk
 };
 
 inline constexpr size_t kDeadLetterReasons = 4;  // counted from one
@@ -86,8 +88,8 @@ struct DeadLetter {
   WallTime dead_lettered_at;
   uint64_t identity_hash = 0;
   uint32_t replays = 0;
-  uint32_t http_status = 0;   // zero: Heap had no part in it
-  std::string heap_response;  // Heap's text, cut to 2,048 bytes
+  uint32_t http_status = 0;   // zero: Heap was not the cause
+  std::string heap_response;  // body of the response, cut to 2,048 bytes
   std::string text;           // the item's JSON; empty if it was damaged
 
   std::string Encode() const;  // without seq
@@ -95,33 +97,33 @@ struct DeadLetter {
 };
 
 // One HTTP attempt to deliver a batch.
-using AttemptId = uint64_t;  // grows with time, over restarts too
+using AttemptId = uint64_t;  // increases with time, also across restarts
 struct AttemptRecord {
   LaneId lane = 0;
-  uint64_t batch_id = 0;  // the same for all attempts at one batch
+  uint64_t batch_id = 0;  // the same for all attempts to send one batch
   WallTime started_at;
   WallTime ended_at;
-  MonotonicTime ended;  // since `epoch`, see Clock::Epoch()
+  MonotonicTime ended;  // relative to `epoch`, see Clock::Epoch()
   uint64_t epoch = 0;
   ResponseClass response_class = ResponseClass::kTransient;
-  uint32_t http_status = 0;  // zero: no answer
+  uint32_t http_status = 0;  // zero: no response
   std::string summary;       // see Verdict::summary
   uint32_t items = 0;        // objects in the request
-  SeqSet seqs;               // what they carried, merged items included
-  // Items that travelled inside another one: (item, the one that carried it).
+  SeqSet seqs;               // their items, including coalesced ones
+  // Coalesced items: (item, the item that carried it).
   std::vector<std::pair<Seq, Seq>> merged;
 
   std::string Encode() const;
   static absl::StatusOr<AttemptRecord> Decode(absl::string_view bytes);
 };
 
-// What an attempt takes from the limits, stored before it is sent so that a
-// restart knows of it.
+// Usage of the limits by an attempt. Stored before the attempt is sent, so that
+// it is known after a restart.
 struct UsageRecord {
   LaneId lane = 0;
   std::vector<std::pair<uint64_t, uint32_t>> identities;  // hash, items
-  // Of an attempt without a record of its end: when a start of the process
-  // found it, by when it had ended; as in AttemptRecord. No start yet: zero.
+  // For an interrupted attempt: the time at which recovery found it, which is
+  // an upper bound of its end; as in AttemptRecord. Zero before recovery.
   MonotonicTime ended;
   uint64_t epoch = 0;
 
@@ -129,10 +131,10 @@ struct UsageRecord {
   static absl::StatusOr<UsageRecord> Decode(absl::string_view bytes);
 };
 
-// Which updates of users or accounts travel together. It is kept from before
-// the first attempt until they are settled, so that after a restart the same
-// request is sent again: were it cut anew, an old value could be sent alone
-// after Heap took it together with the newer one.
+// The user or account updates of one request. Kept from before the first
+// attempt until they are settled, so that the same request is sent again after
+// a restart. If the batch were formed again, an old value could be sent alone
+// after Heap had already taken it together with the newer one.
 struct PlanRecord {
   LaneId lane = 0;
   SeqSet main;                                     // from the lane's blocks
@@ -142,16 +144,16 @@ struct PlanRecord {
   static absl::StatusOr<PlanRecord> Decode(absl::string_view bytes);
 };
 
-// Where items went that no longer have a record of their own.
+// Destination of items that no longer have a record of their own.
 struct Forwarding {
   enum class Kind : uint8_t {
     kMerged = 1,
     kReplayed = 2,
-    kDiscarded = 3,  // they went nowhere: somebody gave them up for good
+    kDiscarded = 3,  // permanently removed by an operator
   };
   Kind kind = Kind::kMerged;
   SeqRange from;
-  Seq into = 0;  // means nothing where they were discarded
+  Seq into = 0;  // unused for kDiscarded
   WallTime at;
 
   std::string Encode() const;

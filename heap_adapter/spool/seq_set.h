@@ -10,7 +10,7 @@
 
 namespace heapsync {
 
-// The number of an item in its lane: 0 for the first one ever, never reused.
+// The number of an item in its lane, starting at 0; never reused.
 using Seq = uint64_t;
 
 // The sequences in [begin, end).
@@ -22,19 +22,19 @@ struct SeqRange {
   friend bool operator==(const SeqRange&, const SeqRange&) = default;
 };
 
-// A set of sequences, kept as disjoint ranges that do not touch each other. Its
-// memory is that of the ranges, however many sequences they hold.
+// A set of sequences, stored as disjoint, non-adjacent ranges. Memory is
+// proportional to the number of ranges, not of sequences.
 class SeqSet {
  public:
   using Ranges = absl::btree_map<Seq, Seq>;  // begin → end
 
-  // Both take any overlap with what is there; empty ranges change nothing.
+  // Ranges may overlap existing ones; empty ranges change nothing.
   void Add(SeqRange range);
   void Add(Seq seq) { Add(SeqRange{seq, seq + 1}); }
   void Remove(SeqRange range);
 
   bool Contains(Seq seq) const;
-  // The first sequence at or after `seq` that is not in the set.
+  // The first sequence >= `seq` that is not in the set.
   Seq NextAbsent(Seq seq) const;
 
   uint64_t size() const { return size_; }
@@ -44,7 +44,8 @@ class SeqSet {
   Seq front() const { return ranges_.begin()->first; }
   Seq back() const { return ranges_.rbegin()->second - 1; }
 
-  // Bytes for the store. Decode: kDataLoss for anything Encode does not write.
+  // The stored form. Decode() returns kDataLoss for bytes that Encode() does
+  // not write.
   std::string Encode() const;
   static absl::StatusOr<SeqSet> Decode(absl::string_view bytes);
 

@@ -6,8 +6,8 @@
 namespace heapsync {
 namespace {
 
-// How often it looks. More often: acceptance returns sooner, but what waits is
-// rewritten more often.
+// Interval of the checks. Shorter: items are accepted again sooner, but the
+// backlog is rewritten more often.
 constexpr std::chrono::seconds kInterval{2};
 
 }  // namespace

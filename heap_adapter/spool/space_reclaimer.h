@@ -12,16 +12,16 @@
 
 namespace heapsync {
 
-// While the disk is nearly full, has a store give back the space of what was
-// deleted, so that new items can be accepted again once enough of the old ones
-// are delivered. It has a thread of its own.
+// Makes a store reclaim the space of deleted entries while the disk is nearly
+// full, so that new items can be accepted again once enough old ones are
+// delivered. Runs on a thread of its own.
 class SpaceReclaimer {
  public:
-  // Both must outlive it. `live_bytes` tells about how much is not deleted;
-  // it is called by its thread.
+  // `store` and `disk` must outlive this. `live_bytes` returns the approximate
+  // size of the entries that are not deleted; it is called on the own thread.
   SpaceReclaimer(Store& store, const DiskSpace& disk,
                  std::function<uint64_t()> live_bytes);
-  // Waits until its thread has ended, which is soon.
+  // Cancels the store's current work and joins the thread.
   ~SpaceReclaimer();
 
  private:
@@ -32,7 +32,7 @@ class SpaceReclaimer {
   const std::function<uint64_t()> live_bytes_;
   Mutex mutex_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
-  std::atomic<bool> cancel_{false};  // what the store does now
+  std::atomic<bool> cancel_{false};  // ends the store's current work
   CondVar stopping_;
   std::thread thread_;
 };

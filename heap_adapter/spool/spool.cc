@@ -10,7 +10,7 @@
 namespace heapsync {
 namespace {
 
-// The first byte of a key says what it is.
+// The first byte of a key: the table that it belongs to.
 enum class Table : char {
   kMeta = 'M',           // name → value
   kLane = 'L',           // lane → LaneKey
@@ -28,7 +28,7 @@ enum class Table : char {
 };
 
 constexpr char kFormat[] = "1";
-// History ranges are cut to this, which bounds the search for one item.
+// History ranges are split at this size, which bounds the search for one item.
 constexpr uint64_t kMaxHistoryRange = 1'000;
 constexpr Seq kEnd = std::numeric_limits<Seq>::max();
 
@@ -60,7 +60,7 @@ std::string AttemptKey(Table table, AttemptId id) {
   return key;
 }
 
-// The least key that is greater than every key with this prefix.
+// The smallest key that is greater than every key with this prefix.
 std::string PrefixEnd(std::string prefix) {
   while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) {
     prefix.pop_back();
@@ -69,7 +69,7 @@ std::string PrefixEnd(std::string prefix) {
   return prefix;
 }
 
-// The numbers behind the table and lane of a key.
+// The numbers that follow the table and lane in a key.
 struct Tail {
   explicit Tail(absl::string_view key) : reader(key.substr(5)) {}
   uint64_t Next() { return reader.BigEndian64(); }
@@ -249,8 +249,8 @@ absl::StatusOr<std::vector<StoredLane>> Spool::Lanes() const {
 
 absl::StatusOr<Spool::LaneExtent> Spool::ReadExtent(LaneId lane) const {
   LaneExtent extent;
-  // A block is deleted together with the progress past it: read in this order,
-  // the one or the other tells of every item.
+  // A block is deleted in the same commit that stores the progress past it.
+  // Reading the blocks before the progress therefore accounts for every item.
   const std::string blocks = Key(Table::kBlock, lane);
   auto last = store_.Last(blocks, PrefixEnd(blocks));
   if (!last.ok()) return last.status();
@@ -273,7 +273,7 @@ absl::StatusOr<Spool::LaneExtent> Spool::ReadExtent(LaneId lane) const {
 absl::Status Spool::MeasureBlocks(StoredLane& lane) const {
   const std::string begin = Key(Table::kBlock, lane.id);
   std::string end = PrefixEnd(begin);
-  // Damaged blocks tell no sizes: the nearest that is well does.
+  // A damaged block has no known size, so the nearest intact one is used.
   while (true) {
     auto newest = store_.Last(begin, end);
     if (!newest.ok()) return newest.status();

@@ -16,8 +16,8 @@
 
 namespace heapsync {
 
-// Changes to the spool that happen together. Builds keys and values; nothing is
-// stored before Spool::Commit.
+// Changes to the spool that are applied atomically. Only builds keys and
+// values; nothing is stored before Spool::Commit().
 class SpoolChange {
  public:
   void PutLane(LaneId lane, const LaneKey& key);
@@ -39,11 +39,11 @@ class SpoolChange {
   void DeletePlan(AttemptId id);
   void PutPaused(absl::string_view destination, bool paused);
 
-  // Must be on disk, not only in the process's hands, before it counts.
+  // The change must be synced to disk before Commit() returns.
   void RequireDisk() { durability_ = Durability::kDisk; }
 
   void Append(SpoolChange other);
-  // What was put in up to now; CutTo() takes out all that came after.
+  // Number of changes so far. CutTo(size) removes those added since.
   size_t size() const { return batch_.changes().size(); }
   void CutTo(size_t size) { batch_.CutTo(size); }
   bool empty() const { return batch_.empty(); }
@@ -56,24 +56,25 @@ class SpoolChange {
   Durability durability_ = Durability::kProcess;
 };
 
-// A block as it was read. `items` point into `value`.
+// A block as it was read; BlockReader decodes `value`.
 struct StoredBlock {
   Seq last = 0;
   std::string value;
 };
 
-// A lane as the store has it.
+// A lane as it is stored.
 struct StoredLane {
   LaneId id = 0;
   LaneKey key;
   LaneProgress progress;
-  Seq head = 0;  // the sequence that the next item will get
-  // Text of all items before `head`, and before the first block that is left.
+  Seq head = 0;  // sequence of the next item
+  // Bytes of text of all items before `head`, and of all items before the first
+  // block that still exists.
   uint64_t lane_bytes = 0;
   uint64_t settled_bytes = 0;
 };
 
-// An identity's items that are deferred.
+// Summary of the deferred items of one identity.
 struct DeferredIdentity {
   uint64_t hash = 0;
   uint64_t items = 0;
@@ -81,10 +82,10 @@ struct DeferredIdentity {
   Seq last = 0;
 };
 
-// Everything that was accepted and what became of it, over a Store.
+// The accepted items and their delivery state, in a Store.
 //
-// Commit() belongs to one thread; reads may come from any. Reads give kDataLoss
-// for a damaged record and name it; the record stays.
+// Commit() is called by one thread; reads may come from any. Reads return
+// kDataLoss with the name of a damaged record, which stays in the store.
 class Spool {
  public:
   // Opens the spool in `store`, which must outlive it. A new store gets a
@@ -99,58 +100,60 @@ class Spool {
   absl::Status Commit(const SpoolChange& change) {
     return store_.Write(change.batch(), change.durability());
   }
-  // See Store::Resume. Belongs to the thread of Commit().
+  // See Store::Resume(). Called by the thread of Commit().
   absl::Status Resume() { return store_.Resume(); }
 
   absl::StatusOr<std::vector<StoredLane>> Lanes() const;
 
-  // How far a lane is. Every item that was stored before the call lies below
-  // `head`, the sequence that its next item gets.
+  // Delivery progress of a lane, and the sequence of its next item, `head`.
+  // Every item stored before the call is below `head`.
   struct LaneExtent {
     LaneProgress progress;
     Seq head = 0;
   };
   absl::StatusOr<LaneExtent> ReadExtent(LaneId lane) const;
 
-  // Whether somebody paused the destination.
+  // True if the destination is paused.
   absl::StatusOr<bool> IsPaused(absl::string_view destination) const;
 
-  // The block that holds item `from`, or else the first one after it.
+  // The block that contains item `from`, or the first one after it.
   absl::StatusOr<std::optional<StoredBlock>> ReadBlock(LaneId lane,
                                                        Seq from) const;
 
-  // Items of one identity that were deferred, from `from` on, at most `limit`.
-  // One whose record is damaged has no text.
+  // Deferred items of one identity with sequence >= `from`, in order, at most
+  // `limit`. An item whose record is damaged has no text.
   absl::StatusOr<std::vector<DeferredItem>> ReadDeferred(LaneId lane,
                                                          uint64_t identity_hash,
                                                          Seq from,
                                                          size_t limit) const;
-  // The item `seq` if it is deferred; without text if its record is damaged.
+  // Item `seq` if it is deferred; without text if its record is damaged.
   absl::StatusOr<std::optional<DeferredItem>> FindDeferred(LaneId lane,
                                                            Seq seq) const;
-  // Each identity with items deferred.
+  // All identities that have deferred items.
   absl::StatusOr<std::vector<DeferredIdentity>> DeferredIdentities(
       LaneId lane) const;
 
   absl::StatusOr<std::optional<DeadLetter>> FindDeadLetter(LaneId lane,
                                                            Seq seq) const;
-  // Dead letters from `from` on in order, until `visit` gives false.
+  // Visits dead letters with sequence >= `from`, in order, until `visit`
+  // returns false.
   absl::Status VisitDeadLetters(
       LaneId lane, Seq from,
       absl::FunctionRef<bool(const DeadLetter&)> visit) const;
 
   absl::StatusOr<std::optional<Forwarding>> FindForwarding(LaneId lane,
                                                            Seq seq) const;
-  // By the items that they are of, from the one that covers `from`, or the
-  // next, on, until `visit` gives false.
+  // Visits forwardings in the order of their items, starting with the one that
+  // covers `from` or the next one, until `visit` returns false.
   absl::Status VisitForwardings(
       LaneId lane, Seq from,
       absl::FunctionRef<bool(const Forwarding&)> visit) const;
 
-  // The attempts that carried item `seq`, oldest first.
+  // Attempts that carried item `seq`, oldest first.
   absl::StatusOr<std::vector<std::pair<AttemptId, AttemptRecord>>> FindAttempts(
       LaneId lane, Seq seq) const;
-  // Attempts with id >= `from`, oldest first, until `visit` gives false.
+  // Visits attempts with id >= `from`, oldest first, until `visit` returns
+  // false.
   absl::Status VisitAttempts(
       AttemptId from,
       absl::FunctionRef<bool(AttemptId, const AttemptRecord&)> visit) const;
@@ -158,17 +161,18 @@ class Spool {
   // The greatest attempt id in use; zero if there is none.
   absl::StatusOr<AttemptId> LastAttempt() const;
 
-  // Oldest first.
+  // Visits all plans, oldest first.
   absl::Status VisitPlans(
       absl::FunctionRef<void(AttemptId, const PlanRecord&)> visit) const;
 
+  // Visits all usage records, oldest first.
   absl::Status VisitUsage(
       absl::FunctionRef<void(AttemptId, const UsageRecord&)> visit) const;
 
  private:
   Spool(Store& store, uint64_t id) : store_(store), id_(id) {}
 
-  // Fills in what the lane's blocks tell.
+  // Sets the fields of `lane` that follow from its blocks.
   absl::Status MeasureBlocks(StoredLane& lane) const;
 
   Store& store_;

@@ -16,7 +16,7 @@
 
 namespace heapsync {
 
-// Changes to a store that happen together or not at all, in the order given.
+// Changes to a store that are applied atomically, in the given order.
 class StoreBatch {
  public:
   struct Change {
@@ -32,7 +32,7 @@ class StoreBatch {
     bytes_ += key.size();
     changes_.push_back({std::move(key), std::nullopt});
   }
-  // Puts the changes of `other` behind these.
+  // Appends the changes of `other`.
   void Append(StoreBatch other) {
     bytes_ += other.bytes_;
     changes_.insert(changes_.end(),
@@ -40,7 +40,7 @@ class StoreBatch {
                     std::make_move_iterator(other.changes_.end()));
   }
 
-  // Takes out all but the first `size` changes.
+  // Removes all but the first `size` changes.
   void CutTo(size_t size) {
     for (; changes_.size() > size; changes_.pop_back()) {
       const Change& last = changes_.back();
@@ -57,29 +57,30 @@ class StoreBatch {
   size_t bytes_ = 0;
 };
 
-// How safe a write is once it has returned.
+// Guarantee of a write that has returned.
 enum class Durability {
-  kProcess,  // survives the end of this process, not that of the machine
-  kDisk,     // synced: survives both, and so does all that was written before
+  kProcess,  // survives a crash of this process, but not of the machine
+  kDisk,     // synced, like all earlier writes: survives both
 };
 
-// Goes through the entries of a range in key order. It sees the store as it was
-// when the cursor was made.
+// Iterates over the entries of a range in key order, in a snapshot of the store
+// taken when the cursor was created.
 class StoreCursor {
  public:
   virtual ~StoreCursor() = default;
   virtual bool Valid() const = 0;
-  // REQUIRES for the next three: Valid(). The views live until Next().
+  // The next three REQUIRE Valid(). The views are valid until Next().
   virtual absl::string_view key() const = 0;
   virtual absl::string_view value() const = 0;
   virtual void Next() = 0;
-  // Why Valid() is false: OK at the end of the range, else what failed.
+  // OK while Valid() and at the end of the range; otherwise the error that made
+  // Valid() false.
   virtual absl::Status status() const = 0;
 };
 
-// What the spool asks of storage: an ordered map of byte strings that writes
-// atomically. It is the seam to the disk; the spool's own logic stands above it
-// and is the same for every store.
+// Storage interface of the spool: an ordered map of byte strings with atomic
+// writes. It is the only access to the disk; the spool's logic is the same for
+// every implementation.
 //
 // One thread writes at a time; reads may come from any thread, during writes
 // too.
@@ -87,33 +88,36 @@ class Store {
  public:
   virtual ~Store() = default;
 
-  // Errors: whatever storage said. After an error nothing more may be written:
-  // what reached the disk is not known, and syncing again would not make it
-  // known. Where the disk is full (kResourceExhausted) Resume() leads on.
+  // Errors: those of the storage. After an error nothing more may be written:
+  // it is not known what reached the disk, and another sync would not tell. If
+  // the disk was full (kResourceExhausted), Resume() makes writing possible
+  // again.
   virtual absl::Status Write(const StoreBatch& batch,
                              Durability durability) = 0;
 
-  // The one way on, after a write failed with kResourceExhausted because the
-  // disk is full: makes the store writable again, without what failed, in new
-  // files; what failed to reach an old one is believed no more. Errors:
-  // kResourceExhausted while there still is no space, and then it may be asked
-  // again; after any other nothing more may be written.
+  // Makes the store writable again after a write failed with
+  // kResourceExhausted because the disk is full. The failed write is discarded
+  // and writing continues in new files; the contents of a file to which a write
+  // failed are no longer trusted. Errors: kResourceExhausted while there is
+  // still no space, and the call may be repeated; after any other error nothing
+  // more may be written.
   virtual absl::Status Resume() = 0;
 
-  // What ReclaimSpace() goes by.
+  // Input of ReclaimSpace().
   struct SpaceNeeds {
-    bool nearly_full = false;  // the disk
-    // What is not deleted has about this many bytes.
+    bool nearly_full = false;  // of the disk
+    // Approximate size of the entries that are not deleted, in bytes.
     uint64_t live_bytes = 0;
-    // Another thread sets it to end ReclaimSpace() early, and so does the store
-    // itself when it finds no space for what it does. Not owned; not null.
+    // Set by another thread to end ReclaimSpace() early, and by the store
+    // itself if there is no space to continue. Not owned; not null.
     std::atomic<bool>* cancel = nullptr;
   };
-  // To be called every few seconds, by one thread that is not the writing one.
-  // On a disk that is nearly full it gives back the space of what was deleted,
-  // which may take a while. Room that this takes itself is left when it begins.
+  // Must be called every few seconds, by one thread other than the writing one.
+  // If the disk is nearly full, reclaims the space of deleted entries, which
+  // may take a while. Starts only if there is space for its own work.
   virtual void ReclaimSpace(const SpaceNeeds&) {}
 
+  // The value of `key`; none if there is no such key.
   virtual absl::StatusOr<std::optional<std::string>> Get(
       absl::string_view key) const = 0;
 
@@ -121,7 +125,7 @@ class Store {
   virtual std::unique_ptr<StoreCursor> Scan(absl::string_view begin,
                                             absl::string_view end) const = 0;
 
-  // The entry with the greatest key in [begin, end).
+  // The entry with the greatest key in [begin, end); none if there is none.
   virtual absl::StatusOr<std::optional<std::pair<std::string, std::string>>>
   Last(absl::string_view begin, absl::string_view end) const = 0;
 };

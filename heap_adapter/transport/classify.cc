@@ -10,9 +10,9 @@
 namespace heapsync {
 namespace {
 
-// Heap documents 200 and 400 only; the rest follows RFC 9110. A status that no
-// final answer can have (1xx, 600 and above) says nothing about the batch, so
-// it is tried again.
+// Heap documents 200 and 400 only; the rest follows RFC 9110. A status that a
+// final response cannot have (1xx, 600 and above) says nothing about the batch,
+// so it is retried.
 ResponseClass ClassOf(int status) {
   switch (status) {
     case 401:
@@ -99,12 +99,12 @@ Verdict ClassifyFailure(const TransportFailure& failure) {
 
 }  // namespace
 
-Verdict Classify(const HeapResponse& answer, ObjectType type, size_t batch_size,
-                 WallTime now) {
-  if (const auto* http = std::get_if<HttpResponse>(&answer.result)) {
+Verdict Classify(const HeapResponse& response, ObjectType type,
+                 size_t batch_size, WallTime now) {
+  if (const auto* http = std::get_if<HttpResponse>(&response.result)) {
     return ClassifyHttp(*http, type, batch_size, now);
   }
-  return ClassifyFailure(std::get<TransportFailure>(answer.result));
+  return ClassifyFailure(std::get<TransportFailure>(response.result));
 }
 
 }  // namespace heapsync

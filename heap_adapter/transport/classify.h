@@ -14,24 +14,24 @@ namespace heapsync {
 
 struct Verdict {
   ResponseClass response_class;
-  // Wait that Heap asked for with Retry-After (seconds or an HTTP date), cut to
-  // [0, kMaxRetryAfter].
+  // Wait that Heap requested with Retry-After (seconds or an HTTP date),
+  // limited to [0, kMaxRetryAfter].
   std::optional<Duration> retry_after;
-  // Index in the batch that Heap's text names: `postBody.events[3].properties
-  // should be object` names 3. Only with kInvalid, and only when the text names
-  // exactly one index, of the array that was sent.
+  // Index in the batch that Heap's text names: 3 for
+  // `postBody.events[3].properties should be object`. Set only with kInvalid,
+  // and only if the text names exactly one index of the array that was sent.
   std::optional<size_t> named_item;
-  // "HTTP 503", "connection reset": for logs and metrics, without a byte of
+  // "HTTP 503", "connection reset": for logs and metrics. Contains nothing of
   // Heap's text, which may quote values.
   std::string summary;
 };
 inline constexpr Duration kMaxRetryAfter = std::chrono::hours(1);
 
-// Sorts an answer into the classes of the table in the README. Pure. `type` is
-// the batch's, `batch_size` its number of items, `now` is needed for the date
-// form of Retry-After. A malformed Retry-After counts as none.
-Verdict Classify(const HeapResponse& answer, ObjectType type, size_t batch_size,
-                 WallTime now);
+// Classifies a response by the table in the README. Pure. `type` is the type of
+// the batch, `batch_size` its number of items; `now` is needed for the date
+// form of Retry-After. A malformed Retry-After is ignored.
+Verdict Classify(const HeapResponse& response, ObjectType type,
+                 size_t batch_size, WallTime now);
 
 }  // namespace heapsync
 

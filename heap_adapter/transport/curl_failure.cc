@@ -23,8 +23,8 @@ Kind KindOf(CURLcode code, RequestStage stage) {
     case CURLE_PROXY:
       return Kind::kConnect;
 
-    // An unreadable CA or revocation file is nothing that a retry mends, so it
-    // counts as the verification that it prevents.
+    // A retry does not help if a CA or revocation file is unreadable, so it
+    // counts as a failed verification.
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CRL_BADFILE:
@@ -47,8 +47,8 @@ Kind KindOf(CURLcode code, RequestStage stage) {
     case CURLE_OPERATION_TIMEDOUT:
       return Kind::kTimeout;
 
-    // CURLE_ABORTED_BY_CALLBACK is this transport's own refusal to let libcurl
-    // repeat a request whose reused connection was closed.
+    // CURLE_ABORTED_BY_CALLBACK: the transport kept libcurl from repeating a
+    // request whose reused connection was closed.
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
@@ -58,7 +58,7 @@ Kind KindOf(CURLcode code, RequestStage stage) {
     case CURLE_AGAIN:
       return Kind::kReset;
 
-    // CURLE_WRITE_ERROR: the answer was longer than the transport takes.
+    // CURLE_WRITE_ERROR: the response exceeded the transport's maximum.
     case CURLE_WRITE_ERROR:
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
@@ -67,22 +67,22 @@ Kind KindOf(CURLcode code, RequestStage stage) {
     case CURLE_TOO_MANY_REDIRECTS:
       return Kind::kMalformedResponse;
 
-    // Before sending: a scheme that is not allowed. Afterwards: an answer that
+    // Before sending: a scheme that is not allowed. Afterwards: a response that
     // is not HTTP/1 or later.
     case CURLE_UNSUPPORTED_PROTOCOL:
       return stage == RequestStage::kSent ? Kind::kMalformedResponse
                                           : Kind::kOther;
 
-    // Everything else is a bug, a lack of memory, or belongs to protocols and
+    // Everything else is a bug, a lack of memory, or concerns protocols and
     // options that are never used.
     default:
       return Kind::kOther;
   }
 }
 
-// libcurl writes these texts from host names, addresses and certificates, never
-// from what was sent or answered.
-bool MessageIsOfTheConnection(Kind kind) {
+// libcurl builds these messages from host names, addresses and certificates,
+// never from the request or the response.
+bool DescribesConnection(Kind kind) {
   return kind == Kind::kDns || kind == Kind::kConnect || kind == Kind::kTls ||
          kind == Kind::kTlsVerification || kind == Kind::kTimeout;
 }
@@ -93,8 +93,8 @@ TransportFailure FailureOf(CURLcode code, RequestStage stage,
                            absl::string_view message) {
   constexpr size_t kMaxDetail = 200;
   Kind kind = KindOf(code, stage);
-  // libcurl may look for a new connection after it lost the one it had sent on:
-  // that this one could not be had does not undo the sending.
+  // libcurl may open a new connection after it lost the one on which it had
+  // sent. A failure to open it does not undo the sending.
   if (stage == RequestStage::kSent &&
       (kind == Kind::kDns || kind == Kind::kConnect || kind == Kind::kTls)) {
     kind = Kind::kReset;
@@ -102,7 +102,7 @@ TransportFailure FailureOf(CURLcode code, RequestStage stage,
   if (code == CURLE_ABORTED_BY_CALLBACK) {
     return {kind, "the connection was closed before an answer began"};
   }
-  if (message.empty() || !MessageIsOfTheConnection(kind)) {
+  if (message.empty() || !DescribesConnection(kind)) {
     return {kind, curl_easy_strerror(code)};
   }
   std::string detail(message.substr(0, kMaxDetail));

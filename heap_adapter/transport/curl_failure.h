@@ -8,12 +8,13 @@
 
 namespace heapsync {
 
-// Whether libcurl had a connection and began to send when a request failed.
+// Progress of a request when it failed: kSent once libcurl had a connection and
+// started sending.
 enum class RequestStage { kNotSent, kSent };
 
-// What libcurl's result means. `message` is the text of its error buffer, which
-// may be empty; it is used only for the kinds where it tells of the connection
-// and not of the answer, and is cut and stripped of control characters.
+// Translates a result of libcurl. `message` is the text of its error buffer,
+// which may be empty; it is used only for the kinds for which it describes the
+// connection rather than the response, cut and without control characters.
 // REQUIRES: code != CURLE_OK.
 TransportFailure FailureOf(CURLcode code, RequestStage stage,
                            absl::string_view message);

@@ -17,16 +17,16 @@ struct EasyDeleter {
   void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
 };
 
-// Lack of memory, or an option that this libcurl does not know: neither can be
-// handled further up.
+// The causes are a lack of memory, or an option that this libcurl does not
+// know. Callers can handle neither.
 template <typename Code>
 void CheckOk(Code code) {
   HEAPSYNC_CHECK(static_cast<int>(code) == 0)
       << "libcurl refused an option: " << static_cast<int>(code);
 }
 
-// libcurl reads its arguments as varargs and takes whatever type it is given,
-// so numbers have to become long here.
+// libcurl reads its arguments as varargs without knowing their types, so
+// numbers must be converted to long.
 template <typename Value>
 void Set(CURL* easy, CURLoption option, Value value) {
   if constexpr (std::is_integral_v<Value>) {
@@ -58,39 +58,39 @@ curl_slist* CurlTransport::NewHeaders(const std::string& traceparent) {
     HEAPSYNC_CHECK(headers != nullptr) << "curl_slist_append failed";
   };
   add("Content-Type: application/json");
-  // The empty Expect keeps libcurl from asking for leave before a large body,
-  // which costs a round trip.
+  // The empty Expect keeps libcurl from waiting for "100 Continue" before a
+  // large body, which would cost a round trip.
   add("Expect:");
   if (!traceparent.empty()) add(("traceparent: " + traceparent).c_str());
   return headers;
 }
 
-// A request in flight, or the idle easy handle of a former one.
+// A request in flight, or an idle easy handle for reuse.
 struct CurlTransport::Transfer {
   std::unique_ptr<CURL, EasyDeleter> easy{curl_easy_init()};
   size_t place = 0;  // index in `in_flight_`
   HeapRequest request{};
-  // Of this request alone; null: it has those of all.
+  // Headers of this request; null: the common ones.
   std::unique_ptr<curl_slist, ListDeleter> own_headers;
   RequestStage stage = RequestStage::kNotSent;
   bool head_complete = false;
   std::string answer_body;
   size_t answer_bytes = 0;
-  size_t max_answer = 0;
+  size_t max_response_bytes = 0;
   char message[CURL_ERROR_SIZE] = {};
 
   static size_t OnBody(const char* bytes, size_t, size_t count, void* self) {
     auto& transfer = *static_cast<Transfer*>(self);
     transfer.answer_bytes += count;
-    if (transfer.answer_bytes > transfer.max_answer) return 0;
+    if (transfer.answer_bytes > transfer.max_response_bytes) return 0;
     const size_t space = kMaxResponseBytes - transfer.answer_body.size();
     transfer.answer_body.append(bytes, std::min(count, space));
     return count;
   }
 
-  // Called for each line of an answer's head, the empty last one included, and
-  // of its trailers. When the connection closes within the head, libcurl makes
-  // do with what it has.
+  // Called for each line of a response's head, including the final empty one,
+  // and of its trailers. If the connection closes within the head, libcurl
+  // accepts the part that it has.
   static size_t OnHeader(const char* line, size_t, size_t size, void* self) {
     const absl::string_view text(line, size);
     auto& complete = static_cast<Transfer*>(self)->head_complete;
@@ -99,7 +99,7 @@ struct CurlTransport::Transfer {
     return size;
   }
 
-  // Called each time the request is about to be sent.
+  // Called every time the request is about to be sent.
   static int OnSend(void* self, char*, char*, int, int) {
     auto& transfer = *static_cast<Transfer*>(self);
     if (transfer.stage == RequestStage::kSent) return CURL_PREREQFUNC_ABORT;
@@ -109,7 +109,7 @@ struct CurlTransport::Transfer {
 
   void Configure(const CurlTransportOptions& options) {
     CURL* handle = easy.get();
-    max_answer = options.max_answer;
+    max_response_bytes = options.max_response_bytes;
     Set(handle, CURLOPT_PRIVATE, this);
     Set(handle, CURLOPT_ERRORBUFFER, &message[0]);
     Set(handle, CURLOPT_WRITEFUNCTION, &OnBody);
@@ -124,7 +124,7 @@ struct CurlTransport::Transfer {
     Set(handle, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
     Set(handle, CURLOPT_PROTOCOLS_STR, "http,https");
     Set(handle, CURLOPT_FOLLOWLOCATION, 0);
-    // An empty text, unlike none, keeps libcurl from reading the environment.
+    // An empty text, unlike null, keeps libcurl from reading the environment.
     Set(handle, CURLOPT_PROXY, options.proxy.c_str());
     Set(handle, CURLOPT_NOPROXY, "");
 
@@ -137,8 +137,8 @@ struct CurlTransport::Transfer {
 
     Set(handle, CURLOPT_TCP_NODELAY, 1);
     Set(handle, CURLOPT_NOSIGNAL, 1);
-    // Without this, ending a request joins the thread of its name look-up, and
-    // a name server that hangs would stop every other request.
+    // Without this, ending a request joins the thread of its name lookup, and a
+    // hanging name server would block all other requests.
     Set(handle, CURLOPT_QUICK_EXIT, 1);
     Set(handle, CURLOPT_CONNECTTIMEOUT_MS, options.connect_timeout.count());
     Set(handle, CURLOPT_TIMEOUT_MS, options.request_timeout.count());
@@ -222,7 +222,8 @@ void CurlTransport::Send(HeapRequest request) {
 }
 
 void CurlTransport::CollectFinished() {
-  // An idle handle keeps its buffers (about 80 KiB), so not all are kept.
+  // Only some idle handles are kept, because each keeps its buffers (about 80
+  // KiB).
   constexpr size_t kMaxIdle = 64;
   int left = 0;
   while (const CURLMsg* done = curl_multi_info_read(multi_.get(), &left)) {
@@ -240,7 +241,7 @@ void CurlTransport::CollectFinished() {
 
     answers_.push_back(transfer->Answer(code));
     CheckOk(curl_multi_remove_handle(multi_.get(), transfer->easy.get()));
-    // Moved out, not assigned over: an idle transfer must not keep a megabyte.
+    // Moved out to free its memory: an idle transfer must not keep a megabyte.
     { const HeapRequest released = std::move(transfer->request); }
     if (idle_.size() < kMaxIdle) idle_.push_back(std::move(transfer));
   }
@@ -253,7 +254,7 @@ std::vector<HeapResponse> CurlTransport::Wait(Duration timeout) {
     CheckOk(curl_multi_perform(multi_.get(), &running));
     CollectFinished();
     const bool woken = woken_.exchange(false);
-    // Compared as elapsed time, since start + timeout may overflow.
+    // Compared as elapsed time, because start + timeout may overflow.
     const auto elapsed = std::chrono::duration_cast<Duration>(
         std::chrono::steady_clock::now() - start);
     if (woken || !answers_.empty() || elapsed >= timeout) break;

@@ -17,56 +17,56 @@
 namespace heapsync {
 
 struct CurlTransportOptions {
-  // Connections open at once, to one host and in total; requests beyond them
-  // wait for a free one, and `request_timeout` runs meanwhile. More: more
-  // requests in flight where Heap answers slowly, each with a socket and its
-  // TLS state. The total should be `max_connections_per_host` times the number
-  // of hosts (Heap has two), or else a host that hangs takes the connections of
-  // one that works. Zero: no bound.
+  // Maximum number of open connections, to one host and in total. Further
+  // requests wait for a free connection, while `request_timeout` runs. Larger:
+  // more requests in flight while Heap is slow, each with a socket and TLS
+  // state. The total should be `max_connections_per_host` times the number of
+  // hosts (Heap has two), or a hanging host uses up the connections of a
+  // working one. Zero: no limit.
   uint32_t max_connections_per_host = 32;
   uint32_t max_connections = 64;
 
-  // Name look-up, TCP and TLS handshake. Longer: slow networks get through, but
+  // For name lookup, TCP and TLS handshake. Longer: slow networks succeed, but
   // an unreachable Heap is noticed later.
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);
 
-  // From Send() to the last byte of the answer. Longer: a slow Heap gets to
-  // answer instead of seeing the same batch twice; shorter: a hanging request
-  // gives its connection back sooner.
+  // From Send() to the last byte of the response. Longer: a slow Heap can
+  // respond instead of receiving the same batch twice. Shorter: a hanging
+  // request releases its connection sooner.
   std::chrono::milliseconds request_timeout = std::chrono::seconds(30);
 
-  // A request that moves no byte in either direction for this long ends as
-  // timed out. It bounds the time that Heap may think, too. Whole seconds; zero
-  // leaves only `request_timeout`.
+  // A request that transfers no byte in either direction for this long times
+  // out. This also bounds Heap's processing time. Whole seconds; zero: only
+  // `request_timeout` applies.
   std::chrono::seconds stall_timeout{20};
 
-  // PEM file of the authorities to trust instead of the system's. For private
-  // authorities and tests. Empty: the system's. Verification cannot be turned
-  // off.
+  // PEM file of the certificate authorities to trust instead of the system's,
+  // for private authorities and tests. Empty: the system's. Verification cannot
+  // be disabled.
   std::string ca_file;
 
-  // Proxy URL, such as "http://proxy.internal:3128". Empty: none; the variables
-  // http_proxy and https_proxy are never looked at, because the App ID is the
-  // only secret there is and should pass only where configuration says.
+  // Proxy URL, such as "http://proxy.internal:3128". Empty: none. The variables
+  // http_proxy and https_proxy are ignored, because the App ID is the only
+  // secret and must be sent only through the configured path.
   std::string proxy;
 
-  // An answer with a longer body than this counts as malformed. What lies
-  // between kMaxResponseBytes and this is read and thrown away, which keeps the
-  // connection usable.
-  size_t max_answer = 16 * 1024 * 1024;
+  // Maximum size of a response body; a longer one counts as malformed. The part
+  // beyond kMaxResponseBytes is read and discarded, which keeps the connection
+  // usable.
+  size_t max_response_bytes = 16 * 1024 * 1024;
 
   std::string user_agent = "heapsync";  // "heapsync/<version>"
 };
 
-// Sends over HTTP/1.1, or HTTP/2 where a TLS server offers it, and keeps
+// Sends over HTTP/1.1, or HTTP/2 if a TLS server offers it, and keeps
 // connections alive between requests. One thread drives any number of requests.
 //
-// A request is sent once: redirects are not followed, and where libcurl would
-// silently repeat a request whose reused connection was closed, this fails with
-// kReset instead, since Heap may have counted the first one against its limits.
+// A request is sent once: redirects are not followed. libcurl would silently
+// repeat a request whose reused connection was closed; instead this fails with
+// kReset, because Heap may have counted the first request against its limits.
 //
-// Requests in flight at destruction are abandoned. Wake() must have returned by
-// then. The destructor does not wait for the network.
+// The destructor abandons requests in flight and does not wait for the network.
+// Wake() must have returned before.
 class CurlTransport final : public Transport {
  public:
   explicit CurlTransport(CurlTransportOptions options = {});
@@ -91,7 +91,7 @@ class CurlTransport final : public Transport {
   // An idle transfer, or a new one.
   std::unique_ptr<Transfer> TakeTransfer();
   static curl_slist* NewHeaders(const std::string& traceparent);
-  // Moves what libcurl has finished to `answers_`.
+  // Moves the results of finished transfers to `answers_`.
   void CollectFinished();
 
   const CurlTransportOptions options_;

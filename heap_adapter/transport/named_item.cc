@@ -10,7 +10,7 @@
 namespace heapsync {
 namespace {
 
-// Whether `c` would make what follows it the middle of a longer path or word.
+// True if text after `c` would be the middle of a longer path or word.
 bool ContinuesPath(char c) {
   return absl::ascii_isalnum(c) || c == '_' || c == '$' || c == '.' ||
          c == '-' || c == ']';
@@ -29,7 +29,7 @@ std::optional<size_t> NamedItem(absl::string_view text,
     const absl::string_view tail = text.substr(at + root.size());
     const absl::string_view digits = tail.substr(0, tail.find(']'));
     size_t index = 0;
-    // SimpleAtoi alone would take signs and spaces.
+    // SimpleAtoi alone would accept signs and spaces.
     if (digits.size() == tail.size() ||
         !std::all_of(digits.begin(), digits.end(), absl::ascii_isdigit) ||
         !absl::SimpleAtoi(digits, &index) || index >= batch_size ||

@@ -18,8 +18,8 @@ constexpr std::array<absl::string_view, 12> kMonths = {
     "Jan", "Feb", "Mar", "Apr", "May", "Jun",
     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
-// Reads a date from left to right. After the first thing that does not fit,
-// nothing fits any more, so only ok() and AtEnd() need to be asked at the end.
+// Reads a date from left to right. After the first mismatch every read fails,
+// so ok() and AtEnd() need to be checked only at the end.
 class DateReader {
  public:
   explicit DateReader(absl::string_view text) : rest_(text) {}
@@ -32,7 +32,7 @@ class DateReader {
     rest_.remove_prefix(expected.size());
   }
 
-  // Exactly `width` decimal digits.
+  // Reads exactly `width` decimal digits.
   int Digits(size_t width) {
     if (rest_.size() < width) return Fail(), 0;
     int value = 0;
@@ -44,7 +44,7 @@ class DateReader {
     return value;
   }
 
-  // Two columns, the first of which may be a space.
+  // Reads two columns, of which the first may be a space.
   int SpacePaddedDay() {
     if (rest_.empty() || rest_.front() != ' ') return Digits(2);
     Literal(" ");
@@ -138,8 +138,8 @@ std::optional<WallTime> ParseAsctime(absl::string_view text) {
   return Join(reader, year, month, day, time_of_day);
 }
 
-// The name of the day tells the form: a long one is RFC 850, a short one with a
-// comma is IMF-fixdate.
+// The name of the day determines the form: a long name means RFC 850, a short
+// one with a comma IMF-fixdate.
 std::optional<WallTime> ParseHttpDate(absl::string_view text, WallTime now) {
   constexpr size_t kShortName = 3;
   for (const absl::string_view day : kDays) {
@@ -155,11 +155,11 @@ std::optional<WallTime> ParseHttpDate(absl::string_view text, WallTime now) {
   return std::nullopt;
 }
 
-Duration SecondsUpTo(absl::string_view digits, Duration longest) {
+Duration SecondsUpTo(absl::string_view digits, Duration max_wait) {
   Duration wait{0};
   for (const char c : digits) {
     wait = wait * 10 + std::chrono::seconds(c - '0');
-    if (wait >= longest) return longest;
+    if (wait >= max_wait) return max_wait;
   }
   return wait;
 }
@@ -167,15 +167,15 @@ Duration SecondsUpTo(absl::string_view digits, Duration longest) {
 }  // namespace
 
 std::optional<Duration> ParseRetryAfter(absl::string_view text, WallTime now,
-                                        Duration longest) {
+                                        Duration max_wait) {
   text = absl::StripAsciiWhitespace(text);
   if (text.empty()) return std::nullopt;
   if (std::all_of(text.begin(), text.end(), absl::ascii_isdigit)) {
-    return SecondsUpTo(text, longest);
+    return SecondsUpTo(text, max_wait);
   }
   const std::optional<WallTime> date = ParseHttpDate(text, now);
   if (!date.has_value()) return std::nullopt;
-  return std::clamp(*date - now, Duration(0), longest);
+  return std::clamp(*date - now, Duration(0), max_wait);
 }
 
 }  // namespace heapsync

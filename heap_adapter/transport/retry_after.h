@@ -8,20 +8,19 @@
 
 namespace heapsync {
 
-// Reads the value of a Retry-After header (RFC 9110, 10.2.3): either a number
+// Parses the value of a Retry-After header (RFC 9110, 10.2.3): either a number
 // of seconds ("120") or a date in one of the three forms of RFC 9110, 5.6.7:
 //
 //   Sun, 06 Nov 1994 08:49:37 GMT     IMF-fixdate
-//   Sunday, 06-Nov-94 08:49:37 GMT    RFC 850; a year that would lie more than
-//                                     50 years ahead is taken a century earlier
+//   Sunday, 06-Nov-94 08:49:37 GMT    RFC 850; a year more than 50 years ahead
+//                                     is moved back by a century
 //   Sun Nov  6 08:49:37 1994          asctime
 //
-// Returns the wait from `now`, cut to [0, longest], so a date that has passed
-// is a wait of zero. Anything else (signs, fractions, units, impossible dates)
-// is no wait at all: none. Whether the day of the week fits the date is not
-// checked. Pure.
+// Returns the wait from `now`, limited to [0, max_wait]; a date in the past
+// gives zero. Returns nullopt for anything else (signs, fractions, units,
+// impossible dates). The day of the week is not checked against the date. Pure.
 std::optional<Duration> ParseRetryAfter(absl::string_view text, WallTime now,
-                                        Duration longest);
+                                        Duration max_wait);
 
 }  // namespace heapsync
 

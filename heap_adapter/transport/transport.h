@@ -16,18 +16,19 @@ struct HeapRequest {
   uint64_t id;      // chosen by the sender; unique among the requests in flight
   std::string url;  // scheme, host and path
   std::string body;              // JSON
-  std::string traceparent = {};  // the header's text; empty: it is not sent
+  std::string traceparent = {};  // value of the header; empty: not sent
 };
 
-// Heap (or something in front of it) answered over HTTP, with whatever status.
+// A complete HTTP response from Heap or something in front of it, with any
+// status.
 struct HttpResponse {
   int status = 0;
-  std::optional<std::string> retry_after;  // the header's text, untouched
-  std::string body;  // at most kMaxResponseBytes; the rest is cut off
+  std::optional<std::string> retry_after;  // value of the header, unparsed
+  std::string body;                        // truncated to kMaxResponseBytes
 };
 inline constexpr size_t kMaxResponseBytes = 64 * 1024;
 
-// No complete answer came. Whether Heap took the body is not known.
+// No complete response arrived. It is unknown whether Heap took the body.
 struct TransportFailure {
   enum class Kind {
     kDns,
@@ -40,7 +41,7 @@ struct TransportFailure {
     kOther
   };
   Kind kind;
-  std::string detail;  // for people; carries nothing of the body
+  std::string detail;  // human-readable; contains nothing of the body
 };
 
 struct HeapResponse {
@@ -48,23 +49,23 @@ struct HeapResponse {
   std::variant<HttpResponse, TransportFailure> result;
 };
 
-// Carries requests to Heap. It never retries, redirects or judges: every answer
-// is a value.
+// Sends requests to Heap. It never retries, follows redirects or interprets a
+// response: every outcome is a value.
 //
-// All methods but Wake() belong to one thread.
+// All methods except Wake() must be called by the same thread.
 class Transport {
  public:
   virtual ~Transport() = default;
 
-  // Starts a request and returns at once.
+  // Starts a request without blocking.
   virtual void Send(HeapRequest request) = 0;
 
-  // Returns the answers that are there, waiting up to `timeout` for the first
-  // one. Returns early, perhaps with nothing, after Wake(). Each request is
-  // answered exactly once, in any order.
+  // Returns the available responses, after waiting up to `timeout` for the
+  // first one. Returns early, perhaps with nothing, after Wake(). Each request
+  // gets exactly one response, in any order.
   virtual std::vector<HeapResponse> Wait(Duration timeout) = 0;
 
-  // Ends the present Wait(), or else the next one. Any thread.
+  // Ends the current Wait(), or else the next one. Any thread.
   virtual void Wake() = 0;
 };
 

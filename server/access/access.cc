@@ -14,7 +14,7 @@ absl::string_view ViewOf(const grpc::string_ref& text) {
   return absl::string_view(text.data(), text.size());
 }
 
-// The one value of `key`; nothing if there is none, or more than one.
+// The only value of `key`; empty if there is none or more than one.
 absl::string_view Only(const CallMetadata& metadata, const char* key) {
   const auto [begin, end] = metadata.equal_range(key);
   if (begin == end || std::next(begin) != end) return {};
@@ -33,19 +33,18 @@ CallError Unauthenticated(absl::string_view reason, absl::string_view message) {
   return Refused(grpc::StatusCode::UNAUTHENTICATED, reason, message);
 }
 
-// Whose credentials these are.
+// The caller that the credentials belong to.
 std::variant<std::shared_ptr<const CallerGrant>, CallError> Identify(
     const AccessRules& rules, const Credentials& credentials) {
   if (credentials.malformed) {
     return Unauthenticated("CREDENTIALS_MALFORMED",
-                           "the metadata `authorization` must stand there once "
-                           "and read `Bearer <token>`");
+                           "the metadata `authorization` must occur once, as "
+                           "`Bearer <token>`");
   }
   if (credentials.token.has_value()) {
     auto grant = rules.FindByToken(*credentials.token);
     if (grant != nullptr) return grant;
-    return Unauthenticated("TOKEN_UNKNOWN",
-                           "this token is not, or no longer, known here");
+    return Unauthenticated("TOKEN_UNKNOWN", "unknown or revoked token");
   }
   for (const std::string& name : credentials.certificate_names) {
     auto grant = rules.FindByCertificate(name);
@@ -53,12 +52,12 @@ std::variant<std::shared_ptr<const CallerGrant>, CallError> Identify(
   }
   if (!credentials.certificate_names.empty()) {
     return Unauthenticated("CERTIFICATE_UNKNOWN",
-                           "no caller has a name of this client certificate");
+                           "no caller matches this client certificate");
   }
-  return Unauthenticated("CREDENTIALS_MISSING",
-                         "this server must know its callers: send the metadata "
-                         "`authorization: Bearer <token>`, or a client "
-                         "certificate where it takes them");
+  return Unauthenticated(
+      "CREDENTIALS_MISSING",
+      "this server requires authentication: send the metadata `authorization: "
+      "Bearer <token>`, or a client certificate if the server accepts them");
 }
 
 }  // namespace

@@ -21,18 +21,18 @@
 
 namespace heapsync {
 
-// The request metadata in which a caller can say its own name, which counts
-// only where nobody has to prove it.
+// Request metadata with the name that a caller claims. Used only if there are
+// no access rules.
 inline constexpr char kCallerMetadata[] = "heapsync-caller";
 
-// What a call brings to show who makes it. Holds no token, so that it may be
+// Credentials presented by a call. Contains no token in the clear, so it may be
 // kept as long as a stream.
 struct Credentials {
-  // Several `authorization` entries, or one that is no "Bearer …".
+  // There are several `authorization` entries, or one that is not "Bearer …".
   bool malformed = false;
   std::optional<TokenHash> token;
-  // Of the client's certificate, which the handshake verified: its DNS names,
-  // URIs and common name.
+  // DNS names, URIs and common name of the client's certificate, which the
+  // handshake verified.
   std::vector<std::string> certificate_names;
   std::string claimed_name;
 };
@@ -42,31 +42,31 @@ Credentials CredentialsIn(const CallMetadata& metadata,
                           const grpc::AuthContext* peer);
 Credentials CredentialsOf(const grpc::CallbackServerContext& context);
 
-// What a call wants to get at.
+// The service that a call is for.
 enum class ServiceKind {
   kData,
   kAdmin,
-  kReflection,  // whoever may do anything may look at the protos
+  kReflection,  // open to every known caller
 };
 
-// Decides who calls and whether it may. Without rules everybody may do
-// everything, under the name that it claims. Every service asks here at the
-// start of each call; health alone does not. Any thread.
+// Authenticates and authorizes callers. Without rules every caller may do
+// everything, under the name that it claims. Every service except health calls
+// this at the start of each call. Any thread.
 class Access {
  public:
   Access() : state_(std::make_shared<const State>()) {}
 
-  // From now on these count. A caller keeps what it has left of its rate if
-  // that is the same. Calls in flight go on; streams ask again with their next
-  // message.
+  // Replaces the rules. A caller whose rate is unchanged keeps its remaining
+  // allowance. Calls in flight continue; streams are admitted again with their
+  // next message.
   void SetRules(AccessRules rules);
 
-  // The caller, or UNAUTHENTICATED or PERMISSION_DENIED. A token counts before
-  // a certificate, and a wrong one is refused whatever else is there.
+  // Returns the caller, or UNAUTHENTICATED or PERMISSION_DENIED. A token takes
+  // precedence over a certificate, and an unknown token is always rejected.
   std::variant<Caller, CallError> Admit(const Credentials& credentials,
                                         ServiceKind service) const;
 
-  // False: the rules changed since, and the caller should be admitted anew.
+  // False if the rules have changed, so that the caller must be admitted again.
   bool IsCurrent(const Caller& caller) const {
     return caller.generation == generation_.load(std::memory_order_acquire);
   }
@@ -80,13 +80,14 @@ class Access {
   };
 
   mutable Mutex mutex_;
-  // Shared with the calls that are looking into it.
+  // Shared with calls that are reading it.
   std::shared_ptr<const State> state_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint64_t> generation_{0};
 };
 
-// The destination that a call names, or means by naming none, if the caller may
-// use it. Whether one that it may not use exists is not told.
+// The destination named by a call, or the default one if `name` is empty,
+// provided that the caller may use it. The error for a destination that it may
+// not use does not reveal whether the destination exists.
 std::variant<const Destination*, CallError> DestinationFor(
     const Engine& engine, const Caller& caller, const std::string& name);
 

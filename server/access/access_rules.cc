@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kMaxCallers = 1'000;
 constexpr double kHighestRate = 1e9;
 
-// Reads the callers one after the other and gathers their faults.
+// Reads the callers and collects all faults.
 class CallersReader {
  public:
   std::vector<CallerGrant> Read(const nlohmann::json& file) {
@@ -53,14 +53,14 @@ class CallersReader {
              (value[key].is_array() && value[key].empty());
     };
     if (reader.is_object() && none("token_sha256") && none("certificates")) {
-      faults_.push_back(absl::StrCat(
-          path, ": needs token_sha256 or certificates to be known by"));
+      faults_.push_back(
+          absl::StrCat(path, ": needs token_sha256 or certificates"));
     }
     if (reader.is_object() && value.contains("destinations")) {
       grant.destinations = reader.Strings("destinations");
       if (grant.destinations->empty()) {
         reader.AddFault("destinations",
-                        "must name at least one; leave it out for all");
+                        "must name at least one; omit it to allow all");
       }
     }
     ReadServices(reader, value, grant);
@@ -136,7 +136,7 @@ class CallersReader {
                             .burst = burst.value_or(std::max(*rate, 1.0))};
   }
 
-  // By what it is, and where it stood first.
+  // The first place of each token hash or certificate name.
   using Seen = absl::flat_hash_map<std::string, std::string>;
 
   void CheckIsNew(Seen& seen, const std::string& what, const std::string& place,
@@ -144,8 +144,7 @@ class CallersReader {
     const auto [first, is_new] =
         seen.emplace(what, owner.empty() ? place : std::string(owner));
     if (is_new) return;
-    faults_.push_back(
-        absl::StrCat(place, ": stands at ", first->second, ", too"));
+    faults_.push_back(absl::StrCat(place, ": is also used at ", first->second));
   }
 
   std::vector<std::string> faults_;

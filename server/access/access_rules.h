@@ -16,14 +16,15 @@ namespace heapsync {
 // 1 to 64 characters of a-z, 0-9, '_', '.', '-'.
 bool IsCallerName(absl::string_view name);
 
-// Items per second, and how many may come at once after a pause.
+// Items per second, and the number of items that may be sent at once after a
+// pause.
 struct CallerRate {
   double items_per_second = 0;
   double burst = 0;
   bool operator==(const CallerRate&) const = default;
 };
 
-// What one caller may do, and how it is known.
+// Permissions and credentials of one caller.
 struct CallerGrant {
   std::string name;
   std::vector<TokenHash> tokens;
@@ -37,29 +38,29 @@ struct CallerGrant {
   bool MayUse(absl::string_view destination) const;
 };
 
-// Who may call, as one file says it. Never changes: a new file makes new rules.
+// The permitted callers, from one file. Immutable: a new file gives new rules.
 class AccessRules {
  public:
-  // Reads the JSON form (comments allowed):
+  // Parses the JSON form (comments allowed):
   //
   //   {"callers": [{"name": "checkout", "token_sha256": ["9f86…"],
   //                 "certificates": ["checkout.example.com"],
   //                 "destinations": ["prod"], "services": ["data"],
   //                 "items_per_second": 500, "burst": 2000}]}
   //
-  // A caller has at least one token hash or certificate name, and none that
+  // A caller has at least one token hash or certificate name, none of which
   // another caller has. `services` are "data" (the default) and "admin". A
-  // destination need not be configured: one that is not is not found anyway.
+  // destination need not be configured: an unknown one is not found anyway.
   //
   // Errors: kInvalidArgument with one line per fault, each with its place; all
-  // at once. No hash ever stands in it.
+  // faults at once. The text never contains a hash.
   static absl::StatusOr<AccessRules> Parse(absl::string_view json);
 
-  // Whose token this is; null: nobody's. Compares with every known hash,
-  // whatever it finds.
+  // The caller with this token; null if there is none. Always compares with
+  // every known hash.
   std::shared_ptr<const CallerGrant> FindByToken(const TokenHash& hash) const;
 
-  // Whose certificate it is; null: nobody's.
+  // The caller with this certificate name; null if there is none.
   std::shared_ptr<const CallerGrant> FindByCertificate(
       absl::string_view name) const;
 

@@ -8,13 +8,13 @@
 
 namespace heapsync {
 
-// How many calls of a kind may be open at once. Each costs memory until it
-// ends, and some wait for Heap, so that many could wait for long. Any thread.
+// Limits the number of open calls of a kind. An open call uses memory, and some
+// calls wait for Heap, so many could stay open for a long time. Any thread.
 class CallSlots {
  public:
   explicit CallSlots(uint32_t most) : most_(most) {}
 
-  // One of them, for as long as this lives. `slots` must outlive it.
+  // Occupies one slot until it is destroyed. `slots` must outlive it.
   class Slot {
    public:
     explicit Slot(CallSlots& slots) : slots_(&slots) {}
@@ -32,7 +32,7 @@ class CallSlots {
     CallSlots* slots_;
   };
 
-  // None: all are taken.
+  // Takes a slot; none if all are in use.
   std::optional<Slot> Take() {
     if (open_.fetch_add(1) < most_) return std::optional<Slot>(*this);
     open_.fetch_sub(1);

@@ -14,7 +14,7 @@
 
 namespace heapsync {
 
-// What a caller may still send now, shared by all its calls. Any thread.
+// Remaining allowance of a caller, shared by all its calls. Any thread.
 class CallerAllowance {
  public:
   explicit CallerAllowance(CallerRate rate)
@@ -22,9 +22,10 @@ class CallerAllowance {
 
   const CallerRate& rate() const { return rate_; }
 
-  // Zero: taken. Otherwise nothing is, and it is worth asking again then.
+  // Takes `items` and returns zero, or takes nothing and returns the time after
+  // which to retry.
   Duration TryTake(double items, MonotonicTime now);
-  // Takes them, and says for how long nothing more should come.
+  // Takes `items` unconditionally; returns how long to pause reading.
   Duration Take(double items, MonotonicTime now);
 
  private:
@@ -33,16 +34,16 @@ class CallerAllowance {
   TokenBucket bucket_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Who makes a call, and what it may do.
+// The caller of a call, with its permissions.
 struct Caller {
-  // Callers take turns by it, and one that sends much delays itself. Empty:
-  // nobody said. Otherwise IsCallerName().
+  // Callers are served in turn by this name, so one that sends much delays only
+  // itself. Empty: unnamed. Otherwise IsCallerName() holds.
   std::string name;
-  // Null: nobody asks who calls, and everybody may do everything.
+  // Null: there are no access rules, so everything is permitted.
   std::shared_ptr<const CallerGrant> grant;
-  // Null: as fast as it likes.
+  // Null: no rate limit.
   std::shared_ptr<CallerAllowance> allowance;
-  // Of the rules by which it was admitted.
+  // Generation of the rules by which it was admitted.
   uint64_t generation = 0;
 
   bool MayUse(absl::string_view destination) const {
@@ -51,9 +52,11 @@ struct Caller {
   bool MayUseAll() const {
     return grant == nullptr || !grant->destinations.has_value();
   }
-  // What stands against `items` more in a call that cannot wait.
+  // Charges `items` for a call that cannot wait; returns the error if that
+  // would exceed the rate.
   std::optional<CallError> Spend(uint64_t items, MonotonicTime now) const;
-  // Takes `items` that came on a stream; how long the stream should now rest.
+  // Charges `items` of a stream unconditionally; returns how long to pause
+  // reading.
   Duration SpendAnyway(uint64_t items, MonotonicTime now) const;
 };
 

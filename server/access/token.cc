@@ -44,7 +44,7 @@ std::optional<std::string> NewToken() {
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
     return std::nullopt;
   }
-  // Without padding: nobody decodes it.
+  // Without padding, because it is never decoded.
   return absl::StrCat(
       "hst_", absl::WebSafeBase64Escape(absl::string_view(
                   reinterpret_cast<const char*>(bytes.data()), bytes.size())));

@@ -10,22 +10,23 @@
 
 namespace heapsync {
 
-// SHA-256 of a token. The server's file holds these and never a token: who
-// reads the file cannot call. A plain hash is enough, since a token is 256
-// random bits and nothing that somebody made up.
+// SHA-256 of a token. The server's file contains hashes only, so a reader of
+// the file cannot make calls. A plain hash is sufficient, because a token is
+// 256 random bits rather than a chosen password.
 using TokenHash = std::array<uint8_t, 32>;
 
 TokenHash HashOf(absl::string_view token);
 
-// 64 hexadecimal digits in either case; none for anything else.
+// Parses 64 hexadecimal digits in either case; nullopt for anything else.
 std::optional<TokenHash> ParseTokenHash(absl::string_view hex);
 std::string ToHex(const TokenHash& hash);
 
-// Takes the same time wherever the two differ.
+// Compares in constant time.
 bool Equal(const TokenHash& a, const TokenHash& b);
 
-// A new token from the system's randomness, "hst_" and 43 characters that fit
-// into a header and a shell. None if the system has no randomness.
+// Generates a token from the system's random source: "hst_" and 43 characters
+// that need no escaping in a header or a shell. Nullopt if the random source
+// fails.
 std::optional<std::string> NewToken();
 
 }  // namespace heapsync

@@ -8,17 +8,18 @@
 
 namespace heapsync {
 
-// How many items a caller may send: a bucket that holds `burst` items and gets
-// `per_second` of them back. It can go into debt, so that a message that came
-// already is taken whole and the next one waits. Not thread-safe.
+// Rate limit for the items of a caller: a bucket that holds up to `burst` items
+// and is refilled with `per_second`. It can go into debt, so that a message
+// that was already received is taken completely and the next one waits. Not
+// thread-safe.
 class TokenBucket {
  public:
-  // REQUIRES: both are above zero. Full at first.
+  // REQUIRES: both are above zero. The bucket starts full.
   TokenBucket(double per_second, double burst)
       : per_second_(per_second), burst_(burst), level_(burst) {}
 
-  // Takes `items` if that makes no debt. More than the bucket can ever hold are
-  // taken when it is full, or nobody could send them.
+  // Takes `items` if that causes no debt. More items than the bucket can hold
+  // are taken if it is full, because they could never be sent otherwise.
   bool TryTake(double items, MonotonicTime now) {
     Refill(now);
     if (level_ < std::min(items, burst_)) return false;
@@ -26,13 +27,13 @@ class TokenBucket {
     return true;
   }
 
-  // Takes them in any case.
+  // Takes `items` unconditionally.
   void Take(double items, MonotonicTime now) {
     Refill(now);
     level_ -= items;
   }
 
-  // How long until it holds `items`, or as many as it can; zero if it does.
+  // Time until the bucket holds `items`, or is full; zero if it already is.
   Duration TimeUntil(double items, MonotonicTime now) {
     Refill(now);
     const double missing = std::min(items, burst_) - level_;

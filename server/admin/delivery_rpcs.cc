@@ -25,7 +25,7 @@ v1::ItemState StateOf(ItemState state) {
     case ItemState::kDelivered:
       return v1::ITEM_STATE_DELIVERED;
     case ItemState::kMerged:
-      return v1::ITEM_STATE_MERGED;
+      return v1::ITEM_STATE_COALESCED;
     case ItemState::kDeadLettered:
       return v1::ITEM_STATE_DEAD_LETTERED;
     case ItemState::kReplayed:

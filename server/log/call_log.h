@@ -13,16 +13,16 @@
 
 namespace heapsync {
 
-// The trace that a call belongs to. None: it came without a `traceparent`, or
-// with a bad one, or with several.
+// Trace context of a call; none if its `traceparent` is missing, malformed or
+// repeated.
 std::optional<TraceContext> TraceOf(const grpc::CallbackServerContext& context);
 
-// A request id as the log may show it. Callers choose it and may put anything
-// there, a person's address too; so what is not made of letters, digits and
-// "-_.:" alone, or is longer than 64, is not shown.
+// A request id as it may be logged. Callers choose it and may put anything
+// there, even a person's address, so it is not shown if it is longer than 64
+// characters or contains anything but letters, digits and "-_.:".
 std::string Shown(absl::string_view request_id);
 
-// What one data call was about. Kept only while calls are logged.
+// Summary of one data call. Kept only while calls are logged.
 struct CallSummary {
   std::string destination;
   std::string request_id;  // see Shown()
@@ -30,17 +30,17 @@ struct CallSummary {
   uint64_t items = 0;  // accepted
 };
 
-// Whether calls are logged: at debug level only, since a line for each costs
+// True if calls are logged: at debug level only, because logging a call costs
 // more than the call.
 inline bool CallsAreLogged() { return Logs(LogSeverity::kDebug); }
 
-// Writes the line of a call that ends with `status`.
+// Logs a call that ended with `status`.
 void LogCall(absl::string_view kind, const CallSummary& call,
              const std::optional<TraceContext>& trace,
              const grpc::Status& status);
 
-// The line of an admin call, `request` being its message's name. At info level
-// for those that change something: who did what must be found later.
+// Logs an admin call; `request` is the name of its message. Calls that change
+// something are logged at info level, as an audit trail.
 void LogAdminCall(absl::string_view request, absl::string_view caller,
                   absl::string_view destination, const grpc::Status& status);
 

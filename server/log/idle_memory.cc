@@ -13,10 +13,10 @@ namespace {
 constexpr std::chrono::seconds kInterval{5};
 constexpr int64_t kWorthIt = 32 << 20;
 
-// Memory of this process that holds neither a file's content nor anything that
-// was allocated and not freed, in bytes.
+// Bytes of resident memory of this process that are neither mapped files nor
+// allocated.
 int64_t UnusedBytes() {
-  // proc(5): pages of the whole, resident, shared with files.
+  // proc(5): total, resident and file-backed pages.
   std::ifstream file("/proc/self/statm");
   int64_t whole = 0;
   int64_t resident = 0;
@@ -30,12 +30,13 @@ int64_t UnusedBytes() {
 }  // namespace
 
 void IdleMemory::Tick(MonotonicTime now) {
-  if (looked_at_.has_value() && now - *looked_at_ < kInterval) return;
-  looked_at_ = now;
+  if (checked_at_.has_value() && now - *checked_at_ < kInterval) return;
+  checked_at_ = now;
   const int64_t before = unused_;
   unused_ = UnusedBytes();
   kept_ = std::min(kept_, unused_);
-  // What was unused all the time, as far as two looks can tell.
+  // The minimum of two checks approximates the memory that was unused in
+  // between.
   if (std::min(before, unused_) < kept_ + kWorthIt) return;
   malloc_trim(0);
   unused_ = kept_ = UnusedBytes();

@@ -8,20 +8,20 @@
 
 namespace heapsync {
 
-// Gives memory back to the system that a burst needed and nobody has used
-// since. glibc keeps most of what is freed below the top of its heaps
-// (malloc_trim(3)), so that one bad minute would be paid for until the next
-// start. One thread.
+// Returns memory to the system that was freed after a burst and has not been
+// used since. glibc keeps most memory that is freed below the top of its heaps
+// (malloc_trim(3)), so a single burst would occupy it until the next start. One
+// thread.
 class IdleMemory {
  public:
-  // To be called every now and then; looks every few seconds. Giving back
-  // 500 MiB takes some 50 ms, in which some allocations of other threads wait.
+  // Must be called regularly; checks every few seconds. Returning 500 MiB takes
+  // about 50 ms, during which some allocations of other threads wait.
   void Tick(MonotonicTime now);
 
  private:
-  std::optional<MonotonicTime> looked_at_;
-  int64_t unused_ = 0;  // bytes, when it looked
-  // Bytes that could not be given back: the rest of pages that are in use.
+  std::optional<MonotonicTime> checked_at_;
+  int64_t unused_ = 0;  // bytes, at the last check
+  // Bytes that could not be returned, because they are in pages in use.
   int64_t kept_ = 0;
 };
 

@@ -38,7 +38,7 @@ const char* NameOf(LogSeverity severity) {
   return "ERROR";
 }
 
-// Of one message; whoever asks for debugging wants to see more.
+// Maximum for one message; higher for debugging.
 constexpr uint64_t kMaxLinesPerSecond = 100;
 constexpr uint64_t kMaxDebugLinesPerSecond = 1'000;
 Mutex flow_mutex;
@@ -53,7 +53,7 @@ std::string Dump(const nlohmann::ordered_json& line) {
 
 }  // namespace
 
-void SetLogSeverity(LogSeverity least) { min_severity = least; }
+void SetLogSeverity(LogSeverity min) { min_severity = min; }
 
 bool Logs(LogSeverity severity) {
   return severity >= min_severity.load(std::memory_order_relaxed);
@@ -111,7 +111,7 @@ void Write(LogSeverity severity, absl::string_view message, LogFields fields) {
     text = Dump(line);
   }
   text += '\n';
-  // One write for one line, so that lines of several threads do not mix.
+  // A line is a single write, so that lines of several threads do not mix.
   absl::string_view rest = text;
   while (!rest.empty()) {
     const ssize_t written = write(STDERR_FILENO, rest.data(), rest.size());

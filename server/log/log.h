@@ -14,23 +14,24 @@ enum class LogSeverity { kDebug, kInfo, kWarning, kError };
 using LogFields =
     std::initializer_list<std::pair<absl::string_view, nlohmann::json>>;
 
-// Lines below this are not written. kInfo at first. Any thread.
-void SetLogSeverity(LogSeverity least);
+// Sets the minimum severity of lines that are written, initially kInfo. Any
+// thread.
+void SetLogSeverity(LogSeverity min);
 
-// Whether lines of this severity are written. Any thread.
+// True if lines of this severity are written. Any thread.
 bool Logs(LogSeverity severity);
 
 // Writes one line of JSON to standard error:
 // {"time":"…","severity":"INFO","message":…,<fields>}. `message` is a fixed
-// text; what varies stands in `fields`, none of which may carry an identity, a
-// value or a full App ID. A line is cut at 8 KiB. Of one message at most 100
-// lines a second are written, 1,000 of debugging; the others are counted. Any
-// thread.
+// text; variable parts belong in `fields`, none of which may contain an
+// identity, a value or a full App ID. A line is truncated to 8 KiB. At most 100
+// lines per second of one message are written, or 1,000 at debug severity;
+// further ones are counted. Any thread.
 void Log(LogSeverity severity, absl::string_view message,
          LogFields fields = {});
 
-// Writes how many lines of each message were held back in seconds that are
-// over: {"message":…,"held_back":…}. To be called every now and then.
+// Writes the number of lines of each message that were suppressed in past
+// seconds: {"message":…,"held_back":…}. Must be called regularly.
 void LogSuppressedCounts();
 
 }  // namespace heapsync

@@ -10,14 +10,14 @@
 
 namespace heapsync {
 
-// Decides which lines of a log are written when there are too many: so many of
-// one message in a second, and then how many more there were. Not thread-safe.
+// Rate limit for log lines: allows a maximum number of lines per message and
+// second, and counts further ones. Not thread-safe.
 class LogFlow {
  public:
-  explicit LogFlow(uint64_t max_per_second) : most_(max_per_second) {}
+  explicit LogFlow(uint64_t max_per_second) : max_per_second_(max_per_second) {}
 
-  // Whether a line of this message may be written in this second. Messages are
-  // fixed texts, so that there are only so many.
+  // True if a line of this message may be written in this second. Messages are
+  // fixed texts, so their number is bounded.
   bool Take(std::string_view message, int64_t second) {
     auto found = flows_.find(message);
     if (found == flows_.end()) found = flows_.emplace(message, Flow()).first;
@@ -26,12 +26,13 @@ class LogFlow {
       flow.second = second;
       flow.lines = 0;
     }
-    if (++flow.lines <= most_) return true;
+    if (++flow.lines <= max_per_second_) return true;
     ++flow.held_back;
     return false;
   }
 
-  // What was held back in seconds before this one; each is told once.
+  // Number of suppressed lines by message, in seconds before this one. Each
+  // line is reported once.
   std::vector<std::pair<std::string, uint64_t>> TakeSuppressed(int64_t second) {
     std::vector<std::pair<std::string, uint64_t>> all;
     for (auto& [message, flow] : flows_) {
@@ -48,7 +49,7 @@ class LogFlow {
     uint64_t held_back = 0;
   };
 
-  const uint64_t most_;
+  const uint64_t max_per_second_;
   std::map<std::string, Flow, std::less<>> flows_;
 };
 

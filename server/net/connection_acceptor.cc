@@ -24,7 +24,7 @@ namespace heapsync {
 namespace {
 
 constexpr int kBacklog = 1'024;
-// How soon a full server looks whether a connection ended.
+// Interval of the checks for closed connections at the maximum.
 constexpr int kRecountMs = 50;
 
 std::string LastError() { return std::strerror(errno); }
@@ -57,7 +57,7 @@ absl::StatusOr<int> ListenOn(const addrinfo& address) {
   const int off = 0;
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   if (address.ai_family == AF_INET6) {
-    // "[::]" means IPv4, too.
+    // "[::]" includes IPv4.
     setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
   }
   if (bind(listener, address.ai_addr, address.ai_addrlen) != 0 ||
@@ -103,7 +103,8 @@ absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> ConnectionAcceptor::Listen(
           absl::StrCat(address, ": ", listener.status().message()));
     }
   }
-  // A machine without IPv6 still has an address for localhost in it.
+  // One usable address is enough: a machine without IPv6 may still have an IPv6
+  // address for localhost.
   if (acceptor->listeners_.empty()) return first_failure;
   acceptor->stop_event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (acceptor->stop_event_ < 0) return absl::UnavailableError(LastError());
@@ -158,7 +159,7 @@ void ConnectionAcceptor::Accept(int listener) {
   const int connection =
       accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (connection < 0) {
-    // Those that gave up, and signals, are no fault.
+    // Aborted connections and signals are not errors.
     if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS &&
         errno != ENOMEM) {
       return;
@@ -173,7 +174,7 @@ void ConnectionAcceptor::Accept(int listener) {
   setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   struct stat socket {};
   if (fstat(connection, &socket) == 0) {
-    // The system gives a descriptor anew once gRPC closed it.
+    // The system may have reused a descriptor that gRPC closed.
     connections_[connection] = socket.st_ino;
   }
   grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters

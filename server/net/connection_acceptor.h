@@ -15,13 +15,13 @@
 
 namespace heapsync {
 
-// Accepts connections for gRPC, so many at once and no more: others wait in the
-// system's queue until one ends. gRPC 1.51 itself has no such bound, and never
-// listens again once the process had no file descriptor left for a connection.
+// Accepts connections for gRPC up to a maximum number: further connections wait
+// in the system's queue until one ends. gRPC 1.51 has no such limit, and stops
+// listening permanently once the process has run out of file descriptors.
 class ConnectionAcceptor {
  public:
-  // Listens on "host:port"; port 0 lets the system choose. Several addresses of
-  // a name share the port. Errors: kUnavailable with the cause.
+  // Listens on "host:port"; port 0 lets the system choose. All addresses of a
+  // name use the same port. Errors: kUnavailable with the cause.
   static absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> Listen(
       absl::string_view address, uint32_t max_connections);
 
@@ -32,11 +32,11 @@ class ConnectionAcceptor {
 
   int port() const { return port_; }
 
-  // Hands connections to a started server from now on. Once.
+  // Starts handing connections to `server`, which must be started. Call once.
   void Start(
       std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> server);
 
-  // Closes the port. To be called before the server shuts down; idempotent.
+  // Closes the port. Must be called before the server shuts down; idempotent.
   void Stop();
 
  private:
@@ -45,7 +45,7 @@ class ConnectionAcceptor {
 
   void Run();
   void Accept(int listener);
-  // Forgets the connections that gRPC closed.
+  // Removes the connections that gRPC has closed.
   void Recount();
 
   const uint32_t max_connections_;
@@ -55,8 +55,8 @@ class ConnectionAcceptor {
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> server_;
   std::thread thread_;
 
-  // Of the thread: the connections by descriptor. The inode tells whether a
-  // descriptor still means the same socket.
+  // Open connections by descriptor; used by `thread_` only. The inode shows
+  // whether a descriptor still refers to the same socket.
   absl::flat_hash_map<int, ino_t> connections_;
 };
 

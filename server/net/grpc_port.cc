@@ -36,19 +36,19 @@ void SetPortLimits(const PortLimits& limits, grpc::ServerBuilder& builder) {
   constexpr int kKeepaliveTimeoutMs = 20'000;
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                              kKeepaliveTimeoutMs);
-  // A client may ask every ten seconds whether the server is there, with calls
-  // or without, as load balancers do; one that asks more is cut off.
+  // A client may send a keepalive ping every ten seconds, also without open
+  // calls, as load balancers do; one that pings more often is disconnected.
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   constexpr int kPingEveryMs = 10'000;
   builder.AddChannelArgument(
       GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kPingEveryMs);
   constexpr int kMaxPingStrikes = 2;
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, kMaxPingStrikes);
-  // One without a call makes room for others after a while; its client connects
-  // again when it needs to.
+  // An idle connection is closed after a while to free it for others; its
+  // client reconnects when necessary.
   constexpr int kIdleMs = 10 * 60 * 1'000;
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleMs);
-  // A connection that never says a word of HTTP/2 or TLS ends soon.
+  // A connection that does not complete its handshake is closed soon.
   constexpr int kHandshakeMs = 10'000;
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
                              kHandshakeMs);

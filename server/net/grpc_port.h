@@ -7,8 +7,8 @@
 
 namespace heapsync {
 
-// Bounds what clients can make gRPC use, and lets connections end so that load
-// balancers work.
+// Limits the resources that clients can make gRPC use, and ends connections
+// after a while so that load balancers can rebalance.
 void SetPortLimits(const PortLimits& limits, grpc::ServerBuilder& builder);
 
 }  // namespace heapsync

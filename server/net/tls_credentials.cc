@@ -10,7 +10,7 @@
 namespace heapsync {
 namespace {
 
-// gRPC's C++ layer offers no fetcher of certificates, its core does.
+// Only gRPC's core, not its C++ layer, supports fetching certificates.
 class FetchingCredentials final : public grpc::ServerCredentials {
  public:
   FetchingCredentials(const TlsCertificates& certificates,
@@ -23,7 +23,7 @@ class FetchingCredentials final : public grpc::ServerCredentials {
     grpc_server_credentials_release(credentials_);
   }
 
-  // Callers are known by server/access/access.h, for plaintext too.
+  // Callers are authenticated by server/access/access.h, also without TLS.
   void SetAuthMetadataProcessor(
       const std::shared_ptr<grpc::AuthMetadataProcessor>&) override {
     HEAPSYNC_UNREACHABLE();
@@ -35,7 +35,7 @@ class FetchingCredentials final : public grpc::ServerCredentials {
     return grpc_server_add_http2_port(server, address.c_str(), credentials_);
   }
 
-  // Called at every handshake, one at a time for one port.
+  // Called at every handshake; for one port never concurrently.
   static grpc_ssl_certificate_config_reload_status Fetch(
       void* self, grpc_ssl_server_certificate_config** config) {
     auto& credentials = *static_cast<FetchingCredentials*>(self);
@@ -47,7 +47,7 @@ class FetchingCredentials final : public grpc::ServerCredentials {
     const grpc_ssl_pem_key_cert_pair pair{
         .private_key = fetched.material.private_key.c_str(),
         .cert_chain = fetched.material.certificate_chain.c_str()};
-    // gRPC wants some CA even where clients are asked for nothing.
+    // gRPC requires a CA even if clients need no certificate.
     const std::string& ca = fetched.material.client_ca.empty()
                                 ? fetched.material.certificate_chain
                                 : fetched.material.client_ca;

@@ -11,11 +11,11 @@
 
 namespace heapsync {
 
-// The certificates that new connections get. They can be exchanged while the
-// server runs; open connections keep theirs. Any thread.
+// The certificates for new connections. They can be replaced while the server
+// runs; open connections keep theirs. Any thread.
 //
-// gRPC's own watcher of files is not used: it takes a key that does not belong
-// to its certificate, and then no client gets in.
+// gRPC's own file watcher is not used, because it accepts a key that does not
+// match its certificate, after which no client can connect.
 class TlsCertificates {
  public:
   // REQUIRES: CheckTlsMaterial() finds no fault, here and in Set().
@@ -24,7 +24,7 @@ class TlsCertificates {
 
   void Set(TlsMaterial material);
 
-  // What gRPC should use from now on, unless it has it already.
+  // The current certificates. `version` changes with every Set().
   struct Fetched {
     TlsMaterial material;
     uint64_t version = 0;

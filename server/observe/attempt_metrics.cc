@@ -6,7 +6,7 @@
 namespace heapsync {
 namespace {
 
-// Seconds. From a quick answer to a backlog of hours: the forecast and the
+// Seconds, from a fast response to a backlog of hours: the forecast and the
 // alerts need both ends.
 const prometheus::Histogram::BucketBoundaries& LatencyBuckets() {
   static const auto& buckets = *new prometheus::Histogram::BucketBoundaries{
@@ -36,12 +36,12 @@ AttemptMetrics::AttemptMetrics(MetricDestinations& destinations)
     : destinations_(destinations),
       attempts_(prometheus::BuildCounter()
                     .Name("heapsync_attempts_total")
-                    .Help("Requests to Heap by the class of their answer.")
+                    .Help("Requests to Heap, by response class.")
                     .Register(registry_)),
       retries_(prometheus::BuildCounter()
                    .Name("heapsync_retries_total")
-                   .Help("Requests that have to be sent again as they were, by "
-                         "the class of the answer that made it necessary.")
+                   .Help("Requests to Heap that have to be retried unchanged, "
+                         "by response class.")
                    .Register(registry_)),
       batch_items_(prometheus::BuildHistogram()
                        .Name("heapsync_batch_items")
@@ -50,13 +50,13 @@ AttemptMetrics::AttemptMetrics(MetricDestinations& destinations)
       delivery_latency_(
           prometheus::BuildHistogram()
               .Name("heapsync_delivery_latency_seconds")
-              .Help("Time from acceptance to delivery of each item; what was "
-                    "merged counts as one.")
+              .Help("Time from acceptance to delivery of each item; updates "
+                    "coalesced into one count once.")
               .Register(registry_)),
       request_duration_(prometheus::BuildHistogram()
                             .Name("heapsync_request_duration_seconds")
                             .Help("Time from sending a request to Heap to its "
-                                  "answer or failure.")
+                                  "response or failure.")
                             .Register(registry_)) {}
 
 AttemptMetrics::Rows& AttemptMetrics::RowsOf(const AttemptEvent& event) {
@@ -71,7 +71,7 @@ AttemptMetrics::Rows& AttemptMetrics::RowsOf(const AttemptEvent& event) {
     prometheus::Labels with_class = labels;
     with_class.emplace("class", Name(response_class));
     rows.attempts[i] = &attempts_.Add(with_class);
-    // The others lead to no second sending of the same request.
+    // Only these classes lead to a retry of the same request.
     if (response_class == ResponseClass::kTransient ||
         response_class == ResponseClass::kThrottled ||
         response_class == ResponseClass::kMisconfigured) {
@@ -99,14 +99,15 @@ void AttemptMetrics::OnAttempt(const AttemptEvent& event) {
   }
 }
 
-// All items at once: the histogram is locked once for a request.
+// Observes all items together, so that the histogram is locked once per
+// request.
 void AttemptMetrics::ObserveLatencies(const AttemptEvent& event,
                                       prometheus::Histogram& latencies) {
   const prometheus::Histogram::BucketBoundaries& bounds = LatencyBuckets();
   std::vector<double> counts(bounds.size() + 1);
   double sum = 0;
   for (const BatchItem& item : event.items) {
-    // The clock of the machine may have been set back.
+    // The system clock may have been set back.
     const double seconds =
         std::max(0.0, Seconds(event.ended_at - item.accepted_at));
     const auto bucket = std::lower_bound(bounds.begin(), bounds.end(), seconds);

@@ -19,8 +19,8 @@
 
 namespace heapsync {
 
-// Counts and measures the requests to Heap, per destination and type. A
-// destination's rows appear with its first request, so those that are idle cost
+// Counts and measures the requests to Heap, per destination and type. The rows
+// of a destination appear with its first request, so an idle destination costs
 // nothing.
 class AttemptMetrics final : public prometheus::Collectable {
  public:
@@ -36,7 +36,7 @@ class AttemptMetrics final : public prometheus::Collectable {
  private:
   static constexpr size_t kClasses = 7;  // ResponseClass counts from one
 
-  // The metrics belong to `registry_`.
+  // The metrics are owned by `registry_`.
   struct Rows {
     std::array<prometheus::Counter*, kClasses> attempts{};
     std::array<prometheus::Counter*, kClasses> retries{};
@@ -56,7 +56,7 @@ class AttemptMetrics final : public prometheus::Collectable {
   prometheus::Family<prometheus::Histogram>& batch_items_;
   prometheus::Family<prometheus::Histogram>& delivery_latency_;
   prometheus::Family<prometheus::Histogram>& request_duration_;
-  // By label. Belongs to the dispatcher's thread.
+  // By label. Used by the dispatcher's thread only.
   absl::flat_hash_map<std::pair<std::string, ObjectType>, Rows> rows_;
 };
 

@@ -49,7 +49,7 @@ class CallMetrics::Interceptor final : public grpc::experimental::Interceptor {
       : method_(method), began_(std::chrono::steady_clock::now()) {
     method_.started.fetch_add(1, std::memory_order_relaxed);
   }
-  // A call that went away before it had a status was cancelled.
+  // A call that ended without a status was cancelled.
   ~Interceptor() override { End(grpc::StatusCode::CANCELLED); }
 
   void Intercept(
@@ -129,15 +129,15 @@ CallMetrics::NewInterceptorFactory() {
 }
 
 std::vector<MetricFamily> CallMetrics::Collect() const {
-  MetricFamily started = NewFamily(MetricType::Counter,
-                                   "grpc_server_started_total", "Calls begun.");
-  MetricFamily handled =
-      NewFamily(MetricType::Counter, "grpc_server_handled_total",
-                "Calls ended, by code; a code appears with its first call, OK "
-                "always.");
+  MetricFamily started = NewFamily(
+      MetricType::Counter, "grpc_server_started_total", "Calls started.");
+  MetricFamily handled = NewFamily(
+      MetricType::Counter, "grpc_server_handled_total",
+      "Calls completed, by code. Codes other than OK appear with their "
+      "first call.");
   MetricFamily durations =
       NewFamily(MetricType::Histogram, "grpc_server_handling_seconds",
-                "Time from the begin of a call to its status.");
+                "Time from the start of a call to its status.");
   for (const auto& [_, method] : methods_) {
     const MetricLabels labels = {{"grpc_service", method->service},
                                  {"grpc_method", method->name},

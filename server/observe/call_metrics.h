@@ -19,7 +19,7 @@
 namespace heapsync {
 
 // Counts and times gRPC calls by method and code, under the names that gRPC's
-// Prometheus libraries of other languages use. A call costs some atomic
+// Prometheus libraries of other languages use. A call costs a few atomic
 // additions and no lock.
 class CallMetrics final : public prometheus::Collectable {
  public:
@@ -40,7 +40,7 @@ class CallMetrics final : public prometheus::Collectable {
   class Interceptor;
 
   static constexpr size_t kCodes = 17;  // OK to UNAUTHENTICATED
-  // Upper bounds in seconds; longer calls are counted behind the last.
+  // Upper bounds in seconds; longer calls are counted in one more bucket.
   static constexpr std::array<double, 11> kBuckets = {
       0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10};
 

@@ -20,13 +20,13 @@
 namespace heapsync {
 namespace {
 
-// Each serves one connection, and one that sends nothing for three seconds: so
-// many that some slow or idle clients do not keep a scraper out. A thread that
-// waits costs its stack.
+// Each thread serves one connection at a time, and an idle connection occupies
+// it for three seconds. Enough threads that a few slow or idle clients do not
+// lock a scraper out; a waiting thread costs only its stack.
 constexpr char kThreads[] = "16";
 constexpr char kWaitingConnections[] = "32";
 constexpr char kMaxRequest[] = "8192";
-// For reading a request, and between two pieces of an answer.
+// Timeout for reading a request, and between two parts of a response.
 constexpr char kTimeoutMilliseconds[] = "3000";
 
 const char* ReasonOf(int status) {
@@ -97,12 +97,12 @@ std::string Numeric(const sockaddr_in& address) {
   return absl::StrCat(text.data(), ":", ntohs(address.sin_port));
 }
 
-// Knocks and goes away.
+// Connects to our own listener to wake its accept loop.
 void Touch(const sockaddr_in& address) {
   const int knocking =
       socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (knocking < 0) return;
-  // Whether it gets through makes no difference.
+  // A failure makes no difference.
   (void)connect(knocking, reinterpret_cast<const sockaddr*>(&address),
                 sizeof(address));
   close(knocking);
@@ -119,8 +119,8 @@ HttpServer::~HttpServer() {
   if (context_ != nullptr) {
     auto stopped =
         std::async(std::launch::async, [this] { mg_stop(context_); });
-    // The accepting thread looks only every two seconds whether it shall stop,
-    // and after every connection.
+    // The accepting thread checks for the stop flag only every two seconds and
+    // after every connection.
     while (stopped.wait_for(std::chrono::milliseconds(10)) !=
            std::future_status::ready) {
       Touch(address_);
@@ -173,7 +173,8 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(
 
 int HttpServer::TakeMessage(const mg_connection* connection,
                             const char* message) {
-  // Afterwards it only tells of what clients do wrong, in their own words.
+  // After the start, messages only report clients' errors and quote the
+  // clients.
   auto* server =
       static_cast<HttpServer*>(mg_get_user_data(mg_get_context(connection)));
   if (server != nullptr && server->starting_) {

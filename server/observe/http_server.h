@@ -20,8 +20,7 @@ struct HttpReply {
   int status = 200;
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
-  // What a browser may load and run for this answer: nothing, unless a page
-  // says otherwise.
+  // Resources that a browser may load and run for this page. Default: none.
   std::string content_security_policy = "default-src 'none'";
 };
 
@@ -32,7 +31,7 @@ using HttpHandlers = std::map<std::string, HttpHandler, std::less<>>;
 
 // A small HTTP server for people and scrapers: GET and HEAD of fixed paths, no
 // files. Few threads, one request per connection, short requests only, and a
-// bounded queue, so that nobody outside can make it use much.
+// bounded queue limit the resources that a client can make it use.
 class HttpServer {
  public:
   // Listens on `address`, "host:port", where the host is an IPv4 address or a
@@ -41,13 +40,13 @@ class HttpServer {
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(
       absl::string_view address, HttpHandlers handlers);
 
-  // Waits for the answers that are being written.
+  // Waits for the responses that are being written.
   ~HttpServer();
 
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // The port that it really listens on.
+  // The port that the server listens on.
   int port() const { return ntohs(address_.sin_port); }
 
  private:
@@ -59,7 +58,7 @@ class HttpServer {
                    absl::string_view query) const;
 
   const HttpHandlers handlers_;
-  sockaddr_in address_;      // that it really listens on
+  sockaddr_in address_;      // with the port that was assigned
   std::string start_error_;  // the library's words before Start() returns
   bool starting_ = true;
   mg_context* context_ = nullptr;

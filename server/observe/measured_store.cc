@@ -15,14 +15,14 @@ namespace {
 
 using prometheus::MetricType;
 
-// Seconds. A good disk syncs within a millisecond, one that is in trouble takes
+// Seconds. A healthy disk syncs within a millisecond, a failing one takes
 // seconds.
 prometheus::Histogram::BucketBoundaries CommitBuckets() {
   return {0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
           0.05,    0.1,    0.25,  0.5,    1,     2.5,  10};
 }
 
-// Files may come and go meanwhile.
+// Files may be created and removed meanwhile.
 std::optional<uint64_t> BytesIn(const std::string& folder) {
   std::error_code failed;
   std::filesystem::directory_iterator files(folder, failed);
@@ -53,25 +53,25 @@ MeasuredStore::MeasuredStore(Store& store, std::string folder,
       reserve_bytes_(reserve_bytes),
       synced_(prometheus::BuildHistogram()
                   .Name("heapsync_spool_commit_seconds")
-                  .Help("Duration of a write to the spool; one that was synced "
-                        "waited for the disk.")
+                  .Help("Duration of a write to the spool; synced writes "
+                        "include the wait for the disk.")
                   .Register(registry_)
                   .Add({{"synced", "true"}}, CommitBuckets())),
       unsynced_(prometheus::BuildHistogram()
                     .Name("heapsync_spool_commit_seconds")
-                    .Help("Duration of a write to the spool; one that was "
-                          "synced waited for the disk.")
+                    .Help("Duration of a write to the spool; synced writes "
+                          "include the wait for the disk.")
                     .Register(registry_)
                     .Add({{"synced", "false"}}, CommitBuckets())),
       bytes_(prometheus::BuildCounter()
                  .Name("heapsync_spool_written_bytes_total")
-                 .Help("Keys and values given to the spool's storage.")
+                 .Help("Bytes of keys and values written to the spool.")
                  .Register(registry_)
                  .Add({})),
       failures_(prometheus::BuildCounter()
                     .Name("heapsync_spool_write_failures_total")
-                    .Help("Writes that storage refused. The first one is the "
-                          "last: nothing is written after it.")
+                    .Help("Failed writes to the spool. Unless the disk was "
+                          "full, nothing more is written until a restart.")
                     .Register(registry_)
                     .Add({})) {}
 
@@ -98,7 +98,8 @@ std::vector<prometheus::MetricFamily> MeasuredStore::Collect() const {
         "Size of the spool's file system.",
         uint64_t{space.f_blocks} * space.f_frsize);
     Add(families, "heapsync_spool_disk_reserve_bytes",
-        "New items are refused while less than this is free.", reserve_bytes_);
+        "New items are rejected while less space than this is free.",
+        reserve_bytes_);
   }
   if (const auto bytes = BytesIn(folder_); bytes.has_value()) {
     Add(families, "heapsync_spool_bytes", "Size of the spool's files.", *bytes);

@@ -16,12 +16,13 @@
 
 namespace heapsync {
 
-// Another store, with a watch beside its writes and an eye on its disk. It
-// changes nothing; the same threads may call it.
+// A decorator that measures the writes of another store and the space on its
+// disk. Behaves like `store`; the same threads may call it.
 class MeasuredStore final : public Store, public prometheus::Collectable {
  public:
-  // `store` must outlive this. `folder` is what it writes to. New items are
-  // refused while the folder's file system has less than `reserve_bytes` free.
+  // `store` must outlive this; it writes to `folder`. `reserve_bytes` is only
+  // reported: new items are refused while the folder's file system has less
+  // space free.
   MeasuredStore(Store& store, std::string folder, uint64_t reserve_bytes);
 
   absl::Status Write(const StoreBatch& batch, Durability durability) override;
@@ -42,7 +43,7 @@ class MeasuredStore final : public Store, public prometheus::Collectable {
     return store_.Last(begin, end);
   }
 
-  // Any thread. What the file system does not tell is left out.
+  // Any thread. Leaves out values that the file system does not report.
   std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
@@ -50,7 +51,7 @@ class MeasuredStore final : public Store, public prometheus::Collectable {
   const std::string folder_;
   const uint64_t reserve_bytes_;
   prometheus::Registry registry_;
-  // They belong to `registry_`.
+  // Owned by `registry_`.
   prometheus::Histogram& synced_;
   prometheus::Histogram& unsynced_;
   prometheus::Counter& bytes_;

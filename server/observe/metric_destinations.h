@@ -11,23 +11,23 @@
 
 namespace heapsync {
 
-// Which destinations have metrics of their own. Each costs a scrape some 200
-// lines, so only the first `most` that are named here do; the rest is summed up
-// as kOther. A destination never changes sides while the process lives, or its
-// counters would jump. Any thread.
+// Decides which destinations have metrics of their own. Each adds about 200
+// lines to a scrape, so only the first `max_own` that ask do; the others are
+// summed up as kOther. The decision for a destination never changes while the
+// process runs, because its counters would jump. Any thread.
 class MetricDestinations {
  public:
-  // No destination can be called so: their names begin with a letter or digit.
+  // No destination can have this name: names begin with a letter or a digit.
   static constexpr char kOther[] = "_other";
 
-  // Callers that give no name.
+  // Callers without a name.
   static constexpr char kUnnamed[] = "_unnamed";
   // Pairs of a destination and a caller with metrics of their own.
   static constexpr size_t kMaxCallers = 1'000;
 
-  explicit MetricDestinations(size_t most) : most_(most) {}
+  explicit MetricDestinations(size_t max_own) : max_own_(max_own) {}
 
-  // Whether `destination` has metrics of its own: it is one of the first.
+  // True if `destination` has metrics of its own.
   bool HasOwn(absl::string_view destination);
 
   // The label of `destination`: its name, or kOther.
@@ -35,14 +35,13 @@ class MetricDestinations {
     return std::string(HasOwn(destination) ? destination : kOther);
   }
 
-  // The label of a caller of `destination`, which is a label itself: the
-  // caller's name, kUnnamed, or for those that come when there are kMaxCallers
-  // already, kOther.
+  // The label of a caller of `destination`, which is itself a label: the
+  // caller's name, kUnnamed, or kOther once there are kMaxCallers pairs.
   std::string CallerLabelOf(absl::string_view destination,
                             absl::string_view caller);
 
  private:
-  const size_t most_;
+  const size_t max_own_;
   Mutex mutex_;
   absl::flat_hash_set<std::string> own_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<std::pair<std::string, std::string>> callers_

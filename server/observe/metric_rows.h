@@ -13,8 +13,8 @@ namespace heapsync {
 
 using MetricLabels = std::vector<prometheus::ClientMetric::Label>;
 
-// A family without rows. `name` and `help` as Prometheus's naming conventions
-// ask for: base units, and counters end in "_total".
+// A family without rows. `name` and `help` must follow Prometheus's naming
+// conventions: base units, and counters end in "_total".
 inline prometheus::MetricFamily NewFamily(prometheus::MetricType type,
                                           absl::string_view name,
                                           absl::string_view help) {

@@ -24,9 +24,9 @@ constexpr std::array<DestinationState, 4> kStates = {
     DestinationState::kActive, DestinationState::kBackingOff,
     DestinationState::kNeedsAttention, DestinationState::kPaused};
 
-// What stands under one value of the label "destination": one destination, or
-// the sum of all that have no metrics of their own. `total` has one lane for
-// each type, whatever lanes there really are.
+// Numbers for one value of the label "destination": one destination, or the sum
+// of all that have no metrics of their own. `total` has one lane per type,
+// however many lanes there are.
 struct Group {
   DestinationStatus total;
   std::array<uint64_t, kStates.size()> states{};
@@ -110,7 +110,7 @@ double Seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
-// A family with the value that each destination has for it.
+// A metric family with one value per destination.
 struct DestinationMetric {
   MetricType type;
   const char* name;
@@ -120,7 +120,7 @@ struct DestinationMetric {
 
 constexpr DestinationMetric kDestinationMetrics[] = {
     {MetricType::Gauge, "heapsync_allowance_used_events",
-     "Events that count against Heap's limit of the current minute.",
+     "Events that currently count against Heap's limit per minute.",
      [](const DestinationSnapshot& d) -> std::optional<double> {
        return d.allowance_used;
      }},
@@ -131,32 +131,32 @@ constexpr DestinationMetric kDestinationMetrics[] = {
        return d.allowance_total;
      }},
     {MetricType::Gauge, "heapsync_drain_forecast_seconds",
-     "Time until what waits is delivered, if nothing more comes. Absent: "
-     "nothing moves.",
+     "Estimated time until the backlog is delivered, if nothing is added. "
+     "Absent: the delivery rate is unknown.",
      [](const DestinationSnapshot& d) -> std::optional<double> {
        if (!d.drained_in.has_value()) return std::nullopt;
        return Seconds(*d.drained_in);
      }},
     {MetricType::Gauge, "heapsync_in_flight_requests",
-     "Requests that wait for Heap's answer.",
+     "Requests that await Heap's response.",
      [](const DestinationSnapshot& d) -> std::optional<double> {
        return d.in_flight_requests;
      }},
     {MetricType::Gauge, "heapsync_in_flight_requests_limit",
-     "Requests that may be in flight at once; adapts to Heap's answers.",
+     "Maximum number of requests in flight; adapts to Heap's responses.",
      [](const DestinationSnapshot& d) -> std::optional<double> {
        return d.concurrency_limit;
      }},
     {MetricType::Gauge, "heapsync_last_error_timestamp_seconds",
-     "When a request last failed, in seconds since the epoch. Absent: never "
-     "since the start.",
+     "Time of the last failed request, in seconds since the epoch. Absent: "
+     "none has failed since the start.",
      [](const DestinationSnapshot& d) -> std::optional<double> {
        if (!d.last_error_at.has_value()) return std::nullopt;
        return Seconds(d.last_error_at->time_since_epoch());
      }},
 };
 
-// The same for each lane.
+// A metric family with one value per lane.
 struct LaneMetric {
   MetricType type;
   const char* name;
@@ -169,22 +169,22 @@ constexpr LaneMetric kLaneMetrics[] = {
      "Items stored durably.",
      [](const LaneSnapshot& lane) { return lane.counts.appended; }},
     {MetricType::Counter, "heapsync_items_delivered_total",
-     "Items that Heap took, merged ones included.",
+     "Items that Heap took, including coalesced ones.",
      [](const LaneSnapshot& lane) { return lane.counts.delivered; }},
-    {MetricType::Counter, "heapsync_items_merged_total",
-     "Property updates that were merged into another one before sending.",
+    {MetricType::Counter, "heapsync_items_coalesced_total",
+     "Property updates coalesced into another one before sending.",
      [](const LaneSnapshot& lane) { return lane.counts.merged; }},
     {MetricType::Counter, "heapsync_items_deferred_total",
-     "Items put deferred until their identity's limit allows them.",
+     "Items deferred until their identity's limit allows them.",
      [](const LaneSnapshot& lane) { return lane.counts.deferred; }},
     {MetricType::Gauge, "heapsync_queued_items",
      "Items neither delivered nor dead-lettered yet.",
      [](const LaneSnapshot& lane) { return lane.queued_items; }},
     {MetricType::Gauge, "heapsync_queued_bytes",
-     "Bytes of the items neither delivered nor dead-lettered yet.",
+     "Bytes of items neither delivered nor dead-lettered yet.",
      [](const LaneSnapshot& lane) { return lane.queued_bytes; }},
     {MetricType::Gauge, "heapsync_deferred_items",
-     "Queued items that wait for their identity's limit.",
+     "Queued items that are deferred for their identity's limit.",
      [](const LaneSnapshot& lane) { return lane.deferred_items; }},
 };
 
@@ -206,24 +206,25 @@ void AddServer(const ServerStatus& status, absl::string_view version,
   };
   AddRow(
       families.emplace_back(NewFamily(MetricType::Gauge, "heapsync_build_info",
-                                      "Always 1; the label tells.")),
+                                      "Constant 1; the version is the label.")),
       1, {{"version", std::string(version)}});
   add(MetricType::Gauge, "heapsync_spool_healthy",
-      "0 once the spool failed to write: nothing is accepted until a restart.",
+      "0 after a write to the spool failed: nothing is accepted until a "
+      "restart.",
       status.spool_healthy ? 1 : 0);
   add(MetricType::Gauge, "heapsync_spool_disk_nearly_full",
-      "1 while new items are refused for want of disk space.",
+      "1 while new items are rejected for lack of disk space.",
       status.disk_nearly_full ? 1 : 0);
   add(MetricType::Counter, "heapsync_spool_commits_total",
-      "Writes to the spool, each with all that waited.",
+      "Writes to the spool; each is a group commit.",
       static_cast<double>(status.spool_commits));
   add(MetricType::Counter, "heapsync_spool_syncs_total",
-      "Writes that were synced to the disk.",
+      "Writes to the spool that were synced to disk.",
       static_cast<double>(status.spool_syncs));
   if (status.taken_at.has_value()) {
     add(MetricType::Gauge, "heapsync_snapshot_age_seconds",
-        "Age of the numbers per destination; grows while the dispatcher is too "
-        "busy to tell them.",
+        "Age of the metrics by destination; grows while the dispatcher is too "
+        "busy to report them.",
         Seconds(status.now.monotonic - *status.taken_at));
   }
 }
@@ -241,11 +242,12 @@ void AddDestinations(const std::vector<Group>& groups,
   }
   MetricFamily info =
       NewFamily(MetricType::Gauge, "heapsync_destination_info",
-                "Always 1; the labels tell. The App ID is masked.");
+                "Constant 1; the labels describe the destination. The App ID "
+                "is masked.");
   MetricFamily states =
       NewFamily(MetricType::Gauge, "heapsync_destination_state",
-                "1 for the state that the destination is in, 0 for the others; "
-                "of _other: how many are in it.");
+                "1 for the current state of the destination, 0 for the others. "
+                "For _other: the number of destinations in the state.");
   for (const Group& group : groups) {
     const DestinationSnapshot& snapshot = group.total.snapshot;
     if (snapshot.name != MetricDestinations::kOther) {
@@ -267,7 +269,7 @@ void AddDestinations(const std::vector<Group>& groups,
 MetricFamily DeadLetters(const std::vector<Group>& groups) {
   MetricFamily family =
       NewFamily(MetricType::Counter, "heapsync_items_dead_lettered_total",
-                "Items given up, kept for a person to look at, by the reason.");
+                "Items given up and kept as dead letters, by reason.");
   for (const Group& group : groups) {
     for (const LaneSnapshot& lane : group.total.snapshot.lanes) {
       for (size_t i = 1; i <= kDeadLetterReasons; ++i) {
@@ -285,7 +287,7 @@ MetricFamily DeadLetters(const std::vector<Group>& groups) {
 MetricFamily OldestAges(const std::vector<Group>& groups, WallTime now) {
   MetricFamily family = NewFamily(
       MetricType::Gauge, "heapsync_oldest_item_age_seconds",
-      "Time since the acceptance of the oldest item that waits; 0 if none.");
+      "Time since the oldest queued item was accepted; 0 if none is queued.");
   for (const Group& group : groups) {
     const DestinationSnapshot& snapshot = group.total.snapshot;
     for (size_t i = 0; i < snapshot.lanes.size(); ++i) {
@@ -315,7 +317,7 @@ void AddLanes(const std::vector<Group>& groups, WallTime now,
   families.push_back(OldestAges(groups, now));
 }
 
-// Who sends so much.
+// Accepted items by caller.
 MetricFamily CallerItems(const ServerStatus& status,
                          MetricDestinations& destinations) {
   absl::btree_map<std::tuple<std::string, ObjectType, std::string>, uint64_t>
@@ -331,8 +333,8 @@ MetricFamily CallerItems(const ServerStatus& status,
   }
   MetricFamily family = NewFamily(
       MetricType::Counter, "heapsync_caller_items_accepted_total",
-      "Items stored durably, by the caller that sent them; a caller appears "
-      "with its first item.");
+      "Items stored durably, by caller; a caller appears with its first "
+      "item.");
   for (const auto& [key, items] : rows) {
     const auto& [destination, type, caller] = key;
     AddRow(family, static_cast<double>(items),
@@ -359,7 +361,7 @@ std::string MetricsText(
     std::vector<MetricFamily> more = other->Collect();
     std::move(more.begin(), more.end(), std::back_inserter(families));
   }
-  // A family without rows would leave a HELP and a TYPE of nothing.
+  // A family without rows would be written as HELP and TYPE alone.
   families.erase(std::remove_if(families.begin(), families.end(),
                                 [](const MetricFamily& family) {
                                   return family.metric.empty();

@@ -12,13 +12,13 @@
 
 namespace heapsync {
 
-// Everything in Prometheus's text format, version 0.0.4: what `status` tells,
-// then what the `others` count. Labels are item types, fixed words and the
+// All metrics in Prometheus's text format, version 0.0.4: those of `status`,
+// then those of `others`. Label values are item types, fixed words and the
 // names of the destinations that have metrics of their own, so their number is
-// bounded. What stands under MetricDestinations::kOther is the sum of the rest;
-// of ages and forecasts it is the greatest, and of states it is how many
-// destinations are in each. Counters of items start at zero with the server.
-// Any thread.
+// bounded. The value under MetricDestinations::kOther is the sum over all other
+// destinations; for ages and forecasts it is the maximum, for states the number
+// of destinations in each. Counters of items start at zero with the server. Any
+// thread.
 std::string MetricsText(
     const ServerStatus& status, absl::string_view version,
     MetricDestinations& destinations,

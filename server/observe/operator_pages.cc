@@ -20,7 +20,7 @@
 namespace heapsync {
 namespace {
 
-// What stands between the first `open` and the `close` after it.
+// The text between the first `open` and the next `close`.
 absl::string_view Between(absl::string_view text, absl::string_view open,
                           absl::string_view close) {
   const size_t begin = text.find(open) + open.size();
@@ -38,8 +38,8 @@ std::string SourceHash(absl::string_view text) {
       "'");
 }
 
-// The page may run its own script, use its own style and ask this server;
-// whatever else might get into it does nothing.
+// The page may run its own script, use its own style and send requests to this
+// server. Any other content that gets into it has no effect.
 std::string PagePolicy(absl::string_view page) {
   return absl::StrCat(
       "default-src 'none'; connect-src 'self'; img-src data:; ", "script-src ",

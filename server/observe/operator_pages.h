@@ -12,12 +12,12 @@
 
 namespace heapsync {
 
-// What the HTTP port serves:
+// Handlers of the HTTP port:
 //
-//   /              status page; needs nothing but /statusz.json
+//   /              status page; loads nothing but /statusz.json
 //   /statusz.json  see StatusJson; "?most=50" shows at most 50 destinations
-//   /metrics       see MetricsText, with what `metrics` count
-//   /healthz       200, or 503 once the spool failed to write
+//   /metrics       see MetricsText; includes `metrics`
+//   /healthz       200, or 503 after a write to the spool failed
 //
 // Everything given by reference must outlive the handlers.
 HttpHandlers OperatorPages(StatusReader& status, std::string version,

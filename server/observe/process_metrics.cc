@@ -29,8 +29,8 @@ std::string ReadWhole(const char* path) {
           std::istreambuf_iterator<char>()};
 }
 
-// Fields of /proc/self/stat, numbered as in proc(5) less three: the name of the
-// process, which may hold anything, ends with the last parenthesis.
+// Fields of /proc/self/stat, numbered as in proc(5) minus three: parsing starts
+// after the last parenthesis, because the process name may contain anything.
 std::optional<std::vector<std::string>> StatFields() {
   const std::string stat = ReadWhole("/proc/self/stat");
   const size_t name_end = stat.rfind(')');
@@ -73,21 +73,21 @@ std::vector<prometheus::MetricFamily> ProcessMetrics::Collect() const {
   rusage usage{};
   if (getrusage(RUSAGE_SELF, &usage) == 0) {
     Add(families, MetricType::Counter, "process_cpu_seconds_total",
-        "Processor time used, in user and system mode.",
+        "CPU time used, in user and system mode.",
         SecondsOf(usage.ru_utime) + SecondsOf(usage.ru_stime));
   }
   std::error_code failed;
   std::filesystem::directory_iterator files("/proc/self/fd", failed);
   if (!failed) {
-    // One of them is the folder that is being read.
+    // One of them is the open directory itself.
     const auto count = std::distance(begin(files), end(files)) - 1;
     Add(families, MetricType::Gauge, "process_open_fds",
-        "File descriptors that are open.", static_cast<double>(count));
+        "Open file descriptors.", static_cast<double>(count));
   }
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
     Add(families, MetricType::Gauge, "process_max_fds",
-        "File descriptors that may be open.",
+        "Maximum number of open file descriptors.",
         static_cast<double>(limit.rlim_cur));
   }
   const auto fields = StatFields();
@@ -107,7 +107,7 @@ std::vector<prometheus::MetricFamily> ProcessMetrics::Collect() const {
       number(kThreadsField));
   if (const auto boot = BootTime(); boot.has_value()) {
     Add(families, MetricType::Gauge, "process_start_time_seconds",
-        "Start of the process, in seconds since the epoch.",
+        "Start time of the process, in seconds since the epoch.",
         *boot +
             number(kStartField) / static_cast<double>(sysconf(_SC_CLK_TCK)));
   }

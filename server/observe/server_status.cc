@@ -35,7 +35,7 @@ std::shared_ptr<const ServerStatus> StatusReader::Read() {
 
 std::optional<StatusReader::Taken> StatusReader::AskDispatcher() {
   std::unique_lock<std::mutex> lock(mailbox_->mutex);
-  // An answer that came after the patience was over is too old by now.
+  // A snapshot that arrived after the timeout is too old by now.
   mailbox_->answer = std::nullopt;
   if (!mailbox_->asked) {
     mailbox_->asked = true;
@@ -60,7 +60,7 @@ std::optional<WallTime> StatusReader::OldestOf(const LaneSnapshot& lane) {
     oldest_.erase(lane.id);
     return std::nullopt;
   }
-  // Items deferred have an order of their own.
+  // Deferred items have an order of their own.
   const bool in_order = lane.some_deferred_identities.empty();
   if (const auto known = oldest_.find(lane.id);
       in_order && known != oldest_.end() &&

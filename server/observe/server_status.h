@@ -17,13 +17,13 @@ namespace heapsync {
 
 struct DestinationStatus {
   DestinationSnapshot snapshot;
-  // For each of the snapshot's lanes, when its oldest waiting item was
-  // accepted. None: nothing waits, or the spool could not be read.
+  // For each of the snapshot's lanes, the acceptance time of its oldest waiting
+  // item. None: nothing waits, or the spool could not be read.
   std::vector<std::optional<WallTime>> oldest_waiting;
 };
 
-// What metrics, JSON and status page show. It holds nothing that may not be
-// shown to everybody who can reach the HTTP port.
+// Source of the metrics, the JSON and the status page. Contains only what
+// everyone who can reach the HTTP port may see.
 struct ServerStatus {
   Now now;
   Duration uptime;  // of the reader, which starts with the server
@@ -31,23 +31,24 @@ struct ServerStatus {
   bool disk_nearly_full;
   uint64_t spool_commits;
   uint64_t spool_syncs;
-  // When the destinations were looked at; before `now` while the dispatcher is
-  // busy. None: it never had the time yet, and there are no destinations here.
+  // Time of the snapshot of the destinations; earlier than `now` while the
+  // dispatcher is busy. None: there is no snapshot yet, and `destinations` is
+  // empty.
   std::optional<MonotonicTime> taken_at;
   std::vector<DestinationStatus> destinations;
 };
 
-// Reads the status of an engine without ever waiting long for it, however many
-// ask: answers are shared by all who ask within kFresh, and at most one
-// question is in flight to the dispatcher. Any thread, except the engine's own.
+// Reads the status of an engine with a bounded wait, however many threads ask:
+// all calls within kFresh share one result, and at most one request to the
+// dispatcher is pending. Any thread except the engine's own.
 class StatusReader {
  public:
-  // How old a status may be. Larger: less work for the dispatcher, older
+  // Maximum age of a status. Larger: less work for the dispatcher, older
   // numbers.
   static constexpr Duration kFresh = std::chrono::milliseconds(250);
 
-  // `engine` must outlive this. `patience` bounds the wait for the dispatcher;
-  // after it the destinations are shown as they were last seen.
+  // `engine` must outlive this. `patience` bounds the wait for the dispatcher,
+  // after which the previous snapshot of the destinations is used.
   explicit StatusReader(Engine& engine,
                         Duration patience = std::chrono::seconds(2));
 
@@ -61,15 +62,15 @@ class StatusReader {
     MonotonicTime at;
     std::vector<DestinationSnapshot> destinations;
   };
-  // Where the dispatcher leaves its answer.
+  // Receives the dispatcher's snapshot.
   struct Mailbox {
     std::mutex mutex;
     std::condition_variable arrived;
     bool asked = false;
     std::optional<Taken> answer;
   };
-  // The oldest item of a lane stays the oldest until it is settled, so the disk
-  // is read for it once.
+  // A lane's oldest item remains the oldest until it is settled, so it is read
+  // from the disk only once.
   struct Oldest {
     Seq first_unsettled;
     WallTime accepted_at;
@@ -88,9 +89,9 @@ class StatusReader {
   Mutex mutex_;
   CondVar read_;
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
-  // Shared with those who still write it out.
+  // Shared with callers that are still writing it.
   std::shared_ptr<const ServerStatus> latest_ ABSL_GUARDED_BY(mutex_);
-  // Belongs to the thread that set `reading_`.
+  // Used only by the thread that set `reading_`.
   absl::flat_hash_map<LaneId, Oldest> oldest_;
 };
 

@@ -39,24 +39,23 @@ const char* WhyOf(const DestinationSnapshot& destination) {
   switch (destination.state) {
     case DestinationState::kActive:
       if (destination.limit_holds_events) {
-        return "Heap's limit lets no more through now; what waits goes as it "
-               "frees.";
+        return "Heap's limit is used up; the backlog is sent as it frees.";
       }
       return "";
     case DestinationState::kBackingOff:
-      return "Heap, or the way to it, fails. One request at a time tries "
-             "again; everything is kept.";
+      return "Heap, or the network path to it, is failing. One request at a "
+             "time is retried; everything is kept.";
     case DestinationState::kNeedsAttention:
-      return "Heap refuses the requests themselves. Check the App ID, the "
-             "region and Heap's settings; everything is kept.";
+      return "Heap rejects every request. Check the App ID, the region and "
+             "Heap's settings; everything is kept.";
     case DestinationState::kPaused:
-      return "Somebody paused it. ResumeDestination lets it go on; everything "
-             "is kept.";
+      return "Paused by an operator. Use ResumeDestination to continue; "
+             "everything is kept.";
   }
   return "";
 }
 
-// How much a person should look at it: first by state, then by backlog.
+// Need for an operator's attention: first by state, then by backlog.
 std::pair<int, uint64_t> Urgency(const DestinationSnapshot& destination) {
   int by_state = 0;
   switch (destination.state) {
@@ -104,7 +103,7 @@ void Put(const TypeNumbers& numbers, WallTime now, Json& to) {
   to["accepted"] = numbers.counts.appended;
   to["delivered"] = numbers.counts.delivered;
   to["dead_lettered"] = numbers.counts.dead_lettered;
-  to["merged"] = numbers.counts.merged;
+  to["coalesced"] = numbers.counts.merged;
 }
 
 Json ToJson(const DestinationStatus& destination, WallTime now) {

@@ -10,10 +10,10 @@
 namespace heapsync {
 
 // `status` as one JSON object, for the status page and for scripts. Durations
-// are numbers of seconds, times are RFC 3339 in UTC, null is "not known" or
-// "none". Of more than `most` destinations it shows those that need a look
-// most, in the configured order; "destinations_total" counts them all. App IDs
-// are masked.
+// are in seconds, times are RFC 3339 in UTC, and null means unknown or none.
+// If there are more than `most` destinations, the ones that most need attention
+// are included, in the configured order; "destinations_total" counts them all.
+// App IDs are masked.
 std::string StatusJson(const ServerStatus& status, absl::string_view version,
                        size_t most);
 

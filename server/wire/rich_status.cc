@@ -16,8 +16,8 @@ namespace {
 
 constexpr char kDomain[] = "heapsync";
 constexpr std::chrono::milliseconds kRetryDelay{1'000};
-// gRPC's clients take 8 KiB of metadata by default; the details travel there,
-// in base64, beside the message.
+// gRPC clients accept 8 KiB of metadata by default, which holds the details in
+// base64 besides the message.
 constexpr size_t kMaxDetailBytes = 4'800;
 constexpr size_t kMaxMessageBytes = 1'024;
 
@@ -40,13 +40,13 @@ void AddBadRequest(const std::vector<Finding>& violations,
     auto* entry = bad_request.add_field_violations();
     entry->set_description(
         absl::StrCat("MORE_VIOLATIONS: ", violations.size() - listed,
-                     " more; ask with ", "validate_only to see all"));
+                     " more; use validate_only to see all"));
   }
   status.add_details()->PackFrom(bad_request);
 }
 
-// A name that nobody configured may be anything, even an App ID or an identity
-// in the wrong field; only what looks like a name is repeated.
+// An unknown name may be anything, even an App ID or an identity in the wrong
+// field, so only text that looks like a name is repeated.
 std::string ShownName(absl::string_view name) {
   constexpr size_t kMaxLength = 64;
   constexpr auto kMaxDigits = 4;
@@ -140,7 +140,7 @@ CallError NotStored(const absl::Status& status) {
     case absl::StatusCode::kUnavailable:
       return ShuttingDown();
     default:
-      // The server takes nothing more until it is restarted; another may.
+      // This server accepts nothing until it is restarted; another one may.
       error.code = grpc::StatusCode::UNAVAILABLE;
       error.retry_delay = kRetryDelay;
       break;

@@ -14,8 +14,8 @@
 
 namespace heapsync {
 
-// What goes wrong in a call, with the details that a caller can act on:
-// google.rpc.ErrorInfo always, the others where they apply.
+// An error of a call, with details that a caller can act on: always
+// google.rpc.ErrorInfo, the others where they apply.
 struct CallError {
   grpc::StatusCode code = grpc::StatusCode::UNKNOWN;
   std::string reason;  // of ErrorInfo: UPPER_SNAKE and stable
@@ -25,43 +25,44 @@ struct CallError {
   std::string resource_type;                             // ResourceInfo
   std::string resource_name;
 
-  // The status with its google.rpc.Status in the binary details. Details that
-  // would not fit the 8 KiB that clients take as metadata are cut, the first
-  // violations staying.
+  // The status, with a google.rpc.Status in its binary details. The details are
+  // cut to fit the 8 KiB of metadata that clients accept; the first violations
+  // are kept.
   grpc::Status ToStatus() const;
 };
 
-// INVALID_ARGUMENT with all violations. REQUIRES: there is at least one.
+// INVALID_ARGUMENT with all violations. REQUIRES: `violations` is not empty.
 CallError InvalidRequest(std::vector<Finding> violations);
 
-// NOT_FOUND for a destination that is not configured; with an empty name,
-// INVALID_ARGUMENT: there is no default.
+// NOT_FOUND for a destination that is not configured. INVALID_ARGUMENT if the
+// name is empty, since there is no default destination.
 CallError UnknownDestination(absl::string_view name);
 
-// What Engine::Append returned, or its callback got.
+// The error for a status from Engine::Append() or its callback.
 CallError NotStored(const absl::Status& status);
 
-// UNAVAILABLE: the server stops; another one, or the next, will do.
+// UNAVAILABLE: the server is stopping; retry with another one or after the
+// restart.
 CallError ShuttingDown();
 
-// PERMISSION_DENIED: the caller may use other destinations only; with an empty
-// name, it has to name one of them.
+// PERMISSION_DENIED: the caller may not use this destination. With an empty
+// name: it must name one that it may use.
 CallError DestinationNotAllowed(absl::string_view name);
 
-// RESOURCE_EXHAUSTED: the caller sent more than its rate allows.
+// RESOURCE_EXHAUSTED: the caller exceeded its rate.
 CallError CallerRateExceeded(std::chrono::milliseconds retry_delay);
 
-// RESOURCE_EXHAUSTED: more calls are open than the server takes at once.
+// RESOURCE_EXHAUSTED: the maximum number of open calls is reached.
 CallError TooManyCalls();
 
 // INTERNAL: the spool could not be read.
 CallError NotRead(const absl::Status& status);
 
-// RESOURCE_EXHAUSTED: too many admin calls at once.
+// RESOURCE_EXHAUSTED: the maximum number of concurrent admin calls is reached.
 CallError AdminBusy();
 
-// NOT_FOUND for a receipt, or the id of a dead letter, that means nothing here;
-// `reason` says why.
+// NOT_FOUND for a receipt, or an id of a dead letter, that is unknown to this
+// server. `reason` is that of ErrorInfo.
 CallError UnknownReceipt(absl::string_view reason, absl::string_view message,
                          absl::string_view receipt);
 

@@ -26,8 +26,8 @@ using google::protobuf::UnknownFieldSet;
 constexpr size_t kMaxFindings = 100;
 constexpr int kDeepest = 100;
 
-// Goes through a message by its bytes and descriptor, looking for strings that
-// are not UTF-8.
+// Searches an encoded message for strings that are not UTF-8, using its
+// descriptor.
 class Utf8Search {
  public:
   void Search(const UnknownFieldSet& fields, const Descriptor& descriptor,
@@ -94,8 +94,8 @@ class Utf8Search {
     }
   }
 
-  // Struct, Value and ListValue are JSON: their own field names are not part of
-  // a path that a caller would know.
+  // Struct, Value and ListValue represent JSON: a caller does not know the
+  // names of their fields, which are therefore not part of a path.
   static bool NameInJson(const FieldDescriptor& field) {
     return field.containing_type()->file() !=
            google::protobuf::Struct::descriptor()->file();
@@ -116,7 +116,7 @@ class Utf8Search {
 };
 
 bool Parse(const grpc::ByteBuffer& bytes, google::protobuf::Message* message) {
-  // The reader takes a pointer to what it only reads.
+  // The reader takes a non-const pointer but only reads.
   grpc::ProtoBufferReader reader(const_cast<grpc::ByteBuffer*>(&bytes));
   return reader.status().ok() && message->ParseFromZeroCopyStream(&reader);
 }
@@ -170,7 +170,7 @@ std::vector<Finding> ParseWireMessage(const grpc::ByteBuffer& bytes,
   if (!fields.ParseFromString(flat)) {
     return DiagnoseWireMessage(flat, descriptor);
   }
-  // What is left when the items are taken out has to be whole.
+  // The message without the items must be valid.
   UnknownFieldSet rest;
   std::vector<const std::string*> texts;
   for (int i = 0; i < fields.field_count(); ++i) {

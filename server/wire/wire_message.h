@@ -12,31 +12,30 @@
 
 namespace heapsync {
 
-// Parses a request. gRPC would do so by itself, but it answers a message that
-// does not parse with an error that says nothing, and in a stream it looks like
-// the stream's end.
+// Parses a request. gRPC could do so itself, but its error for a message that
+// does not parse gives no reason, and in a stream it is indistinguishable from
+// the end of the stream.
 //
-// Gives what is wrong with it; nothing if `message` is filled. Clears `message`
-// first.
+// Clears `message` first. Returns the faults; empty if `message` was parsed.
 std::vector<Finding> ParseWireMessage(const grpc::ByteBuffer& bytes,
                                       google::protobuf::Message* message);
 
-// Says where bytes that do not parse as `descriptor`'s message are wrong: the
-// path of each string that is not UTF-8, or that the bytes are no message at
-// all.
+// Returns the faults in bytes that do not parse as a message of `descriptor`:
+// the path of each string that is not UTF-8, or a single fault if the bytes are
+// not such a message.
 std::vector<Finding> DiagnoseWireMessage(
     absl::string_view bytes, const google::protobuf::Descriptor& descriptor);
 
-// As above, but one item of the repeated field `items` that does not parse does
-// not spoil its neighbours: it stays empty in the message, and what is wrong
-// with it is in `damaged` under its index.
+// Like ParseWireMessage() above, but an item of the repeated field `items` that
+// does not parse does not affect the others: it is empty in the message, and
+// its faults are stored in `damaged` under its index.
 using DamagedItems = std::map<int, std::vector<Finding>>;
 std::vector<Finding> ParseWireMessage(const grpc::ByteBuffer& bytes,
                                       google::protobuf::Message* message,
                                       absl::string_view items,
                                       DamagedItems& damaged);
 
-// `more_fields`, already encoded, follow those of the message.
+// Encodes a message. Appends `more_fields`, which are already encoded.
 grpc::ByteBuffer ToByteBuffer(const google::protobuf::Message& message,
                               const std::string& more_fields = {});
 

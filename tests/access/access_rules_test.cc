@@ -85,7 +85,7 @@ TEST(AccessRulesTest, WithoutABurstItIsOneSecondsWorthAndAtLeastOneItem) {
             1);
 }
 
-TEST(AccessRulesTest, AllFaultsAreToldAtOnceWithTheirPlace) {
+TEST(AccessRulesTest, AllFaultsAreReportedTogetherWithTheirPlace) {
   EXPECT_EQ(
       FaultsOf(absl::StrCat(
           R"({"callers":[
@@ -102,14 +102,14 @@ TEST(AccessRulesTest, AllFaultsAreToldAtOnceWithTheirPlace) {
       "SHA-256, as `heapsync token` prints them; never the token itself\n"
       "callers[1].name: is missing\n"
       "callers[1].token_sha256: must be an array, is string\n"
-      "callers[2].destinations: must name at least one; leave it out for all\n"
+      "callers[2].destinations: must name at least one; omit it to allow all\n"
       "callers[2].services[1]: must be \"data\" or \"admin\"\n"
       "callers[2].burst: means nothing without items_per_second\n"
       "callers[2].colour: unknown key; known: name, token_sha256, "
       "certificates, destinations, services, items_per_second, burst\n"
       "callers[3].certificates[0]: must be a string that is not empty\n"
       "callers[3].items_per_second: must be above 0 and at most 1e9\n"
-      "callers[4]: needs token_sha256 or certificates to be known by\n"
+      "callers[4]: needs token_sha256 or certificates\n"
       "callers[5]: must be an object, is number\n"
       "more: unknown key; known: callers");
 }
@@ -121,11 +121,11 @@ TEST(AccessRulesTest, WhatNamesTwoCallersIsAFaultAndNoHashIsShown) {
                 kHashOfAbc, R"("],"certificates":["x"]},
                      {"name":"a","token_sha256":[")",
                 kHashOfAbc, R"("],"certificates":["x"]}]})")),
-            "callers[1].name: stands at callers[0], too\n"
-            "callers[1].token_sha256[0]: stands at "
-            "callers[0].token_sha256[0], too\n"
-            "callers[1].certificates[0]: stands at "
-            "callers[0].certificates[0], too");
+            "callers[1].name: is also used at callers[0]\n"
+            "callers[1].token_sha256[0]: is also used at "
+            "callers[0].token_sha256[0]\n"
+            "callers[1].certificates[0]: is also used at "
+            "callers[0].certificates[0]");
 }
 
 TEST(AccessRulesTest, AFileWithoutCallersIsAFaultAndOneWithNoneIsNot) {

@@ -121,7 +121,7 @@ class AdminGrpcurlTest(harness.EndToEnd):
 
     # Receipts.
 
-    def test_get_delivery_tells_every_attempt(self) -> None:
+    def test_get_delivery_lists_every_attempt(self) -> None:
         self.heap.set_faults({"times": 2, "match": {"body_contains": self.name}, "action": {"type": "status", "status": 503}})
         receipt = self.track("at the third try")
         self.call("Flush")
@@ -145,7 +145,7 @@ class AdminGrpcurlTest(harness.EndToEnd):
         self.assertEqual((error.code, error.reason), (5, "FOREIGN_RECEIPT"))
         self.assertEqual(error.details["ResourceInfo"]["resource_name"], foreign)
 
-    def test_merged_updates_tell_which_one_carried_them(self) -> None:
+    def test_coalesced_updates_name_the_one_that_carried_them(self) -> None:
         def update(value: str) -> str:
             request = {"user": {"identity": self.name, "properties": {"plan": value}}}
             return str(self.call("UserProperties", request, DATA)["receipt"])
@@ -155,10 +155,10 @@ class AdminGrpcurlTest(harness.EndToEnd):
         self.call("ResumeDestination")
         self.call("Flush")
         first, second = self.item(receipts[0]), self.item(receipts[1])
-        self.assertEqual((first["state"], second["state"]), ("ITEM_STATE_DELIVERED", "ITEM_STATE_MERGED"))
+        self.assertEqual((first["state"], second["state"]), ("ITEM_STATE_DELIVERED", "ITEM_STATE_COALESCED"))
         self.assertEqual((second["into_receipt"], second["into_state"]), (receipts[0], "ITEM_STATE_DELIVERED"))
 
-    def test_receipts_tell_the_same_after_kill_9(self) -> None:
+    def test_receipts_have_the_same_state_after_kill_9(self) -> None:
         folder = harness.temporary_folder(type(self))
         flags = [f"--app_id={harness.APP_US}", "--region=us"]
         server = Server(folder, self.heap, *flags)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A server that is told nonsense says so, all of it at once, and does not start."""
+"""A server with an invalid configuration reports all faults together and does not start."""
 
 import os
 import subprocess

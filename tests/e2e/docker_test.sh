@@ -72,7 +72,7 @@ if ! "${podman[@]}" image exists localhost/debian:bookworm-slim; then
   if [[ ! -s "${base}" ]]; then
     debootstrap --variant=minbase bookworm "${work}/base" >"${work}/debootstrap.log" 2>&1 ||
       { tail -n 20 "${work}/debootstrap.log" >&2 && fail "debootstrap failed"; }
-    # What Debian's own slim image leaves out, too.
+    # Files that Debian's own slim image leaves out as well.
     tar --create --numeric-owner --directory "${work}/base" --exclude='./var/cache/apt/*' --exclude='./var/lib/apt/lists/*' \
       --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*' . | gzip -1 >"${base}.part"
     mv "${base}.part" "${base}"

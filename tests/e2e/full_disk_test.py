@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A real file system of some MiB runs full: new items are refused for a while, nothing that was accepted is lost, nobody restarts."""
+"""A small real file system fills up: new items are refused for a while, nothing that was accepted is lost, and no restart is needed."""
 
 import base64
 import os
@@ -38,7 +38,7 @@ class SmallDisk:
             self.mounted = False
 
     def fill(self) -> Path:
-        """Takes all the room that is left."""
+        """Takes all the space that is left."""
         path = self.folder / "neighbour"
         with path.open("wb", buffering=0) as neighbour:
             for size in (MIB, 4096, 1):
@@ -88,7 +88,7 @@ class FullDiskTest(unittest.TestCase):
             for answer in self.stub.BulkTrackEvents(iter([self.chunk]), timeout=harness.PATIENCE):
                 self.assertEqual(answer.rejected, 0)
         except grpc.RpcError as error:
-            # Repeated by nobody: the next chunk is another one.
+            # Not repeated: the next chunk is a different one.
             self.sent += 1
             return error
         self.sent += 1
@@ -133,7 +133,7 @@ class FullDiskTest(unittest.TestCase):
         self.assertTrue(self.server.healthy())
         self.assertEqual(self.server.stop(), 0, self.server.output()[-4_000:])
 
-    def test_a_neighbour_that_takes_all_room_costs_nothing_that_was_accepted(self) -> None:
+    def test_a_neighbour_that_takes_all_space_costs_nothing_that_was_accepted(self) -> None:
         self.start(mebibytes=64, min_free_disk_bytes=0)
         self.heap.set_faults({"action": {"type": "status", "status": 503}})
         for _ in range(3):

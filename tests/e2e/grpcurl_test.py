@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Drives real grpcurl, which knows nothing of our protos but what server reflection tells it."""
+"""Drives real grpcurl, which learns our protos from server reflection only."""
 
 import json
 import subprocess
@@ -66,7 +66,7 @@ class GrpcurlTest(harness.EndToEnd):
         self.assertEqual(answer.detail("ErrorInfo")["domain"], "heapsync")
         return answer
 
-    # What there is.
+    # Services and methods.
 
     def test_list_names_every_service(self) -> None:
         listed = self.grpcurl("list").text.split()
@@ -137,7 +137,7 @@ class GrpcurlTest(harness.EndToEnd):
         self.assertNotIn("receipt", answer)
         self.assertEqual(json.loads(answer["preview_json"])["events"], [{
             "identity": "only-a-preview", "event": "E", "timestamp": "2024-01-15T10:30:00Z", "idempotency_key": "preview-key"}])
-        # What is sent afterwards arrives; the preview never does.
+        # Items sent afterwards arrive; the preview never does.
         self.call("TrackEvent", {"ack_level": "ACK_LEVEL_DELIVERED", "event": {"identity": "after-the-preview", "event": "E"}})
         self.assertEqual(self.heap.events_of("only-a-preview"), [])
 

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class Binaries:
-    """Where the programs are; filled by run()."""
+    """Paths of the programs; filled by run()."""
 
     server = Path()
     cli = Path()

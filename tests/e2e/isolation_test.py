@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Nobody delays anybody, shown by real processes: a region that hangs, and a caller that sends a hundred times as much.
+"""No caller or region delays another, with real processes: a region that hangs, and a caller that sends a hundred times as much.
 
 What is asserted is who was served while who was not; latencies are printed. HEAPSYNC_HANG_SECONDS=600 lets the region hang for
 ten minutes, HEAPSYNC_NOISY_SECONDS=120 gives the noisy caller two.
@@ -103,7 +103,7 @@ class IsolationTest(unittest.TestCase):
         self.start_server(limits)
         alone = self.deliver_for(0, "prod", "modest")
         self.send("prod", NOISY_EVENTS, "noisy")
-        # Its share goes at once, what is beyond that over the minute.
+        # Its share is sent immediately, the rest over the minute.
         wait_until(lambda: self.heap.count("events", "appended") >= 4_000, "the noisy caller to use the limit up")
         beside: list[float] = []
         end = time.monotonic() + NOISY_SECONDS

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What docker/ tells Docker and Kubernetes agrees with what the programs really take and do."""
+"""The files for Docker and Kubernetes in docker/ agree with the flags and the behaviour of the programs."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def manifests() -> dict[str, dict[str, Any]]:
     return {f"{document['kind']}/{document['metadata']['name']}": document for document in documents}
 
 
-# What Kubernetes merges lists of these by; every other list is replaced whole.
+# Keys by which Kubernetes merges these lists; every other list is replaced as a whole.
 MERGE_KEYS = {"containers": "name", "volumes": "name", "volumeMounts": "mountPath", "env": "name"}
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Asks more of the server than it takes, with small limits: it refuses or slows what is too much, and serves the rest."""
+"""Overloads a server with small limits: it rejects or slows the excess and serves the rest."""
 
 import json
 import queue
@@ -54,7 +54,7 @@ class OverloadTest(harness.EndToEnd):
         self.assertEqual((error.code(), details["ErrorInfo"].reason), (EXHAUSTED, reason))
         self.assertGreater(details["RetryInfo"].retry_delay.ToMilliseconds(), 0)
 
-    def test_calls_that_wait_for_heap_are_so_many_and_no_more(self) -> None:
+    def test_the_number_of_calls_that_wait_for_heap_is_limited(self) -> None:
         self.heap.set_faults({"action": {"type": "hang"}})
         self.addCleanup(self.heap.clear_faults)
         calls = [self.stub.TrackEvent.future(self.request(f"waits-{number}", 2), timeout=harness.PATIENCE) for number in range(3 * CALLS)]
@@ -65,7 +65,7 @@ class OverloadTest(harness.EndToEnd):
             if call.done():
                 self.assert_refused_for_now(call.exception(), "TOO_MANY_CALLS")
         self.assertEqual(sum(call.done() for call in calls), refused)
-        # Who does not wait for Heap is served meanwhile.
+        # Callers that do not wait for Heap are served meanwhile.
         self.assertTrue(self.answers())
         self.heap.clear_faults()
         # The request that hangs is given up after a time of its own; until then the calls wait, and end when they are cancelled.
@@ -81,7 +81,7 @@ class OverloadTest(harness.EndToEnd):
             return False
         return True
 
-    def test_streams_are_so_many_and_no_more(self) -> None:
+    def test_the_number_of_streams_is_limited(self) -> None:
         message = protos["service"].BulkTrackEventsRequest(events=[{"identity": "a", "event": "E"}])
         waiting: list["queue.Queue[Any]"] = []
         streams = []

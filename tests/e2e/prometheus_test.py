@@ -115,7 +115,7 @@ class PrometheusTest(unittest.TestCase):
         cls.addClassCleanup(cls.server.kill)
         cls.prometheus = Prometheus(folder, cls.server.http_url.removeprefix("http://"))
         cls.addClassCleanup(cls.prometheus.kill)
-        # What a dashboard shows of bad days, too: a refused item, two regions that fail at times.
+        # Data for the error panels: a refused item, and two regions that fail at times.
         cls.heap.set_faults(
             {"name": "bad", "match": {"body_contains": "poisoned"}, "action": {"type": "poison"}},
             {"name": "down", "every": 3, "action": {"type": "status", "status": 503}})
@@ -187,7 +187,7 @@ class PrometheusTest(unittest.TestCase):
             'heapsync_items_delivered_total{destination="prod",type="track_event"} > 0',
             'heapsync_items_dead_lettered_total{destination="europe",type="track_event",reason="refused"} == 1',
             'heapsync_retries_total{class="transient"} > 0',
-            'heapsync_items_merged_total{destination="prod",type="user_properties"} > 0',
+            'heapsync_items_coalesced_total{destination="prod",type="user_properties"} > 0',
             'heapsync_deferred_items{destination="prod",type="track_event"} > 0',
             'grpc_server_handled_total{grpc_method="TrackEvent",grpc_code="InvalidArgument"} > 0',
         ):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The delivery promises, kept by real processes: nothing lost, nothing doubled, in order, within the limits, nobody held up.
+"""The delivery promises, kept by real processes: nothing lost, nothing doubled, in order, within the limits, no caller held up.
 
 The sizes are those of a test run. HEAPSYNC_SCALE=10 makes everything ten times as large, and HEAPSYNC_LIMIT_MINUTES=3 adds
 minutes at Heap's own limit, in real time. HEAPSYNC_HOT=1000000 and HEAPSYNC_OTHERS=100000 are the events of the hot identity and
@@ -90,7 +90,7 @@ class PromisesTest(unittest.TestCase):
                        f"the last value of {identity}", PATIENCE)
         print(f"{events} events and {updates} updates over {kills} kills; {sum(keys.values()) - events} events came twice, none counts twice")
 
-    def test_a_hot_identity_holds_up_nobody_and_costs_no_memory(self) -> None:
+    def test_a_hot_identity_delays_no_other_and_costs_no_memory(self) -> None:
         hot = int(os.environ.get("HEAPSYNC_HOT", 30_000 * SCALE))
         others = int(os.environ.get("HEAPSYNC_OTHERS", 3_000 * SCALE))
         limits = {"events_per_minute": 0, "events_per_identity_per_minute": 1_000, "user_requests_per_identity_per_30s": 30}

@@ -1,4 +1,4 @@
-"""The Python modules of our protos, made by Debian's protoc and its Python plugin, with nobody's help."""
+"""The Python modules of our protos, made by Debian's protoc and its Python plugin alone."""
 
 import importlib
 import subprocess

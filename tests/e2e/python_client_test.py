@@ -76,13 +76,13 @@ class PythonClientTest(harness.EndToEnd):
         return caught.exception
 
     def assert_neighbours_are_well(self, identity: str) -> None:
-        """Somebody else's event arrives all the same."""
+        """Another caller's event still arrives."""
         answer = self.stub.TrackEvent(service.TrackEventRequest(event=self.event(identity), ack_level=service.ACK_LEVEL_DELIVERED),
                                       timeout=harness.PATIENCE)
         self.assertEqual(answer.outcome, service.DELIVERY_OUTCOME_DELIVERED)
         self.assertEqual(len(self.heap.events_of(identity)), 1)
 
-    # What grpcurl does, too.
+    # grpcurl does this as well.
 
     def test_one_of_each_type(self) -> None:
         event = self.event("py-user", amount=49.99, tags=["a", "b"], trial=True)
@@ -142,7 +142,7 @@ class PythonClientTest(harness.EndToEnd):
         for i in range(30):
             self.assertEqual(len(self.heap.events_of(f"py-resumed-{i}")), 1)
 
-    def test_the_position_never_passes_a_refusal_that_is_not_told_yet(self) -> None:
+    def test_the_position_never_passes_a_refusal_that_is_not_sent_yet(self) -> None:
         """More refusals than fit one answer: whoever went on from an answer's position elsewhere would never hear of the rest."""
         many = [self.event("")] * 5_000
         told = 0
@@ -181,7 +181,7 @@ class PythonClientTest(harness.EndToEnd):
         error = self.fail_call(grpc.StatusCode.INVALID_ARGUMENT, self.stub.TrackEvent, service.TrackEventRequest(event=event))
         self.assertEqual(violations_of(error), {"event.properties.v": "VALUE_UNSET"})
 
-    def test_the_faults_of_a_message_are_told_together(self) -> None:
+    def test_the_faults_of_a_message_are_reported_together(self) -> None:
         event = items.TrackEvent(identity="x" * 256, user_id="42")
         event.properties["v"] = "y" * 1024
         event.properties.get_or_create_struct("s")["deep"] = 1
@@ -250,7 +250,7 @@ class PythonClientTest(harness.EndToEnd):
             error = self.fail_call(grpc.StatusCode.INVALID_ARGUMENT, self.stub.BulkTrackEvents, iter(messages))
             self.assertEqual(violations_of(error), {"events": "EMPTY_BATCH"})
 
-    def test_a_cancelled_stream_harms_nobody(self) -> None:
+    def test_a_cancelled_stream_harms_no_other(self) -> None:
         never = threading.Event()
         self.addCleanup(never.set)
 

@@ -306,7 +306,7 @@ class PlaintextTest(unittest.TestCase):
         refused = start()
         self.assertEqual(refused.returncode, 1)
         self.assertIn("--allow_plaintext", refused.stderr)
-        # The other fault is told in the same breath, and alone where plaintext was asked for.
+        # The other fault is reported with it, and alone if plaintext was requested.
         self.assertIn("--http_listen: must be host:port", refused.stderr)
         self.assertNotIn("--allow_plaintext", start("--allow_plaintext").stderr)
 

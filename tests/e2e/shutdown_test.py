@@ -17,7 +17,7 @@ from proto_stubs import generate_stubs
 
 ROUNDS = 50
 DRAIN = 0.05
-# What the server grants open calls after the drain, and the rest of its stop; a busy machine adds to it.
+# Time that the server grants open calls after the drain, plus the rest of its stop; a busy machine takes longer.
 BOUND = DRAIN + 2 + 5
 HEAP_IS = {
     "well": [],
@@ -32,7 +32,7 @@ protos: dict[str, Any] = {}
 
 
 class Load:
-    """Sends until the server does not answer any more, and knows what was acknowledged."""
+    """Sends until the server no longer answers, and records the acknowledged items."""
 
     def __init__(self, server: Server, prefix: str) -> None:
         self.prefix = prefix
@@ -147,7 +147,7 @@ class ShutdownTest(unittest.TestCase):
         stub = protos["stubs"].HeapSyncServiceStub(channel)
         never: "queue.Queue[Any]" = queue.Queue()
         self.addCleanup(never.put, None)
-        # A stream that says nothing, one whose answers nobody reads, a reflection stream, a health watch, a flush that cannot end.
+        # An idle stream, one whose responses are not read, a reflection stream, a health watch, and a flush that cannot end.
         silent = stub.BulkTrackEvents(iter(never.get, None))
         bad = protos["service"].BulkTrackEventsRequest(events=[{"identity": ""}] * 5_000)
         unread = stub.BulkTrackEvents(iter([bad] * 100))
@@ -159,7 +159,7 @@ class ShutdownTest(unittest.TestCase):
         wait_until(lambda: self.heap.get("summary")["total"]["requests"] >= 1, "the request that hangs")
         flush = protos["admin_stubs"].HeapSyncAdminServiceStub(channel).Flush.future(protos["admin"].FlushRequest())
         self.assertLess(self.stop(server), BOUND)
-        # Who waited for the delivery learns that the event is safe, and that it is not delivered yet.
+        # A caller that waited for the delivery learns that the event is safe but not delivered yet.
         self.assertEqual(delivered.result(harness.PATIENCE).ack_level, 1)
         for call in (silent, unread, reflection, flush):
             call.cancel()

@@ -74,7 +74,7 @@ class Slope:
 
 @dataclass
 class Health:
-    """How the server's process was over its lives."""
+    """Measurements of the server's process over its lives."""
 
     memory: Slope = field(default_factory=Slope)
     descriptors: Slope = field(default_factory=Slope)
@@ -154,7 +154,7 @@ class Soak:
             add(BulkUsers, 0.1 * share)
             add(UnaryUsers, 0.05 * share)
             add(BulkAccounts, 0.05 * share)
-        # What is over an identity's limit takes minutes to drain: a short run has no time for it.
+        # Items over an identity's limit take minutes to drain, for which a short run has no time.
         burst = 1_500 if self.length >= 300 else 100
         callers.append(HotEvents("HotEvents", self.api, self.channels[0], self.gate, PLACES[0], Pace(12.5, burst)))
         return callers
@@ -267,7 +267,7 @@ class Soak:
             if caller.is_alive():
                 self.broken.append(f"{caller.name} never got its last answer")
         self.say("draining")
-        # What is over an identity's limit takes its time; that nothing moves for minutes has no good reason.
+        # Items over an identity's limit take time, but there is no good reason for a standstill of minutes.
         least, moved = sys.maxsize, time.monotonic()
         while (left := self.left()) != 0:
             if left is not None and left < least:

@@ -15,7 +15,7 @@ import grpc
 
 KEY_NAMESPACE = uuid.UUID("1f153053-2795-4644-9f22-a2fa90c7cce4")
 CALL_PATIENCE = 30.0
-# One event in so many carries a text that Heap refuses, naming it or not. Finding one that is not named costs twenty requests.
+# One event in this many carries a text that Heap refuses, naming it or not. Finding one that is not named costs twenty requests.
 NAMED_POISON_EVERY = 1_999
 QUIET_POISON_EVERY = 20_011
 FIRST_POISON = 7
@@ -144,7 +144,7 @@ class BulkCaller(Caller):
                     self.acknowledged = max(self.acknowledged, answer.durable_position)
             except grpc.RpcError as error:
                 self.check_repeatable(error)
-        # What a broken stream left behind is still to be acknowledged.
+        # Items of a broken stream that still have to be acknowledged.
         while self.acknowledged < self.sent:
             try:
                 for answer in self.stream(self.rest(), timeout=CALL_PATIENCE):

@@ -155,7 +155,7 @@ class StatusPageTest(unittest.TestCase):
     def test_a_person_at_a_desk_sees_how_each_destination_is_and_why(self) -> None:
         browser = self.browser(DESK, "light")
         self.wait_for_card(browser, "shop", "Active", r"US · App ID …\d{4}", r"[\d.]+/s in · [\d.]+/s out", "HTTP 400", "Dead letters\n1 item")
-        self.wait_for_card(browser, "crm-sync", "400 of 400 events/min", "limit lets no more through now", r"500 items", "Gone in about")
+        self.wait_for_card(browser, "crm-sync", "400 of 400 events/min", "limit is used up", r"500 items", "Gone in about")
         self.wait_for_card(browser, "europe", "Needs attention", "Check the App ID, the region", "HTTP 403", "42 items", "No forecast")
         self.wait_for_card(browser, "staging", "Paused", "ResumeDestination", "7 items")
         self.wait_for_card(browser, "mobile-apps", "Backing off", "HTTP 503", "15 items")
@@ -163,11 +163,11 @@ class StatusPageTest(unittest.TestCase):
         self.assertIn("Not active\n3", browser.text())
         self.assertIn("1 needs attention, 1 backing off, 1 paused.", browser.text())
         self.assertEqual(browser.driver.title, "(!) Heap Sync")
-        # What needs a person stands first.
+        # Destinations that need attention come first.
         names = [card.text for card in browser.driver.find_elements(By.CSS_SELECTOR, "article h2")]
         self.assertEqual(names[0], "europe")
         browser.driver.find_elements(By.TAG_NAME, "summary")[0].click()
-        wait_until(lambda: "Accepted Delivered Merged Dead Queued" in browser.text(), "the numbers by type")
+        wait_until(lambda: "Accepted Delivered Coalesced Dead Queued" in browser.text(), "the numbers by type")
         browser.driver.find_elements(By.TAG_NAME, "summary")[0].click()
         browser.screenshot(self.screenshots / "status-desk-light.png")
         self.assertEqual(browser.complaints(), [])

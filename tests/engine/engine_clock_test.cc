@@ -1,4 +1,4 @@
-// The engine with its threads, and time that goes on only while it waits for
+// The engine with its threads, and time that advances only while it waits for
 // Heap.
 
 #include <atomic>
@@ -29,7 +29,7 @@ class MovedClock final : public Clock {
   std::atomic<Duration::rep> passed_{0};
 };
 
-// Heap takes everything, and seven seconds for each request.
+// Heap accepts everything and takes seven seconds per request.
 class SlowHeap final : public Transport {
  public:
   static constexpr Duration kTakes = std::chrono::seconds(7);

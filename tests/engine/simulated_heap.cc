@@ -163,7 +163,7 @@ void SimulatedHeap::Note(const std::string& limit, const std::string& who,
 }
 
 void SimulatedHeap::Advance() {
-  // In the order of their arrival, each seen at its own moment.
+  // In the order of their arrival, each processed at its own time.
   const MonotonicTime until = now_;
   while (true) {
     OnTheWay* next = nullptr;

@@ -15,7 +15,7 @@
 
 namespace heapsync {
 
-// How often what goes wrong, in [0, 1].
+// Probabilities of the simulated faults, in [0, 1].
 struct HeapFaults {
   double refused_connection = 0;
   double unavailable = 0;         // 503 without taking the body
@@ -28,10 +28,10 @@ struct HeapFaults {
   Duration max_latency = std::chrono::milliseconds(800);
 };
 
-// Heap in simulated time, and the network before it. Requests arrive at some
-// moment after their sending, answers later still. It also is the judge: it
-// notes every arrival, and says afterwards which rules were broken. It shares
-// no code with what keeps them.
+// Heap and the network to it, in simulated time. Requests arrive some time
+// after their sending, responses later still. It is also the judge: it records
+// every arrival and reports afterwards which rules were broken. It shares no
+// code with the implementation.
 class SimulatedHeap final : public Transport {
  public:
   struct Limits {
@@ -49,12 +49,12 @@ class SimulatedHeap final : public Transport {
   void Send(HeapRequest request) override;
   std::vector<HeapResponse> Wait(Duration timeout) override;
   void Wake() override {}
-  // Lets everything arrive that arrives by now.
+  // Delivers everything that is due by now.
   void Advance();
-  // The next moment at which something arrives or is answered; none: max().
+  // The time of the next arrival or response; max() if there is none.
   MonotonicTime NextMoment() const;
-  // The sender dies: of what is on the way some arrives at once, the rest
-  // never.
+  // The sender dies: some of the requests on their way arrive immediately, the
+  // others never.
   void LoseSender();
 
   // --- what Heap holds
@@ -73,7 +73,7 @@ class SimulatedHeap final : public Transport {
   uint64_t requests() const { return requests_; }
 
   // --- the judge
-  // Everything that broke a rule so far, in words.
+  // Broken rules so far, as sentences.
   std::vector<std::string> Verdict() const;
 
  private:
@@ -106,7 +106,7 @@ class SimulatedHeap final : public Transport {
   std::map<std::string, std::map<std::string, int>> events_;
   std::map<std::string, std::map<std::string, int64_t>> users_;
   std::map<std::string, std::map<std::string, int64_t>> accounts_;
-  // By limit and whom it binds.
+  // By limit and the identity or app that it applies to.
   std::map<std::string, std::map<std::string, std::vector<Arrival>>> arrivals_;
   // Identities of users and accounts whose request has no answer yet.
   std::multiset<std::string> unanswered_;

@@ -1,5 +1,5 @@
-// Thousands of small worlds in simulated time. A seed that fails prints itself;
-// it then becomes a test of its own at the end of this file.
+// Thousands of small worlds in simulated time. A failure prints its seed, which
+// then becomes a test of its own at the end of this file.
 
 #include <cstdlib>
 #include <string>

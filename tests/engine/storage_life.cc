@@ -156,11 +156,11 @@ void StorageLife::Start() {
     const absl::Status started = TryStart();
     if (started.ok()) return;
     EndProcess();
-    // Damage that reading met is repaired by opening the store again.
+    // Damage found by a read is repaired by reopening the store.
     if (absl::IsDataLoss(started) && starts == 1) continue;
     ++failures_;
     if (disk_.dead()) CrashMachine();
-    disk_.Heal();  // A person would make room.
+    disk_.Heal();  // As an operator who frees space.
     if (starts == kMaxStarts) {
       broken_.push_back(
           absl::StrCat("it starts no more: ", started.ToString()));
@@ -188,7 +188,7 @@ void StorageLife::CrashMachine() {
   ++epoch_;
 }
 
-// After a failed write. A disk that died takes the machine with it.
+// After a failed write. A dead disk means a crash of the machine.
 void StorageLife::Fail() {
   ++failures_;
   EndProcess();
@@ -208,7 +208,8 @@ void StorageLife::Append(int items) {
     const int64_t v = ++next_item_;
     if (type == ObjectType::kTrackEvent) {
       v1::TrackEvent event;
-      // Half of all goes to one identity, which so comes over its limit.
+      // Half of the events have one identity, which therefore exceeds its
+      // limit.
       event.set_identity(absl::StrCat("w", Pick(0, 1) * Pick(0, 9)));
       const bool poison = Pick(0, 39) == 0;
       event.set_event(poison ? "poison" : "bought");
@@ -217,7 +218,7 @@ void StorageLife::Append(int items) {
       (*event.mutable_properties()->mutable_fields())["v"].set_number_value(
           static_cast<double>(v));
       if (padding_ > 0) {
-        // No two alike, or compression would take them away.
+        // All different, or they would be compressed away.
         std::string text(padding_, ' ');
         for (char& c : text) c = static_cast<char>('0' + random_() % 64);
         (*event.mutable_properties()->mutable_fields())["text"]

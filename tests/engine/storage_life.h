@@ -19,8 +19,8 @@
 
 namespace heapsync {
 
-// Heap for a StorageLife: takes what arrives and keeps its JSON. Some answers
-// get lost after it took the items, some requests before.
+// Heap for a StorageLife: takes everything that arrives and keeps its JSON.
+// Some responses are lost after it took the items, some requests before.
 class KeepingHeap final : public Transport {
  public:
   explicit KeepingHeap(uint64_t seed) : random_(seed) {}
@@ -30,7 +30,7 @@ class KeepingHeap final : public Transport {
   }
   std::vector<HeapResponse> Wait(Duration timeout) override;
   void Wake() override {}
-  // The sender died: half of what it sent arrives all the same.
+  // The sender died: half of its requests arrive nevertheless.
   void LoseSender();
 
   struct Arrived {
@@ -53,14 +53,14 @@ class KeepingHeap final : public Transport {
 };
 
 // A short life of spool, committer and dispatcher over RocksDB on a disk that
-// may fail, in one thread and simulated time. Whatever storage answers, it goes
-// on as the server would: after a failed write or a failed start the process
-// ends and starts again.
+// may fail, in one thread and simulated time. It reacts to storage errors like
+// the server: after a failed write or a failed start the process ends and
+// starts again.
 //
-// It remembers what was promised, and says what was not kept.
+// It records the promises and reports the broken ones.
 class StorageLife {
  public:
-  // Events have so many bytes of their own beside the rest.
+  // Bytes of padding in each event.
   explicit StorageLife(uint64_t seed, size_t padding = 0);
   ~StorageLife();
 
@@ -76,7 +76,7 @@ class StorageLife {
   // Delivers everything; then a fresh event must flow, too.
   void Drain();
 
-  // What was promised and not kept, in words. REQUIRES: Drain().
+  // Broken promises, as sentences. REQUIRES: Drain().
   struct Judgement {
     // Acknowledged, and neither delivered nor dead-lettered.
     uint64_t lost = 0;
@@ -92,9 +92,9 @@ class StorageLife {
   uint64_t acknowledged() const { return acknowledged_; }
   uint64_t redelivered() const;
   uint64_t refused() const { return refused_; }
-  // Process ends that nobody asked for.
+  // Number of unrequested process ends.
   int failures() const { return failures_; }
-  // What the store said of damage.
+  // Damage reported by the store.
   const std::vector<std::string>& reports() const { return reports_; }
 
  private:

@@ -72,7 +72,7 @@ void LiveThrough(StorageLife& life, Window window, Arm arm) {
 
 size_t PaddingOf(Window window) { return window == Window::kWrites ? 0 : 900; }
 
-// How many operations the disk sees while the fault may come.
+// Number of disk operations during which the fault may occur.
 uint64_t CountOperations(uint64_t seed, Window window) {
   StorageLife life(seed, PaddingOf(window));
   uint64_t before = 0;
@@ -250,7 +250,7 @@ DamageSums DamageAtEachOffset(const std::string& name_part, Damage damage,
     life.disk().Restore(files);
     life.Start();
     life.Drain();
-    // What could not be read while it ran is repaired at the next start.
+    // Damage found by reads while it ran is repaired at the next start.
     life.EndProcess();
     life.Start();
     life.Drain();
@@ -284,7 +284,7 @@ DamageSums DamageAtEachOffset(const std::string& name_part, Damage damage,
 
 class DamageTest : public testing::TestWithParam<std::string> {};
 
-TEST_P(DamageTest, AFlippedBitIsToldAndSurvived) {
+TEST_P(DamageTest, AFlippedBitIsReportedAndSurvived) {
   DamageAtEachOffset(GetParam(), Damage::kFlippedBit, 120);
 }
 
@@ -292,7 +292,7 @@ TEST_P(DamageTest, ACutFileIsSurvived) {
   DamageAtEachOffset(GetParam(), Damage::kCut, 40);
 }
 
-TEST_P(DamageTest, AZeroedPageIsToldAndSurvived) {
+TEST_P(DamageTest, AZeroedPageIsReportedAndSurvived) {
   DamageAtEachOffset(GetParam(), Damage::kZeroedPage, 40);
 }
 

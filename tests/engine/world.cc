@@ -207,7 +207,7 @@ void World::Turn() {
 void World::Live(MonotonicTime until) {
   while (monotonic_ < until) {
     Turn();
-    // What the committer has waiting is done in a moment.
+    // The committer finishes its pending work in a moment.
     MonotonicTime next = monotonic_ + std::chrono::milliseconds(Pick(1, 4));
     const bool busy = CommitPending(*committer_) || !notices_.empty();
     if (!busy) next = std::min({heap_.NextMoment(), next_step_, until});

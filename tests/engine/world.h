@@ -17,7 +17,7 @@
 
 namespace heapsync {
 
-// What a simulated world is like.
+// Parameters of a simulated world.
 struct WorldRules {
   uint64_t seed = 1;
   int destinations = 2;

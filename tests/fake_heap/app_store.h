@@ -39,14 +39,14 @@ struct Profile {
   uint32_t last_request = 0;  // the latest that wrote it
 };
 
-// How often an idempotency key came: 1 is the write that counted.
+// Number of times an idempotency key arrived: 1 is the write that counted.
 struct KeyCount {
   absl::string_view key;
   uint32_t count;
 };
 
-// What one app id holds. About 150 bytes an event beside its key and text. One
-// thread at a time.
+// Contents of one app id. About 150 bytes per event besides its key and text.
+// One thread at a time.
 class AppStore {
  public:
   AppStore() = default;

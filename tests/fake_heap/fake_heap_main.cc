@@ -88,7 +88,7 @@ absl::Status LoadFaults(const std::string& path, FakeHeapServer& server) {
   return server.SetFaults(text.str());
 }
 
-// By way of a second file, so that nobody reads half of it.
+// Writes a second file and renames it, so that no reader sees half of it.
 absl::Status WritePorts(const std::string& path, const FakeHeapServer& server) {
   nlohmann::json ports = {{"pid", getpid()}};
   for (const Region region : {Region::kUs, Region::kEu}) {

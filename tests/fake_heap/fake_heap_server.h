@@ -52,8 +52,8 @@ class FakeHeapServer {
   void ClearFaults();
   void ClearState();
 
-  // What GET answers to a target such as "/_fake/summary". REQUIRES: it is one
-  // that answers JSON.
+  // The response of GET to a target such as "/_fake/summary". REQUIRES: it is
+  // one that answers JSON.
   nlohmann::json Ask(absl::string_view target);
 
   // Runs `look` on the server's thread, between two requests, and waits for it.

@@ -287,7 +287,7 @@ TEST_F(FakeHeapServerTest, MeasuresLimitsWithoutRefusing) {
       1001);
 }
 
-TEST_F(FakeHeapServerTest, EnforcesLimitsWhenTold) {
+TEST_F(FakeHeapServerTest, EnforcesLimitsIfConfigured) {
   ServerOptions options;
   options.simulator.enforce_limits = true;
   Start(std::move(options));
@@ -298,7 +298,7 @@ TEST_F(FakeHeapServerTest, EnforcesLimitsWhenTold) {
   EXPECT_EQ(Appended(), 1000u);
 }
 
-TEST_F(FakeHeapServerTest, TellsEventsUsersAndAccounts) {
+TEST_F(FakeHeapServerTest, DistinguishesEventsUsersAndAccounts) {
   HttpClient client = Connect();
   client.Call("POST", "/api/track", Events("x", 3));
   client.Call("POST", "/api/add_user_properties",

@@ -18,7 +18,7 @@
 
 namespace heapsync::fake_heap {
 
-// What happens to a request instead of Heap's own answer.
+// Action on a request, in place of Heap's own response.
 struct Fault {
   enum class Kind {
     kPass,             // nothing, beside the delay
@@ -34,7 +34,7 @@ struct Fault {
 
   Kind kind = Kind::kPass;
   std::string rule;  // its name
-  // Whether Heap takes the items nevertheless.
+  // True if Heap takes the items nevertheless.
   bool apply = false;
   Duration delay{0};  // before the answer; the items are taken before it
   int status = 200;
@@ -48,8 +48,8 @@ struct Fault {
   std::string poison;     // kPoison: the text
 };
 
-// What rules can look at. `app_id`, `body` and `items` are there once the body
-// is.
+// Input of the rules. `app_id`, `body` and `items` are set once the body has
+// arrived.
 struct FaultFacts {
   Region region;
   absl::string_view path;
@@ -86,7 +86,7 @@ class FaultScript {
   friend class FaultScriptParser;
 
   struct Rule {
-    // Which requests match.
+    // Conditions for a matching request.
     std::optional<Region> region;
     std::string app_id;  // empty: any; likewise below
     std::string path;

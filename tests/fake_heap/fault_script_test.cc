@@ -29,7 +29,7 @@ FaultScript Parse(absl::string_view text) {
   return *std::move(script);
 }
 
-// Which of the next requests the script strikes: '!' for a fault.
+// The script's faults for the next requests: '!' for a fault.
 std::string Play(FaultScript& script, int requests) {
   std::string struck;
   for (int i = 0; i < requests; ++i) {
@@ -131,7 +131,7 @@ TEST(FaultScript, DelaysWithinTheRange) {
   }
 }
 
-TEST(FaultScript, AppliesWhatIsResetAfterTheBodyUnlessToldOtherwise) {
+TEST(FaultScript, AppliesARequestResetAfterItsBodyUnlessConfiguredOtherwise) {
   FaultScript script = Parse(R"({"rules":[
       {"times":1,"action":{"type":"reset_after_body"}},
       {"times":1,"action":{"type":"reset_after_body","apply":false}},

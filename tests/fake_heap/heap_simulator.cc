@@ -47,7 +47,7 @@ std::string HttpDate(WallTime time) {
                           absl::UTCTimeZone());
 }
 
-// Where the poison is; the first place, where it is in several.
+// The first place of the poison.
 size_t PoisonedItem(const PostBody& body, absl::string_view poison) {
   for (size_t i = 0; i < body.items.size(); ++i) {
     if (absl::StrContains(body.items[i].text, poison)) return i;

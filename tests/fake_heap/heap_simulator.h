@@ -28,7 +28,7 @@ struct Reply {
   std::string body;
 };
 
-// What the client shall see of a request.
+// The response that the client sees.
 struct Reaction {
   enum class Way { kAnswer, kCutResponse, kGarbage, kHang, kReset };
   Way way = Way::kAnswer;
@@ -55,12 +55,12 @@ struct SimulatorOptions {
   // Answer 429 to what would break a limit, instead of only noting it. A
   // refused request uses nothing.
   bool enforce_limits = false;
-  // How many requests are remembered, the last ones.
+  // Number of the most recent requests that are remembered.
   size_t keep_requests = 1000;
   bool keep_bodies = false;
 };
 
-// Heap without a socket: takes requests and tells what becomes of them, by its
+// Heap without a socket: takes requests and returns their outcome, by its
 // schema, its limits and the script of faults. It reads no clock and draws its
 // random numbers from the script's seed. One thread at a time.
 class HeapSimulator {

@@ -16,12 +16,12 @@
 
 namespace heapsync::fake_heap {
 
-// What a Heap data center holds: events, each idempotency key once, and the
-// latest properties of users and accounts, by app id. Apart from two data
-// centers there is one key space for both regions, so an item that went to both
-// shows as a duplicate.
+// Contents of a Heap data center: events, each idempotency key once, and the
+// latest properties of users and accounts, by app id. Unlike two real data
+// centers, both regions share one key space, so an item that went to both is
+// counted as a duplicate.
 //
-// One thread at a time. Views that are handed out hold until Clear().
+// One thread at a time. Returned views are valid until Clear().
 class HeapState {
  public:
   struct Options {
@@ -35,7 +35,7 @@ class HeapState {
 
   explicit HeapState(Options options) : options_(options) {}
 
-  // Where and when a request came.
+  // Place and time of a request.
   struct Arrival {
     Region region;
     uint64_t request;

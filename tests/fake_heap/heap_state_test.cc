@@ -124,7 +124,7 @@ TEST_F(HeapStateTest, ForgetsEverythingWhenCleared) {
   EXPECT_EQ(app().duplicates(), 0u);
 }
 
-TEST(HeapState, OnlyCountsWhenToldSo) {
+TEST(HeapState, OnlyCountsIfConfigured) {
   HeapState state(HeapState::Options{true, 1000, true});
   PostBody body;
   body.app_id = "1";

@@ -11,7 +11,7 @@
 
 namespace heapsync::fake_heap {
 
-// What came back, as far as it came.
+// The response, as far as it arrived.
 struct ClientAnswer {
   boost::system::error_code error;
   int status = 0;

@@ -217,8 +217,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
                       });
   }
 
-  // What is left of such a body is thrown away while the client reads the
-  // answer: closing with unread bytes would reset the connection under it.
+  // The rest of such a body is discarded while the client reads the response:
+  // closing with unread bytes would reset the connection.
   void RefuseSize() {
     Response response = ToResponse(world_.simulator.RefuseSize(
         Incoming(/*with_body=*/false), world_.clock.Read()));
@@ -273,7 +273,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     socket_.close(ignored);
   }
 
-  // Whatever comes is thrown away.
+  // Discards further input.
   void WaitForEnd() {
     socket_.async_read_some(
         asio::buffer(scratch_),

@@ -11,7 +11,7 @@
 
 namespace heapsync::fake_heap {
 
-// What sessions share. Outlives all of them.
+// State shared by all sessions. Outlives them.
 struct SessionWorld {
   HeapSimulator& simulator;
   const Clock& clock;

@@ -7,7 +7,7 @@
 namespace heapsync::fake_heap {
 namespace {
 
-// Which limit an identity of this load counts against.
+// The limit that an identity of this load counts against.
 std::optional<LimitKind> IdentityLimit(const Load& load) {
   switch (load.type) {
     case ObjectType::kTrackEvent:
@@ -25,7 +25,7 @@ bool CountsForApp(const Load& load) {
   return load.type == ObjectType::kTrackEvent && load.bulk;
 }
 
-// What each identity adds: its events, or one request however often it is in.
+// Load per identity: its events, or one request however often it occurs in it.
 absl::flat_hash_map<absl::string_view, uint32_t> WeightsOf(const Load& load) {
   absl::flat_hash_map<absl::string_view, uint32_t> weights;
   weights.reserve(load.identities.size());

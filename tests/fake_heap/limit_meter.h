@@ -47,14 +47,14 @@ struct PublishedLimits {
   const Limit& Of(LimitKind kind) const;
 };
 
-// What one request weighs.
+// Load of one request.
 struct Load {
   ObjectType type;
   bool bulk;
   absl::string_view app_id;
   size_t items;
-  // Of the items, repeated where an identity comes more than once. Empty ones
-  // are not counted.
+  // Identities of the items, repeated if several items have the same one. Empty
+  // ones are not counted.
   std::vector<absl::string_view> identities;
 };
 
@@ -83,7 +83,7 @@ class LimitMeter {
  public:
   explicit LimitMeter(PublishedLimits limits) : limits_(limits) {}
 
-  // Which limit this request would break, if any. Records nothing.
+  // The limit that this request would break, if any. Records nothing.
   std::optional<LimitKind> WouldBreak(const Load& load, MonotonicTime now);
 
   void Record(const Load& load, const Now& now);

@@ -43,7 +43,7 @@ TEST(LimitMeter, CountsTheWindowsStartButNotItsEnd) {
   EXPECT_EQ(meter.CountViolations(), 1u);
 }
 
-TEST(LimitMeter, TellsWhichLimitWasBrokenByHowMuchAndWhen) {
+TEST(LimitMeter, ReportsWhichLimitWasBrokenByHowMuchAndWhen) {
   LimitMeter meter(SmallLimits());
   meter.Record(Events({"a", "a", "a"}), At(seconds(1)));
   meter.Record(Events({"a"}), At(seconds(2)));

@@ -12,13 +12,13 @@
 
 namespace heapsync::fake_heap {
 
-// Reads the members of one JSON object and notes everything that is wrong with
-// it, so that a person can mend all of it at once. What is wrong reads as
-// absent. Both arguments must outlive the reader.
+// Reads the members of one JSON object and collects all of its faults, so that
+// a user can fix them together. An invalid member reads as absent. Both
+// arguments must outlive the reader.
 class ObjectReader {
  public:
-  // `path` is the object's place, empty for the whole document. An object that
-  // is none is noted and reads as empty.
+  // `path` is the object's place, empty for the whole document. A value that is
+  // not an object is a fault and reads as empty.
   ObjectReader(const nlohmann::json& object, std::string path,
                std::vector<std::string>& faults);
 
@@ -34,7 +34,7 @@ class ObjectReader {
   void Note(absl::string_view key, absl::string_view fault);
   std::string PathOf(absl::string_view key) const;
 
-  // Notes each member that nobody asked for.
+  // Notes each member that was not read.
   void NoteUnknown();
 
  private:

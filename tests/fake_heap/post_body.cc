@@ -39,7 +39,7 @@ std::string IdentityOf(ObjectType type, const json& item) {
 
 const JsonMember* Find(const std::vector<JsonMember>& members,
                        absl::string_view key) {
-  // Of a repeated key the last one counts, as in JavaScript.
+  // The last value of a repeated key counts, as in JavaScript.
   const auto found =
       std::find_if(members.rbegin(), members.rend(),
                    [&](const JsonMember& member) { return member.key == key; });
@@ -139,7 +139,7 @@ class Reader {
     PostItem& item = post_.items[index];
     const json value = Parse(item.text);
     if (value.is_discarded()) {
-      // What is no JSON is found before any schema is looked at.
+      // Text that is not JSON is rejected before the schema is checked.
       post_.fault = std::string(kNoJson);
       return;
     }

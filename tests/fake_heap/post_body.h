@@ -40,8 +40,8 @@ struct PostBody {
   std::optional<std::string> fault;
 };
 
-// What is read of a body. kCount takes only the app id and the items' texts and
-// leaves the items unchecked: for benchmarks.
+// Extent of the parsing. kCount reads only the app id and the texts of the
+// items, and leaves the items unchecked: for benchmarks.
 enum class ReadDepth { kFull, kCount };
 
 // Reads a body, which must outlive the result.

@@ -215,7 +215,7 @@ TEST(PostBody, RefusesWhatIsNoJson) {
   }
 }
 
-TEST(PostBody, TellsWhoIsInABadBodyToo) {
+TEST(PostBody, FindsTheIdentitiesOfABadBodyToo) {
   const std::string text = Json(
       "{'app_id':'1','users':[{'identity':'a','properties':[]},"
       "{'identity':'b'}]}");

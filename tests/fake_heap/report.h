@@ -12,7 +12,7 @@
 
 namespace heapsync::fake_heap {
 
-// What fake-heap holds, as JSON; the README shows each form. Times are RFC 3339
+// Contents of fake-heap as JSON; the README shows each form. Times are RFC 3339
 // with microseconds, UTC.
 nlohmann::json ToJson(const Event& event);
 

@@ -47,7 +47,7 @@ TEST(ConcurrencyLimit, HalvesOnTroubleButNeverBelowOne) {
   EXPECT_EQ(limit.limit(), 1);
 }
 
-TEST(ConcurrencyLimit, TroubleStartsTheRoundAnew) {
+TEST(ConcurrencyLimit, TroubleRestartsTheRound) {
   ConcurrencyLimit limit(8);
   Succeed(limit, 2 + 2, milliseconds(100));
   limit.OnTrouble();
@@ -70,7 +70,7 @@ TEST(ConcurrencyLimit, BearsSmallSlowdownsOfQuickAnswers) {
   EXPECT_EQ(limit.limit(), 8);
 }
 
-TEST(ConcurrencyLimit, LearnsThatThePathHasBecomeSlowForGood) {
+TEST(ConcurrencyLimit, LearnsThatThePathHasBecomePermanentlySlow) {
   ConcurrencyLimit limit(8);
   Succeed(limit, 1'000, milliseconds(100));
   Succeed(limit, 1'000, seconds(2));

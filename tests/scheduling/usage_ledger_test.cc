@@ -63,7 +63,7 @@ TEST(UsageLedger, RefundsAtOnceWhatNeverReachedHeap) {
   EXPECT_EQ(ledger.total_in_use(), 0);
 }
 
-TEST(UsageLedger, TellsAWatchedIdentityOnce) {
+TEST(UsageLedger, ReturnsAWatchedIdentityOnce) {
   UsageLedger ledger({.window = kWindow, .per_identity = 10});
   ledger.Begin(1, {{7, 5}, {8, 1}});
   ledger.Begin(2, {{7, 5}});
@@ -76,7 +76,8 @@ TEST(UsageLedger, TellsAWatchedIdentityOnce) {
   EXPECT_THAT(ledger.Advance(At(61)), IsEmpty());
 }
 
-TEST(UsageLedger, TellsAWatchedIdentityOnceEvenIfAllComesBackTogether) {
+TEST(UsageLedger,
+     ReturnsAWatchedIdentityOnceEvenIfEverythingIsReleasedTogether) {
   UsageLedger ledger({.window = kWindow, .per_identity = 10});
   ledger.Begin(1, {{7, 5}});
   ledger.Begin(2, {{7, 5}});
@@ -86,7 +87,7 @@ TEST(UsageLedger, TellsAWatchedIdentityOnceEvenIfAllComesBackTogether) {
   EXPECT_THAT(ledger.Advance(At(100)), ElementsAre(7));
 }
 
-TEST(UsageLedger, TellsAWatchedIdentityThatWasRefunded) {
+TEST(UsageLedger, ReturnsAWatchedIdentityThatWasRefunded) {
   UsageLedger ledger({.window = kWindow, .per_identity = 10});
   ledger.Begin(1, {{7, 10}});
   ledger.Watch(7);
@@ -95,7 +96,7 @@ TEST(UsageLedger, TellsAWatchedIdentityThatWasRefunded) {
   EXPECT_THAT(ledger.Advance(At(0)), IsEmpty());
 }
 
-TEST(UsageLedger, TellsOnceWhatIsRefundedAndReleasedAndWatchedAgain) {
+TEST(UsageLedger, ReturnsOnceAnIdentityRefundedReleasedAndWatchedAgain) {
   UsageLedger ledger({.window = kWindow, .per_identity = 10});
   ledger.Begin(1, {{7, 5}});
   ledger.Begin(2, {{7, 5}});

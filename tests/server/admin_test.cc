@@ -234,7 +234,7 @@ TEST_F(AdminTest, AnItemOverItsIdentitysLimitIsDeferred) {
   EXPECT_EQ(world_.Item(receipt).state(), v1::ITEM_STATE_DEFERRED);
 }
 
-TEST_F(AdminTest, AMergedUpdateTellsWhichOneCarriedIt) {
+TEST_F(AdminTest, ACoalescedUpdateNamesTheOneThatCarriedIt) {
   world_.Pause();
   const std::string first = world_.SetUser("u", "plan", "one");
   const std::string second = world_.SetUser("u", "plan", "two");
@@ -242,12 +242,12 @@ TEST_F(AdminTest, AMergedUpdateTellsWhichOneCarriedIt) {
   world_.Flush();
   world_.Restart();
   EXPECT_EQ(world_.Item(first).state(), v1::ITEM_STATE_DELIVERED);
-  const v1::ItemDelivery merged = world_.Item(second);
-  EXPECT_EQ(merged.state(), v1::ITEM_STATE_MERGED);
-  EXPECT_EQ(merged.into_sequence(), world_.Item(first).sequence());
-  EXPECT_EQ(merged.into_receipt(), first);
-  EXPECT_EQ(merged.into_state(), v1::ITEM_STATE_DELIVERED);
-  EXPECT_EQ(merged.attempts_size(), 1);
+  const v1::ItemDelivery coalesced = world_.Item(second);
+  EXPECT_EQ(coalesced.state(), v1::ITEM_STATE_COALESCED);
+  EXPECT_EQ(coalesced.into_sequence(), world_.Item(first).sequence());
+  EXPECT_EQ(coalesced.into_receipt(), first);
+  EXPECT_EQ(coalesced.into_state(), v1::ITEM_STATE_DELIVERED);
+  EXPECT_EQ(coalesced.attempts_size(), 1);
 }
 
 TEST_F(AdminTest, ALongReceiptComesInPages) {

@@ -43,7 +43,7 @@ TEST(BlockTest, GivesBackTheItemsThatWentIn) {
   EXPECT_EQ(reader.items()[2].text, "");
 }
 
-// Long and alike, so that they are compressed; each tells its number.
+// Long and similar, so that they are compressed; each contains its number.
 std::string ManyItems(uint64_t count) {
   BlockBuilder builder;
   for (uint64_t n = 0; n < count; ++n) {
@@ -84,7 +84,7 @@ TEST(BlockTest, ItemsThatCannotBeCompressedAreKeptAsTheyAre) {
   EXPECT_LT(value.size(), text.size() + 50);
 }
 
-TEST(BlockTest, TellsEveryFlippedBitOfACompressedBlock) {
+TEST(BlockTest, DetectsEveryFlippedBitOfACompressedBlock) {
   const std::string value = ManyItems(20);
   ASSERT_TRUE(BlockReader(value, 19).status().ok());
   for (size_t bit = 0; bit < value.size() * 8; ++bit) {
@@ -96,9 +96,9 @@ TEST(BlockTest, TellsEveryFlippedBitOfACompressedBlock) {
   }
 }
 
-// A sum that is right over bytes that are not: what a fault of ours would look
-// like. Nothing is believed, and little memory is asked for.
-TEST(BlockTest, TellsACompressedBodyThatIsNone) {
+// A valid checksum over invalid bytes, as a bug of ours could write it. Nothing
+// of it is trusted, and little memory is allocated.
+TEST(BlockTest, DetectsAMalformedCompressedBody) {
   for (const absl::string_view body :
        {absl::string_view("\x80\x08garbage garbage", 17),
         absl::string_view("\xff\xff\xff\xff\x0fgarbage", 12),
@@ -130,7 +130,7 @@ TEST(BlockTest, BuilderCountsAndIsEmptyAfterTake) {
   EXPECT_EQ(BlockReader(builder.Take(7), 0).items().size(), 1);
 }
 
-TEST(BlockTest, TellsEveryFlippedBit) {
+TEST(BlockTest, DetectsEveryFlippedBit) {
   const std::string value = ThreeItems();
   for (size_t bit = 0; bit < value.size() * 8; ++bit) {
     std::string damaged = value;
@@ -141,7 +141,7 @@ TEST(BlockTest, TellsEveryFlippedBit) {
   }
 }
 
-TEST(BlockTest, TellsEveryTruncationAndEveryByteTooMany) {
+TEST(BlockTest, DetectsEveryTruncationAndEveryExtraByte) {
   const std::string value = ThreeItems();
   for (size_t size = 0; size < value.size(); ++size) {
     const BlockReader reader(absl::string_view(value).substr(0, size), 12);

@@ -20,12 +20,12 @@
 
 namespace heapsync {
 
-// What became of a write that storage reported as failed. Both happen: the
-// bytes of a failed sync may have reached the disk or not.
+// Effect of a write that storage reported as failed. Both happen: the bytes of
+// a failed sync may have reached the disk or not.
 enum class FailedWrite { kLost, kHappened };
 
-// A Store in memory that crashes like one with a write-ahead log: what is lost
-// is always the newest writes. All methods may be called from any thread.
+// A Store in memory that crashes like one with a write-ahead log: only the
+// newest writes are lost. All methods may be called from any thread.
 class MemoryStore final : public Store {
  public:
   // Cursors must be gone before the store is.
@@ -33,7 +33,7 @@ class MemoryStore final : public Store {
 
   absl::Status Write(const StoreBatch& batch, Durability durability) override
       ABSL_LOCKS_EXCLUDED(mutex_);
-  // There is room again as soon as writes succeed again.
+  // There is space again as soon as writes succeed again.
   absl::Status Resume() override { return absl::OkStatus(); }
   absl::StatusOr<std::optional<std::string>> Get(
       absl::string_view key) const override ABSL_LOCKS_EXCLUDED(mutex_);
@@ -43,23 +43,22 @@ class MemoryStore final : public Store {
       absl::string_view begin, absl::string_view end) const override
       ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // The process ended: every write that returned OK is still there.
-  // REQUIRES for both crashes: no cursor is open. Both end the failing of
-  // writes.
+  // The process ends: every write that returned OK is kept. Both crashes
+  // REQUIRE that no cursor is open, and end the failing of writes.
   void CrashProcess() ABSL_LOCKS_EXCLUDED(mutex_);
-  // The machine ended: of the writes after the last synced one, only the first
-  // `keep_unsynced` are still there.
+  // The machine crashes: only the first `keep_unsynced` of the writes after the
+  // last synced one are kept.
   void CrashMachine(uint64_t keep_unsynced) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // The next `after_n_writes` writes succeed; all later ones give `status`.
+  // The next `after_n_writes` writes succeed; all later ones return `status`.
   // With an OK status writes succeed again.
   void FailWrites(absl::Status status, uint64_t after_n_writes,
                   FailedWrite fate = FailedWrite::kLost)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The next `after_n_reads` calls of Get, Scan and Last succeed; all later
-  // ones give `status`. With an OK status reads succeed again; so they do after
-  // a crash.
+  // ones return `status`. Reads succeed again with an OK status, and after a
+  // crash.
   void FailReads(absl::Status status, uint64_t after_n_reads)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -69,20 +68,20 @@ class MemoryStore final : public Store {
   uint64_t syncs() const ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t unsynced_writes() const ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t failed_writes() const ABSL_LOCKS_EXCLUDED(mutex_);
-  // Entries that a read sees now.
+  // Number of entries that a read sees now.
   size_t entries() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   friend class MemoryCursor;
 
-  // A key's value since some version; the newest stands last. Older ones are
-  // kept only as long as a cursor may ask for them.
+  // Values of a key by version, the newest last. Older ones are kept only while
+  // a cursor may read them.
   struct Version {
     uint64_t since = 0;
     std::optional<std::string> value;
   };
   using Entries = std::map<std::string, std::vector<Version>, std::less<>>;
-  // What a write replaced, newest change last.
+  // Values that a write replaced, the newest change last.
   using Undo = std::vector<StoreBatch::Change>;
 
   static const std::optional<std::string>& At(

@@ -38,7 +38,7 @@ TEST(ReceiptTest, DecodesRandomReceipts) {
   }
 }
 
-// Receipts of all lengths modulo three: the last character of the text then
+// Receipts of all lengths modulo three, so that the last character of the text
 // carries 2, 4 or 6 bits.
 class ReceiptLengthTest : public ::testing::TestWithParam<Seq> {};
 

@@ -183,7 +183,7 @@ TEST(LaneProgressTest, RaisesTheWatermarkOverWhatTouchesIt) {
   EXPECT_TRUE(progress.settled.empty());
 }
 
-TEST(LaneProgressTest, TellsWhatIsSettled) {
+TEST(LaneProgressTest, KnowsTheSettledItems) {
   const LaneProgress progress = Sample<LaneProgress>();
   EXPECT_TRUE(progress.IsSettled(0));
   EXPECT_TRUE(progress.IsSettled(999));

@@ -121,7 +121,7 @@ TEST_F(SpoolTest, RefusesAStoreOfANewerVersion) {
             absl::StatusCode::kFailedPrecondition);
 }
 
-TEST_F(SpoolTest, TellsThatItsIdIsMissing) {
+TEST_F(SpoolTest, ReportsThatItsIdIsMissing) {
   StoreBatch batch;
   batch.Delete("Mid");
   ASSERT_TRUE(store_.Write(batch, Durability::kDisk).ok());
@@ -178,7 +178,7 @@ TEST_F(SpoolTest, NeverReusesSequencesOnceAllBlocksAreDeleted) {
   EXPECT_EQ(OnlyLane().head, 40);
 }
 
-TEST_F(SpoolTest, TellsHowMuchTextALaneHasWithoutReadingIt) {
+TEST_F(SpoolTest, KnowsTheTextSizeOfALaneWithoutReadingIt) {
   PutLane(kLane, {0, 10});
   PutBlock(kLane, {10, 14}, 5, 70);
   PutBlock(kLane, {14, 16}, 5, 80);
@@ -186,7 +186,7 @@ TEST_F(SpoolTest, TellsHowMuchTextALaneHasWithoutReadingIt) {
   EXPECT_EQ(OnlyLane().settled_bytes, 50);
 }
 
-TEST_F(SpoolTest, TellsTheTextOfALaneWhoseNewestBlocksAreDamaged) {
+TEST_F(SpoolTest, KnowsTheTextSizeOfALaneWhoseNewestBlocksAreDamaged) {
   PutLane(kLane);
   PutBlock(kLane, {0, 4}, 5, 70);
   PutDamagedBlock(kLane, 5);
@@ -196,7 +196,7 @@ TEST_F(SpoolTest, TellsTheTextOfALaneWhoseNewestBlocksAreDamaged) {
   EXPECT_EQ(OnlyLane().settled_bytes, 50);
 }
 
-TEST_F(SpoolTest, TellsTheTextOfALaneWhoseOldestBlocksAreDamaged) {
+TEST_F(SpoolTest, KnowsTheTextSizeOfALaneWhoseOldestBlocksAreDamaged) {
   PutLane(kLane);
   PutDamagedBlock(kLane, 3);
   PutBlock(kLane, {4, 6}, 5, 80);
@@ -204,7 +204,7 @@ TEST_F(SpoolTest, TellsTheTextOfALaneWhoseOldestBlocksAreDamaged) {
   EXPECT_EQ(OnlyLane().settled_bytes, 70);
 }
 
-TEST_F(SpoolTest, TellsNoTextOfALaneThatIsAllDamaged) {
+TEST_F(SpoolTest, KnowsNoTextSizeOfALaneThatIsAllDamaged) {
   PutLane(kLane);
   PutDamagedBlock(kLane, 3);
   EXPECT_EQ(OnlyLane().lane_bytes, OnlyLane().settled_bytes);
@@ -292,7 +292,7 @@ TEST_F(SpoolTest, FindsAndDeletesAnDeferredItem) {
   EXPECT_THAT(*spool_->ReadDeferred(kLane, 7, 0, 9), IsEmpty());
 }
 
-TEST_F(SpoolTest, TellsWhichIdentitiesAreDeferred) {
+TEST_F(SpoolTest, ListsTheIdentitiesThatHaveDeferredItems) {
   PutDeferred(kLane, kLastHash, 9);
   PutDeferred(kLane, 3, 4);
   PutDeferred(kLane, 3, 8);

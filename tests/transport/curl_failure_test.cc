@@ -68,7 +68,7 @@ TEST(CurlFailure, HasADetailForEveryCode) {
   }
 }
 
-TEST(CurlFailure, TellsARefusedSchemeFromAnAnswerThatIsNotHttp) {
+TEST(CurlFailure, DistinguishesARefusedSchemeFromAResponseThatIsNotHttp) {
   EXPECT_EQ(
       FailureOf(CURLE_UNSUPPORTED_PROTOCOL, RequestStage::kNotSent, "").kind,
       Kind::kOther);
@@ -76,7 +76,7 @@ TEST(CurlFailure, TellsARefusedSchemeFromAnAnswerThatIsNotHttp) {
             Kind::kMalformedResponse);
 }
 
-TEST(CurlFailure, TellsOfTheConnectionButNotOfTheAnswer) {
+TEST(CurlFailure, DescribesTheConnectionButNotTheResponse) {
   EXPECT_EQ(FailureOf(CURLE_COULDNT_CONNECT, RequestStage::kNotSent,
                       "Connection refused")
                 .detail,

@@ -69,7 +69,7 @@ TEST(CurlTls, TrustsTheAuthoritiesOfTheCaFile) {
   EXPECT_EQ(server.connections(), 1);
 }
 
-TEST(CurlTls, TrustsNobodyElseThanTheCaFile) {
+TEST(CurlTls, TrustsOnlyTheCaFile) {
   const SelfSigned identity;
   const SelfSigned other;
   const CaFile authorities(other);

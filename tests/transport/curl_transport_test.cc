@@ -191,7 +191,7 @@ TEST(CurlTransport, CutsALongAnswerAndKeepsTheConnection) {
 
 TEST(CurlTransport, CallsAHugeAnswerMalformed) {
   ScriptedServer server({Answer(200, std::string(200'000, 'x'))});
-  CurlTransport transport({.max_answer = 100'000});
+  CurlTransport transport({.max_response_bytes = 100'000});
   EXPECT_EQ(Failure(Exchange(transport, server.Url())).kind,
             Kind::kMalformedResponse);
 }

@@ -42,7 +42,8 @@ struct Part {
   size_t bytes() const { return kHeaderBytes + payload.size(); }
 };
 
-// The part that starts at the front of `rest`, which ends with its block.
+// The record part at the start of `rest`, which extends to the end of its
+// block.
 std::optional<Part> PartAt(absl::string_view rest) {
   if (rest.size() < kHeaderBytes) return std::nullopt;
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(rest[i]); };
@@ -62,7 +63,7 @@ LogFile ReadLogFile(absl::string_view bytes) {
   LogFile file;
   std::string open;
   bool is_open = false;
-  // Bytes since the last whole record that belong to none.
+  // Bytes since the last complete record that belong to none.
   uint64_t lost = 0;
   uint64_t open_bytes = 0;
   const auto give_up_open = [&] {
@@ -106,7 +107,7 @@ LogFile ReadLogFile(absl::string_view bytes) {
         open.assign(part->payload.data(), part->payload.size());
         open_bytes = part->bytes();
       } else if (!is_open) {
-        lost += part->bytes();  // Its first part is gone.
+        lost += part->bytes();  // The record's first part is missing.
       } else if (part->type == kLast) {
         take(part->payload, end);
       } else {

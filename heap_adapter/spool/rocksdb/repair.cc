@@ -1,3 +1,29 @@
+// Repair of a damaged RocksDB database.
+//
+// FindDamage() decides whether a repair is needed, before the database is
+// opened. RepairStore() then does the following:
+//
+// 1. Read the records of all write-ahead logs with our own parser, because
+//    RocksDB drops everything that follows damage in a block. A file that
+//    cannot be read at all, for a reason that may pass, ends the repair.
+// 2. If CURRENT and the MANIFEST are intact, link the tables into
+//    "<path>.repairing", copy CURRENT and the MANIFEST there, and open that
+//    database. If every table's checksums hold, write the log records that are
+//    newer than the tables. The repair then continues with step 5.
+// 3. Otherwise open each table on its own, in "<path>.repairing-tables": the
+//    live tables if the MANIFEST names them, else all of them. Entries of a
+//    damaged table are salvaged around the damage.
+// 4. Merge all tables and the log records, and write the newest version of each
+//    key to a new database in "<path>.repairing".
+// 5. Rename the new database to "<path>.repaired", the damaged one to
+//    "<path>.damaged-<time>", and the new one to "<path>". Then remove the
+//    copies that earlier repairs kept.
+//
+// Until step 5 the damaged database is only read, so after a crash the next
+// start begins again. FinishRepair() completes step 5 after a crash between the
+// last two renames. If the disk is full, earlier copies are removed and steps 2
+// to 4 are repeated once.
+
 #include "heap_adapter/spool/rocksdb/repair.h"
 
 #include <rocksdb/db.h>
@@ -29,32 +55,34 @@ absl::Status ToStatus(const rocksdb::Status& status) {
                             : absl::InternalError(text);
 }
 
-// In the store's own folder, so that it goes where the damaged files go.
+// Marks damage found while the store was open. Inside the store's folder, so
+// that it moves away with the damaged files.
 std::string MarkOf(const std::string& path) {
   return absl::StrCat(path, "/DAMAGED");
 }
 
-// The new store while it is made, and each of the old tables by itself.
+// The new store while it is being written.
 std::string WorkOf(const std::string& path) {
   return absl::StrCat(path, ".repairing");
 }
+// Holds one folder for each of the old tables.
 std::string TablesOf(const std::string& path) {
   return absl::StrCat(path, ".repairing-tables");
 }
-// The new store, once it is whole.
+// The new store once it is complete.
 std::string WholeOf(const std::string& path) {
   return absl::StrCat(path, ".repaired");
 }
 
 std::vector<std::string> FilesOf(rocksdb::Env& env, const std::string& path) {
   std::vector<std::string> names;
-  // A folder that is not there has no files.
+  // A missing folder has no files.
   static_cast<void>(env.GetChildren(path, &names));
   std::sort(names.begin(), names.end());
   return names;
 }
 
-// With what is in it, folders that RocksDB makes included.
+// Removes the folder with its contents, including folders made by RocksDB.
 void RemoveFolder(rocksdb::Env& env, const std::string& path) {
   for (const std::string& name : FilesOf(env, path)) {
     if (name == "." || name == "..") continue;
@@ -74,13 +102,14 @@ void SyncParentOf(const std::string& path, rocksdb::Env& env) {
 bool IsTable(absl::string_view name) { return absl::EndsWith(name, ".sst"); }
 bool IsLog(absl::string_view name) { return absl::EndsWith(name, ".log"); }
 
-// A file as far as it can be read.
+// The readable contents of a file.
 struct FileBytes {
-  std::string bytes;        // zero where a sector cannot be read
-  uint64_t unreadable = 0;  // bytes in such sectors
+  std::string bytes;        // zeros in place of unreadable sectors
+  uint64_t unreadable = 0;  // bytes in unreadable sectors
 };
 
-// Errors: kNotFound; else nothing of it can be read now, which may pass.
+// Reads a file, skipping unreadable sectors. Errors: kNotFound if it is
+// missing; otherwise nothing of it can be read, perhaps only temporarily.
 absl::StatusOr<FileBytes> ReadAround(rocksdb::Env& env,
                                      const std::string& name) {
   FileBytes result;
@@ -125,7 +154,7 @@ absl::StatusOr<std::string> FindManifestDamage(rocksdb::Env& env,
                                                const std::string& path) {
   const absl::StatusOr<FileBytes> current = ReadAround(env, path + "/CURRENT");
   if (absl::IsNotFound(current.status())) {
-    // A store that is only beginning has nothing yet that could be lost.
+    // A store that is still being created has nothing to lose.
     for (const std::string& name : FilesOf(env, path)) {
       uint64_t size = 0;
       if (IsTable(name) ||
@@ -163,8 +192,8 @@ rocksdb::Status Copy(rocksdb::Env& env, const std::string& from,
   return rocksdb::WriteStringToFile(&env, bytes, to, /*should_sync=*/true);
 }
 
-// Hard links where the file system has them: a store may be larger than the
-// space that is left.
+// Makes a hard link if the file system supports them, because the store may be
+// larger than the free space.
 rocksdb::Status LinkOrCopy(rocksdb::Env& env, const std::string& from,
                            const std::string& to) {
   if (env.LinkFile(from, to).ok()) return rocksdb::Status::OK();
@@ -182,8 +211,7 @@ class Repair {
         tables_folder_(TablesOf(path_)),
         report_(report) {}
 
-  // Everything is made ready in a folder of its own: a crash before the end
-  // leaves the damaged store as it was, and the next start begins again.
+  // Runs the steps described at the top of this file.
   absl::Status Run() {
     if (absl::Status read = ReadLogs(); !read.ok()) return read;
     absl::Status status = MakeReady();
@@ -196,12 +224,13 @@ class Repair {
     if (absl::IsResourceExhausted(status)) {
       return absl::ResourceExhaustedError(absl::StrCat(
           status.message(),
-          "; a repair needs as much space again as the spool's tables take"));
+          "; a repair needs free space of the size of the spool's tables"));
     }
     return status;
   }
 
  private:
+  // Writes the new store: steps 2 to 4.
   absl::Status MakeReady() {
     RemoveLeftovers(env_, path_);
     live_.reset();
@@ -218,8 +247,7 @@ class Repair {
     return names;
   }
 
-  // The logs are read here, since RocksDB drops all that stands behind damage
-  // in a block. Errors: those of reading them.
+  // Step 1. Errors: a log of which nothing can be read.
   absl::Status ReadLogs() {
     for (const std::string& name : NamesOf(IsLog)) {
       const std::string file = absl::StrCat(path_, "/", name);
@@ -237,8 +265,7 @@ class Repair {
     return absl::OkStatus();
   }
 
-  // Where only logs are damaged: the tables, with the MANIFEST that tells of
-  // them, and what the logs hold beyond them. False if they cannot be kept.
+  // Step 2. False if the MANIFEST or the tables are damaged.
   absl::StatusOr<bool> KeepTables() {
     std::string current;
     const absl::StatusOr<std::string> damage = FindManifestDamage(env_, path_);
@@ -267,7 +294,7 @@ class Repair {
     const std::unique_ptr<rocksdb::DB> db(opened);
     if (!status.ok()) return false;
     NoteLiveTables(*db);
-    // What the tables have was flushed from logs, of which some may be left.
+    // Logs whose records were already flushed to tables may still exist.
     const uint64_t in_tables = db->GetLatestSequenceNumber();
     std::erase_if(records_, [in_tables](const std::string& record) {
       return SequenceOf(record) <= in_tables;
@@ -291,9 +318,9 @@ class Repair {
     return true;
   }
 
-  // Only of these it is sure that they are not left over from a merge. Of two
-  // versions of a key the newer is on the level that is nearer to the first,
-  // and there in the table that was written later.
+  // Lists the tables that are known not to be obsolete inputs of a compaction,
+  // the oldest first. The newer of two versions of a key is on the level closer
+  // to level 0; within a level, in the table that was written later.
   void NoteLiveTables(rocksdb::DB& db) {
     std::vector<rocksdb::LiveFileMetaData> files;
     db.GetLiveFilesMetaData(&files);
@@ -307,9 +334,9 @@ class Repair {
     }
   }
 
-  // Makes a new store of the newest version of each key. RocksDB's own repair
-  // puts all tables on one level, where those that come from others are not in
-  // the order of their ages: it refuses them.
+  // Steps 3 and 4. RocksDB's own repair is not usable here: it puts all tables
+  // on one level, where tables from other levels are not ordered by age, and
+  // then refuses them.
   absl::Status Rebuild() {
     RemoveFolder(env_, work_);
     std::vector<std::unique_ptr<VersionSource>> sources;
@@ -328,16 +355,16 @@ class Repair {
     rocksdb::WriteOptions without_log;
     without_log.disableWAL = true;
     uint64_t bytes = 0;
-    uint64_t tell_at = kTellEvery;
+    uint64_t report_at = kReportEvery;
     absl::Status merged = MergeVersions(
         std::move(sources),
         live_.has_value() ? NewerBy::kSource : NewerBy::kSequence,
         [&](const Version& version) {
           bytes += version.key.size() + version.value.size();
-          if (bytes >= tell_at) {
+          if (bytes >= report_at) {
             report_(absl::StrCat("repairing the spool: ", bytes >> 20,
                                  " MiB so far"));
-            tell_at += kTellEvery;
+            report_at += kReportEvery;
           }
           return ToStatus(db->Put(without_log, version.key, version.value));
         });
@@ -345,7 +372,8 @@ class Repair {
     return ToStatus(db->Flush(rocksdb::FlushOptions()));
   }
 
-  // What a table says; null, with a report, if nothing of it can be read.
+  // The versions of keys in a table. Null, with a report, if all of it is
+  // damaged. Errors: it cannot be read now, or the disk is full.
   absl::StatusOr<std::unique_ptr<VersionSource>> OpenTable(
       const std::string& name) {
     const std::string file = absl::StrCat(path_, "/", name);
@@ -356,13 +384,14 @@ class Repair {
       status = LinkOrCopy(env_, file, absl::StrCat(folder, "/", name));
     }
     if (!status.ok()) return ToStatus(status);
-    // Reads all of it; where that fails, takes it out of the folder.
+    // RepairDB() reads the whole table, and removes it from the folder if that
+    // fails.
     status = rocksdb::RepairDB(folder, options_);
     if (status.ok() && env_.FileExists(absl::StrCat(folder, "/", name)).ok()) {
       return VersionsOfTable(options_, folder);
     }
     if (status.IsNoSpace()) return ToStatus(status);
-    // What cannot be read for a reason that may pass is not given up.
+    // A table that cannot be read for a temporary reason is not given up.
     if (const auto bytes = ReadAround(env_, file); !bytes.ok()) {
       return bytes.status();
     }
@@ -386,12 +415,13 @@ class Repair {
     std::unique_ptr<VersionSource> source = VersionsOfLogs(records_, malformed);
     if (malformed > 0) {
       report_(absl::StrCat(malformed,
-                           " records of the log are malformed and "
-                           "were passed over"));
+                           " records of the log are malformed and were "
+                           "skipped"));
     }
     return source;
   }
 
+  // Step 5.
   absl::Status Exchange() {
     const std::string time = absl::FormatTime(
         "%Y%m%dT%H%M%SZ",
@@ -406,14 +436,14 @@ class Repair {
     if (status.ok()) status = env_.RenameFile(WholeOf(path_), path_);
     if (!status.ok()) return ToStatus(status);
     SyncParentOf(path_, env_);
-    report_(absl::StrCat(
-        "the spool was repaired; its files as they were are in ", kept));
+    report_(absl::StrCat("the spool was repaired; its original files are in ",
+                         kept));
     RemoveDamagedCopies(env_, path_, kept, report_);
     return absl::OkStatus();
   }
 
-  // How often it tells how far it is, in bytes.
-  static constexpr uint64_t kTellEvery = uint64_t{1} << 30;
+  // Progress is reported after each of this many bytes.
+  static constexpr uint64_t kReportEvery = uint64_t{1} << 30;
 
   const rocksdb::Options options_;
   rocksdb::Env& env_;
@@ -422,7 +452,7 @@ class Repair {
   const std::string tables_folder_;  // with a folder for each table
   const DamageReport& report_;
   std::vector<std::string> records_;  // of the logs
-  // Tables, the oldest first, if the MANIFEST tells.
+  // The live tables, the oldest first, if the MANIFEST is intact.
   std::optional<std::vector<std::string>> live_;
 };
 
@@ -432,7 +462,7 @@ absl::StatusOr<std::string> FindDamage(rocksdb::Env& env,
                                        const std::string& path,
                                        const DamageReport& report) {
   if (env.FileExists(MarkOf(path)).ok()) {
-    return "damage was met while it was open";
+    return "damage was found while it was open";
   }
   absl::StatusOr<std::string> damage = FindManifestDamage(env, path);
   if (!damage.ok() || !damage->empty()) return damage;
@@ -446,9 +476,9 @@ absl::StatusOr<std::string> FindDamage(rocksdb::Env& env,
     }
     if (log->torn_bytes > 0) {
       report(absl::StrCat(name, ": the last ", log->torn_bytes,
-                          " bytes of the log are no whole record. A crash "
-                          "leaves that, and then nothing that was accepted is "
-                          "missing; a failing disk could, too"));
+                          " bytes of the log are an incomplete record. This is "
+                          "normal after a crash, and then no accepted item is "
+                          "missing; a failing disk could also cause it"));
     }
   }
   return "";
@@ -477,7 +507,7 @@ void RemoveLeftovers(rocksdb::Env& env, const std::string& path) {
 }
 
 void RemoveDamagedCopies(rocksdb::Env& env, const std::string& path,
-                         const std::string& but, const DamageReport& report) {
+                         const std::string& keep, const DamageReport& report) {
   const size_t slash = path.rfind('/');
   const std::string parent =
       slash == std::string::npos ? "." : path.substr(0, slash);
@@ -485,10 +515,10 @@ void RemoveDamagedCopies(rocksdb::Env& env, const std::string& path,
       slash == std::string::npos ? path : path.substr(slash + 1), ".damaged-");
   for (const std::string& name : FilesOf(env, parent)) {
     const std::string copy = absl::StrCat(parent, "/", name);
-    if (!absl::StartsWith(name, prefix) || copy == but) continue;
+    if (!absl::StartsWith(name, prefix) || copy == keep) continue;
     RemoveFolder(env, copy);
     report(absl::StrCat("removed ", copy,
-                        ", the files of a spool that has been repaired"));
+                        ", the original files of a spool that was repaired"));
   }
 }
 

@@ -11,46 +11,47 @@
 
 namespace heapsync {
 
-// Called with a sentence for everything that is wrong with a store, and for
-// what was done about it. Never with anything that is stored.
+// Called with one sentence for each damage to a store and each measure taken
+// against it. The sentence never contains stored data.
 using DamageReport = std::function<void(const std::string&)>;
 
-// Looks at a store that is not open for damage that RocksDB would not see or
-// not survive: a mark that an earlier process left, a missing CURRENT, a
-// MANIFEST or log with damage in it. What only looks like the end of a crash is
-// told and well.
+// Searches a store that is not open for damage that RocksDB would not detect or
+// not survive: a mark left by MarkDamaged(), a missing CURRENT, a damaged
+// MANIFEST or log. An incomplete record at the end of a log, as a crash leaves
+// it, is reported but is not damage.
 //
-// Gives a sentence about the damage; empty: RocksDB may open the store. Sectors
-// that cannot be read are damage. Errors: a file of which nothing can be read,
-// for a reason that may pass (rights, too many open files): nothing is repaired
-// then, which would give it up.
+// Returns a sentence about the damage, or an empty string if RocksDB may open
+// the store. Unreadable sectors are damage. Errors: nothing of a file can be
+// read, perhaps only temporarily (permissions, too many open files). The store
+// must not be repaired then, because a repair would give the file up.
 absl::StatusOr<std::string> FindDamage(rocksdb::Env& env,
                                        const std::string& path,
                                        const DamageReport& report);
 
-// Ends a repair whose process died between its last two steps. Errors: it
-// cannot, and the store must not be opened.
+// Completes a repair that was interrupted between its last two steps. Errors:
+// it cannot be completed, and the store must not be opened.
 absl::Status FinishRepair(rocksdb::Env& env, const std::string& path);
 
-// Removes what repairs that did not come to an end left beside the store.
-// REQUIRES: the store's folder is there.
+// Removes the folders that interrupted repairs left beside the store. REQUIRES:
+// the store's folder exists.
 void RemoveLeftovers(rocksdb::Env& env, const std::string& path);
 
-// Removes the folders in which repairs left the files of this store as they
-// were, but for the folder `but` (none if empty).
+// Removes the folders in which repairs kept the original files of this store,
+// except the folder `keep`. Removes all of them if `keep` is empty.
 void RemoveDamagedCopies(rocksdb::Env& env, const std::string& path,
-                         const std::string& but, const DamageReport& report);
+                         const std::string& keep, const DamageReport& report);
 
-// Remembers that a running store met damage: FindDamage() will say so.
+// Records on disk that a running store found damage, so that FindDamage()
+// returns it.
 void MarkDamaged(rocksdb::Env& env, const std::string& path);
 
-// Makes a damaged store one that RocksDB opens, with everything in it that can
-// still be read, and keeps all its files as they were in a folder
-// "<path>.damaged-<time>". Nobody needs to delete anything by hand.
+// Replaces a damaged store by one that RocksDB can open, with everything that
+// can still be read, and keeps the original files in a folder
+// "<path>.damaged-<time>", which later repairs remove.
 //
-// What a damaged part held is gone from the store; the spool tells of items
-// that it misses. A deletion may be gone too: then an item is sent again.
-// Errors: those of storage that cannot be written.
+// Entries in damaged parts are lost; the spool reports items that are missing.
+// If a deletion is lost, an item is sent again. Errors: a file cannot be read
+// now, or the new store cannot be written.
 absl::Status RepairStore(const rocksdb::Options& options,
                          const std::string& path, const DamageReport& report);
 

@@ -33,16 +33,16 @@ absl::string_view ToView(const rocksdb::Slice& slice) {
   return absl::string_view(slice.data(), slice.size());
 }
 
-// RocksDB has no code for it.
+// RocksDB has no status code for a lock that is held.
 bool IsLocked(const rocksdb::Status& status) {
   const std::string text = status.ToString();
   return absl::StartsWith(text, "IO error: While lock file") ||
          absl::StartsWith(text, "IO error: lock hold by current process");
 }
 
-// Whether a write was refused for want of space. RocksDB says "incomplete" of
-// one that it would hold up until files are merged, where a merge found no
-// space.
+// True if a write failed for lack of space. RocksDB returns "incomplete" for a
+// write that it would delay until a compaction has run, if the compaction found
+// no space.
 bool FoundNoSpace(const rocksdb::Status& status) {
   return status.IsNoSpace() || status.IsIncomplete();
 }
@@ -56,22 +56,22 @@ absl::Status ToStatus(const rocksdb::Status& status) {
   return absl::InternalError(text);
 }
 
-// Remembers on disk that reading met damage, so that the next start repairs it:
-// what is damaged cannot be read around while the store is open. Any thread.
+// Records on disk that a read found damage, so that the next start repairs it:
+// damage cannot be skipped while the store is open. Any thread.
 class DamageMark {
  public:
   DamageMark(rocksdb::Env& env, std::string path, DamageReport report)
       : env_(env), path_(std::move(path)), report_(std::move(report)) {}
 
-  // Passes the status of a read on. A sector that cannot be read is damage,
-  // too; if it could be read again, a repair finds nothing to do.
+  // Returns the given status of a read. An unreadable sector also counts as
+  // damage; if it becomes readable again, the repair finds nothing to do.
   rocksdb::Status Heed(rocksdb::Status status) const {
     if ((status.IsCorruption() || status.IsIOError()) &&
         !marked_.exchange(true)) {
       MarkDamaged(env_, path_);
       report_(
-          absl::StrCat("the spool is damaged and is repaired at the next "
-                       "start; until then what is damaged waits: ",
+          absl::StrCat("the spool is damaged and will be repaired at the next "
+                       "start; until then the damaged items wait: ",
                        status.ToString()));
     }
     return status;
@@ -93,7 +93,7 @@ class RocksDbCursor final : public StoreCursor {
       : lock_(std::move(lock)), mark_(mark), end_(end), upper_(end_) {
     rocksdb::ReadOptions options;
     options.iterate_upper_bound = &upper_;
-    // What is read here is read once: keeping it would only displace the rest.
+    // Data is scanned once: caching it would only evict other blocks.
     options.fill_cache = false;
     iterator_.reset(db.NewIterator(options));
     iterator_->Seek(ToSlice(begin));
@@ -117,7 +117,7 @@ class RocksDbCursor final : public StoreCursor {
   std::unique_ptr<rocksdb::Iterator> iterator_;
 };
 
-// In place of a cursor, while there is no database.
+// The cursor while no database is open.
 class NoCursor final : public StoreCursor {
  public:
   bool Valid() const override { return false; }
@@ -163,10 +163,10 @@ class RocksDbStore final : public Store {
     return ToStatus(written.IsCorruption() ? mark_.Heed(written) : written);
   }
 
-  // Opens the database anew: what it had in memory is in its log, from which
-  // the end that failed is cut off. Not DB::Resume(): that of RocksDB 7.8 waits
-  // for ever for a flush that was about to begin when the write failed, and
-  // for one that finds no space.
+  // Reopens the database: its memory tables are recovered from the log, after
+  // the failed end of the log is cut off. DB::Resume() is not usable: in
+  // RocksDB 7.8 it waits forever for a flush that was about to start when the
+  // write failed, and for one that finds no space.
   absl::Status Resume() override {
     if (!HasSpaceToResume()) return NoCursor::NotOpen();
     if (db_ != nullptr) {
@@ -183,7 +183,7 @@ class RocksDbStore final : public Store {
 
   void ReclaimSpace(const SpaceNeeds& needs) override {
     const std::shared_lock<std::shared_mutex> lock(mutex_);
-    if (db_ != nullptr) space_.Keep(*db_, needs, BytesInMemory());
+    if (db_ != nullptr) space_.Reclaim(*db_, needs, BytesInMemory());
   }
 
   absl::StatusOr<std::optional<std::string>> Get(
@@ -226,14 +226,14 @@ class RocksDbStore final : public Store {
   }
 
  private:
-  // The name of the log that is written, with a slash in front.
+  // Name of the current log file, with a leading slash.
   std::string CurrentLog() {
     std::unique_ptr<rocksdb::LogFile> log;
     return db_->GetCurrentWalFile(&log).ok() ? log->PathName() : "";
   }
 
-  // Leaves in the log what was written before the write that failed, in a new
-  // file: what of the old one reached the disk is not known.
+  // Keeps the part of the log that was written before the failed write, in a
+  // new file: it is not known how much of the old one reached the disk.
   rocksdb::Status CutFailedLog() {
     rocksdb::Env& env = *options_.env;
     const std::string path = path_ + failed_log_;
@@ -249,7 +249,7 @@ class RocksDbStore final : public Store {
       if (SequenceOf(log.records[i]) > last_good_) break;
       end = log.ends[i];
     }
-    // RocksDB clears files of this name away when it opens.
+    // RocksDB removes files with this suffix when it opens.
     const std::string cut =
         absl::StrCat(absl::StripSuffix(path, ".log"), ".dbtmp");
     status = rocksdb::WriteStringToFile(&env, bytes.substr(0, end), cut,
@@ -258,7 +258,8 @@ class RocksDbStore final : public Store {
     return env.RenameFile(cut, path);
   }
 
-  // For what is in memory, which becomes a file and a log again.
+  // Space is needed for the memory tables, which are written to a file and to a
+  // log again.
   bool HasSpaceToResume() const {
     return HasSpaceFor(2 * BytesInMemory(), *options_.env, path_);
   }
@@ -288,21 +289,21 @@ class RocksDbStore final : public Store {
   const rocksdb::Options options_;
   const std::string path_;
   const DamageMark mark_;
-  // These belong to the writing thread, as does changing db_: the log whose
-  // writing failed, with a slash in front, and the number of the last change
-  // before that.
+  // Used by the writing thread only, which also is the only one to change db_:
+  // the log to which a write failed, with a leading slash, and the sequence
+  // number of the last change before the failed one.
   std::string failed_log_;
   uint64_t last_good_ = 0;
-  // Held by whoever reads or keeps space, and by the writing thread to change
-  // db_.
+  // Held shared to read or to reclaim space, and exclusively by the writing
+  // thread to change db_.
   mutable std::shared_mutex mutex_;
   RocksDbSpace space_;
   std::unique_ptr<rocksdb::DB> db_;
 };
 
-// Whether a full disk has space again is asked by Resume() alone: RocksDB would
-// go on by itself with a log whose writing has failed.
-class NoRecoveryByItself final : public rocksdb::EventListener {
+// Disables RocksDB's automatic recovery, which would continue with a log to
+// which a write has failed. We call Resume() once there is space.
+class DisableAutoRecovery final : public rocksdb::EventListener {
  public:
   void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
                             bool* auto_recovery) override {
@@ -310,10 +311,10 @@ class NoRecoveryByItself final : public rocksdb::EventListener {
   }
 };
 
-// RocksDB's own diary would be one more file to write on a disk that fails or
-// is full, and Debian's build of it ends the process when a write to it fails
-// twice. What matters comes as a status.
-class NoDiary final : public rocksdb::Logger {
+// Discards RocksDB's info log. It would be one more file to write on a failing
+// or full disk, and Debian's build aborts the process after two failed writes
+// to it. Everything important is returned as a status.
+class NullLogger final : public rocksdb::Logger {
  public:
   using rocksdb::Logger::Logv;
   void Logv(const char*, va_list) override {}
@@ -331,8 +332,8 @@ absl::Status OpeningError(const std::string& path,
   return absl::InternalError(text);
 }
 
-// What of RocksDB's refusals means that files are damaged or missing, not that
-// they cannot be had now.
+// True if `status` means that files are damaged or missing, rather than
+// temporarily unavailable.
 bool MeansDamage(const rocksdb::Status& status) {
   return status.IsCorruption() || status.IsNotFound() ||
          status.IsPathNotFound() || status.IsInvalidArgument() ||
@@ -348,8 +349,8 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(
   table.block_size = 32 << 10;
   table.cache_index_and_filter_blocks = true;
   table.format_version = 5;
-  // The other sum, CRC-32C, is several times slower in Debian's build, which
-  // may not count on the processor's own.
+  // CRC-32C is several times slower in Debian's build, which cannot rely on the
+  // CPU instruction for it.
   table.checksum = rocksdb::kXXH3;
 
   rocksdb::Options db_options;
@@ -362,27 +363,28 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(
   db_options.max_open_files = 256;
   db_options.compression = rocksdb::kLZ4Compression;
   db_options.level_compaction_dynamic_level_bytes = true;
-  // A merge writes anew what it reads before it deletes that. These bound it.
+  // A compaction rewrites its input before it deletes it. These settings bound
+  // the space that this takes.
   db_options.target_file_size_base = options.write_buffer_bytes;
   db_options.max_bytes_for_level_base = 4 * options.write_buffer_bytes;
   db_options.max_compaction_bytes = kMaxCompactionBytes;
-  // Files are written to the disk as they grow, so that no sync of the log has
-  // to wait for all of one.
+  // Files are synced incrementally as they grow, so that a sync of the log
+  // never has to wait for a whole file.
   db_options.bytes_per_sync = 1 << 20;
-  // A torn record at the end of the log is what a crash leaves; damage anywhere
-  // else is not explained away.
+  // A crash leaves a torn record at the end of the log, which is tolerated.
+  // Damage anywhere else is an error.
   db_options.wal_recovery_mode =
       rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-  db_options.info_log = std::make_shared<NoDiary>();
-  db_options.listeners.push_back(std::make_shared<NoRecoveryByItself>());
+  db_options.info_log = std::make_shared<NullLogger>();
+  db_options.listeners.push_back(std::make_shared<DisableAutoRecovery>());
   const auto guard =
       std::make_shared<CompactionGuard>(*db_options.env, options.path);
   db_options.rate_limiter = guard;
-  // RocksDB's own default where no rate is limited.
+  // RocksDB's default without a rate limiter.
   db_options.delayed_write_rate = 16 << 20;
   db_options.avoid_flush_during_shutdown = true;
 
-  // A copy: the store keeps it.
+  // A copy, because the store keeps it.
   const DamageReport report = [on_damage =
                                    options.on_damage](const std::string& line) {
     if (on_damage) on_damage(line);
@@ -391,7 +393,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(
   if (absl::Status finished = FinishRepair(env, options.path); !finished.ok()) {
     return finished;
   }
-  // Held while the files are looked at: another process may be writing them.
+  // Held during the inspection: another process may be writing the files.
   rocksdb::FileLock* lock = nullptr;
   rocksdb::Status status = env.CreateDirIfMissing(options.path);
   if (status.ok()) status = env.LockFile(options.path + "/LOCK", &lock);

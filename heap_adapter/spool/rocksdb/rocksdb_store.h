@@ -19,30 +19,29 @@ struct RocksDbStoreOptions {
   // Created if it is missing. One process at a time: a lock file guards it.
   std::string path;
 
-  // Bytes gathered in memory before they become a sorted file. Larger: fewer
-  // files and less rewriting of what is soon delivered and deleted; at most two
-  // such buffers exist.
+  // Bytes collected in memory before they are written to a sorted file. Larger:
+  // fewer files, and fewer rewrites of items that are soon delivered and
+  // deleted. At most two such buffers exist.
   size_t write_buffer_bytes = 16 << 20;
 
-  // Bytes of sorted-file blocks kept in memory. Reads go forward through what
-  // was written, so a larger cache gains little.
+  // Bytes of sorted-file blocks kept in memory. Reads are mostly sequential, so
+  // a larger cache gains little.
   size_t block_cache_bytes = 8 << 20;
 
-  // The file system underneath; the machine's if null. Not owned.
+  // The file system to use; null: the machine's. Not owned.
   rocksdb::Env* env = nullptr;
 
-  // Called with a sentence for each thing that is found to be damaged, when the
-  // store is opened or later, and for what was done about it. Any thread; must
-  // not block.
+  // Called with one sentence for each damage, found when the store is opened or
+  // later, and for each measure taken against it. Any thread; must not block.
   std::function<void(const std::string&)> on_damage;
 };
 
-// A Store in a RocksDB database. One that is damaged is repaired while it is
-// opened: what can still be read is in it, and the files as they were are kept
-// in a folder beside it.
+// Opens a Store in a RocksDB database. A damaged database is repaired first:
+// everything that can still be read is kept in it, and the original files are
+// kept in a folder beside it.
 //
-// Errors of opening: kUnavailable if another process holds it, kDataLoss if it
-// is damaged and stays so, else kInternal; each with the path.
+// Errors, each with the path: kUnavailable if another process has it open,
+// kDataLoss if it is damaged and the repair did not help, else kInternal.
 absl::StatusOr<std::unique_ptr<Store>> OpenRocksDbStore(
     const RocksDbStoreOptions& options);
 

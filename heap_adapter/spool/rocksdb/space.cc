@@ -9,15 +9,16 @@
 namespace heapsync {
 namespace {
 
-// One entry in so many that is a deletion is much: each may stand for a large
-// block, the others are often small.
+// Compact immediately once more than one in this many entries is a tombstone:
+// each may delete a large block, while other entries are often small.
 constexpr uint64_t kTombstoneRatio = 16;
+// Compact after this time even if fewer entries are tombstones.
 constexpr std::chrono::seconds kMaxKept{20};
-// After merges of everything that found no space.
-constexpr std::chrono::seconds kShortestRest{20};
+// Bounds of the pause after a full compaction that found no space.
+constexpr std::chrono::seconds kMinRest{20};
 constexpr std::chrono::seconds kMaxRest{120};
 
-// Deletions among all entries.
+// Number of tombstones among all entries.
 struct Deleted {
   uint64_t deletions = 0;
   uint64_t entries = 0;
@@ -30,12 +31,12 @@ Deleted InMemory(rocksdb::DB& db) {
   return deleted;
 }
 
-// None if RocksDB does not say.
+// Zero entries if RocksDB does not report them.
 Deleted InFiles(rocksdb::DB& db) {
   rocksdb::TablePropertiesCollection tables;
   const bool known = db.GetPropertiesOfAllTables(&tables).ok();
-  // A merge that ended while they were read could not delete its inputs, and
-  // RocksDB would think of them only after the next one.
+  // A compaction that ended while the properties were read could not delete its
+  // inputs, and RocksDB would retry that only after the next compaction.
   static_cast<void>(db.EnableFileDeletions(/*force=*/true));
   Deleted deleted;
   if (!known) return deleted;
@@ -83,19 +84,19 @@ RocksDbSpace::RocksDbSpace(rocksdb::Env& env, std::string path,
       report_(std::move(report)) {}
 
 void RocksDbSpace::OnOpened(const rocksdb::DB& db) {
-  merges_ = !db.GetOptions().disable_auto_compactions;
+  compacts_ = !db.GetOptions().disable_auto_compactions;
 }
 
-void RocksDbSpace::Keep(rocksdb::DB& db, const Store::SpaceNeeds& needs,
-                        uint64_t bytes_in_memory) {
+void RocksDbSpace::Reclaim(rocksdb::DB& db, const Store::SpaceNeeds& needs,
+                           uint64_t bytes_in_memory) {
   if (needs.nearly_full) RemoveDamagedCopies(env_, path_, "", report_);
-  const bool merges = !needs.nearly_full || MayCompact(env_, path_);
-  if (merges != merges_) SetCompaction(db, merges);
+  const bool compacts = !needs.nearly_full || MayCompact(env_, path_);
+  if (compacts != compacts_) SetCompaction(db, compacts);
   if (!needs.nearly_full || !HasSpaceFor(bytes_in_memory)) return;
   const auto now = std::chrono::steady_clock::now();
-  // Then a flush would only take of the space, one file after the other.
-  if (!merges && (now < next_try_ || !HasSpaceFor(needs.live_bytes))) return;
-  const bool is_time = now - gave_back_at_ >= kMaxKept;
+  // A flush without a compaction would only use up space, file by file.
+  if (!compacts && (now < next_try_ || !HasSpaceFor(needs.live_bytes))) return;
+  const bool is_time = now - reclaimed_at_ >= kMaxKept;
   const auto worth = [is_time](const Deleted& deleted) {
     return deleted.deletions > 0 &&
            (is_time || kTombstoneRatio * deleted.deletions >= deleted.entries);
@@ -103,12 +104,12 @@ void RocksDbSpace::Keep(rocksdb::DB& db, const Store::SpaceNeeds& needs,
   if (worth(InMemory(db))) {
     rocksdb::FlushOptions flush;
     flush.allow_write_stall = true;
-    // Its failure comes back with the next write.
+    // The next write returns the error again.
     static_cast<void>(db.Flush(flush));
   }
   if (!worth(InFiles(db))) return;
-  gave_back_at_ = now;
-  if (merges) {
+  reclaimed_at_ = now;
+  if (compacts) {
     static_cast<void>(
         rocksdb::experimental::SuggestCompactRange(&db, nullptr, nullptr));
   } else {
@@ -116,11 +117,11 @@ void RocksDbSpace::Keep(rocksdb::DB& db, const Store::SpaceNeeds& needs,
   }
 }
 
-void RocksDbSpace::SetCompaction(rocksdb::DB& db, bool merges) {
-  // That it cannot note this on a full disk does not matter.
-  static_cast<void>(
-      db.SetOptions({{"disable_auto_compactions", merges ? "false" : "true"}}));
-  merges_ = merges;
+void RocksDbSpace::SetCompaction(rocksdb::DB& db, bool compacts) {
+  // RocksDB cannot store the option on a full disk, which does not matter.
+  static_cast<void>(db.SetOptions(
+      {{"disable_auto_compactions", compacts ? "false" : "true"}}));
+  compacts_ = compacts;
 }
 
 void RocksDbSpace::CompactAll(rocksdb::DB& db, const Store::SpaceNeeds& needs) {
@@ -128,10 +129,10 @@ void RocksDbSpace::CompactAll(rocksdb::DB& db, const Store::SpaceNeeds& needs) {
   all.exclusive_manual_compaction = false;
   all.canceled = needs.cancel;
   guard_->Begin(*needs.cancel);
-  const bool merged = db.CompactRange(all, nullptr, nullptr).ok();
+  const bool compacted = db.CompactRange(all, nullptr, nullptr).ok();
   guard_->End();
-  rest_ = merged ? std::chrono::seconds::zero()
-                 : std::clamp(2 * rest_, kShortestRest, kMaxRest);
+  rest_ = compacted ? std::chrono::seconds::zero()
+                    : std::clamp(2 * rest_, kMinRest, kMaxRest);
   next_try_ = std::chrono::steady_clock::now() + rest_;
 }
 

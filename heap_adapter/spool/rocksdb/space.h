@@ -16,32 +16,33 @@
 
 namespace heapsync {
 
-// Bytes that one merge of files writes, about: some files of what was in memory
-// and the first level, or one file and those of the next level below it. Less
-// than the space that is kept free on a disk unless told otherwise.
+// Approximate maximum number of bytes that one compaction writes: flushed files
+// and the first level, or one file and the overlapping files of the next level.
+// Less than the default of the space that is kept free on the disk.
 inline constexpr uint64_t kMaxCompactionBytes = 192 << 20;
 
-// Whether the disk of the folder `path` has space for so many bytes and a
-// little. True where the system does not say.
+// True if the disk of the folder `path` has space for `bytes` and a small
+// margin, or if the system does not report its free space.
 bool HasSpaceFor(uint64_t bytes, rocksdb::Env& env, const std::string& path);
 
-// A merge for which there is no space would fill the disk, fail, and begin
-// anew.
+// True if there is space for a compaction. Without it a compaction would fill
+// the disk, fail, and start again.
 inline bool MayCompact(rocksdb::Env& env, const std::string& path) {
   return HasSpaceFor(kMaxCompactionBytes, env, path);
 }
 
-// Ends a merge of everything before it fills the disk: what of it lives can be
-// more than anybody counted. Limits no rate: RocksDB asks a rate limiter before
-// each write of a merge, from its threads. To be the rate limiter of the
-// database whose RocksDbSpace has it.
+// Cancels a full compaction before it fills the disk, because the live data may
+// be larger than estimated. It is a rate limiter that limits no rate: RocksDB
+// asks its rate limiter before each write of a compaction, from its own
+// threads. Must be the rate limiter of the database of the RocksDbSpace that
+// uses it.
 class CompactionGuard final : public rocksdb::RateLimiter {
  public:
   // `env` must outlive this.
   CompactionGuard(rocksdb::Env& env, std::string path);
 
-  // Until End(), `cancel` is set when a merge is about to write what there is
-  // no space for.
+  // Until End(), `cancel` is set when a compaction is about to write more than
+  // there is space for.
   void Begin(std::atomic<bool>& cancel) { cancel_ = &cancel; }
   void End() { cancel_ = nullptr; }
 
@@ -63,43 +64,45 @@ class CompactionGuard final : public rocksdb::RateLimiter {
   std::atomic<std::atomic<bool>*> cancel_ = nullptr;
 };
 
-// What a RocksDB database does for its space while the disk is nearly full: the
-// policy behind Store::ReclaimSpace().
+// Policy behind Store::ReclaimSpace(): reclaims space in a RocksDB database
+// while the disk is nearly full.
 //
-// A deletion is one more entry; what it deletes goes when the files of both are
-// merged. RocksDB does that when there are files enough, which may be never if
-// nothing new is accepted. What waits is rewritten with it: so it is done at
-// once where much is deleted, and else once in a while. Where RocksDB's own
-// merges find no space they are off, and everything is merged if what lives
-// fits. What repairs have left beside the store goes first.
+// A deletion adds a tombstone; the deleted entry is removed when the files of
+// both are compacted. RocksDB compacts once there are enough files, which may
+// be never if nothing new is accepted. A compaction also rewrites live entries,
+// so it is requested immediately if many entries are deleted, and otherwise
+// once in a while. If there is no space for RocksDB's automatic compactions,
+// they are disabled, and a full compaction runs if the live data fits. Files
+// that repairs left beside the store are removed first.
 //
 // One thread at a time.
 class RocksDbSpace {
  public:
-  // `env` must outlive this. `report` is told what is removed.
+  // `env` must outlive this. `report` is called for everything that is removed.
   RocksDbSpace(rocksdb::Env& env, std::string path,
                std::shared_ptr<CompactionGuard> guard, DamageReport report);
 
-  // `db` is the database from now on.
+  // Must be called whenever the database was opened or reopened.
   void OnOpened(const rocksdb::DB& db);
 
-  // `bytes_in_memory`: what `db` would write to files in a flush.
-  void Keep(rocksdb::DB& db, const Store::SpaceNeeds& needs,
-            uint64_t bytes_in_memory);
+  // Does the next step that is due. `bytes_in_memory`: bytes that a flush of
+  // `db` would write.
+  void Reclaim(rocksdb::DB& db, const Store::SpaceNeeds& needs,
+               uint64_t bytes_in_memory);
 
  private:
   bool HasSpaceFor(uint64_t bytes) const {
     return heapsync::HasSpaceFor(bytes, env_, path_);
   }
-  void SetCompaction(rocksdb::DB& db, bool merges);
+  void SetCompaction(rocksdb::DB& db, bool compacts);
   void CompactAll(rocksdb::DB& db, const Store::SpaceNeeds& needs);
 
   rocksdb::Env& env_;
   const std::string path_;
-  const std::shared_ptr<CompactionGuard> guard_;  // the database has it, too
+  const std::shared_ptr<CompactionGuard> guard_;  // shared with the database
   const DamageReport report_;
-  bool merges_ = true;  // whether RocksDB merges files by itself
-  std::chrono::steady_clock::time_point gave_back_at_;
+  bool compacts_ = true;  // automatic compactions are enabled
+  std::chrono::steady_clock::time_point reclaimed_at_;
   std::chrono::steady_clock::time_point next_try_;
   std::chrono::seconds rest_{0};
 };

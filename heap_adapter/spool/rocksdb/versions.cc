@@ -23,8 +23,8 @@ absl::Status ToStatus(const rocksdb::Status& status) {
   return absl::InternalError(absl::StrCat("spool repair: ", status.ToString()));
 }
 
-// Goes through what can be read of a table: behind a damaged stretch it looks
-// for the next key that can be.
+// Iterates over the readable entries of a table: after each damaged stretch it
+// searches for the next readable key.
 class TableSalvage {
  public:
   // `reader` must outlive this.
@@ -45,21 +45,21 @@ class TableSalvage {
   uint64_t damaged_stretches() const { return damaged_stretches_; }
 
  private:
-  // Keys are compared as fractions: this many bytes tell them apart.
+  // Keys are treated as binary fractions with this many bytes.
   static constexpr size_t kPrecision = 32;
 
   bool Readable() const {
     return iterator_->Valid() || iterator_->status().ok();
   }
-  // With a new iterator: one that stands in a damaged block does not look at
-  // that block again, and says that all is well.
+  // Uses a new iterator, because one positioned in a damaged block does not
+  // read that block again and reports no error.
   bool CanReadAt(const std::string& key) {
     iterator_.reset(reader_.NewIterator(rocksdb::ReadOptions()));
     iterator_->Seek(key);
     return Readable();
   }
 
-  // `key` and so much more: a one at this place of it, counted from its end.
+  // `key` plus 2^`bit`, as a number of kPrecision bytes.
   static std::string Beyond(std::string key, size_t bit) {
     unsigned carry = 1u << (bit % 8);
     for (size_t i = kPrecision - bit / 8; carry > 0 && i-- > 0;) {
@@ -90,9 +90,9 @@ class TableSalvage {
     return half;
   }
 
-  // Seeks to the first key behind the damage that can be read: the end of the
-  // table always can. In steps that double, so that what can be read before the
-  // next damage is not passed over.
+  // Seeks to the first readable key after the damage; the end of the table is
+  // always readable. Steps double from a small one, so that readable entries
+  // before the next damage are not skipped.
   void SkipDamage() {
     ++damaged_stretches_;
     std::string from = last_;
@@ -122,7 +122,8 @@ class TableSalvage {
   uint64_t damaged_stretches_ = 0;
 };
 
-// Versions read at once: a value may have some hundred kilobytes.
+// Versions read together. Small, because a value may have several hundred
+// kilobytes.
 constexpr size_t kPage = 8;
 
 class TableSource final : public VersionSource {
@@ -130,7 +131,7 @@ class TableSource final : public VersionSource {
   TableSource(rocksdb::Options options, std::string folder)
       : options_(std::move(options)), folder_(std::move(folder)) {}
 
-  // Reads the first key, and closes the table again.
+  // Reads the first key and closes the table again.
   absl::Status Begin() {
     absl::Status status = Open();
     if (status.ok()) status = ReadPage();
@@ -177,10 +178,11 @@ class TableSource final : public VersionSource {
     const rocksdb::Status read = rocksdb::GetAllKeyVersions(
         db_.get(), from_, rocksdb::Slice(), kPage, &page_);
     if (!read.ok()) return ToStatus(read);
-    // A table that one merge wrote has one version of each key.
+    // A table was written by one flush or compaction, so it has one version of
+    // each key.
     if (!page_.empty()) from_ = page_.back().user_key + std::string(1, '\0');
     if (page_.size() == kPage) return absl::OkStatus();
-    // The end, or an error that RocksDB keeps to itself here.
+    // Either the end, or an error that RocksDB does not return here.
     ended_ = true;
     const std::unique_ptr<rocksdb::Iterator> rest(
         db_->NewIterator(rocksdb::ReadOptions()));
@@ -244,7 +246,8 @@ class LogSource final : public VersionSource {
   std::map<std::string, Version>::iterator next_;
 };
 
-// Takes in the changes of one record of a log, which are numbered on.
+// Collects the changes of one log record, which have consecutive sequence
+// numbers.
 class RecordReader final : public rocksdb::WriteBatch::Handler {
  public:
   RecordReader(uint64_t sequence, std::map<std::string, Version>& versions)
@@ -303,10 +306,10 @@ absl::Status MergeVersions(
     const std::function<absl::Status(const Version&)>& sink) {
   struct Head {
     Version version;
-    uint64_t rank;  // of two versions of a key the greater is the newer
+    uint64_t rank;  // the version of a key with the higher rank is newer
     size_t source;
-    bool begun = true;  // false: only the place where the source begins
-    // Whether it comes after `other`.
+    bool begun = true;  // false: only the lower bound of the source's keys
+    // True if this comes after `other`; the queue then has the first on top.
     bool operator<(const Head& other) const {
       if (version.key != other.version.key) {
         return version.key > other.version.key;

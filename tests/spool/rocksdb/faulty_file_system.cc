@@ -170,7 +170,7 @@ std::optional<DiskFault> FaultyFileSystem::Meet(Kind kind) {
   if (full_ && kind != Kind::kShrinks) return DiskFault::kNoSpace;
   if (!ordered_.has_value() || operation < ordered_->first) return std::nullopt;
   const DiskFault fault = ordered_->second;
-  // A disk is never too full to delete.
+  // Deleting works on a full disk.
   if (fault == DiskFault::kNoSpace && kind == Kind::kShrinks) {
     return std::nullopt;
   }
@@ -185,7 +185,7 @@ IOStatus FaultyFileSystem::ErrorOf(DiskFault fault) {
   switch (fault) {
     case DiskFault::kNoSpace:
       return IOStatus::NoSpace("injected", "No space left on device");
-    case DiskFault::kCrash:  // It happened, and nobody is left to hear so.
+    case DiskFault::kCrash:  // It happened, but the process never learns so.
       return IOStatus::OK();
     case DiskFault::kError:
     case DiskFault::kShortWrite:
@@ -465,7 +465,7 @@ IOStatus FaultyFileSystem::RenameFile(const std::string& from,
     names_.erase(source);
     return IOStatus::OK();
   }
-  Names moved;  // A folder, with all that lies below it.
+  Names moved;  // A folder with everything below it.
   for (const auto& [name, file] : names_) {
     if (name.compare(0, source.size() + 1, source + "/") == 0) {
       moved.emplace(name, file);

@@ -15,19 +15,19 @@
 
 namespace heapsync {
 
-// What goes wrong at one operation that changes a disk.
+// Fault of one operation that changes a disk.
 enum class DiskFault {
-  kError,       // EIO; nothing of the operation happened
-  kShortWrite,  // EIO; of a write its first half happened
-  kNoSpace,     // ENOSPC, also of the operations after it while the disk is
-                // full; deleting works
-  kCrash,  // it happens, and is the last that does: every later one fails until
-           // CrashMachine()
+  kError,       // EIO; the operation has no effect
+  kShortWrite,  // EIO; the first half of a write takes effect
+  kNoSpace,     // ENOSPC, also for later operations while the disk is full;
+                // deleting works
+  kCrash,       // the operation takes effect, and every later one fails until
+                // CrashMachine()
 };
 
-// A disk in memory, under RocksDB, that fails on command and forgets at a crash
-// what was not synced: bytes of files by their Sync, names of files by the
-// Fsync of their directory. (A folder's own name is never forgotten.)
+// A disk in memory, under RocksDB, that fails on command and loses unsynced
+// data at a crash: bytes of files are synced by their Sync, names of files by
+// the Fsync of their directory. (A folder's own name is never lost.)
 //
 // Operations are counted: writes, syncs of files and directories, renames,
 // links, deletions, creations. Any thread.
@@ -36,33 +36,33 @@ class FaultyFileSystem final : public rocksdb::FileSystem {
   // Name and bytes of each file.
   using Files = std::map<std::string, std::string>;
 
-  // The operation after `after` more of them meets `fault`, once.
+  // The operation after the next `after` ones has `fault`, once.
   void FailAfter(uint64_t after, DiskFault fault);
-  // From now on files may have so many bytes in sum: a write beyond them meets
-  // ENOSPC and does nothing, and the free space is known.
+  // Limits the total size of files: a write beyond it fails with ENOSPC and has
+  // no effect, and the free space is known.
   void SetCapacity(uint64_t bytes);
-  // The least free space that a write has left since then.
+  // The minimum free space after any write since then.
   uint64_t min_free_bytes() const;
   // Until Heal(): reading bytes of [begin, end) of a file whose name holds
   // `part` fails.
   void FailReads(std::string part, uint64_t begin, uint64_t end);
-  // No fault is ahead or lasts any longer; a full disk has room again.
+  // Clears all faults; a full disk has space again.
   void Heal();
-  // Whether the fault that was ordered has come.
+  // True if the scheduled fault has occurred.
   bool failed() const;
   uint64_t operations() const;
-  // Of these.
+  // Renames and deletions among these operations.
   uint64_t renames() const;
   uint64_t deletions() const;
   bool full() const;
   // After kCrash, until CrashMachine().
   bool dead() const;
 
-  // Forgets what was not synced, and heals. REQUIRES: nothing is open.
+  // Drops unsynced data and heals. REQUIRES: nothing is open.
   void CrashMachine();
 
   Files Snapshot() const;
-  // Makes `files` all there is, synced. REQUIRES: nothing is open.
+  // Replaces all files by `files`, synced. REQUIRES: nothing is open.
   void Restore(const Files& files);
 
   const char* Name() const override { return "FaultyFileSystem"; }
@@ -145,8 +145,8 @@ class FaultyFileSystem final : public rocksdb::FileSystem {
   struct File {
     std::string bytes;
     std::string synced;
-    // What a sync failed to write. As on Linux, the system believes it written,
-    // and a later sync that succeeds does not write it.
+    // Bytes that a sync failed to write. As on Linux, the system considers them
+    // written, and a later successful sync does not write them.
     std::vector<std::pair<size_t, size_t>> dropped;
 
     void Sync() {
@@ -162,7 +162,7 @@ class FaultyFileSystem final : public rocksdb::FileSystem {
   class Writable;
   class Folder;
 
-  // Counts one operation; what it meets, if anything.
+  // Counts one operation; returns its fault, if any.
   enum class Kind { kGrows, kSyncs, kShrinks };
   std::optional<DiskFault> Meet(Kind kind);
   static rocksdb::IOStatus ErrorOf(DiskFault fault);

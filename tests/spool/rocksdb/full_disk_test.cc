@@ -34,7 +34,7 @@ class RocksDbFullDiskTest : public testing::Test {
     store_ = *std::move(opened);
   }
 
-  // Not in order: files whose keys do not overlap are not merged, but moved.
+  // Not in order: files whose keys do not overlap are moved, not compacted.
   static std::string KeyOf(int i) {
     constexpr int kPrime = 7'919;
     constexpr int kMaxKeys = 100'000;
@@ -63,8 +63,8 @@ class RocksDbFullDiskTest : public testing::Test {
     store_->ReclaimSpace(needs);
   }
 
-  // These return once RocksDB's only thread for that has done what was
-  // scheduled before.
+  // These return once RocksDB's only thread for this work has done everything
+  // that was scheduled before.
   void WaitForFlush() { WaitFor(rocksdb::Env::Priority::HIGH); }
   void WaitForCompactions() { WaitFor(rocksdb::Env::Priority::LOW); }
   void WaitFor(rocksdb::Env::Priority thread) {
@@ -106,8 +106,8 @@ class RocksDbFullDiskTest : public testing::Test {
   int next_ = 0;
 };
 
-// Keeps RocksDB's only thread for flushes from its work until the write has
-// failed. A write that waits for the flush is waited for a moment only.
+// Blocks RocksDB's only thread for flushes until the write has failed. A write
+// that waits for the flush is awaited for a moment only.
 class LateFlush {
  public:
   LateFlush(rocksdb::Env& env, const FaultyFileSystem& disk)
@@ -117,7 +117,7 @@ class LateFlush {
   }
 
   void WriteReturned() { returned_.set_value(); }
-  // Returns once that thread has done what was scheduled before.
+  // Returns once that thread has done everything that was scheduled before.
   void WaitForFlush() {
     env_.Schedule(&LateFlush::End, this, rocksdb::Env::Priority::HIGH);
     ended_.get_future().wait();
@@ -143,7 +143,7 @@ class LateFlush {
 
 TEST_F(RocksDbFullDiskTest, GoesOnAfterAFlushThatBeganLaterThanTheWriteFailed) {
   LateFlush late(*env_, disk_);
-  // The first write into a new log: what the old one holds is to be flushed.
+  // The first write to a new log: the contents of the old one must be flushed.
   while (Logs() < 2) ASSERT_TRUE(Write().ok());
   disk_.FailAfter(0, DiskFault::kNoSpace);
   const int failed = next_;
@@ -173,7 +173,7 @@ TEST_F(RocksDbFullDiskTest, GivesBackTheSpaceOfWhatWasDeleted) {
   for (int i = 0; i < 400; ++i) EXPECT_EQ(Has(i), i >= 360) << i;
 }
 
-// A disk too small for RocksDB's own merges.
+// A disk too small for RocksDB's own compactions.
 TEST_F(RocksDbFullDiskTest, GivesBackSpaceOnASmallDisk) {
   disk_.SetCapacity(32 << 20);
   ReclaimSpace();
@@ -191,13 +191,13 @@ TEST_F(RocksDbFullDiskTest, GivingBackSpaceDoesNotFillTheDisk) {
   for (int i = 0; i < 1'200; ++i) ASSERT_TRUE(Write().ok());
   Delete(0, 100);
   disk_.SetCapacity(Bytes() + (10 << 20));
-  // Nobody counted what lives.
+  // The size of the live data is unknown.
   ReclaimSpace({.nearly_full = true, .live_bytes = 0});
   EXPECT_GE(disk_.min_free_bytes(), 2 << 20);
   EXPECT_TRUE(Write().ok());
   for (int i = 0; i < 1'200; ++i) ASSERT_EQ(Has(i), i >= 100) << i;
 
-  // It leaves it at that for a while.
+  // It does not retry for a while.
   Delete(100, 200);
   const uint64_t before = disk_.operations();
   ReclaimSpace({.nearly_full = true, .live_bytes = 0});
@@ -237,7 +237,7 @@ TEST_F(RocksDbFullDiskTest, ACompactionThatFoundNoSpaceIsNotTheEnd) {
   ReclaimSpace({.nearly_full = true, .live_bytes = 100 << 20});
   while (Tables() < 40) ASSERT_TRUE(Write().ok());
   disk_.SetCapacity(Bytes() + (4 << 20));
-  // RocksDB begins to merge, and lets little be written until it has.
+  // RocksDB starts a compaction and throttles writes until it is done.
   ReclaimSpace({.nearly_full = false, .live_bytes = 0});
   absl::Status written;
   while (written.ok()) written = Write();

@@ -17,7 +17,7 @@
 namespace heapsync {
 namespace {
 
-// What RocksDB itself writes for these values, one record each.
+// The log that RocksDB itself writes for these values, one record each.
 std::string LogOf(const std::vector<std::string>& values) {
   FaultyFileSystem disk;
   const std::unique_ptr<rocksdb::Env> env =
@@ -40,7 +40,7 @@ std::string LogOf(const std::vector<std::string>& values) {
   return "";
 }
 
-// Small ones, some that end with their block, some longer than a block.
+// Small values, some that end with their block, some longer than a block.
 std::vector<std::string> Values() {
   std::vector<std::string> values;
   for (size_t i = 0; i < 120; ++i) {
@@ -67,7 +67,7 @@ TEST(LogFileTest, HasTheRecordsThatWereWritten) {
   EXPECT_EQ(file.torn_bytes, 0u);
 }
 
-TEST(LogFileTest, AFlippedBitCostsOneRecordAndIsTold) {
+TEST(LogFileTest, AFlippedBitCostsOneRecordAndIsReported) {
   const std::vector<std::string> values = Values();
   const std::string bytes = LogOf(values);
   for (size_t at = 0; at < bytes.size(); at += 211) {

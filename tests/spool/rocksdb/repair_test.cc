@@ -71,7 +71,7 @@ class RocksDbRepairTest : public StoreOnFaultyDisk {
  protected:
   static constexpr int kEntries = 60;
 
-  // A store whose first half lies in a sorted file, the rest in a log.
+  // A store with its first half in a sorted file and the rest in a log.
   RocksDbRepairTest() : StoreOnFaultyDisk(16 << 20) {
     Open();
     Put(0, kEntries / 2);
@@ -96,7 +96,7 @@ class RocksDbRepairTest : public StoreOnFaultyDisk {
     }
     return missing;
   }
-  // Changes the bytes of the file whose name holds this.
+  // Changes the bytes of the file whose name contains this.
   template <typename Change>
   void Damage(const std::string& part, Change change) {
     FaultyFileSystem::Files files = disk_.Snapshot();
@@ -105,7 +105,7 @@ class RocksDbRepairTest : public StoreOnFaultyDisk {
     }
     disk_.Restore(files);
   }
-  // Folders with the files of the store as they were before a repair.
+  // Folders with the original files of the store, kept by a repair.
   int CopiesKept() {
     std::set<std::string> folders;
     for (const auto& [name, bytes] : disk_.Snapshot()) {
@@ -150,7 +150,7 @@ TEST_F(RocksDbRepairTest, AManifestCutAnywhereCostsNothing) {
     });
     reports_.clear();
     Open();
-    // A cut between two records leaves a MANIFEST that is well but old.
+    // A cut between two records leaves a MANIFEST that is intact but old.
     EXPECT_TRUE(Missing() == 0 || reports_.empty());
     store_.reset();
   }
@@ -164,7 +164,7 @@ TEST_F(RocksDbRepairTest, DamageInTheMiddleOfTheLogCostsOnlyWhatItHit) {
 }
 
 TEST_F(RocksDbRepairTest, ALengthThatPointsPastTheEndHidesNothing) {
-  // The length of the first record, in front of all the others.
+  // The length of the first record, before all others.
   Damage(".log", [](std::string& bytes) { bytes[5] = '\x7f'; });
   Open();
   EXPECT_EQ(Missing(), 1);
@@ -174,7 +174,7 @@ TEST_F(RocksDbRepairTest, ALengthThatPointsPastTheEndHidesNothing) {
 TEST_F(RocksDbRepairTest, ABadSectorOfTheLogCostsWhatLiesInIt) {
   disk_.FailReads(LogOf(disk_.Snapshot()), 4'096, 8'192);
   Open();
-  // A sector has some eight entries; two more reach into it.
+  // A sector has about eight entries; two more reach into it.
   EXPECT_GT(Missing(), 0);
   EXPECT_LE(Missing(), 10);
   EXPECT_THAT(absl::StrJoin(reports_, "\n"), HasSubstr("was repaired"));
@@ -209,7 +209,7 @@ TEST_F(RocksDbRepairTest, ADamagedTableIsReadAroundAtTheNextStart) {
   EXPECT_GT(Missing(), 0);
   EXPECT_THAT(absl::StrJoin(reports_, "\n"), HasSubstr("at the next start"));
   Open();
-  // The rest of the entries lay in the log.
+  // The rest of the entries were in the log.
   EXPECT_LE(Missing(), kEntries / 2);
   EXPECT_THAT(absl::StrJoin(reports_, "\n"), HasSubstr("was repaired"));
   reports_.clear();
@@ -219,7 +219,7 @@ TEST_F(RocksDbRepairTest, ADamagedTableIsReadAroundAtTheNextStart) {
 
 TEST_F(RocksDbRepairTest, ATableThatCannotBeReadNowIsNotGivenUp) {
   Damage("CURRENT", [](std::string& bytes) { bytes = "MANIFEST-9\n"; });
-  // By its full name: the files of the repair can be read.
+  // By its full name, so that the files of the repair can be read.
   for (const auto& [name, bytes] : disk_.Snapshot()) {
     if (absl::EndsWith(name, ".sst")) disk_.FailReads(name, 0, 1 << 30);
   }
@@ -300,7 +300,7 @@ TEST_F(RocksDbRepairTest, ACrashAtAnyMomentOfARepairIsRepaired) {
   }
 }
 
-TEST_F(RocksDbRepairTest, AStoreWithoutAnythingLeftBeginsAnew) {
+TEST_F(RocksDbRepairTest, AStoreWithNothingLeftStartsEmpty) {
   Damage("spool/", [](std::string& bytes) {
     std::fill(bytes.begin(), bytes.end(), '\x55');
   });
@@ -311,8 +311,8 @@ TEST_F(RocksDbRepairTest, AStoreWithoutAnythingLeftBeginsAnew) {
   EXPECT_EQ(Missing(), 0);
 }
 
-// A store of many tables on several levels, in which keys were written again
-// and deleted, beside what it should hold.
+// A store of many tables on several levels, in which keys were overwritten and
+// deleted, with its expected contents.
 class LargeStoreRepairTest : public StoreOnFaultyDisk {
  protected:
   LargeStoreRepairTest() : StoreOnFaultyDisk(256 << 10) {
@@ -345,7 +345,7 @@ class LargeStoreRepairTest : public StoreOnFaultyDisk {
     EXPECT_TRUE(cursor->status().ok()) << cursor->status();
     return contents;
   }
-  // Entries that are not there as they were last written.
+  // Number of entries that differ from what was last written.
   int Lost() {
     const std::map<std::string, std::string> contents = Contents();
     int lost = 0;
@@ -363,7 +363,7 @@ class LargeStoreRepairTest : public StoreOnFaultyDisk {
     }
     return tables;
   }
-  // The same by Get(), which goes another way through the tables.
+  // The same by Get(), which takes another path through the tables.
   int Differences() {
     int differences = 0;
     for (int lane = 0; lane < 4; ++lane) {
@@ -402,17 +402,17 @@ TEST_F(LargeStoreRepairTest, DamageInTheLogLeavesTheTablesAsTheyAre) {
   EXPECT_LE(Differences(), 1);
   EXPECT_THAT(absl::StrJoin(reports_, "\n"), HasSubstr("was repaired"));
   const FaultyFileSystem::Files after = disk_.Snapshot();
-  // But for those that were merged since.
+  // Except for those that were compacted since.
   const std::vector<std::string> tables = TablesOf(before);
   EXPECT_TRUE(std::any_of(tables.begin(), tables.end(), [&](const auto& name) {
     return after.contains(name) && after.at(name) == before.at(name);
   }));
 }
 
-// A block of a table has 32 KiB, which are some forty entries; a table has
-// eight of them and more. Where the MANIFEST is lost as well, a table that is
-// damaged does not tell how old it is.
-TEST_F(LargeStoreRepairTest, ADamagedBlockCostsNoMoreThanItHeld) {
+// A block of a table has 32 KiB, about forty entries; a table has eight blocks
+// or more. If the MANIFEST is lost as well, the age of a damaged table is
+// unknown.
+TEST_F(LargeStoreRepairTest, ADamagedBlockCostsOnlyItsOwnEntries) {
   const FaultyFileSystem::Files before = disk_.Snapshot();
   const std::vector<std::string> tables = TablesOf(before);
   for (size_t i = 0; i < tables.size(); i += 5) {

@@ -5,7 +5,7 @@
 #   scripts/bench.sh [ARGUMENT OF heapsync_bench …]
 #
 #   --full        10,000,000 items of backlog and longer rounds: some minutes, and 8 GB of disk under /tmp
-#   --keep_awake  for virtual machines: see the README
+#   --keep_awake  for virtual machines: see docs/performance.md
 #   --json=FILE   all figures
 #
 # `build/release/tests/bench/load/heapsync_bench --help` lists the rest. The machine should be idle otherwise.

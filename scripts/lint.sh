@@ -31,6 +31,8 @@ step() {
 
 step clang-format tests/checks/format_check.sh
 step layers /usr/bin/python3 tests/checks/layer_check.py
+step documents /usr/bin/python3 tests/checks/documents_check.py
+step words /usr/bin/python3 tests/checks/words_check.py
 step "private paths" /usr/bin/python3 tests/checks/private_path_check.py
 step "proto lint" tests/checks/proto_lint.sh "${PWD}/build/tools/bin/buf"
 mapfile -d '' scripts < <(git ls-files -z -- '*.sh' '.ci/run')

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Breaks the promises of the README deliberately, one at a time, in a copy of the sources: each must make a named test fail.
+# Breaks the promises of docs/guarantees.md on purpose, one at a time, in a copy of the sources: each must make a named test fail.
 #
 #   scripts/mutation_check.sh [--only TEXT] [--stale]
 #

@@ -83,7 +83,8 @@ Findings AddTo(ChunkEncoder& encoder, const Item& item, const ItemPath& path) {
   return encoder.Add(item, path);
 }
 
-// What a scalar becomes, by the table of the README and nothing of the encoder.
+// What a scalar becomes, by the table of docs/api.md and nothing of the
+// encoder.
 void CheckSameProperties(const google::protobuf::Struct& sent,
                          const Json& item) {
   const Json none = Json::object();

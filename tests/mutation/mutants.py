@@ -1,4 +1,4 @@
-"""Promises of the README, broken one at a time, and the test that must notice.
+"""Promises of docs/guarantees.md, broken one at a time, and the test that must notice.
 
 A mutant replaces `old`, which stands exactly once in `file`, by `new`. `program` is the test program that is built, `tests` the
 GoogleTest filter that is run.

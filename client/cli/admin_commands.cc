@@ -13,6 +13,7 @@
 #include "client/cli/admin_text.h"
 #include "client/cli/command.h"
 #include "client/cli/command_line.h"
+#include "client/cli/command_options.h"
 #include "heapsync/client/client.h"
 
 namespace heapsync {
@@ -38,7 +39,7 @@ void Fail(const absl::Status& status, const AdminFlags& flags,
 
 void AddShared(CLI::App& command, AdminFlags& flags, absl::string_view timeout,
                absl::string_view meaning) {
-  command.add_flag("--json", flags.json, "answers and errors as JSON");
+  AddFlag(command, "--json", flags.json, "answers and errors as JSON");
   AddServerFlags(command, flags.server, timeout, meaning);
 }
 
@@ -46,7 +47,7 @@ absl::StatusOr<v1::ListDestinationsResponse> ListAll(const Client& client) {
   v1::ListDestinationsResponse all;
   v1::ListDestinationsRequest request;
   do {
-    auto page = CallAdmin(client, &AdminStub::ListDestinations, request);
+    auto page = CallAdmin(client, request);
     if (!page.ok()) return page;
     request.set_page_token(page->next_page_token());
     all.MergeFrom(*page);
@@ -65,7 +66,7 @@ absl::StatusOr<std::string> StatusText(const Client& client,
   }
   v1::GetDestinationRequest request;
   request.set_destination(flags.destination);
-  auto one = CallAdmin(client, &AdminStub::GetDestination, request);
+  auto one = CallAdmin(client, request);
   if (!one.ok()) return one.status();
   return flags.json ? ToJson(*one) : DestinationText(one->destination());
 }
@@ -93,23 +94,18 @@ void ShowStatus(const AdminFlags& flags, CommandContext& context) {
 void AddStatus(CLI::App& program, CommandContext& context) {
   // Shared with the callback, which CLI11 keeps and copies.
   const auto flags = std::make_shared<AdminFlags>();
-  CLI::App& command = *program.add_subcommand(
-      "status", "Shows what waits for Heap and how it goes.");
-  command.add_option("destination", flags->destination,
-                     "show all of this one; left out: a line for each");
-  CLI::Option* watch =
-      command.add_flag("--watch", flags->watch, "show it again and again");
-  command
-      .add_option("--interval", flags->interval, "seconds between two times")
-      ->needs(watch)
-      ->check(CLI::Range(0.01, 86'400.0))
-      ->capture_default_str();
-  command
-      .add_option("--count", flags->count,
-                  "end after so many times; 0: only at Ctrl-C")
-      ->needs(watch);
+  CLI::App& command = AddSubcommand(
+      program, "status", "Shows what waits for Heap and how it goes.");
+  AddText(command, "destination", flags->destination,
+          "show this destination in detail (default: one line for each)");
+  AddFlag(command, "--watch", flags->watch, "refresh until interrupted");
+  AddNumber(command, "--interval", flags->interval, 0.01, 86'400,
+            "seconds between refreshes", {.needs = "--watch"});
+  AddCount(command, "--count", flags->count,
+           "number of refreshes before exiting (0: until interrupted)",
+           {.needs = "--watch"});
   AddShared(command, *flags, "10s", "bounds each call");
-  command.callback([flags, &context] { ShowStatus(*flags, context); });
+  OnRun(command, [flags, &context] { ShowStatus(*flags, context); });
 }
 
 void ShowDelivery(const AdminFlags& flags, CommandContext& context) {
@@ -122,7 +118,7 @@ void ShowDelivery(const AdminFlags& flags, CommandContext& context) {
     const uint64_t wanted = flags.limit == 0 ? 1'000 : flags.limit - have;
     request.set_page_size(
         static_cast<uint32_t>(std::min<uint64_t>(wanted, 1'000)));
-    auto page = CallAdmin(client, &AdminStub::GetDelivery, request);
+    auto page = CallAdmin(client, request);
     if (!page.ok()) return Fail(page.status(), flags, context);
     request.set_page_token(page->next_page_token());
     all.MergeFrom(*page);
@@ -138,31 +134,30 @@ void ShowDelivery(const AdminFlags& flags, CommandContext& context) {
 
 void AddReceipt(CLI::App& program, CommandContext& context) {
   const auto flags = std::make_shared<AdminFlags>();
-  CLI::App& command = *program.add_subcommand(
-      "receipt", "Shows what became of the items of a receipt.");
-  command.add_option("receipt", flags->receipt, "as an answer named it")
-      ->required();
-  command
-      .add_option("--limit", flags->limit, "show at most so many items; 0: all")
-      ->capture_default_str();
+  CLI::App& command = AddSubcommand(
+      program, "receipt", "Shows what became of the items of a receipt.");
+  AddText(command, "receipt", flags->receipt, "the receipt in a response",
+          {.required = true});
+  AddCount(command, "--limit", flags->limit,
+           "maximum number of items to show (0: all)");
   AddShared(command, *flags, "30s", "bounds each call");
-  command.callback([flags, &context] { ShowDelivery(*flags, context); });
+  OnRun(command, [flags, &context] { ShowDelivery(*flags, context); });
 }
 
 void AddFlush(CLI::App& program, CommandContext& context) {
   const auto flags = std::make_shared<AdminFlags>();
-  CLI::App& command = *program.add_subcommand(
-      "flush",
+  CLI::App& command = AddSubcommand(
+      program, "flush",
       "Waits until everything accepted so far is delivered or dead-lettered: "
       "exit code 0, or 1 if the time is over first.");
-  command.add_option("destination", flags->destination,
-                     "wait for this one only");
+  AddText(command, "destination", flags->destination,
+          "wait for this destination only");
   AddShared(command, *flags, "5m", "how long to wait");
-  command.callback([flags, &context] {
+  OnRun(command, [flags, &context] {
     const Client client(flags->server.ToClientOptions());
     v1::FlushRequest request;
     request.set_destination(flags->destination);
-    const auto response = CallAdmin(client, &AdminStub::Flush, request);
+    const auto response = CallAdmin(client, request);
     if (!response.ok()) return Fail(response.status(), *flags, context);
     if (flags->json) {
       context.out << ToJson(*response);
@@ -174,21 +169,19 @@ void AddFlush(CLI::App& program, CommandContext& context) {
 }
 
 // `pause` and `resume`, which differ in the call only.
-template <typename Request, typename Response>
+template <typename Request>
 void AddSwitch(CLI::App& program, CommandContext& context, const char* name,
-               const char* description,
-               grpc::Status (AdminStub::*method)(grpc::ClientContext*,
-                                                 const Request&, Response*)) {
+               const char* description) {
   const auto flags = std::make_shared<AdminFlags>();
-  CLI::App& command = *program.add_subcommand(name, description);
-  command.add_option("destination", flags->destination,
-                     "left out: the default destination");
+  CLI::App& command = AddSubcommand(program, name, description);
+  AddText(command, "destination", flags->destination,
+          "the destination (default: the server's default)");
   AddShared(command, *flags, "10s", "bounds the call");
-  command.callback([flags, &context, method] {
+  OnRun(command, [flags, &context] {
     const Client client(flags->server.ToClientOptions());
     Request request;
     request.set_destination(flags->destination);
-    const auto response = CallAdmin(client, method, request);
+    const auto response = CallAdmin(client, request);
     if (!response.ok()) return Fail(response.status(), *flags, context);
     context.out << (flags->json ? ToJson(*response)
                                 : DestinationText(response->destination()));
@@ -201,12 +194,12 @@ void AddAdminCommands(CLI::App& program, CommandContext& context) {
   AddStatus(program, context);
   AddReceipt(program, context);
   AddFlush(program, context);
-  AddSwitch(program, context, "pause",
-            "Stops sending to a destination, also over restarts; it goes on "
-            "accepting items.",
-            &AdminStub::PauseDestination);
-  AddSwitch(program, context, "resume", "Sends to a destination again.",
-            &AdminStub::ResumeDestination);
+  AddSwitch<v1::PauseDestinationRequest>(
+      program, context, "pause",
+      "Stops sending to a destination, until `resume` and across restarts; "
+      "items are still accepted.");
+  AddSwitch<v1::ResumeDestinationRequest>(
+      program, context, "resume", "Starts sending to a destination again.");
 }
 
 }  // namespace heapsync

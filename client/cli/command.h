@@ -1,9 +1,6 @@
 #ifndef HEAPSYNC_CLIENT_CLI_COMMAND_H_
 #define HEAPSYNC_CLIENT_CLI_COMMAND_H_
 
-#include <google/protobuf/message.h>
-
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <ostream>
 #include <string>
@@ -11,10 +8,21 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "heapsync/client/client.h"
-#include "heapsync/v1/heap_sync_service.pb.h"
+#include "heapsync/client/client_options.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace google::protobuf {
+class Message;
+}  // namespace google::protobuf
 
 namespace heapsync {
+
+namespace v1 {
+enum AckLevel : int;
+}  // namespace v1
 
 // What every command writes to, and the exit code that it leaves.
 struct CommandContext {
@@ -36,8 +44,8 @@ struct ServerFlags {
   bool plaintext_token = false;
 
   std::chrono::milliseconds Timeout() const;
-  // Throws CLI::ValidationError for files that cannot be read and for a token
-  // that would cross the network in plaintext.
+  // Ends the command (ThrowUsageError) if a file cannot be read, or if the
+  // token would cross the network in plaintext.
   ClientOptions ToClientOptions() const;
 };
 
@@ -51,8 +59,8 @@ void AddServerFlags(CLI::App& command, ServerFlags& flags,
 // Adds --ack, which takes "durable" and "delivered".
 void AddAckFlag(CLI::App& command, v1::AckLevel& level);
 
-// Splits "key=value" at the first "=". Throws CLI::ValidationError, naming the
-// flag.
+// Splits "key=value" at the first "="; without one, ends the command
+// (ThrowUsageError).
 std::pair<std::string, std::string> SplitPair(absl::string_view flag,
                                               absl::string_view text);
 

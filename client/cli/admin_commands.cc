@@ -39,7 +39,7 @@ void Fail(const absl::Status& status, const AdminFlags& flags,
 
 void AddShared(CLI::App& command, AdminFlags& flags, absl::string_view timeout,
                absl::string_view meaning) {
-  AddFlag(command, "--json", flags.json, "answers and errors as JSON");
+  AddFlag(command, "--json", flags.json, "responses and errors as JSON");
   AddServerFlags(command, flags.server, timeout, meaning);
 }
 
@@ -56,7 +56,7 @@ absl::StatusOr<v1::ListDestinationsResponse> ListAll(const Client& client) {
   return all;
 }
 
-// The status as it is to be printed.
+// The text or JSON to print.
 absl::StatusOr<std::string> StatusText(const Client& client,
                                        const AdminFlags& flags) {
   if (flags.destination.empty()) {
@@ -72,7 +72,7 @@ absl::StatusOr<std::string> StatusText(const Client& client,
 }
 
 void ShowStatus(const AdminFlags& flags, CommandContext& context) {
-  const Client client(flags.server.ToClientOptions());
+  const Client client(flags.server.ToClientOptions(context.err));
   const bool redraw = flags.watch && !flags.json &&
                       &context.out == &std::cout && isatty(STDOUT_FILENO) == 1;
   const uint64_t last = flags.watch ? flags.count : 1;
@@ -82,7 +82,7 @@ void ShowStatus(const AdminFlags& flags, CommandContext& context) {
     if (text.ok()) {
       context.out << *text << std::flush;
     } else {
-      // A watch goes on: the server may only be restarting.
+      // Keep watching: the server may only be restarting.
       Fail(text.status(), flags, context);
     }
     if (shown == last) return;
@@ -92,10 +92,11 @@ void ShowStatus(const AdminFlags& flags, CommandContext& context) {
 }
 
 void AddStatus(CLI::App& program, CommandContext& context) {
-  // Shared with the callback, which CLI11 keeps and copies.
+  // Shared with the callback, which is copied.
   const auto flags = std::make_shared<AdminFlags>();
   CLI::App& command = AddSubcommand(
-      program, "status", "Shows what waits for Heap and how it goes.");
+      program, "status",
+      "Shows the queue and the delivery status of each destination.");
   AddText(command, "destination", flags->destination,
           "show this destination in detail (default: one line for each)");
   AddFlag(command, "--watch", flags->watch, "refresh until interrupted");
@@ -109,7 +110,7 @@ void AddStatus(CLI::App& program, CommandContext& context) {
 }
 
 void ShowDelivery(const AdminFlags& flags, CommandContext& context) {
-  const Client client(flags.server.ToClientOptions());
+  const Client client(flags.server.ToClientOptions(context.err));
   v1::GetDeliveryRequest request;
   request.set_receipt(flags.receipt);
   v1::GetDeliveryResponse all;
@@ -128,14 +129,15 @@ void ShowDelivery(const AdminFlags& flags, CommandContext& context) {
   all.set_next_page_token(request.page_token());
   context.out << (flags.json ? ToJson(all) : DeliveryText(all));
   if (!request.page_token().empty() && !flags.json) {
-    context.out << "more items: raise --limit\n";
+    context.out << "there are more items: raise --limit\n";
   }
 }
 
 void AddReceipt(CLI::App& program, CommandContext& context) {
   const auto flags = std::make_shared<AdminFlags>();
-  CLI::App& command = AddSubcommand(
-      program, "receipt", "Shows what became of the items of a receipt.");
+  CLI::App& command =
+      AddSubcommand(program, "receipt",
+                    "Shows the delivery status of the items of a receipt.");
   AddText(command, "receipt", flags->receipt, "the receipt in a response",
           {.required = true});
   AddCount(command, "--limit", flags->limit,
@@ -149,12 +151,12 @@ void AddFlush(CLI::App& program, CommandContext& context) {
   CLI::App& command = AddSubcommand(
       program, "flush",
       "Waits until everything accepted so far is delivered or dead-lettered: "
-      "exit code 0, or 1 if the time is over first.");
+      "exit code 0, or 1 on timeout.");
   AddText(command, "destination", flags->destination,
           "wait for this destination only");
   AddShared(command, *flags, "5m", "how long to wait");
   OnRun(command, [flags, &context] {
-    const Client client(flags->server.ToClientOptions());
+    const Client client(flags->server.ToClientOptions(context.err));
     v1::FlushRequest request;
     request.set_destination(flags->destination);
     const auto response = CallAdmin(client, request);
@@ -168,7 +170,7 @@ void AddFlush(CLI::App& program, CommandContext& context) {
   });
 }
 
-// `pause` and `resume`, which differ in the call only.
+// `pause` and `resume`, which differ only in the call.
 template <typename Request>
 void AddSwitch(CLI::App& program, CommandContext& context, const char* name,
                const char* description) {
@@ -178,7 +180,7 @@ void AddSwitch(CLI::App& program, CommandContext& context, const char* name,
           "the destination (default: the server's default)");
   AddShared(command, *flags, "10s", "bounds the call");
   OnRun(command, [flags, &context] {
-    const Client client(flags->server.ToClientOptions());
+    const Client client(flags->server.ToClientOptions(context.err));
     Request request;
     request.set_destination(flags->destination);
     const auto response = CallAdmin(client, request);

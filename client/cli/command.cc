@@ -2,6 +2,7 @@
 
 #include <google/protobuf/message.h>
 #include <google/protobuf/util/json_util.h>
+#include <sys/stat.h>
 
 #include <fstream>
 
@@ -29,7 +30,7 @@ bool ParseTimeout(const std::string& text, absl::Duration& duration) {
   return duration > absl::ZeroDuration() && duration <= absl::Hours(24 * 365);
 }
 
-// The file that a flag names; nothing where it names none.
+// The contents of the file that a flag names; empty if it names none.
 std::string ReadText(const char* flag, const std::string& path) {
   if (path.empty()) return "";
   constexpr std::streamsize kMaxLength = 1 << 20;
@@ -52,7 +53,7 @@ std::chrono::milliseconds ServerFlags::Timeout() const {
   return absl::ToChronoMilliseconds(duration);
 }
 
-ClientOptions ServerFlags::ToClientOptions() const {
+ClientOptions ServerFlags::ToClientOptions(std::ostream& err) const {
   ClientOptions options;
   options.server = server;
   options.timeout = Timeout();
@@ -60,7 +61,7 @@ ClientOptions ServerFlags::ToClientOptions() const {
       !tls_server_name.empty()) {
     if (tls_cert.empty() != tls_key.empty()) {
       ThrowUsageError(tls_cert.empty() ? "--tls_key" : "--tls_cert",
-                      "needs the other of --tls_cert and --tls_key");
+                      "is missing: --tls_cert and --tls_key go together");
     }
     options.tls = TlsOptions{.ca = ReadText("--tls_ca", tls_ca),
                              .certificate = ReadText("--tls_cert", tls_cert),
@@ -68,6 +69,13 @@ ClientOptions ServerFlags::ToClientOptions() const {
                              .server_name = tls_server_name};
   }
   options.allow_plaintext_token = plaintext_token;
+  struct stat info;
+  if (!token_file.empty() && ::stat(token_file.c_str(), &info) == 0 &&
+      S_ISREG(info.st_mode) && (info.st_mode & S_IROTH) != 0) {
+    err << "heapsync: warning: every user of this machine can read the token "
+           "in "
+        << token_file << "; make it private with chmod 600\n";
+  }
   options.token = std::string(
       absl::StripAsciiWhitespace(ReadText("--token_file", token_file)));
   if (!options.token.empty() && !MayCarryToken(options)) {
@@ -185,9 +193,10 @@ void PrintError(std::ostream& err, const absl::Status& status,
     if (!violation.reason.empty()) err << violation.reason << ": ";
     err << violation.description << "\n";
   }
-  if (!details.resource.empty()) err << "  named: " << details.resource << "\n";
+  if (!details.resource.empty())
+    err << "  resource: " << details.resource << "\n";
   if (details.retry_delay) {
-    err << "  worth repeating after " << retry_seconds() << " s\n";
+    err << "  retry after " << retry_seconds() << " s\n";
   }
 }
 

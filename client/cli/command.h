@@ -24,7 +24,7 @@ namespace v1 {
 enum AckLevel : int;
 }  // namespace v1
 
-// What every command writes to, and the exit code that it leaves.
+// The streams that every command writes to, and the exit code that it sets.
 struct CommandContext {
   std::ostream& out;
   std::ostream& err;
@@ -44,12 +44,13 @@ struct ServerFlags {
   bool plaintext_token = false;
 
   std::chrono::milliseconds Timeout() const;
+  // Warns on `err` of a token file that every user of the machine can read.
   // Ends the command (ThrowUsageError) if a file cannot be read, or if the
   // token would cross the network in plaintext.
-  ClientOptions ToClientOptions() const;
+  ClientOptions ToClientOptions(std::ostream& err) const;
 };
 
-// Adds --server, --timeout, and what makes the connection secure. `timeout` is
+// Adds --server, --timeout, and the flags of TLS and the token. `timeout` is
 // the default, such as "30s".
 // `flags` must outlive the command.
 void AddServerFlags(CLI::App& command, ServerFlags& flags,
@@ -67,8 +68,8 @@ std::pair<std::string, std::string> SplitPair(absl::string_view flag,
 // The message as JSON under the names of the proto.
 std::string ToJson(const google::protobuf::Message& message);
 
-// The error for people, with every violation on a line of its own; or as one
-// line of JSON: {"error": {"code", "message", "reason", "violations": […],
+// Prints the error as text, with every violation on a line of its own, or as
+// one line of JSON: {"error": {"code", "message", "reason", "violations": […],
 // "retry_after_seconds"}}.
 enum class ErrorFormat { kText, kJson };
 void PrintError(std::ostream& err, const absl::Status& status,

@@ -33,7 +33,7 @@ void Fail(const absl::Status& status, const DeadLetterFlags& flags,
 }
 
 void AddShared(CLI::App& command, DeadLetterFlags& flags) {
-  AddFlag(command, "--json", flags.json, "answers and errors as JSON");
+  AddFlag(command, "--json", flags.json, "responses and errors as JSON");
   AddServerFlags(command, flags.server, "30s", "bounds each call");
 }
 
@@ -93,8 +93,9 @@ v1::DeadLetterFilter FilterOf(const DeadLetterFlags& flags) {
   return filter;
 }
 
-absl::StatusOr<v1::ListDeadLettersResponse> List(const DeadLetterFlags& flags) {
-  const Client client(flags.server.ToClientOptions());
+absl::StatusOr<v1::ListDeadLettersResponse> List(const DeadLetterFlags& flags,
+                                                 CommandContext& context) {
+  const Client client(flags.server.ToClientOptions(context.err));
   v1::ListDeadLettersRequest request;
   *request.mutable_filter() = FilterOf(flags);
   v1::ListDeadLettersResponse all;
@@ -115,26 +116,26 @@ absl::StatusOr<v1::ListDeadLettersResponse> List(const DeadLetterFlags& flags) {
   return all;
 }
 
-// Ids that mean nothing, in whichever form the rest goes.
+// Reports ids that were not found on `err`, in JSON mode too.
 void ReportMissing(const v1::ListDeadLettersResponse& list,
                    CommandContext& context) {
   for (const std::string& id : list.not_found_ids()) {
-    context.err << "no such dead letter (any more): " << id << "\n";
+    context.err << "no such dead letter: " << id << "\n";
     context.exit_code = kExitFailed;
   }
 }
 
 void AddList(CLI::App& group, CommandContext& context) {
-  // Shared with the callback, which CLI11 keeps and copies.
+  // Shared with the callback, which is copied.
   const auto flags = std::make_shared<DeadLetterFlags>();
-  CLI::App& command =
-      AddSubcommand(group, "list", "Lists items that were given up.");
+  CLI::App& command = AddSubcommand(
+      group, "list", "Lists dead letters: items that were not delivered.");
   AddFilter(command, *flags);
   AddCount(command, "--limit", flags->limit,
            "maximum number of dead letters to list (0: all)");
   AddShared(command, *flags);
   OnRun(command, [flags, &context] {
-    const auto list = List(*flags);
+    const auto list = List(*flags, context);
     if (!list.ok()) return Fail(list.status(), *flags, context);
     if (flags->json) {
       context.out << ToJson(*list);
@@ -143,7 +144,7 @@ void AddList(CLI::App& group, CommandContext& context) {
     } else {
       context.out << DeadLetterTable(list->dead_letters());
       if (!list->next_page_token().empty()) {
-        context.out << "more dead letters: raise --limit\n";
+        context.out << "there are more dead letters: raise --limit\n";
       }
     }
     ReportMissing(*list, context);
@@ -155,12 +156,12 @@ void AddShow(CLI::App& group, CommandContext& context) {
   flags->limit = 0;
   CLI::App& command = AddSubcommand(
       group, "show",
-      "Shows dead letters whole: Heap's answer and the item itself.");
+      "Shows dead letters in full: Heap's response and the item.");
   AddTexts(command, "ids", flags->ids, Separator::kNone,
            "the ids that `list` shows", {.required = true});
   AddShared(command, *flags);
   OnRun(command, [flags, &context] {
-    const auto list = List(*flags);
+    const auto list = List(*flags, context);
     if (!list.ok()) return Fail(list.status(), *flags, context);
     if (flags->json) {
       context.out << ToJson(*list);
@@ -178,7 +179,7 @@ void AddShow(CLI::App& group, CommandContext& context) {
 template <typename Request, typename CountOf>
 void Change(Request request, const DeadLetterFlags& flags, const char* done,
             const CountOf& count_of, CommandContext& context) {
-  const Client client(flags.server.ToClientOptions());
+  const Client client(flags.server.ToClientOptions(context.err));
   *request.mutable_filter() = FilterOf(flags);
   request.set_all(flags.all);
   request.set_dry_run(flags.dry_run);
@@ -214,7 +215,7 @@ void AddReplay(CLI::App& group, CommandContext& context) {
   const auto flags = std::make_shared<DeadLetterFlags>();
   CLI::App& command = AddSubcommand(
       group, "replay",
-      "Accepts dead letters again, under the idempotency keys that they had.");
+      "Accepts dead letters again, with the same idempotency keys.");
   AddChangeFlags(command, *flags);
   AddFlag(command, "--force", flags->force,
           "also replay items that were dead-lettered three times already");
@@ -234,7 +235,7 @@ void AddReplay(CLI::App& group, CommandContext& context) {
 void AddDiscard(CLI::App& group, CommandContext& context) {
   const auto flags = std::make_shared<DeadLetterFlags>();
   CLI::App& command =
-      AddSubcommand(group, "discard", "Removes dead letters for good.");
+      AddSubcommand(group, "discard", "Removes dead letters permanently.");
   AddChangeFlags(command, *flags);
   AddShared(command, *flags);
   OnRun(command, [flags, &context] {
@@ -247,9 +248,9 @@ void AddDiscard(CLI::App& group, CommandContext& context) {
 }  // namespace
 
 void AddDeadLetterCommands(CLI::App& program, CommandContext& context) {
-  CLI::App& group =
-      AddSubcommand(program, "dead-letters",
-                    "Items that were given up: look, replay, discard.");
+  CLI::App& group = AddSubcommand(
+      program, "dead-letters",
+      "Items that were not delivered: list, show, replay, discard.");
   RequireSubcommand(group);
   AddList(group, context);
   AddShow(group, context);

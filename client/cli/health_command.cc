@@ -13,7 +13,7 @@ void AddHealthCommand(CLI::App& program, CommandContext& context) {
     ServerFlags server;
     std::string service;
   };
-  // Shared with the callback, which CLI11 keeps and copies.
+  // Shared with the callback, which is copied.
   const auto flags = std::make_shared<Flags>();
   CLI::App& command =
       AddSubcommand(program, "health",
@@ -22,7 +22,7 @@ void AddHealthCommand(CLI::App& program, CommandContext& context) {
           "a service's full name; empty: the server as a whole");
   AddServerFlags(command, flags->server, "5s", "how long to wait");
   OnRun(command, [flags, &context] {
-    const Client client(flags->server.ToClientOptions());
+    const Client client(flags->server.ToClientOptions(context.err));
     const absl::Status status = client.CheckHealth(flags->service);
     if (status.ok()) {
       context.out << "serving\n";

@@ -34,10 +34,10 @@ struct ImportFlags {
   ImportOptions options;
 };
 
-// Set by SIGINT and SIGTERM, which have nothing but the process to reach.
+// Set by the handler of SIGINT and SIGTERM.
 std::atomic<bool> interrupted{false};
 
-// The first signal ends the import in order, the next one the process.
+// The first signal stops the import cleanly, the second one the process.
 class InterruptGuard {
  public:
   InterruptGuard() {
@@ -155,8 +155,8 @@ void PrintSummary(const ImportSummary& summary, const ImportOptions& options,
     out << WithThousands(summary.stream.delivered) << " delivered to Heap, "
         << WithThousands(summary.stream.dead_lettered) << " dead letters\n";
     if (summary.stream.ack_level != v1::ACK_LEVEL_DELIVERED) {
-      out << "the connection broke, so these two count only what was reported; "
-             "all accepted rows are on the server's disk\n";
+      out << "the connection broke, so these counts may be too low; "
+             "all accepted rows are stored on the server\n";
     }
   }
   for (const RejectedRow& row : summary.first_rejected) {
@@ -188,7 +188,7 @@ int RunImport(const ImportFlags& flags, CommandContext& context) {
   for (const std::string& note : summary.notes) {
     context.err << "import: " << note << "\n";
   }
-  const Client client(flags.server.ToClientOptions());
+  const Client client(flags.server.ToClientOptions(context.err));
   ProgressWriter progress = MakeProgress(flags.progress, context.err);
   const absl::Status status = (*job)->Run(client, progress, interrupted);
   if (flags.json) {
@@ -199,8 +199,9 @@ int RunImport(const ImportFlags& flags, CommandContext& context) {
   if (!status.ok()) {
     PrintError(context.err, status, errors);
     if (!summary.state_path.empty() && !flags.json) {
-      context.err << "  the same command with --resume goes on after row "
-                  << summary.rows << "\n";
+      context.err
+          << "  run the same command with --resume to continue after row "
+          << summary.rows << "\n";
     }
     return kExitFailed;
   }
@@ -267,7 +268,7 @@ void AddRunFlags(CLI::App& command, ImportFlags& flags) {
 }  // namespace
 
 void AddImportCommand(CLI::App& program, CommandContext& context) {
-  // Shared with the callback, which CLI11 keeps and copies.
+  // Shared with the callback, which is copied.
   const auto flags = std::make_shared<ImportFlags>();
   CLI::App& command = AddSubcommand(
       program, "import",
@@ -278,7 +279,7 @@ void AddImportCommand(CLI::App& program, CommandContext& context) {
   AddMappingFlags(command, *flags);
   AddRunFlags(command, *flags);
   AddServerFlags(command, flags->server, "5m",
-                 "how long to go on while the server cannot be reached");
+                 "how long to retry while the server is unreachable");
   OnRun(command,
         [flags, &context] { context.exit_code = RunImport(*flags, context); });
 }

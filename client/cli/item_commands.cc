@@ -42,9 +42,10 @@ void AddSharedFlags(CLI::App& command, ItemFlags& flags) {
   AddAckFlag(command, flags.ack_level);
   AddText(command, "--request_id", flags.request_id,
           "a repeated call with the same id makes no duplicate");
-  AddFlag(command, "--validate_only", flags.validate_only,
-          "store nothing; show what would be sent and what is wrong");
-  AddFlag(command, "--json", flags.json, "answers and errors as JSON");
+  AddFlag(
+      command, "--validate_only", flags.validate_only,
+      "store nothing; show the request that would be sent, and all violations");
+  AddFlag(command, "--json", flags.json, "responses and errors as JSON");
   AddServerFlags(command, flags.server, "30s",
                  "bounds the call with all its retries");
 }
@@ -95,7 +96,7 @@ void PrintFindings(
 absl::string_view Describe(v1::AckLevel level, v1::DeliveryOutcome outcome) {
   if (level != v1::ACK_LEVEL_DELIVERED) return "accepted, on the server's disk";
   return outcome == v1::DELIVERY_OUTCOME_DEAD_LETTERED
-             ? "given up: Heap refused it, see the dead letters"
+             ? "dead-lettered: Heap rejected it"
              : "delivered to Heap";
 }
 
@@ -132,7 +133,7 @@ void Print(const absl::StatusOr<Response>& response, const ItemFlags& flags,
 }
 
 void AddTrackCommand(CLI::App& program, CommandContext& context) {
-  // Shared with the callback, which CLI11 keeps and copies.
+  // Shared with the callback, which is copied.
   const auto flags = std::make_shared<ItemFlags>();
   CLI::App& command = AddSubcommand(program, "track", "Sends one event.");
   AddText(command, "--identity", flags->identity, "who did it");
@@ -162,7 +163,7 @@ void AddTrackCommand(CLI::App& program, CommandContext& context) {
       *event.mutable_timestamp() = *timestamp;
     }
     SetProperties(*flags, event);
-    const Client client(flags->server.ToClientOptions());
+    const Client client(flags->server.ToClientOptions(context.err));
     Print(client.TrackEvent(std::move(request)), *flags, context);
   });
 }
@@ -179,7 +180,7 @@ void AddUserCommand(CLI::App& program, CommandContext& context) {
     request.mutable_user()->set_identity(flags->identity);
     request.mutable_user()->set_email(flags->email);
     SetProperties(*flags, *request.mutable_user());
-    const Client client(flags->server.ToClientOptions());
+    const Client client(flags->server.ToClientOptions(context.err));
     Print(client.UserProperties(std::move(request)), *flags, context);
   });
 }
@@ -194,7 +195,7 @@ void AddAccountCommand(CLI::App& program, CommandContext& context) {
     auto request = MakeRequest<v1::AccountPropertiesRequest>(*flags);
     request.mutable_account()->set_account_id(flags->account_id);
     SetProperties(*flags, *request.mutable_account());
-    const Client client(flags->server.ToClientOptions());
+    const Client client(flags->server.ToClientOptions(context.err));
     Print(client.AccountProperties(std::move(request)), *flags, context);
   });
 }

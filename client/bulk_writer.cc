@@ -1,5 +1,6 @@
 #include "heapsync/client/bulk_writer.h"
 
+#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
 #include <algorithm>

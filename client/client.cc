@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <google/protobuf/wrappers.pb.h>
+#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>

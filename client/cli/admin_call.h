@@ -1,37 +1,32 @@
 #ifndef HEAPSYNC_CLIENT_CLI_ADMIN_CALL_H_
 #define HEAPSYNC_CLIENT_CLI_ADMIN_CALL_H_
 
-#include <grpcpp/client_context.h>
-
-#include <chrono>
-
 #include "absl/status/statusor.h"
-#include "client/cli/command.h"
-#include "client/grpc_status.h"
 #include "heapsync/client/client.h"
-#include "heapsync/v1/heap_sync_admin_service.grpc.pb.h"
+#include "heapsync/v1/heap_sync_admin_service.pb.h"
 
 namespace heapsync {
 
-using AdminStub = v1::HeapSyncAdminService::Stub;
-
-// Calls an admin RPC once. Errors are as those of Client.
-template <typename Request, typename Response>
-absl::StatusOr<Response> CallAdmin(
-    const Client& client,
-    grpc::Status (AdminStub::*method)(grpc::ClientContext*, const Request&,
-                                      Response*),
-    const Request& request) {
-  AdminStub stub(client.channel());
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() +
-                       client.options().timeout);
-  Response response;
-  const absl::Status status =
-      ToAbslStatus((stub.*method)(&context, request, &response));
-  if (!status.ok()) return status;
-  return response;
-}
+// Each calls the admin RPC that takes this request, once and within the
+// client's timeout. Errors are those of Client. Thread-safe.
+absl::StatusOr<v1::ListDestinationsResponse> CallAdmin(
+    const Client& client, const v1::ListDestinationsRequest& request);
+absl::StatusOr<v1::GetDestinationResponse> CallAdmin(
+    const Client& client, const v1::GetDestinationRequest& request);
+absl::StatusOr<v1::PauseDestinationResponse> CallAdmin(
+    const Client& client, const v1::PauseDestinationRequest& request);
+absl::StatusOr<v1::ResumeDestinationResponse> CallAdmin(
+    const Client& client, const v1::ResumeDestinationRequest& request);
+absl::StatusOr<v1::FlushResponse> CallAdmin(const Client& client,
+                                            const v1::FlushRequest& request);
+absl::StatusOr<v1::GetDeliveryResponse> CallAdmin(
+    const Client& client, const v1::GetDeliveryRequest& request);
+absl::StatusOr<v1::ListDeadLettersResponse> CallAdmin(
+    const Client& client, const v1::ListDeadLettersRequest& request);
+absl::StatusOr<v1::ReplayDeadLettersResponse> CallAdmin(
+    const Client& client, const v1::ReplayDeadLettersRequest& request);
+absl::StatusOr<v1::DiscardDeadLettersResponse> CallAdmin(
+    const Client& client, const v1::DiscardDeadLettersRequest& request);
 
 }  // namespace heapsync
 

@@ -13,6 +13,7 @@
 #include "client/cli/admin_text.h"
 #include "client/cli/command.h"
 #include "client/cli/command_line.h"
+#include "client/cli/command_options.h"
 #include "heapsync/client/client.h"
 
 namespace heapsync {
@@ -38,7 +39,7 @@ void Fail(const absl::Status& status, const AdminFlags& flags,
 
 void AddShared(CLI::App& command, AdminFlags& flags, absl::string_view timeout,
                absl::string_view meaning) {
-  command.add_flag("--json", flags.json, "answers and errors as JSON");
+  AddFlag(command, "--json", flags.json, "responses and errors as JSON");
   AddServerFlags(command, flags.server, timeout, meaning);
 }
 
@@ -46,7 +47,7 @@ absl::StatusOr<v1::ListDestinationsResponse> ListAll(const Client& client) {
   v1::ListDestinationsResponse all;
   v1::ListDestinationsRequest request;
   do {
-    auto page = CallAdmin(client, &AdminStub::ListDestinations, request);
+    auto page = CallAdmin(client, request);
     if (!page.ok()) return page;
     request.set_page_token(page->next_page_token());
     all.MergeFrom(*page);
@@ -55,7 +56,7 @@ absl::StatusOr<v1::ListDestinationsResponse> ListAll(const Client& client) {
   return all;
 }
 
-// The status as it is to be printed.
+// The text or JSON to print.
 absl::StatusOr<std::string> StatusText(const Client& client,
                                        const AdminFlags& flags) {
   if (flags.destination.empty()) {
@@ -65,13 +66,13 @@ absl::StatusOr<std::string> StatusText(const Client& client,
   }
   v1::GetDestinationRequest request;
   request.set_destination(flags.destination);
-  auto one = CallAdmin(client, &AdminStub::GetDestination, request);
+  auto one = CallAdmin(client, request);
   if (!one.ok()) return one.status();
   return flags.json ? ToJson(*one) : DestinationText(one->destination());
 }
 
 void ShowStatus(const AdminFlags& flags, CommandContext& context) {
-  const Client client(flags.server.ToClientOptions());
+  const Client client(flags.server.ToClientOptions(context.err));
   const bool redraw = flags.watch && !flags.json &&
                       &context.out == &std::cout && isatty(STDOUT_FILENO) == 1;
   const uint64_t last = flags.watch ? flags.count : 1;
@@ -81,7 +82,7 @@ void ShowStatus(const AdminFlags& flags, CommandContext& context) {
     if (text.ok()) {
       context.out << *text << std::flush;
     } else {
-      // A watch goes on: the server may only be restarting.
+      // Keep watching: the server may only be restarting.
       Fail(text.status(), flags, context);
     }
     if (shown == last) return;
@@ -91,29 +92,25 @@ void ShowStatus(const AdminFlags& flags, CommandContext& context) {
 }
 
 void AddStatus(CLI::App& program, CommandContext& context) {
-  // Shared with the callback, which CLI11 keeps and copies.
+  // Shared with the callback, which is copied.
   const auto flags = std::make_shared<AdminFlags>();
-  CLI::App& command = *program.add_subcommand(
-      "status", "Shows what waits for Heap and how it goes.");
-  command.add_option("destination", flags->destination,
-                     "show all of this one; left out: a line for each");
-  CLI::Option* watch =
-      command.add_flag("--watch", flags->watch, "show it again and again");
-  command
-      .add_option("--interval", flags->interval, "seconds between two times")
-      ->needs(watch)
-      ->check(CLI::Range(0.01, 86'400.0))
-      ->capture_default_str();
-  command
-      .add_option("--count", flags->count,
-                  "end after so many times; 0: only at Ctrl-C")
-      ->needs(watch);
+  CLI::App& command = AddSubcommand(
+      program, "status",
+      "Shows the queue and the delivery status of each destination.");
+  AddText(command, "destination", flags->destination,
+          "show this destination in detail (default: one line for each)");
+  AddFlag(command, "--watch", flags->watch, "refresh until interrupted");
+  AddNumber(command, "--interval", flags->interval, 0.01, 86'400,
+            "seconds between refreshes", {.needs = "--watch"});
+  AddCount(command, "--count", flags->count,
+           "number of refreshes before exiting (0: until interrupted)",
+           {.needs = "--watch"});
   AddShared(command, *flags, "10s", "bounds each call");
-  command.callback([flags, &context] { ShowStatus(*flags, context); });
+  OnRun(command, [flags, &context] { ShowStatus(*flags, context); });
 }
 
 void ShowDelivery(const AdminFlags& flags, CommandContext& context) {
-  const Client client(flags.server.ToClientOptions());
+  const Client client(flags.server.ToClientOptions(context.err));
   v1::GetDeliveryRequest request;
   request.set_receipt(flags.receipt);
   v1::GetDeliveryResponse all;
@@ -122,7 +119,7 @@ void ShowDelivery(const AdminFlags& flags, CommandContext& context) {
     const uint64_t wanted = flags.limit == 0 ? 1'000 : flags.limit - have;
     request.set_page_size(
         static_cast<uint32_t>(std::min<uint64_t>(wanted, 1'000)));
-    auto page = CallAdmin(client, &AdminStub::GetDelivery, request);
+    auto page = CallAdmin(client, request);
     if (!page.ok()) return Fail(page.status(), flags, context);
     request.set_page_token(page->next_page_token());
     all.MergeFrom(*page);
@@ -132,37 +129,37 @@ void ShowDelivery(const AdminFlags& flags, CommandContext& context) {
   all.set_next_page_token(request.page_token());
   context.out << (flags.json ? ToJson(all) : DeliveryText(all));
   if (!request.page_token().empty() && !flags.json) {
-    context.out << "more items: raise --limit\n";
+    context.out << "there are more items: raise --limit\n";
   }
 }
 
 void AddReceipt(CLI::App& program, CommandContext& context) {
   const auto flags = std::make_shared<AdminFlags>();
-  CLI::App& command = *program.add_subcommand(
-      "receipt", "Shows what became of the items of a receipt.");
-  command.add_option("receipt", flags->receipt, "as an answer named it")
-      ->required();
-  command
-      .add_option("--limit", flags->limit, "show at most so many items; 0: all")
-      ->capture_default_str();
+  CLI::App& command =
+      AddSubcommand(program, "receipt",
+                    "Shows the delivery status of the items of a receipt.");
+  AddText(command, "receipt", flags->receipt, "the receipt in a response",
+          {.required = true});
+  AddCount(command, "--limit", flags->limit,
+           "maximum number of items to show (0: all)");
   AddShared(command, *flags, "30s", "bounds each call");
-  command.callback([flags, &context] { ShowDelivery(*flags, context); });
+  OnRun(command, [flags, &context] { ShowDelivery(*flags, context); });
 }
 
 void AddFlush(CLI::App& program, CommandContext& context) {
   const auto flags = std::make_shared<AdminFlags>();
-  CLI::App& command = *program.add_subcommand(
-      "flush",
+  CLI::App& command = AddSubcommand(
+      program, "flush",
       "Waits until everything accepted so far is delivered or dead-lettered: "
-      "exit code 0, or 1 if the time is over first.");
-  command.add_option("destination", flags->destination,
-                     "wait for this one only");
+      "exit code 0, or 1 on timeout.");
+  AddText(command, "destination", flags->destination,
+          "wait for this destination only");
   AddShared(command, *flags, "5m", "how long to wait");
-  command.callback([flags, &context] {
-    const Client client(flags->server.ToClientOptions());
+  OnRun(command, [flags, &context] {
+    const Client client(flags->server.ToClientOptions(context.err));
     v1::FlushRequest request;
     request.set_destination(flags->destination);
-    const auto response = CallAdmin(client, &AdminStub::Flush, request);
+    const auto response = CallAdmin(client, request);
     if (!response.ok()) return Fail(response.status(), *flags, context);
     if (flags->json) {
       context.out << ToJson(*response);
@@ -173,22 +170,20 @@ void AddFlush(CLI::App& program, CommandContext& context) {
   });
 }
 
-// `pause` and `resume`, which differ in the call only.
-template <typename Request, typename Response>
+// `pause` and `resume`, which differ only in the call.
+template <typename Request>
 void AddSwitch(CLI::App& program, CommandContext& context, const char* name,
-               const char* description,
-               grpc::Status (AdminStub::*method)(grpc::ClientContext*,
-                                                 const Request&, Response*)) {
+               const char* description) {
   const auto flags = std::make_shared<AdminFlags>();
-  CLI::App& command = *program.add_subcommand(name, description);
-  command.add_option("destination", flags->destination,
-                     "left out: the default destination");
+  CLI::App& command = AddSubcommand(program, name, description);
+  AddText(command, "destination", flags->destination,
+          "the destination (default: the server's default)");
   AddShared(command, *flags, "10s", "bounds the call");
-  command.callback([flags, &context, method] {
-    const Client client(flags->server.ToClientOptions());
+  OnRun(command, [flags, &context] {
+    const Client client(flags->server.ToClientOptions(context.err));
     Request request;
     request.set_destination(flags->destination);
-    const auto response = CallAdmin(client, method, request);
+    const auto response = CallAdmin(client, request);
     if (!response.ok()) return Fail(response.status(), *flags, context);
     context.out << (flags->json ? ToJson(*response)
                                 : DestinationText(response->destination()));
@@ -201,12 +196,12 @@ void AddAdminCommands(CLI::App& program, CommandContext& context) {
   AddStatus(program, context);
   AddReceipt(program, context);
   AddFlush(program, context);
-  AddSwitch(program, context, "pause",
-            "Stops sending to a destination, also over restarts; it goes on "
-            "accepting items.",
-            &AdminStub::PauseDestination);
-  AddSwitch(program, context, "resume", "Sends to a destination again.",
-            &AdminStub::ResumeDestination);
+  AddSwitch<v1::PauseDestinationRequest>(
+      program, context, "pause",
+      "Stops sending to a destination, until `resume` and across restarts; "
+      "items are still accepted.");
+  AddSwitch<v1::ResumeDestinationRequest>(
+      program, context, "resume", "Starts sending to a destination again.");
 }
 
 }  // namespace heapsync

@@ -115,7 +115,7 @@ std::string DestinationTable(
                {"APP ID"},
                {"STATE"},
                {"QUEUED", kRight},
-               {"SET ASIDE", kRight},
+               {"DEFERRED", kRight},
                {"OLDEST", kRight},
                {"EVENTS/MIN", kRight},
                {"REQUESTS", kRight},
@@ -144,7 +144,7 @@ std::string DestinationText(const v1::Destination& destination) {
   line("app id", destination.masked_app_id());
   line("queued", absl::StrCat(WithThousands(destination.queued_items()),
                               " items, ", Bytes(destination.queued_bytes())));
-  line("set aside", WithThousands(destination.deferred_items()));
+  line("deferred", WithThousands(destination.deferred_items()));
   line("oldest", OldestAge(destination));
   line("drained in", DrainedIn(destination));
   line("events a minute", Allowance(destination));
@@ -157,7 +157,7 @@ std::string DestinationText(const v1::Destination& destination) {
   text += "\n";
   Table table({{"TYPE"},
                {"QUEUED", kRight},
-               {"SET ASIDE", kRight},
+               {"DEFERRED", kRight},
                {"OLDEST", kRight},
                {"ACCEPTED", kRight},
                {"DELIVERED", kRight},

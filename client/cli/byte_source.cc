@@ -61,6 +61,13 @@ ByteSource::~ByteSource() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
+bool ByteSource::IsReadFrom(const std::string& path) const {
+  struct stat input, other;
+  return ::fstat(descriptor_, &input) == 0 && S_ISREG(input.st_mode) &&
+         ::stat(path.c_str(), &other) == 0 && input.st_dev == other.st_dev &&
+         input.st_ino == other.st_ino;
+}
+
 absl::Status ByteSource::ReadHead() {
   stored_.resize(kHeadBytes);
   // A pipe gives less than asked for; the fingerprint must not depend on that.

@@ -13,7 +13,7 @@
 
 namespace heapsync {
 
-// What tells one input from another.
+// The properties that distinguish one input from another.
 struct InputFingerprint {
   uint64_t head_hash = 0;  // of the first 64 KiB as they are stored
   // Of a regular file only:
@@ -45,6 +45,10 @@ class ByteSource {
   absl::StatusOr<absl::string_view> Read();
 
   const InputFingerprint& fingerprint() const { return fingerprint_; }
+
+  // Whether `path` leads to the file that is read, by whatever name: another
+  // hard link, or a symbolic link to it. False for pipes and devices.
+  bool IsReadFrom(const std::string& path) const;
 
   // Stored bytes, that is before unpacking, that were read so far.
   uint64_t stored_bytes_read() const { return stored_bytes_read_; }

@@ -1,15 +1,19 @@
 #include "client/cli/command.h"
 
+#include <google/protobuf/message.h>
 #include <google/protobuf/util/json_util.h>
+#include <sys/stat.h>
 
 #include <fstream>
-#include <map>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "client/cli/command_options.h"
+#include "heapsync/client/client.h"
 #include "heapsync/client/status_details.h"
+#include "heapsync/v1/heap_sync_service.pb.h"
 #include "nlohmann/json.hpp"
 
 namespace heapsync {
@@ -26,7 +30,7 @@ bool ParseTimeout(const std::string& text, absl::Duration& duration) {
   return duration > absl::ZeroDuration() && duration <= absl::Hours(24 * 365);
 }
 
-// The file that a flag names; nothing where it names none.
+// The contents of the file that a flag names; empty if it names none.
 std::string ReadText(const char* flag, const std::string& path) {
   if (path.empty()) return "";
   constexpr std::streamsize kMaxLength = 1 << 20;
@@ -34,10 +38,10 @@ std::string ReadText(const char* flag, const std::string& path) {
   std::string text(kMaxLength, '\0');
   file.read(text.data(), kMaxLength);
   if (!file.eof() || file.bad()) {
-    throw CLI::ValidationError(flag, "cannot read " + path);
+    ThrowUsageError(flag, "cannot read " + path);
   }
   text.resize(static_cast<size_t>(file.gcount()));
-  if (text.empty()) throw CLI::ValidationError(flag, path + " is empty");
+  if (text.empty()) ThrowUsageError(flag, path + " is empty");
   return text;
 }
 
@@ -49,15 +53,15 @@ std::chrono::milliseconds ServerFlags::Timeout() const {
   return absl::ToChronoMilliseconds(duration);
 }
 
-ClientOptions ServerFlags::ToClientOptions() const {
+ClientOptions ServerFlags::ToClientOptions(std::ostream& err) const {
   ClientOptions options;
   options.server = server;
   options.timeout = Timeout();
   if (tls || !tls_ca.empty() || !tls_cert.empty() || !tls_key.empty() ||
       !tls_server_name.empty()) {
     if (tls_cert.empty() != tls_key.empty()) {
-      throw CLI::ValidationError(tls_cert.empty() ? "--tls_key" : "--tls_cert",
-                                 "needs the other of --tls_cert and --tls_key");
+      ThrowUsageError(tls_cert.empty() ? "--tls_key" : "--tls_cert",
+                      "is missing: --tls_cert and --tls_key go together");
     }
     options.tls = TlsOptions{.ca = ReadText("--tls_ca", tls_ca),
                              .certificate = ReadText("--tls_cert", tls_cert),
@@ -65,10 +69,17 @@ ClientOptions ServerFlags::ToClientOptions() const {
                              .server_name = tls_server_name};
   }
   options.allow_plaintext_token = plaintext_token;
+  struct stat info;
+  if (!token_file.empty() && ::stat(token_file.c_str(), &info) == 0 &&
+      S_ISREG(info.st_mode) && (info.st_mode & S_IROTH) != 0) {
+    err << "heapsync: warning: every user of this machine can read the token "
+           "in "
+        << token_file << "; make it private with chmod 600\n";
+  }
   options.token = std::string(
       absl::StripAsciiWhitespace(ReadText("--token_file", token_file)));
   if (!options.token.empty() && !MayCarryToken(options)) {
-    throw CLI::ValidationError(
+    ThrowUsageError(
         "--token_file",
         "the token would cross the network in plaintext: use TLS (--tls_ca, or "
         "--tls for the system's CAs), or --plaintext_token where something "
@@ -81,70 +92,59 @@ void AddServerFlags(CLI::App& command, ServerFlags& flags,
                     absl::string_view timeout,
                     absl::string_view timeout_meaning) {
   flags.timeout = std::string(timeout);
-  command.add_option("--server", flags.server, "host:port of the server")
-      ->envname("HEAPSYNC_SERVER")
-      ->capture_default_str();
-  command
-      .add_flag("--tls", flags.tls,
-                "use TLS, trusting the system's CAs (implied by the others)")
-      ->envname("HEAPSYNC_TLS");
-  command
-      .add_option("--tls_ca", flags.tls_ca,
-                  "PEM file with the CAs that may vouch for the server")
-      ->envname("HEAPSYNC_TLS_CA");
-  // Not called as the server's own are, which may stand in the same
+  AddText(command, "--server", flags.server, "host:port of the server",
+          {.environment = "HEAPSYNC_SERVER"});
+  AddFlag(command, "--tls", flags.tls,
+          "use TLS, trusting the system's CAs (implied by the others)",
+          {.environment = "HEAPSYNC_TLS"});
+  AddText(command, "--tls_ca", flags.tls_ca,
+          "PEM file with the CAs that may vouch for the server",
+          {.environment = "HEAPSYNC_TLS_CA"});
+  // Not named like the server's own variables, which may be set in the same
   // environment.
-  command
-      .add_option("--tls_cert", flags.tls_cert,
-                  "PEM file with this client's certificate (mutual TLS)")
-      ->envname("HEAPSYNC_CLIENT_CERT");
-  command
-      .add_option("--tls_key", flags.tls_key, "PEM file with its private key")
-      ->envname("HEAPSYNC_CLIENT_KEY");
-  command
-      .add_option("--tls_server_name", flags.tls_server_name,
-                  "the name in the server's certificate, if it is not the one "
-                  "in --server")
-      ->envname("HEAPSYNC_TLS_SERVER_NAME");
-  command
-      .add_option("--token_file", flags.token_file,
-                  "file with the token of this caller")
-      ->envname("HEAPSYNC_TOKEN_FILE");
-  command
-      .add_flag("--plaintext_token", flags.plaintext_token,
-                "let the token go to another machine without TLS")
-      ->envname("HEAPSYNC_PLAINTEXT_TOKEN");
-  command
-      .add_option("--timeout", flags.timeout,
-                  absl::StrCat(timeout_meaning, "; such as 30s, 5m, 500ms"))
-      ->check([](const std::string& text) {
-        absl::Duration duration;
-        return ParseTimeout(text, duration)
-                   ? std::string()
-                   : "\"" + text + "\" is no duration; write 30s, 5m or 500ms";
-      })
-      ->capture_default_str();
+  AddText(command, "--tls_cert", flags.tls_cert,
+          "PEM file with this client's certificate (mutual TLS)",
+          {.environment = "HEAPSYNC_CLIENT_CERT"});
+  AddText(command, "--tls_key", flags.tls_key, "PEM file with its private key",
+          {.environment = "HEAPSYNC_CLIENT_KEY"});
+  AddText(command, "--tls_server_name", flags.tls_server_name,
+          "the name in the server's certificate, if it is not the one in "
+          "--server",
+          {.environment = "HEAPSYNC_TLS_SERVER_NAME"});
+  AddText(command, "--token_file", flags.token_file,
+          "file with the token of this caller",
+          {.environment = "HEAPSYNC_TOKEN_FILE"});
+  AddFlag(command, "--plaintext_token", flags.plaintext_token,
+          "let the token go to another machine without TLS",
+          {.environment = "HEAPSYNC_PLAINTEXT_TOKEN"});
+  AddText(command, "--timeout", flags.timeout,
+          absl::StrCat(timeout_meaning, "; such as 30s, 5m, 500ms"),
+          {.check = [](const std::string& text) {
+            absl::Duration duration;
+            return ParseTimeout(text, duration)
+                       ? std::string()
+                       : "\"" + text +
+                             "\" is not a duration; write 30s, 5m or 500ms";
+          }});
 }
 
 void AddAckFlag(CLI::App& command, v1::AckLevel& level) {
-  static const std::map<std::string, v1::AckLevel> kLevels = {
-      {"durable", v1::ACK_LEVEL_DURABLE},
-      {"delivered", v1::ACK_LEVEL_DELIVERED}};
-  command
-      .add_option_function<std::string>(
-          "--ack",
-          [&level](const std::string& name) { level = kLevels.at(name); },
-          "wait until the server has it on disk (durable) or until Heap took "
-          "it (delivered)")
-      ->check(CLI::IsMember(kLevels))
-      ->default_str("durable");
+  AddText(command, "--ack",
+          [&level](const std::string& name) {
+            level = name == "delivered" ? v1::ACK_LEVEL_DELIVERED
+                                        : v1::ACK_LEVEL_DURABLE;
+          },
+          "durable",
+          "wait until the item is on the server's disk (durable) or until Heap "
+          "has accepted it (delivered)",
+          {.choices = {"durable", "delivered"}});
 }
 
 std::pair<std::string, std::string> SplitPair(absl::string_view flag,
                                               absl::string_view text) {
   const size_t equals = text.find('=');
   if (equals == absl::string_view::npos || equals == 0) {
-    throw CLI::ValidationError(std::string(flag), "expected NAME=VALUE");
+    ThrowUsageError(flag, "expected NAME=VALUE");
   }
   return {std::string(text.substr(0, equals)),
           std::string(text.substr(equals + 1))};
@@ -193,9 +193,10 @@ void PrintError(std::ostream& err, const absl::Status& status,
     if (!violation.reason.empty()) err << violation.reason << ": ";
     err << violation.description << "\n";
   }
-  if (!details.resource.empty()) err << "  named: " << details.resource << "\n";
+  if (!details.resource.empty())
+    err << "  resource: " << details.resource << "\n";
   if (details.retry_delay) {
-    err << "  worth repeating after " << retry_seconds() << " s\n";
+    err << "  retry after " << retry_seconds() << " s\n";
   }
 }
 

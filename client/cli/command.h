@@ -1,9 +1,6 @@
 #ifndef HEAPSYNC_CLIENT_CLI_COMMAND_H_
 #define HEAPSYNC_CLIENT_CLI_COMMAND_H_
 
-#include <google/protobuf/message.h>
-
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <ostream>
 #include <string>
@@ -11,12 +8,23 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "heapsync/client/client.h"
-#include "heapsync/v1/heap_sync_service.pb.h"
+#include "heapsync/client/client_options.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace google::protobuf {
+class Message;
+}  // namespace google::protobuf
 
 namespace heapsync {
 
-// What every command writes to, and the exit code that it leaves.
+namespace v1 {
+enum AckLevel : int;
+}  // namespace v1
+
+// The streams that every command writes to, and the exit code that it sets.
 struct CommandContext {
   std::ostream& out;
   std::ostream& err;
@@ -36,12 +44,13 @@ struct ServerFlags {
   bool plaintext_token = false;
 
   std::chrono::milliseconds Timeout() const;
-  // Throws CLI::ValidationError for files that cannot be read and for a token
-  // that would cross the network in plaintext.
-  ClientOptions ToClientOptions() const;
+  // Warns on `err` of a token file that every user of the machine can read.
+  // Ends the command (ThrowUsageError) if a file cannot be read, or if the
+  // token would cross the network in plaintext.
+  ClientOptions ToClientOptions(std::ostream& err) const;
 };
 
-// Adds --server, --timeout, and what makes the connection secure. `timeout` is
+// Adds --server, --timeout, and the flags of TLS and the token. `timeout` is
 // the default, such as "30s".
 // `flags` must outlive the command.
 void AddServerFlags(CLI::App& command, ServerFlags& flags,
@@ -51,16 +60,16 @@ void AddServerFlags(CLI::App& command, ServerFlags& flags,
 // Adds --ack, which takes "durable" and "delivered".
 void AddAckFlag(CLI::App& command, v1::AckLevel& level);
 
-// Splits "key=value" at the first "=". Throws CLI::ValidationError, naming the
-// flag.
+// Splits "key=value" at the first "="; without one, ends the command
+// (ThrowUsageError).
 std::pair<std::string, std::string> SplitPair(absl::string_view flag,
                                               absl::string_view text);
 
 // The message as JSON under the names of the proto.
 std::string ToJson(const google::protobuf::Message& message);
 
-// The error for people, with every violation on a line of its own; or as one
-// line of JSON: {"error": {"code", "message", "reason", "violations": […],
+// Prints the error as text, with every violation on a line of its own, or as
+// one line of JSON: {"error": {"code", "message", "reason", "violations": […],
 // "retry_after_seconds"}}.
 enum class ErrorFormat { kText, kJson };
 void PrintError(std::ostream& err, const absl::Status& status,

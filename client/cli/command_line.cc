@@ -15,7 +15,7 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out,
       "heapsync");
   program.footer(
       "Exit codes: 0 done; 1 failed; 2 wrong flags, or flags that do not fit "
-      "the input; 3 imported, with some rows refused.");
+      "the input; 3 imported, with some rows rejected.");
   program.require_subcommand(1);
   program.set_version_flag("--version", "heapsync " HEAPSYNC_VERSION);
   AddItemCommands(program, context);

@@ -5,12 +5,12 @@
 
 namespace heapsync {
 
-// What the process ends with.
+// Exit codes of the process.
 enum ExitCode : int {
   kExitOk = 0,
-  kExitFailed = 1,    // the server, a file or the way there; not serving
+  kExitFailed = 1,    // the server, the network or a file; not serving
   kExitUsage = 2,     // the flags, or flags that do not fit the input
-  kExitRejected = 3,  // the import ended, and some rows were refused
+  kExitRejected = 3,  // the import ended with some rows rejected
 };
 
 // Runs the `heapsync` command and returns its exit code. Results go to `out`,

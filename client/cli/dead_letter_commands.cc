@@ -9,6 +9,7 @@
 #include "client/cli/admin_text.h"
 #include "client/cli/command.h"
 #include "client/cli/command_line.h"
+#include "client/cli/command_options.h"
 #include "client/cli/timestamp_parsing.h"
 #include "heapsync/client/client.h"
 
@@ -32,7 +33,7 @@ void Fail(const absl::Status& status, const DeadLetterFlags& flags,
 }
 
 void AddShared(CLI::App& command, DeadLetterFlags& flags) {
-  command.add_flag("--json", flags.json, "answers and errors as JSON");
+  AddFlag(command, "--json", flags.json, "responses and errors as JSON");
   AddServerFlags(command, flags.server, "30s", "bounds each call");
 }
 
@@ -47,41 +48,35 @@ void AddFilter(CLI::App& command, DeadLetterFlags& flags) {
       {"too_large", v1::DEAD_LETTER_REASON_TOO_LARGE},
       {"expired", v1::DEAD_LETTER_REASON_EXPIRED},
       {"damaged", v1::DEAD_LETTER_REASON_DAMAGED}};
-  command.add_option("ids", flags.ids, "dead letters, as `list` names them");
-  command.add_option_function<std::string>(
-      "--destination",
-      [&flags](const std::string& name) { flags.filter.set_destination(name); },
-      "accepted for this destination");
-  command
-      .add_option_function<std::string>(
-          "--type",
+  AddTexts(command, "ids", flags.ids, Separator::kNone,
+           "dead letters, by the ids that `list` shows");
+  AddText(command, "--destination", *flags.filter.mutable_destination(),
+          "only dead letters of this destination");
+  AddText(command, "--type",
           [&flags](const std::string& name) {
             flags.filter.set_type(kTypes.at(name));
           },
-          "of this type: track, user or account")
-      ->check(CLI::IsMember(kTypes));
-  command
-      .add_option_function<std::string>(
-          "--reason",
+          "", "only dead letters of this type",
+          {.choices = {"track", "user", "account"}});
+  AddText(command, "--reason",
           [&flags](const std::string& name) {
             flags.filter.set_reason(kReasons.at(name));
           },
-          "given up for this: refused, too_large, expired or damaged")
-      ->check(CLI::IsMember(kReasons));
-  command.add_option("--since", flags.since,
-                     "given up then or later: RFC 3339 or \"YYYY-MM-DD "
-                     "HH:MM:SS\" (UTC)");
-  command.add_option("--until", flags.until, "given up before then");
-  command.add_option_function<std::string>(
-      "--receipt",
-      [&flags](const std::string& text) { flags.filter.set_receipt(text); },
-      "among the items of this receipt");
+          "", "only items that were dead-lettered for this reason",
+          {.choices = {"refused", "too_large", "expired", "damaged"}});
+  AddText(command, "--since", flags.since,
+          "only items dead-lettered at this time or later: RFC 3339 or "
+          "\"YYYY-MM-DD HH:MM:SS\" (UTC)");
+  AddText(command, "--until", flags.until,
+          "only items dead-lettered before this time");
+  AddText(command, "--receipt", *flags.filter.mutable_receipt(),
+          "only items of this receipt");
 }
 
 google::protobuf::Timestamp TimeOf(const char* flag, const std::string& text) {
   auto time = ParseTimestamp(text);
   if (!time.ok()) {
-    throw CLI::ValidationError(flag, std::string(time.status().message()));
+    ThrowUsageError(flag, time.status().message());
   }
   return *time;
 }
@@ -98,8 +93,9 @@ v1::DeadLetterFilter FilterOf(const DeadLetterFlags& flags) {
   return filter;
 }
 
-absl::StatusOr<v1::ListDeadLettersResponse> List(const DeadLetterFlags& flags) {
-  const Client client(flags.server.ToClientOptions());
+absl::StatusOr<v1::ListDeadLettersResponse> List(const DeadLetterFlags& flags,
+                                                 CommandContext& context) {
+  const Client client(flags.server.ToClientOptions(context.err));
   v1::ListDeadLettersRequest request;
   *request.mutable_filter() = FilterOf(flags);
   v1::ListDeadLettersResponse all;
@@ -110,7 +106,7 @@ absl::StatusOr<v1::ListDeadLettersResponse> List(const DeadLetterFlags& flags) {
     const uint64_t wanted = flags.limit == 0 ? 1'000 : flags.limit - have();
     request.set_page_size(
         static_cast<uint32_t>(std::min<uint64_t>(wanted, 1'000)));
-    auto page = CallAdmin(client, &AdminStub::ListDeadLetters, request);
+    auto page = CallAdmin(client, request);
     if (!page.ok()) return page;
     request.set_page_token(page->next_page_token());
     all.MergeFrom(*page);
@@ -120,26 +116,26 @@ absl::StatusOr<v1::ListDeadLettersResponse> List(const DeadLetterFlags& flags) {
   return all;
 }
 
-// Ids that mean nothing, in whichever form the rest goes.
+// Reports ids that were not found on `err`, in JSON mode too.
 void ReportMissing(const v1::ListDeadLettersResponse& list,
                    CommandContext& context) {
   for (const std::string& id : list.not_found_ids()) {
-    context.err << "no such dead letter (any more): " << id << "\n";
+    context.err << "no such dead letter: " << id << "\n";
     context.exit_code = kExitFailed;
   }
 }
 
 void AddList(CLI::App& group, CommandContext& context) {
-  // Shared with the callback, which CLI11 keeps and copies.
+  // Shared with the callback, which is copied.
   const auto flags = std::make_shared<DeadLetterFlags>();
-  CLI::App& command =
-      *group.add_subcommand("list", "Lists items that were given up.");
+  CLI::App& command = AddSubcommand(
+      group, "list", "Lists dead letters: items that were not delivered.");
   AddFilter(command, *flags);
-  command.add_option("--limit", flags->limit, "list at most so many; 0: all")
-      ->capture_default_str();
+  AddCount(command, "--limit", flags->limit,
+           "maximum number of dead letters to list (0: all)");
   AddShared(command, *flags);
-  command.callback([flags, &context] {
-    const auto list = List(*flags);
+  OnRun(command, [flags, &context] {
+    const auto list = List(*flags, context);
     if (!list.ok()) return Fail(list.status(), *flags, context);
     if (flags->json) {
       context.out << ToJson(*list);
@@ -148,7 +144,7 @@ void AddList(CLI::App& group, CommandContext& context) {
     } else {
       context.out << DeadLetterTable(list->dead_letters());
       if (!list->next_page_token().empty()) {
-        context.out << "more dead letters: raise --limit\n";
+        context.out << "there are more dead letters: raise --limit\n";
       }
     }
     ReportMissing(*list, context);
@@ -158,12 +154,14 @@ void AddList(CLI::App& group, CommandContext& context) {
 void AddShow(CLI::App& group, CommandContext& context) {
   const auto flags = std::make_shared<DeadLetterFlags>();
   flags->limit = 0;
-  CLI::App& command = *group.add_subcommand(
-      "show", "Shows dead letters whole: Heap's answer and the item itself.");
-  command.add_option("ids", flags->ids, "as `list` names them")->required();
+  CLI::App& command = AddSubcommand(
+      group, "show",
+      "Shows dead letters in full: Heap's response and the item.");
+  AddTexts(command, "ids", flags->ids, Separator::kNone,
+           "the ids that `list` shows", {.required = true});
   AddShared(command, *flags);
-  command.callback([flags, &context] {
-    const auto list = List(*flags);
+  OnRun(command, [flags, &context] {
+    const auto list = List(*flags, context);
     if (!list.ok()) return Fail(list.status(), *flags, context);
     if (flags->json) {
       context.out << ToJson(*list);
@@ -178,20 +176,17 @@ void AddShow(CLI::App& group, CommandContext& context) {
 
 // Goes through all pages of a change, showing each as it comes, so that what
 // was done is known even if a later page fails.
-template <typename Request, typename Response, typename CountOf>
-void Change(Request request,
-            grpc::Status (AdminStub::*method)(grpc::ClientContext*,
-                                              const Request&, Response*),
-            const DeadLetterFlags& flags, const char* done,
+template <typename Request, typename CountOf>
+void Change(Request request, const DeadLetterFlags& flags, const char* done,
             const CountOf& count_of, CommandContext& context) {
-  const Client client(flags.server.ToClientOptions());
+  const Client client(flags.server.ToClientOptions(context.err));
   *request.mutable_filter() = FilterOf(flags);
   request.set_all(flags.all);
   request.set_dry_run(flags.dry_run);
   request.set_page_size(1'000);
   uint64_t looked_at = 0, changed = 0;
   do {
-    auto page = CallAdmin(client, method, request);
+    auto page = CallAdmin(client, request);
     if (!page.ok()) return Fail(page.status(), flags, context);
     request.set_page_token(page->next_page_token());
     looked_at += static_cast<uint64_t>(page->results_size());
@@ -211,28 +206,28 @@ void Change(Request request,
 
 void AddChangeFlags(CLI::App& command, DeadLetterFlags& flags) {
   AddFilter(command, flags);
-  command.add_flag("--all", flags.all,
-                   "without a filter: every dead letter of the server");
-  command.add_flag("--dry_run", flags.dry_run, "only tell what would happen");
+  AddFlag(command, "--all", flags.all,
+          "every dead letter of the server, without a filter");
+  AddFlag(command, "--dry_run", flags.dry_run, "only show what would happen");
 }
 
 void AddReplay(CLI::App& group, CommandContext& context) {
   const auto flags = std::make_shared<DeadLetterFlags>();
-  CLI::App& command = *group.add_subcommand(
-      "replay",
-      "Accepts dead letters again, under the idempotency keys that they had.");
+  CLI::App& command = AddSubcommand(
+      group, "replay",
+      "Accepts dead letters again, with the same idempotency keys.");
   AddChangeFlags(command, *flags);
-  command.add_flag("--force", flags->force,
-                   "replay also what came back three times already");
-  command.add_option("--item", flags->item,
-                     "for one id: the item to send instead, as JSON");
+  AddFlag(command, "--force", flags->force,
+          "also replay items that were dead-lettered three times already");
+  AddText(command, "--item", flags->item,
+          "with one id: the item to send instead, as JSON");
   AddShared(command, *flags);
-  command.callback([flags, &context] {
+  OnRun(command, [flags, &context] {
     v1::ReplayDeadLettersRequest request;
     request.set_force(flags->force);
     request.set_edited_item_json(flags->item);
     Change(
-        std::move(request), &AdminStub::ReplayDeadLetters, *flags, "replayed",
+        std::move(request), *flags, "replayed",
         [](const auto& page) { return page.replayed(); }, context);
   });
 }
@@ -240,23 +235,23 @@ void AddReplay(CLI::App& group, CommandContext& context) {
 void AddDiscard(CLI::App& group, CommandContext& context) {
   const auto flags = std::make_shared<DeadLetterFlags>();
   CLI::App& command =
-      *group.add_subcommand("discard", "Removes dead letters for good.");
+      AddSubcommand(group, "discard", "Removes dead letters permanently.");
   AddChangeFlags(command, *flags);
   AddShared(command, *flags);
-  command.callback([flags, &context] {
+  OnRun(command, [flags, &context] {
     Change(
-        v1::DiscardDeadLettersRequest(), &AdminStub::DiscardDeadLetters, *flags,
-        "discarded", [](const auto& page) { return page.discarded(); },
-        context);
+        v1::DiscardDeadLettersRequest(), *flags, "discarded",
+        [](const auto& page) { return page.discarded(); }, context);
   });
 }
 
 }  // namespace
 
 void AddDeadLetterCommands(CLI::App& program, CommandContext& context) {
-  CLI::App& group = *program.add_subcommand(
-      "dead-letters", "Items that were given up: look, replay, discard.");
-  group.require_subcommand(1);
+  CLI::App& group = AddSubcommand(
+      program, "dead-letters",
+      "Items that were not delivered: list, show, replay, discard.");
+  RequireSubcommand(group);
   AddList(group, context);
   AddShow(group, context);
   AddReplay(group, context);

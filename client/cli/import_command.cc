@@ -15,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "client/cli/command.h"
 #include "client/cli/command_line.h"
+#include "client/cli/command_options.h"
 #include "client/cli/import_job.h"
 #include "client/cli/progress.h"
 #include "heapsync/client/client.h"
@@ -33,10 +34,10 @@ struct ImportFlags {
   ImportOptions options;
 };
 
-// Set by SIGINT and SIGTERM, which have nothing but the process to reach.
+// Set by the handler of SIGINT and SIGTERM.
 std::atomic<bool> interrupted{false};
 
-// The first signal ends the import in order, the next one the process.
+// The first signal stops the import cleanly, the second one the process.
 class InterruptGuard {
  public:
   InterruptGuard() {
@@ -65,8 +66,7 @@ std::map<std::string, std::string> Pairs(
   for (const std::string& value : values) {
     auto [name, text] = SplitPair(flag, value);
     if (!pairs.emplace(name, std::move(text)).second) {
-      throw CLI::ValidationError(std::string(flag),
-                                 absl::StrCat("\"", name, "\" is given twice"));
+      ThrowUsageError(flag, absl::StrCat("\"", name, "\" is given twice"));
     }
   }
   return pairs;
@@ -75,7 +75,7 @@ std::map<std::string, std::string> Pairs(
 char ParseDelimiter(const std::string& text) {
   if (text == "\\t" || text == "tab") return '\t';
   if (text.size() != 1 || std::strchr("\"\r\n", text.front()) != nullptr) {
-    throw CLI::ValidationError("--delimiter", "expected one character, or tab");
+    ThrowUsageError("--delimiter", "expected one character, or tab");
   }
   return text.front();
 }
@@ -155,8 +155,8 @@ void PrintSummary(const ImportSummary& summary, const ImportOptions& options,
     out << WithThousands(summary.stream.delivered) << " delivered to Heap, "
         << WithThousands(summary.stream.dead_lettered) << " dead letters\n";
     if (summary.stream.ack_level != v1::ACK_LEVEL_DELIVERED) {
-      out << "the connection broke, so these two count only what was reported; "
-             "all accepted rows are on the server's disk\n";
+      out << "the connection broke, so these counts may be too low; "
+             "all accepted rows are stored on the server\n";
     }
   }
   for (const RejectedRow& row : summary.first_rejected) {
@@ -188,7 +188,7 @@ int RunImport(const ImportFlags& flags, CommandContext& context) {
   for (const std::string& note : summary.notes) {
     context.err << "import: " << note << "\n";
   }
-  const Client client(flags.server.ToClientOptions());
+  const Client client(flags.server.ToClientOptions(context.err));
   ProgressWriter progress = MakeProgress(flags.progress, context.err);
   const absl::Status status = (*job)->Run(client, progress, interrupted);
   if (flags.json) {
@@ -199,8 +199,9 @@ int RunImport(const ImportFlags& flags, CommandContext& context) {
   if (!status.ok()) {
     PrintError(context.err, status, errors);
     if (!summary.state_path.empty() && !flags.json) {
-      context.err << "  the same command with --resume goes on after row "
-                  << summary.rows << "\n";
+      context.err
+          << "  run the same command with --resume to continue after row "
+          << summary.rows << "\n";
     }
     return kExitFailed;
   }
@@ -210,92 +211,77 @@ int RunImport(const ImportFlags& flags, CommandContext& context) {
 }
 
 void AddMappingFlags(CLI::App& command, ImportFlags& flags) {
-  command.add_option("--type", flags.type, "what the rows are")
-      ->required()
-      ->check(CLI::IsMember({"track", "user", "account"}));
-  command
-      .add_option("--format", flags.format,
-                  "csv or ndjson; left out: by the first character")
-      ->check(CLI::IsMember({"csv", "ndjson"}));
-  command
-      .add_option("--delimiter", flags.delimiter,
-                  "between the cells of CSV: one character, or tab")
-      ->capture_default_str();
-  command
-      .add_option("--map", flags.map,
-                  "field=column, separated by commas: "
-                  "identity=email,event=event_name; also "
-                  "properties.<key>=column. Other fields take the column of "
-                  "their own name; in NDJSON a.b looks into objects")
-      ->delimiter(',')
-      ->allow_extra_args(false);
-  command
-      .add_option("--properties", flags.properties,
-                  "columns that become properties, separated by commas; *: "
-                  "all that no field takes. A column `properties` holds a "
-                  "JSON object")
-      ->capture_default_str();
-  command
-      .add_option("--set", flags.set,
-                  "field=value or properties.<key>=value for every row; may "
-                  "be repeated")
-      ->allow_extra_args(false);
-  auto* typed = command.add_flag(
-      "--typed", flags.typed,
-      "numbers and true/false become such where nothing is lost (default)");
-  command.add_flag("--strings", flags.strings, "property values stay text")
-      ->excludes(typed);
-  command
-      .add_option("--max_row_bytes", flags.options.rows.max_row_bytes,
-                  "longer rows are rejected; bounds the memory")
-      ->check(CLI::Range(1, 64 << 20))
-      ->capture_default_str();
+  AddText(command, "--type", flags.type, "type of the items in the input",
+          {.required = true, .choices = {"track", "user", "account"}});
+  AddText(command, "--format", flags.format,
+          "format of the input (default: detected by its first character)",
+          {.choices = {"csv", "ndjson"}});
+  AddText(command, "--delimiter", flags.delimiter,
+          "separator of CSV cells: one character, or tab");
+  AddTexts(command, "--map", flags.map, Separator::kComma,
+           "field=column, separated by commas: "
+           "identity=email,event=event_name; also properties.<key>=column. "
+           "Other fields take the column of their own name; in NDJSON a.b "
+           "looks into objects");
+  AddText(command, "--properties", flags.properties,
+          "columns that become properties, separated by commas; *: all "
+          "columns that no field takes. A column `properties` holds a JSON "
+          "object");
+  AddTexts(command, "--set", flags.set, Separator::kNone,
+           "field=value or properties.<key>=value for every row; may be "
+           "repeated");
+  AddFlag(command, "--typed", flags.typed,
+          "numbers and true/false become JSON numbers and booleans where that "
+          "loses nothing (default)");
+  AddFlag(command, "--strings", flags.strings,
+          "keep all property values as text", {.excludes = "--typed"});
+  AddSize(command, "--max_row_bytes", flags.options.rows.max_row_bytes, 1,
+          64 << 20, "longer rows are rejected; bounds the memory");
 }
 
 void AddRunFlags(CLI::App& command, ImportFlags& flags) {
   BulkWriterOptions& stream = flags.options.stream;
-  command.add_option("--destination", stream.destination,
-                     "name of a configured Heap environment; empty: the "
-                     "server's default");
+  AddText(command, "--destination", stream.destination,
+          "name of a configured Heap environment (default: the server's "
+          "default)");
   AddAckFlag(command, stream.ack_level);
-  command.add_option("--request_id", stream.request_id,
-                     "a repeated import with the same id and input makes no "
-                     "duplicates; left out: random");
-  command.add_option("--rejects", flags.options.rejects_path,
-                     "file for rejected rows with their reasons, as NDJSON; "
-                     "overwritten");
-  auto* resume = command.add_flag(
-      "--resume", flags.resume,
-      "go on with an interrupted import; begin if there is none");
-  command.add_flag("--restart", flags.restart, "forget an interrupted import")
-      ->excludes(resume);
-  command.add_option("--state", flags.options.state_path,
-                     "where the import's progress is kept; left out: "
-                     "FILE.heapsync-state, nothing for pipes");
-  command.add_option("--progress", flags.progress, "on standard error")
-      ->check(CLI::IsMember({"auto", "bar", "log", "none"}))
-      ->capture_default_str();
-  command.add_flag("--json", flags.json, "summary and errors as JSON");
+  AddText(command, "--request_id", stream.request_id,
+          "repeating an import with the same id and input creates no "
+          "duplicates (default: random)");
+  AddText(command, "--rejects", flags.options.rejects_path,
+          "file for rejected rows with their reasons, as NDJSON; overwritten");
+  AddFlag(command, "--resume", flags.resume,
+          "resume an interrupted import; start from the beginning if there is "
+          "none");
+  AddFlag(command, "--restart", flags.restart,
+          "discard the progress of an interrupted import",
+          {.excludes = "--resume"});
+  AddText(command, "--state", flags.options.state_path,
+          "file that keeps the import's progress (default: "
+          "FILE.heapsync-state; none for pipes)");
+  AddText(command, "--progress", flags.progress,
+          "how progress is shown on standard error",
+          {.choices = {"auto", "bar", "log", "none"}});
+  AddFlag(command, "--json", flags.json, "summary and errors as JSON");
 }
 
 }  // namespace
 
 void AddImportCommand(CLI::App& program, CommandContext& context) {
-  // Shared with the callback, which CLI11 keeps and copies.
+  // Shared with the callback, which is copied.
   const auto flags = std::make_shared<ImportFlags>();
-  CLI::App& command = *program.add_subcommand(
-      "import",
+  CLI::App& command = AddSubcommand(
+      program, "import",
       "Sends the rows of a CSV or NDJSON file, plain, gzip or Zstandard. "
-      "Rows that are wrong are set aside and do not stop the others.");
-  command
-      .add_option("file", flags->options.input, "the input; -: standard input")
-      ->required();
+      "Invalid rows are rejected and do not stop the others.");
+  AddText(command, "file", flags->options.input, "the input; -: standard input",
+          {.required = true});
   AddMappingFlags(command, *flags);
   AddRunFlags(command, *flags);
   AddServerFlags(command, flags->server, "5m",
-                 "how long to go on while the server cannot be reached");
-  command.callback(
-      [flags, &context] { context.exit_code = RunImport(*flags, context); });
+                 "how long to retry while the server is unreachable");
+  OnRun(command,
+        [flags, &context] { context.exit_code = RunImport(*flags, context); });
 }
 
 }  // namespace heapsync

@@ -16,11 +16,15 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// How long one wait lasts before progress, state and `stop` are looked after.
+// The longest wait before progress, state and `stop` are checked.
 constexpr milliseconds kPatience{100};
 constexpr uint64_t kRowsBetweenChores = 256;
 constexpr size_t kMaxHeldBytes = 64 << 20;
 constexpr size_t kRejectedToShow = 5;
+
+// gRPC servers take messages up to 4 MiB; the rest is for the fields that the
+// first message of a stream has besides its items.
+constexpr size_t kMaxItemBytes = (4 << 20) - (16 << 10);
 
 std::string Joined(const std::map<std::string, std::string>& pairs) {
   return absl::StrJoin(pairs, "\n", absl::PairFormatter("="));
@@ -165,6 +169,15 @@ class TypedImportJob : public ImportJob {
 
   absl::Status SendRow(const Row& row, MappedRow mapped) {
     Item item = ToItem<Item>(std::move(mapped));
+    const size_t bytes = item.ByteSizeLong();
+    if (bytes > kMaxItemBytes) {
+      ledger_.AddRejected(row.line, row.raw,
+                          {{"", "ITEM_TOO_LARGE",
+                            absl::StrCat("the row becomes an item of ", bytes,
+                                         " bytes; the server accepts at most ",
+                                         kMaxItemBytes)}});
+      return absl::OkStatus();
+    }
     // First, because the server's answer may come with the call that adds it.
     ledger_.AddItem(row.line, row.raw);
     while (true) {
@@ -260,8 +273,25 @@ class TypedImportJob : public ImportJob {
   const std::atomic<bool>* stop_ = nullptr;
 };
 
-// Finds out where to begin, and makes sure that another process could find out
-// too before anything is sent.
+// Neither output may be the input: writing would destroy it.
+absl::Status CheckOutputs(const ImportOptions& options, const ByteSource& in) {
+  for (const auto& [flag, path] : {std::pair("--rejects", options.rejects_path),
+                                   std::pair("--state", options.state_path)}) {
+    if (!path.empty() && in.IsReadFrom(path)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(flag, " names the input file: ", path));
+    }
+  }
+  if (!options.rejects_path.empty() &&
+      options.rejects_path == options.state_path) {
+    return absl::InvalidArgumentError(
+        "--rejects and --state name the same file");
+  }
+  return absl::OkStatus();
+}
+
+// Determines the row to start at, and saves the state before anything is sent,
+// so that another process can resume the import.
 absl::Status SettleState(ImportOptions& options, ImportState& state,
                          ImportSummary& summary) {
   const bool chosen = !options.state_path.empty();
@@ -282,9 +312,9 @@ absl::Status SettleState(ImportOptions& options, ImportState& state,
       if (options.start == ImportOptions::Start::kFresh) {
         return absl::FailedPreconditionError(absl::StrCat(
             options.state_path,
-            " shows an import of this input that was interrupted, or still "
-            "runs. Go on with --resume, or begin anew with --restart (rows "
-            "that were sent already are then sent again)"));
+            " is the state of an import of this input that was interrupted or "
+            "is still running. Continue it with --resume, or start again with "
+            "--restart (which sends rows again that were sent already)"));
       }
       if (absl::Status same = CheckSameJob(**saved, state); !same.ok()) {
         return same;
@@ -292,12 +322,11 @@ absl::Status SettleState(ImportOptions& options, ImportState& state,
       if (!options.stream.request_id.empty() &&
           options.stream.request_id != (*saved)->request_id) {
         return absl::FailedPreconditionError(
-            "cannot go on with the interrupted import: --request_id is not as "
-            "it was");
+            "cannot resume the interrupted import: --request_id has changed");
       }
       state = **std::move(saved);
       summary.notes.push_back(
-          absl::StrCat("going on after row ", WithThousands(state.rows_done)));
+          absl::StrCat("resuming after row ", WithThousands(state.rows_done)));
     }
   }
   const absl::Status written = WriteImportState(options.state_path, state);
@@ -308,7 +337,7 @@ absl::Status SettleState(ImportOptions& options, ImportState& state,
   if (!written.ok()) {
     summary.notes.push_back(
         absl::StrCat("this import cannot be resumed if it is interrupted: ",
-                     written.message(), " (choose a place with --state)"));
+                     written.message(), " (choose a file with --state)"));
     options.state_path.clear();
   }
   return absl::OkStatus();
@@ -320,6 +349,9 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
     ImportOptions options) {
   absl::StatusOr<ByteSource> bytes = ByteSource::Open(options.input);
   if (!bytes.ok()) return bytes.status();
+  if (absl::Status status = CheckOutputs(options, *bytes); !status.ok()) {
+    return status;
+  }
   ImportState state;
   state.input = bytes->fingerprint();
   absl::StatusOr<RowSource> rows =

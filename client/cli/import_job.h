@@ -31,7 +31,7 @@ struct ImportOptions {
   // the callbacks are set by the job.
   BulkWriterOptions stream;
 
-  std::string rejects_path;  // empty: refused rows are only counted
+  std::string rejects_path;  // empty: rejected rows are only counted
 
   // Where the job's progress is kept. Empty: beside a regular file, if that is
   // possible, and nowhere for pipes.
@@ -40,7 +40,7 @@ struct ImportOptions {
   // What to do about a state that an interrupted import left behind.
   enum class Start {
     kFresh,    // refuse to run: some of the rows may have been sent
-    kResume,   // go on from there; without a state, begin at the beginning
+    kResume,   // from there; without a state, from the beginning
     kRestart,  // forget it
   };
   Start start = Start::kFresh;
@@ -61,13 +61,14 @@ struct ImportSummary {
   std::string state_path;                    // empty: nothing to resume from
 };
 
-// One import: reads rows, streams items, writes refused rows aside and keeps
-// the state from which another process could go on. Memory is bounded whatever
-// the size of the input. One thread at a time.
+// One import: reads rows, streams items, writes rejected rows to their file
+// and keeps the state from which another process can resume. Memory is bounded
+// for inputs of any size. One thread at a time.
 class ImportJob {
  public:
   // Opens the input, and reads its header and the state. Errors:
-  // kInvalidArgument where the options do not fit the input,
+  // kInvalidArgument where the options do not fit the input or name it as an
+  // output,
   // kFailedPrecondition where they do not fit the state, else why a file cannot
   // be used.
   static absl::StatusOr<std::unique_ptr<ImportJob>> Prepare(

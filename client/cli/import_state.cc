@@ -36,6 +36,26 @@ json ToJson(const ImportState& state) {
           {"rejects_bytes", state.rejects_bytes}};
 }
 
+// Counts beyond this come from no import; below it, sums do not overflow.
+constexpr uint64_t kMaxCount = uint64_t{1} << 53;
+
+// A whole number that is not negative; json::get() would convert others. Throws
+// json::exception.
+uint64_t CountAt(const json& object, const char* key) {
+  const json& value = object.at(key);
+  return value.get_ref<const json::number_unsigned_t&>();
+}
+
+// Every row became an item or was rejected; the server may also have rejected
+// items.
+bool IsConsistent(const ImportState& state) {
+  return state.rows_done <= kMaxCount && state.rejects_bytes <= kMaxCount &&
+         state.rejected_rows <= state.rows_done &&
+         state.next_index <= state.rows_done &&
+         state.rows_done - state.next_index <= state.rejected_rows &&
+         !state.request_id.empty();
+}
+
 // Throws json::exception.
 ImportState FromJson(const json& object) {
   ImportState state;
@@ -47,10 +67,10 @@ ImportState FromJson(const json& object) {
     state.input.modified_ns = input["modified_ns"].get<int64_t>();
   }
   object.at("options").get_to(state.options);
-  object.at("rows_done").get_to(state.rows_done);
-  object.at("durable_position").get_to(state.next_index);
-  object.at("rejected_rows").get_to(state.rejected_rows);
-  object.at("rejects_bytes").get_to(state.rejects_bytes);
+  state.rows_done = CountAt(object, "rows_done");
+  state.next_index = CountAt(object, "durable_position");
+  state.rejected_rows = CountAt(object, "rejected_rows");
+  state.rejects_bytes = CountAt(object, "rejects_bytes");
   return state;
 }
 
@@ -59,9 +79,14 @@ absl::Status LastError(absl::string_view action, const std::string& path) {
 }
 
 absl::Status WriteSynced(const std::string& path, absl::string_view text) {
+  // A crash may have left the file behind, or somebody a link to another file,
+  // which must not be followed.
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    return LastError("replace", path);
+  }
   // Only for its owner: fixed values may name people.
-  const int file =
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const int file = ::open(
+      path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (file < 0) return LastError("write", path);
   absl::Status status;
   while (status.ok() && !text.empty()) {
@@ -100,13 +125,15 @@ absl::StatusOr<std::optional<ImportState>> ReadImportState(
   try {
     const json object = json::parse(text);
     if (object.at("heapsync_import_state") == kVersion) {
-      return FromJson(object);
+      ImportState state = FromJson(object);
+      if (IsConsistent(state)) return state;
     }
   } catch (const json::exception&) {
     // Answered below: its text would quote the file.
   }
   return absl::DataLossError(absl::StrCat(
-      path, " is not the state of an import, or of another version"));
+      path,
+      " is not the state of this import; remove it, or import with --restart"));
 }
 
 absl::Status WriteImportState(const std::string& path,
@@ -114,11 +141,13 @@ absl::Status WriteImportState(const std::string& path,
   const std::string temporary = absl::StrCat(path, ".tmp");
   const std::string text =
       ToJson(state).dump(2, ' ', false, json::error_handler_t::replace) + "\n";
-  if (absl::Status status = WriteSynced(temporary, text); !status.ok()) {
-    return status;
+  absl::Status status = WriteSynced(temporary, text);
+  if (status.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) {
+    status = LastError("replace", path);
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    return LastError("replace", path);
+  if (!status.ok()) {
+    ::unlink(temporary.c_str());
+    return status;
   }
   return SyncDirectoryOf(path);
 }
@@ -133,20 +162,19 @@ absl::Status RemoveImportState(const std::string& path) {
 absl::Status CheckSameJob(const ImportState& saved, const ImportState& now) {
   std::vector<std::string> changes;
   if (saved.input != now.input) {
-    changes.push_back("the input is another file, or it was changed");
+    changes.push_back("the input is another file or was changed");
   }
   for (const auto& [flag, value] : now.options) {
     const auto old = saved.options.find(flag);
     if (old == saved.options.end() || old->second != value) {
-      changes.push_back(absl::StrCat("--", flag, " is not as it was"));
+      changes.push_back(absl::StrCat("--", flag, " has changed"));
     }
   }
   if (changes.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
-      "cannot go on with the interrupted import: ",
-      absl::StrJoin(changes, "; "),
-      ". Run it as before, or begin anew with --restart (rows that were sent "
-      "already are then sent again)"));
+      "cannot resume the interrupted import: ", absl::StrJoin(changes, "; "),
+      ". Run it with the same options and input, or start again with --restart "
+      "(which sends rows again that were sent already)"));
 }
 
 }  // namespace heapsync

@@ -12,9 +12,9 @@
 
 namespace heapsync {
 
-// How far an import came, kept in a file beside its input, so that another
-// process can go on. Everything about rows up to `rows_done` is settled: their
-// items are durable at the server or stand in the rejects file.
+// The progress of an import, kept in a file beside its input, so that another
+// process can resume it. All rows up to `rows_done` are settled: their items
+// are durable at the server, or the rows are in the rejects file.
 struct ImportState {
   // The job: the same over all processes that work on it.
   std::string request_id;
@@ -31,12 +31,13 @@ struct ImportState {
 };
 
 // Empty if there is no such file. Errors: kDataLoss for a file that is not an
-// import state, else why it cannot be read.
+// import state or contradicts itself, else why it cannot be read.
 absl::StatusOr<std::optional<ImportState>> ReadImportState(
     const std::string& path);
 
 // Replaces the file atomically and syncs it: after a crash it holds the old
-// state or the new one.
+// state or the new one. The new state is first written to
+// a new file `path`.tmp, mode 0600; a link of that name is not followed.
 absl::Status WriteImportState(const std::string& path,
                               const ImportState& state);
 

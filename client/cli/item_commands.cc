@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "client/cli/command.h"
 #include "client/cli/command_line.h"
+#include "client/cli/command_options.h"
 #include "client/cli/json_struct.h"
 #include "client/cli/timestamp_parsing.h"
 #include "heapsync/client/client.h"
@@ -31,21 +32,20 @@ struct ItemFlags {
 };
 
 void AddSharedFlags(CLI::App& command, ItemFlags& flags) {
-  command
-      .add_option("--property", flags.properties,
-                  "key=value, always a string; may be repeated")
-      ->allow_extra_args(false);
-  command.add_option("--property_json", flags.properties_json,
-                     "properties as a JSON object: '{\"amount\":49.99}'");
-  command.add_option("--destination", flags.destination,
-                     "name of a configured Heap environment; empty: the "
-                     "server's default");
+  AddTexts(command, "--property", flags.properties, Separator::kNone,
+           "key=value, always a string; may be repeated");
+  AddText(command, "--property_json", flags.properties_json,
+          "properties as a JSON object: '{\"amount\":49.99}'");
+  AddText(command, "--destination", flags.destination,
+          "name of a configured Heap environment; empty: the "
+          "server's default");
   AddAckFlag(command, flags.ack_level);
-  command.add_option("--request_id", flags.request_id,
-                     "a repeated call with the same id makes no duplicate");
-  command.add_flag("--validate_only", flags.validate_only,
-                   "store nothing; show what would be sent and what is wrong");
-  command.add_flag("--json", flags.json, "answers and errors as JSON");
+  AddText(command, "--request_id", flags.request_id,
+          "a repeated call with the same id makes no duplicate");
+  AddFlag(
+      command, "--validate_only", flags.validate_only,
+      "store nothing; show the request that would be sent, and all violations");
+  AddFlag(command, "--json", flags.json, "responses and errors as JSON");
   AddServerFlags(command, flags.server, "30s",
                  "bounds the call with all its retries");
 }
@@ -55,8 +55,7 @@ google::protobuf::Struct PropertiesOf(const ItemFlags& flags) {
   if (!flags.properties_json.empty()) {
     auto parsed = ParseJsonObject(flags.properties_json);
     if (!parsed.ok()) {
-      throw CLI::ValidationError("--property_json",
-                                 std::string(parsed.status().message()));
+      ThrowUsageError("--property_json", parsed.status().message());
     }
     properties = *std::move(parsed);
   }
@@ -97,7 +96,7 @@ void PrintFindings(
 absl::string_view Describe(v1::AckLevel level, v1::DeliveryOutcome outcome) {
   if (level != v1::ACK_LEVEL_DELIVERED) return "accepted, on the server's disk";
   return outcome == v1::DELIVERY_OUTCOME_DEAD_LETTERED
-             ? "given up: Heap refused it, see the dead letters"
+             ? "dead-lettered: Heap rejected it"
              : "delivered to Heap";
 }
 
@@ -134,21 +133,21 @@ void Print(const absl::StatusOr<Response>& response, const ItemFlags& flags,
 }
 
 void AddTrackCommand(CLI::App& program, CommandContext& context) {
-  // Shared with the callback, which CLI11 keeps and copies.
+  // Shared with the callback, which is copied.
   const auto flags = std::make_shared<ItemFlags>();
-  CLI::App& command = *program.add_subcommand("track", "Sends one event.");
-  command.add_option("--identity", flags->identity, "who did it");
-  command.add_option("--user_id", flags->user_id,
-                     "Heap's own user id, instead of an identity");
-  command.add_option("--event", flags->event, "name of the event");
-  command.add_option("--timestamp", flags->timestamp,
-                     "RFC 3339 or \"YYYY-MM-DD HH:MM:SS\" (UTC); left out: "
-                     "the moment of acceptance");
-  command.add_option("--session_id", flags->session_id, "session, if tracked");
-  command.add_option("--idempotency_key", flags->idempotency_key,
-                     "Heap keeps the first event of each key");
+  CLI::App& command = AddSubcommand(program, "track", "Sends one event.");
+  AddText(command, "--identity", flags->identity, "who did it");
+  AddText(command, "--user_id", flags->user_id,
+          "Heap's own user id, instead of an identity");
+  AddText(command, "--event", flags->event, "name of the event");
+  AddText(command, "--timestamp", flags->timestamp,
+          "RFC 3339 or \"YYYY-MM-DD HH:MM:SS\" (UTC); left out: "
+          "the moment of acceptance");
+  AddText(command, "--session_id", flags->session_id, "session, if tracked");
+  AddText(command, "--idempotency_key", flags->idempotency_key,
+          "Heap keeps the first event of each key");
   AddSharedFlags(command, *flags);
-  command.callback([flags, &context] {
+  OnRun(command, [flags, &context] {
     auto request = MakeRequest<v1::TrackEventRequest>(*flags);
     v1::TrackEvent& event = *request.mutable_event();
     event.set_identity(flags->identity);
@@ -159,13 +158,12 @@ void AddTrackCommand(CLI::App& program, CommandContext& context) {
     if (!flags->timestamp.empty()) {
       auto timestamp = ParseTimestamp(flags->timestamp);
       if (!timestamp.ok()) {
-        throw CLI::ValidationError("--timestamp",
-                                   std::string(timestamp.status().message()));
+        ThrowUsageError("--timestamp", timestamp.status().message());
       }
       *event.mutable_timestamp() = *timestamp;
     }
     SetProperties(*flags, event);
-    const Client client(flags->server.ToClientOptions());
+    const Client client(flags->server.ToClientOptions(context.err));
     Print(client.TrackEvent(std::move(request)), *flags, context);
   });
 }
@@ -173,16 +171,16 @@ void AddTrackCommand(CLI::App& program, CommandContext& context) {
 void AddUserCommand(CLI::App& program, CommandContext& context) {
   const auto flags = std::make_shared<ItemFlags>();
   CLI::App& command =
-      *program.add_subcommand("user", "Sets properties of one user.");
-  command.add_option("--identity", flags->identity, "the user");
-  command.add_option("--email", flags->email, "fills Heap's built-in Email");
+      AddSubcommand(program, "user", "Sets properties of one user.");
+  AddText(command, "--identity", flags->identity, "the user");
+  AddText(command, "--email", flags->email, "fills Heap's built-in Email");
   AddSharedFlags(command, *flags);
-  command.callback([flags, &context] {
+  OnRun(command, [flags, &context] {
     auto request = MakeRequest<v1::UserPropertiesRequest>(*flags);
     request.mutable_user()->set_identity(flags->identity);
     request.mutable_user()->set_email(flags->email);
     SetProperties(*flags, *request.mutable_user());
-    const Client client(flags->server.ToClientOptions());
+    const Client client(flags->server.ToClientOptions(context.err));
     Print(client.UserProperties(std::move(request)), *flags, context);
   });
 }
@@ -190,14 +188,14 @@ void AddUserCommand(CLI::App& program, CommandContext& context) {
 void AddAccountCommand(CLI::App& program, CommandContext& context) {
   const auto flags = std::make_shared<ItemFlags>();
   CLI::App& command =
-      *program.add_subcommand("account", "Sets properties of one account.");
-  command.add_option("--account_id", flags->account_id, "the account");
+      AddSubcommand(program, "account", "Sets properties of one account.");
+  AddText(command, "--account_id", flags->account_id, "the account");
   AddSharedFlags(command, *flags);
-  command.callback([flags, &context] {
+  OnRun(command, [flags, &context] {
     auto request = MakeRequest<v1::AccountPropertiesRequest>(*flags);
     request.mutable_account()->set_account_id(flags->account_id);
     SetProperties(*flags, *request.mutable_account());
-    const Client client(flags->server.ToClientOptions());
+    const Client client(flags->server.ToClientOptions(context.err));
     Print(client.AccountProperties(std::move(request)), *flags, context);
   });
 }

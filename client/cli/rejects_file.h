@@ -12,7 +12,7 @@
 
 namespace heapsync {
 
-// One refused row.
+// One rejected row.
 struct RejectedRow {
   uint64_t row;   // from 1, without the header
   uint64_t line;  // from 1
@@ -25,13 +25,14 @@ struct RejectedRow {
 // not UTF-8, its bad bytes become U+FFFD and "raw_base64" has them all.
 std::string ToJsonLine(const RejectedRow& row);
 
-// The file that refused rows go to. Readable by its owner only: it holds what
-// the input held.
+// The file of rejected rows. Created readable by its owner only: it holds what
+// the input held. One thread at a time.
 class RejectsFile {
  public:
-  // Keeps the first `keep_bytes` of the file and drops the rest, so that an
-  // import that goes on from a saved state repeats no row. An empty path: no
-  // file, rows vanish. Errors: kDataLoss if the file is shorter than that.
+  // Keeps the first `keep_bytes` of the file and drops the rest, so that a
+  // resumed import repeats no row. An empty path: no file, rows vanish. Errors:
+  // kDataLoss if the file is shorter than that, else why it cannot be written.
+  // REQUIRES: the file is not one that the import reads.
   static absl::StatusOr<RejectsFile> Open(const std::string& path,
                                           uint64_t keep_bytes);
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -142,6 +143,20 @@ TEST(TokenFlagsTest, ATokenDoesNotGoToAnotherMachineInPlaintext) {
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.err, HasSubstr("plaintext"));
   EXPECT_THAT(result.err, ::testing::Not(HasSubstr("hst_secret")));
+}
+
+TEST_F(CommandsTest, ATokenFileThatEverybodyCanReadIsWarnedOf) {
+  using std::filesystem::perms;
+  const std::string path = ::testing::TempDir() + "heapsync_shared_token";
+  std::ofstream(path) << "hst_secret\n";
+  std::filesystem::permissions(path, perms(0644));
+  const CommandResult open = Run({"health", "--token_file=" + path});
+  std::filesystem::permissions(path, perms(0640));
+  const CommandResult closed = Run({"health", "--token_file=" + path});
+  std::filesystem::remove(path);
+  EXPECT_EQ(open.exit_code, 0) << open.err;
+  EXPECT_THAT(open.err, HasSubstr("can read the token in " + path));
+  EXPECT_EQ(closed.err, "");
 }
 
 TEST(TokenFlagsTest, AFileThatCannotBeReadIsNamed) {

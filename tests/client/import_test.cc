@@ -120,7 +120,7 @@ TEST_F(ImportTest, SendsNdjsonOfUsersAndAccounts) {
               ::testing::UnorderedElementsAre("u", "acme"));
 }
 
-TEST_F(ImportTest, BadRowsAreSetAsideWithTheirReasonsAndTheRestGoesOn) {
+TEST_F(ImportTest, InvalidRowsAreRejectedWithTheirReasonsAndTheRestContinues) {
   const CommandResult result = Import(
       {"--type=track", "--rejects=" + folder_.File("rejects"),
        "--max_row_bytes=60",
@@ -153,7 +153,7 @@ TEST_F(ImportTest, BadRowsAreSetAsideWithTheirReasonsAndTheRestGoesOn) {
   EXPECT_THAT(result.out + result.err, Not(HasSubstr("soon")));
 }
 
-TEST_F(ImportTest, RowsThatTheServerRefusesAreSetAsideInOrder) {
+TEST_F(ImportTest, RowsThatTheServerRefusesAreRejectedInOrder) {
   const CommandResult result =
       Import({"--type=track", "--rejects=" + folder_.File("rejects"),
               WriteRows(2'000)});
@@ -212,7 +212,7 @@ TEST_F(ImportTest, AfterAFailureResumeGoesOnWhereItStopped) {
       {.refuse = grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "no")});
   const CommandResult failed = Import({"--type=track", rejects, path});
   EXPECT_EQ(failed.exit_code, 1);
-  EXPECT_THAT(failed.err, HasSubstr("with --resume goes on after row"));
+  EXPECT_THAT(failed.err, HasSubstr("with --resume to continue after row"));
   const CommandResult resumed =
       Import({"--type=track", rejects, "--resume", path});
   EXPECT_EQ(resumed.exit_code, 3) << resumed.err;
@@ -241,7 +241,7 @@ TEST_F(ImportTest, ResumeRefusesAnotherMappingOrInput) {
   const CommandResult mapped =
       Import({"--type=user", "--resume", "--strings", path});
   EXPECT_EQ(mapped.exit_code, 1);
-  EXPECT_THAT(mapped.err, HasSubstr("--typed is not as it was"));
+  EXPECT_THAT(mapped.err, HasSubstr("--typed has changed"));
   folder_.Write("a.csv", "identity\nb\n");
   const CommandResult changed = Import({"--type=user", "--resume", path});
   EXPECT_EQ(changed.exit_code, 1);
@@ -288,6 +288,40 @@ TEST_F(ImportTest, AJobStoppedAnywhereGoesOnWithoutLossOrDoubles) {
   EXPECT_GE(stopped, 2);
   server_.OnlyRequestId();
   ExpectRowsOnce(3'000);
+}
+
+TEST_F(ImportTest, OutputsThatNameTheInputAreRefusedAndItSurvives) {
+  const std::string text = "identity\na\n";
+  const std::string path = folder_.Write("a.csv", text);
+  std::filesystem::create_symlink(path, folder_.File("symbolic"));
+  std::filesystem::create_hard_link(path, folder_.File("hard"));
+  for (const std::string flag : {"--rejects=", "--state="}) {
+    for (const std::string name : {"a.csv", "symbolic", "hard"}) {
+      const CommandResult result =
+          Import({"--type=user", "--restart", flag + folder_.File(name), path});
+      EXPECT_EQ(result.exit_code, 2) << flag << name;
+      EXPECT_THAT(result.err, HasSubstr("names the input file"));
+      EXPECT_EQ(TemporaryFolder::Read(path), text);
+      EXPECT_FALSE(std::filesystem::exists(path + ".heapsync-state"));
+    }
+  }
+  EXPECT_THAT(server_.StoredNames(), ElementsAre());
+}
+
+TEST_F(ImportTest, ARowThatBecomesTooLargeAnItemIsRejectedAndTheRestContinues) {
+  std::string list;
+  for (int i = 0; i < 500'000; ++i) list += i == 0 ? "1" : ",1";
+  const std::string path = folder_.Write(
+      "a", absl::StrCat("{\"identity\":\"a\"}\n{\"identity\":\"b\",\"l\":[",
+                        list, "]}\n{\"identity\":\"c\"}\n"));
+  const CommandResult result =
+      Import({"--type=user", "--rejects=" + folder_.File("rejects"), path});
+  EXPECT_EQ(result.exit_code, 3) << result.err;
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("a", "c"));
+  ASSERT_EQ(Rejects().size(), 1u);
+  EXPECT_EQ(Rejects()[0].at("row"), 2);
+  EXPECT_EQ(Rejects()[0].at("violations").at(0).at("reason"), "ITEM_TOO_LARGE");
+  EXPECT_FALSE(std::filesystem::exists(path + ".heapsync-state"));
 }
 
 TEST_F(ImportTest, AKilledProcessGoesOnWithoutLossOrDoubles) {

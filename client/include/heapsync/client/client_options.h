@@ -1,0 +1,52 @@
+#ifndef HEAPSYNC_CLIENT_CLIENT_OPTIONS_H_
+#define HEAPSYNC_CLIENT_CLIENT_OPTIONS_H_
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "heapsync/client/retry_policy.h"
+
+namespace heapsync {
+
+// How a TLS connection is made; all in PEM.
+struct TlsOptions {
+  std::string ca;  // who may vouch for the server; empty: the system's CAs
+
+  // This client's own, where the server asks for one: both or neither.
+  std::string certificate;
+  std::string key;
+
+  // The name that the server's certificate must have; empty: the one in
+  // `server`.
+  std::string server_name;
+};
+
+struct ClientOptions {
+  // host:port, or any other target that gRPC resolves.
+  std::string server = "localhost:50051";
+
+  // None: plaintext. Keep that inside a trusted network.
+  std::optional<TlsOptions> tls;
+
+  // Sent with every call as `authorization: Bearer …`, where MayCarryToken().
+  std::string token;
+
+  // Let the token go over a plaintext connection to another machine, where
+  // something else encrypts.
+  bool allow_plaintext_token = false;
+
+  // Bounds one call with all its retries.
+  std::chrono::milliseconds timeout{30'000};
+
+  RetryPolicy retry;
+};
+
+// Whether nobody on the network can read what these options send: TLS, a target
+// that is this machine (localhost, 127.0.0.0/8, [::1], unix:), or somebody who
+// says that it is well. Otherwise the token is left out.
+bool MayCarryToken(const ClientOptions& options);
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_CLIENT_CLIENT_OPTIONS_H_

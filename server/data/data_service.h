@@ -4,10 +4,10 @@
 #include <grpcpp/grpcpp.h>
 
 #include "heap_adapter/engine.h"
+#include "heap_adapter/stream/open_streams.h"
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
 #include "server/access/access.h"
 #include "server/access/call_slots.h"
-#include "server/data/open_streams.h"
 
 namespace heapsync {
 

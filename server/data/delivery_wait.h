@@ -11,7 +11,7 @@
 #include "absl/functional/any_invocable.h"
 #include "heap_adapter/base/mutex.h"
 #include "heap_adapter/intake/settlement.h"
-#include "server/data/open_streams.h"
+#include "heap_adapter/stream/open_streams.h"
 
 namespace heapsync {
 

@@ -11,13 +11,13 @@
 #include <vector>
 
 #include "heap_adapter/engine.h"
+#include "heap_adapter/stream/open_streams.h"
 #include "server/access/access.h"
 #include "server/access/call_slots.h"
 #include "server/access/caller.h"
 #include "server/data/call_rules.h"
 #include "server/data/delivery_wait.h"
 #include "server/data/item_traits.h"
-#include "server/data/open_streams.h"
 #include "server/log/call_log.h"
 #include "server/wire/rich_status.h"
 #include "server/wire/wire_message.h"

@@ -1,5 +1,5 @@
-#ifndef HEAPSYNC_SERVER_DATA_OPEN_STREAMS_H_
-#define HEAPSYNC_SERVER_DATA_OPEN_STREAMS_H_
+#ifndef HEAPSYNC_HEAP_ADAPTER_STREAM_OPEN_STREAMS_H_
+#define HEAPSYNC_HEAP_ADAPTER_STREAM_OPEN_STREAMS_H_
 
 #include <memory>
 #include <utility>
@@ -14,13 +14,16 @@ namespace heapsync {
 class EndableStream {
  public:
   virtual ~EndableStream() = default;
-  // Ends the stream soon, after telling its client how far it came. Any thread,
-  // any number of times; does nothing once the stream is gone.
+  // Ends the stream soon, after its client was notified of how far it came. Any
+  // thread, any number of times; does nothing once the stream has ended.
   virtual void End() = 0;
 };
 
-// The streams that are open. gRPC's shutdown waits for them, and they for their
-// clients, so somebody has to end them. Any thread.
+// The open streams of a server. Its shutdown waits for them, and they wait for
+// their clients, so that they have to be ended. Any thread.
+//
+// Holds each stream until Remove(), and EndAll() until it returns, so that
+// EndableStream::End() may come after Remove(), on a stream whose call is gone.
 class OpenStreams {
  public:
   // False after EndAll(): the stream must not start.
@@ -33,6 +36,7 @@ class OpenStreams {
     MutexLock lock(mutex_);
     streams_.erase(stream);
   }
+  // Calls End() without a lock, so that streams may remove themselves.
   void EndAll() {
     std::vector<std::shared_ptr<EndableStream>> streams;
     {
@@ -52,4 +56,4 @@ class OpenStreams {
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_SERVER_DATA_OPEN_STREAMS_H_
+#endif  // HEAPSYNC_HEAP_ADAPTER_STREAM_OPEN_STREAMS_H_

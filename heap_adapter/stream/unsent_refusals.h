@@ -1,5 +1,5 @@
-#ifndef HEAPSYNC_SERVER_DATA_UNSENT_REFUSALS_H_
-#define HEAPSYNC_SERVER_DATA_UNSENT_REFUSALS_H_
+#ifndef HEAPSYNC_HEAP_ADAPTER_STREAM_UNSENT_REFUSALS_H_
+#define HEAPSYNC_HEAP_ADAPTER_STREAM_UNSENT_REFUSALS_H_
 
 #include <google/protobuf/message_lite.h>
 
@@ -10,9 +10,9 @@
 
 namespace heapsync {
 
-// The refusals of one stream that its client was not told yet, in the order of
-// their items. They are kept as the bytes that go on the wire, which take a
-// quarter of the room that messages would. One thread at a time.
+// The refusals of one stream that are not sent yet, in the order of their
+// items. They are kept as the bytes that go on the wire, which take a quarter
+// of the memory that messages would. One thread at a time.
 class UnsentRefusals {
  public:
   // `answer` holds nothing but the refusal of the item with this index.
@@ -26,11 +26,11 @@ class UnsentRefusals {
 
   bool empty() const { return refusals_.empty(); }
   size_t bytes() const { return wire_.size() - taken_; }
-  // The index of the first item. There must be one.
+  // The index of the first item. REQUIRES: !empty().
   uint64_t first() const { return refusals_.front().index; }
 
-  // Takes refusals off the front until they have at least so many bytes, or
-  // all: fields of an answer, encoded.
+  // Takes refusals off the front until they have at least `bytes`, or all.
+  // Returns them as encoded fields of an answer.
   std::string Take(size_t bytes) {
     size_t size = 0;
     while (size < bytes && !refusals_.empty()) {
@@ -43,7 +43,7 @@ class UnsentRefusals {
       wire_ = {};
       taken_ = 0;
     } else if (taken_ > wire_.size() / 2) {
-      // Not each time: what is behind it has to move.
+      // Amortised: erasing the front moves the rest.
       wire_.erase(0, taken_);
       taken_ = 0;
     }
@@ -56,10 +56,10 @@ class UnsentRefusals {
     size_t bytes = 0;
   };
   std::string wire_;
-  size_t taken_ = 0;  // so many bytes at the front
+  size_t taken_ = 0;  // bytes at the front of `wire_`
   std::deque<Refusal> refusals_;
 };
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_SERVER_DATA_UNSENT_REFUSALS_H_
+#endif  // HEAPSYNC_HEAP_ADAPTER_STREAM_UNSENT_REFUSALS_H_

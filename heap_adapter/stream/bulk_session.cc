@@ -1,0 +1,342 @@
+#include "heap_adapter/stream/bulk_session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "heap_adapter/base/check.h"
+
+namespace heapsync {
+
+void BulkSession::Start(BulkVerdict verdict, Duration pause) {
+  Ops ops;
+  {
+    MutexLock lock(mutex_);
+    if (verdict == BulkVerdict::kRefused) Fail(BulkEnd::Reason::kRefused);
+    PauseOrIdle(pause);
+    ops = NextOps();
+  }
+  Perform(std::move(ops));
+}
+
+bool BulkSession::MessageReceived(size_t bytes) {
+  Ops ops;
+  {
+    MutexLock lock(mutex_);
+    // The end may have been decided while the message was on its way; nothing
+    // may be started then that could outlive the call.
+    if (phase_ == Phase::kOpen) {
+      intake_ = Intake::kTakingIn;
+      message_bytes_ = bytes;
+      return true;
+    }
+    intake_ = Intake::kIdle;
+    ops = NextOps();
+  }
+  Perform(std::move(ops));
+  return false;
+}
+
+void BulkSession::Configure(BulkLevel level, uint64_t start_index) {
+  MutexLock lock(mutex_);
+  HEAPSYNC_CHECK(!level_.has_value()) << "a stream is configured once";
+  level_ = level;
+  start_index_ = start_index;
+  totals_.durable_position = start_index;
+}
+
+void BulkSession::Reject(uint64_t index,
+                         const google::protobuf::MessageLite& answer) {
+  MutexLock lock(mutex_);
+  ++totals_.rejected;
+  refusals_.Add(index, answer);
+}
+
+void BulkSession::Warn(const std::vector<Finding>& warnings) {
+  constexpr size_t kMaxWarnings = 100;
+  MutexLock lock(mutex_);
+  for (const Finding& warning : warnings) {
+    if (warnings_.size() < kMaxWarnings) warnings_.push_back(warning);
+  }
+}
+
+void BulkSession::AddAppend(uint64_t items, uint64_t position, ChunkPart part) {
+  MutexLock lock(mutex_);
+  ++in_flight_appends_;
+  PushChunk({.items = items,
+             .position = position,
+             .state = ChunkState::kAppended,
+             .part = part});
+}
+
+void BulkSession::AddWithoutAppend(std::string preview, uint64_t position,
+                                   ChunkPart part) {
+  MutexLock lock(mutex_);
+  if (!preview.empty()) {
+    preview_bytes_ += preview.size();
+    previews_.push_back(std::move(preview));
+  }
+  PushChunk({.position = position, .state = ChunkState::kDone, .part = part});
+  PopFinishedChunks();
+}
+
+void BulkSession::AppendFailed() {
+  MutexLock lock(mutex_);
+  --in_flight_appends_;
+  chunks_.back().state = ChunkState::kLost;
+  PopFinishedChunks();
+}
+
+void BulkSession::MessageTaken(BulkVerdict verdict, Duration pause) {
+  Ops ops;
+  {
+    MutexLock lock(mutex_);
+    if (verdict == BulkVerdict::kRefused) Fail(BulkEnd::Reason::kRefused);
+    PauseOrIdle(pause);
+    ops = NextOps();
+  }
+  Perform(std::move(ops));
+}
+
+void BulkSession::HalfClosed() {
+  Ops ops;
+  {
+    MutexLock lock(mutex_);
+    intake_ = Intake::kClosed;
+    if (!level_.has_value()) Fail(BulkEnd::Reason::kEmpty);
+    ops = NextOps();
+  }
+  Perform(std::move(ops));
+}
+
+void BulkSession::Written(WriteResult result) {
+  Ops ops;
+  {
+    MutexLock lock(mutex_);
+    writing_ = false;
+    if (result == WriteResult::kFailed) client_gone_ = true;
+    ops = NextOps();
+  }
+  Perform(std::move(ops));
+}
+
+void BulkSession::PauseOver() {
+  Ops ops;
+  {
+    MutexLock lock(mutex_);
+    if (intake_ == Intake::kPaused) intake_ = Intake::kIdle;
+    ops = NextOps();
+  }
+  Perform(std::move(ops));
+}
+
+void BulkSession::Cancelled() {
+  Ops ops;
+  {
+    MutexLock lock(mutex_);
+    client_gone_ = true;
+    Fail(BulkEnd::Reason::kCancelled);
+    ops = NextOps();
+  }
+  Perform(std::move(ops));
+}
+
+void BulkSession::End() {
+  Ops ops;
+  {
+    MutexLock lock(mutex_);
+    Fail(BulkEnd::Reason::kShuttingDown);
+    ops = NextOps();
+  }
+  Perform(std::move(ops));
+}
+
+void BulkSession::Durable(const absl::StatusOr<SeqRange>& range) {
+  Ops ops;
+  {
+    MutexLock lock(mutex_);
+    --in_flight_appends_;
+    Chunk& chunk = OldestAppend();
+    if (range.ok()) {
+      totals_.accepted += chunk.items;
+      if (level_ == BulkLevel::kDelivered) {
+        unsettled_ += static_cast<int64_t>(chunk.items);
+      }
+      chunk.state = ChunkState::kDone;
+      AddToReceipt(*range);
+    } else {
+      chunk.state = ChunkState::kLost;
+      Fail(BulkEnd::Reason::kNotStored, range.status());
+    }
+    PopFinishedChunks();
+    ops = NextOps();
+  }
+  Perform(std::move(ops));
+}
+
+void BulkSession::Settled(const Settlement& settlement) {
+  Ops ops;
+  {
+    MutexLock lock(mutex_);
+    totals_.delivered += settlement.delivered;
+    totals_.dead_lettered += settlement.dead_lettered;
+    unsettled_ -=
+        static_cast<int64_t>(settlement.delivered + settlement.dead_lettered);
+    news_ = true;
+    ops = NextOps();
+  }
+  Perform(std::move(ops));
+}
+
+SettledCallback BulkSession::SettledListener() {
+  const std::weak_ptr<BulkSession> listener = weak_from_this();
+  return {listener, [listener](Settlement settlement) {
+            if (auto session = listener.lock()) session->Settled(settlement);
+          }};
+}
+
+// The call may bring events from within an operation, or on another thread
+// before it returns: the count in `performing_` keeps the call from finishing
+// until this is done with it.
+void BulkSession::Perform(Ops ops) {
+  while (ops.any()) {
+    if (ops.finish.has_value()) return ops.call->Finish(*ops.finish);
+    if (ops.pause > Duration::zero()) ops.call->Pause(ops.pause);
+    if (ops.write.has_value()) ops.call->Write(*std::move(ops.write));
+    if (ops.read) ops.call->Read();
+    MutexLock lock(mutex_);
+    if (ops.pause > Duration::zero()) in_pause_call_ = false;
+    --performing_;
+    ops = NextOps();
+  }
+}
+
+BulkSession::Ops BulkSession::NextOps() {
+  Ops ops;
+  if (phase_ == Phase::kFinished) return ops;
+  ops.call = call_;
+  if (!writing_ && HasNews() && !client_gone_) {
+    writing_ = true;
+    ops.write = TakeAnswer();
+  }
+  if (MayFinish()) {
+    phase_ = Phase::kFinished;
+    call_ = nullptr;
+    end_.accepted = totals_.accepted;
+    ops.finish = std::move(end_);
+    return ops;
+  }
+  ops.pause = std::exchange(pause_, Duration::zero());
+  if (ops.pause > Duration::zero()) in_pause_call_ = true;
+  if (MayRead()) {
+    intake_ = Intake::kReading;
+    ops.read = true;
+  }
+  if (ops.any()) ++performing_;
+  return ops;
+}
+
+bool BulkSession::MayRead() const {
+  return phase_ == Phase::kOpen && intake_ == Intake::kIdle &&
+         !in_pause_call_ &&
+         in_flight_messages_ < limits_.max_in_flight_messages &&
+         in_flight_bytes_ < limits_.max_in_flight_bytes &&
+         refusals_.bytes() + preview_bytes_ < limits_.max_unsent_bytes &&
+         receipt_.size() < limits_.max_receipt_ranges;
+}
+
+// A read that waits for a client with nothing to say does not hold up the end;
+// a message that is being taken in does.
+bool BulkSession::MayFinish() const {
+  const bool failed = phase_ == Phase::kFailed;
+  const bool all_received = intake_ == Intake::kClosed || failed;
+  const bool all_sent =
+      client_gone_ || (!HasNews() && (unsettled_ == 0 || failed));
+  return all_received && all_sent && !writing_ &&
+         intake_ != Intake::kTakingIn && in_flight_appends_ == 0 &&
+         performing_ == 0;
+}
+
+bool BulkSession::HasNews() const {
+  return news_ || !refusals_.empty() || !previews_.empty();
+}
+
+BulkAnswer BulkSession::TakeAnswer() {
+  BulkAnswer answer{.totals = totals_, .level = *level_};
+  if (unsettled_ != 0) answer.level = BulkLevel::kDurable;
+  const size_t ranges = std::min(receipt_.size(), kMaxReceiptRanges);
+  answer.receipt.assign(receipt_.begin(), receipt_.begin() + ranges);
+  receipt_.erase(receipt_.begin(), receipt_.begin() + ranges);
+  answer.refusals = refusals_.Take(limits_.answer_bytes);
+  // A client that continues from this position on another stream never hears of
+  // a refusal below it, so refusals that do not fit this answer hold it back.
+  if (!refusals_.empty()) {
+    answer.totals.durable_position =
+        std::min(totals_.durable_position, refusals_.first());
+  }
+  size_t bytes = answer.refusals.size();
+  while (!previews_.empty() && bytes < limits_.answer_bytes) {
+    bytes += previews_.front().size();
+    preview_bytes_ -= previews_.front().size();
+    answer.previews.push_back(std::move(previews_.front()));
+    previews_.pop_front();
+  }
+  answer.warnings = std::exchange(warnings_, {});
+  news_ = !receipt_.empty();
+  return answer;
+}
+
+void BulkSession::Fail(BulkEnd::Reason reason, absl::Status status) {
+  if (phase_ != Phase::kOpen) return;
+  phase_ = Phase::kFailed;
+  end_ = {.reason = reason, .status = std::move(status)};
+}
+
+void BulkSession::PauseOrIdle(Duration pause) {
+  const bool wanted = pause > Duration::zero() && phase_ == Phase::kOpen;
+  intake_ = wanted ? Intake::kPaused : Intake::kIdle;
+  if (wanted) pause_ = pause;
+}
+
+void BulkSession::PushChunk(Chunk chunk) {
+  if (chunk.part == ChunkPart::kEndOfMessage) {
+    ++in_flight_messages_;
+    in_flight_bytes_ += message_bytes_;
+    chunk.message_bytes = message_bytes_;
+    totals_.received = chunk.position - start_index_;
+  }
+  chunks_.push_back(chunk);
+}
+
+BulkSession::Chunk& BulkSession::OldestAppend() {
+  const auto oldest = std::find_if(
+      chunks_.begin(), chunks_.end(),
+      [](const Chunk& chunk) { return chunk.state == ChunkState::kAppended; });
+  HEAPSYNC_CHECK(oldest != chunks_.end()) << "no append is in flight";
+  return *oldest;
+}
+
+// Moves the position past everything at the front that is durable, rejected or
+// was only previewed, up to the first chunk that was not stored.
+void BulkSession::PopFinishedChunks() {
+  while (!chunks_.empty() && chunks_.front().state != ChunkState::kAppended) {
+    const Chunk& chunk = chunks_.front();
+    lost_ = lost_ || chunk.state == ChunkState::kLost;
+    if (!lost_) totals_.durable_position = chunk.position;
+    if (chunk.part == ChunkPart::kEndOfMessage) {
+      --in_flight_messages_;
+      in_flight_bytes_ -= chunk.message_bytes;
+    }
+    chunks_.pop_front();
+    news_ = true;
+  }
+}
+
+void BulkSession::AddToReceipt(SeqRange range) {
+  if (!receipt_.empty() && receipt_.back().end == range.begin) {
+    receipt_.back().end = range.end;
+  } else {
+    receipt_.push_back(range);
+  }
+}
+
+}  // namespace heapsync

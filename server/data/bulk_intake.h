@@ -1,0 +1,285 @@
+#ifndef HEAPSYNC_SERVER_DATA_BULK_INTAKE_H_
+#define HEAPSYNC_SERVER_DATA_BULK_INTAKE_H_
+
+#include <google/protobuf/arena.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "heap_adapter/engine.h"
+#include "heap_adapter/stream/bulk_session.h"
+#include "server/access/access.h"
+#include "server/access/caller.h"
+#include "server/data/call_rules.h"
+#include "server/data/item_traits.h"
+#include "server/wire/rich_status.h"
+#include "server/wire/wire_message.h"
+
+namespace heapsync {
+
+// Takes in the messages of one bulk stream: admits its caller, checks settings,
+// encodes items and appends them to the engine, reporting each step to the
+// session. One thread at a time; the session orders the messages.
+template <typename Traits>
+class BulkIntake {
+ public:
+  BulkIntake(Engine& engine, const Access& access, BulkSession& session,
+             Credentials credentials, std::optional<TraceContext> trace)
+      : engine_(engine),
+        access_(access),
+        session_(session),
+        credentials_(std::move(credentials)),
+        trace_(std::move(trace)) {}
+
+  // Identifies the caller, and checks it again for the destination in use.
+  // Returns why it is refused, or nullopt.
+  std::optional<CallError> Admit() {
+    auto admitted = access_.Admit(credentials_, ServiceKind::kData);
+    if (auto* refusal = std::get_if<CallError>(&admitted)) {
+      return std::move(*refusal);
+    }
+    caller_ = std::get<Caller>(std::move(admitted));
+    if (destination_ != nullptr && !caller_.MayUse(destination_->name)) {
+      return DestinationNotAllowed(destination_->name);
+    }
+    return std::nullopt;
+  }
+
+  // Charges the caller for `items`. Returns how long to pause reading.
+  Duration Charge(uint64_t items) {
+    return caller_.SpendAnyway(items, engine_.clock().Read().monotonic);
+  }
+
+  struct Outcome {
+    std::optional<CallError> error;
+    Duration pause = Duration::zero();
+  };
+
+  // Takes in one message and clears it. Call it between
+  // BulkSession::MessageReceived() and MessageTaken().
+  Outcome Take(grpc::ByteBuffer& message) {
+    google::protobuf::Arena arena;
+    auto* request = google::protobuf::Arena::CreateMessage<Request>(&arena);
+    DamagedItems damaged;
+    std::vector<Finding> violations =
+        ParseWireMessage(message, request, Traits::kBulkField, damaged);
+    const size_t bytes = message.Length();
+    message.Clear();
+    Outcome outcome;
+    // The caller's rights may have been withdrawn since.
+    if (!access_.IsCurrent(caller_)) outcome.error = Admit();
+    if (!outcome.error.has_value()) outcome.error = FollowDestination();
+    if (!outcome.error.has_value() && !violations.empty()) {
+      outcome.error = InvalidRequest(std::move(violations));
+    }
+    if (!outcome.error.has_value()) outcome.error = CheckSettings(*request);
+    if (!outcome.error.has_value()) {
+      outcome.pause =
+          Charge(static_cast<uint64_t>(Traits::ItemsOf(*request).size()));
+      outcome.error = TakeItems(*request, damaged, bytes);
+    }
+    return outcome;
+  }
+
+  // Valid while no message is being taken in.
+  bool previews() const {
+    return settings_.has_value() && settings_->validate_only();
+  }
+  LaneId lane() const { return lane_; }
+  absl::string_view destination_name() const {
+    return destination_ == nullptr ? absl::string_view() : destination_->name;
+  }
+  absl::string_view request_id() const {
+    return settings_.has_value() ? settings_->request_id()
+                                 : absl::string_view();
+  }
+
+ private:
+  using Request = typename Traits::BulkRequest;
+
+  static constexpr int kMaxItemsPerMessage = 10'000;
+  static constexpr size_t kChunkItems = 1'000;
+  static constexpr size_t kChunkBytes = 512 << 10;
+
+  // The destination's configuration may have changed, or been removed.
+  std::optional<CallError> FollowDestination() {
+    if (destination_ == nullptr) return std::nullopt;
+    const Destination* now = engine_.FindDestination(destination_->name);
+    if (now == nullptr) return UnknownDestination(destination_->name);
+    destination_ = now;
+    return std::nullopt;
+  }
+
+  // The first message carries the settings; later ones may repeat them.
+  std::optional<CallError> CheckSettings(const Request& request) {
+    if (settings_.has_value()) {
+      std::vector<Finding> changed = ChangedSettings(request);
+      if (!changed.empty()) return InvalidRequest(std::move(changed));
+    } else {
+      if (auto error = TakeSettings(request); error.has_value()) return error;
+      const bool sets_something =
+          !request.destination().empty() || request.ack_level() != 0 ||
+          !request.request_id().empty() || request.validate_only() ||
+          request.start_index() != 0;
+      if (sets_something) return std::nullopt;
+    }
+    if (Traits::ItemsOf(request).empty()) {
+      return InvalidRequest(
+          {{.field = std::string(Traits::kBulkField),
+            .reason = "EMPTY_BATCH",
+            .description = "a message must carry at least one item"}});
+    }
+    return std::nullopt;
+  }
+
+  std::optional<CallError> TakeSettings(const Request& request) {
+    auto destination = DestinationFor(engine_, caller_, request.destination());
+    if (auto* refusal = std::get_if<CallError>(&destination)) {
+      return std::move(*refusal);
+    }
+    destination_ = std::get<const Destination*>(destination);
+    std::vector<Finding> violations = CheckCallFields(request);
+    if (!violations.empty()) return InvalidRequest(std::move(violations));
+    if (!request.validate_only()) {
+      lane_ = engine_.LaneFor(*destination_, Traits::kType, caller_.name);
+    }
+    settings_.emplace();
+    settings_->set_destination(request.destination());
+    settings_->set_ack_level(request.ack_level());
+    settings_->set_request_id(request.request_id());
+    settings_->set_validate_only(request.validate_only());
+    settings_->set_start_index(request.start_index());
+    keys_.emplace(request.request_id());
+    next_index_ = request.start_index();
+    BulkLevel level = BulkLevel::kDurable;
+    if (request.ack_level() == v1::ACK_LEVEL_DELIVERED) {
+      level = BulkLevel::kDelivered;
+    }
+    if (request.validate_only()) level = BulkLevel::kPreview;
+    session_.Configure(level, next_index_);
+    return std::nullopt;
+  }
+
+  std::vector<Finding> ChangedSettings(const Request& request) const {
+    std::vector<Finding> changed;
+    const auto check = [&](absl::string_view field, bool differs) {
+      if (!differs) return;
+      changed.push_back(
+          {.field = std::string(field),
+           .reason = "NOT_FIRST_MESSAGE",
+           .description =
+               "may only be set in the first message of the stream"});
+    };
+    check("destination", !request.destination().empty() &&
+                             request.destination() != settings_->destination());
+    check("ack_level", request.ack_level() != 0 &&
+                           request.ack_level() != settings_->ack_level());
+    check("request_id", !request.request_id().empty() &&
+                            request.request_id() != settings_->request_id());
+    check("validate_only",
+          request.validate_only() && !settings_->validate_only());
+    check("start_index", request.start_index() != 0 &&
+                             request.start_index() != settings_->start_index());
+    return changed;
+  }
+
+  std::optional<CallError> TakeItems(const Request& request,
+                                     DamagedItems& damaged, size_t bytes) {
+    const auto& items = Traits::ItemsOf(request);
+    if (items.size() > kMaxItemsPerMessage) {
+      return InvalidRequest({{.field = std::string(Traits::kBulkField),
+                              .reason = "TOO_MANY_ITEMS",
+                              .description = absl::StrCat(
+                                  "one message may carry ", kMaxItemsPerMessage,
+                                  " items, and this one has ", items.size())}});
+    }
+    ChunkEncoder encoder(destination_->encoding, engine_.clock().Read().wall);
+    // JSON is longer than the wire by its quotes and by the keys; a hint only.
+    constexpr size_t kMorePerItem = 128;
+    const auto count = static_cast<size_t>(items.size());
+    encoder.Reserve(std::min(count, kChunkItems),
+                    std::min(bytes + count * kMorePerItem, kChunkBytes));
+    for (int i = 0; i < items.size(); ++i) {
+      const uint64_t index = next_index_++;
+      if (const auto found = damaged.find(i); found != damaged.end()) {
+        Reject(index, found->second);
+        continue;
+      }
+      std::optional<IdempotencyKey> key;
+      if (Traits::kHasKeys && Traits::OwnKey(items[i]).empty()) {
+        key = keys_->At(index);
+      }
+      const Findings findings = Traits::Add(
+          encoder, items[i],
+          {.field = Traits::kBulkField, .index = static_cast<uint64_t>(i)},
+          key.has_value() ? key->view() : absl::string_view());
+      if (!findings.ok()) Reject(index, findings.violations);
+      if (!findings.warnings.empty()) session_.Warn(findings.warnings);
+      if (encoder.size() >= kChunkItems || encoder.text_size() >= kChunkBytes) {
+        auto error = Append(encoder, ChunkPart::kMiddle);
+        if (error.has_value()) return error;
+      }
+    }
+    return Append(encoder, ChunkPart::kEndOfMessage);
+  }
+
+  // Hands over the items encoded so far.
+  std::optional<CallError> Append(ChunkEncoder& encoder, ChunkPart part) {
+    const uint64_t count = encoder.size();
+    if (count == 0 || settings_->validate_only()) {
+      std::string preview;
+      if (count > 0) {
+        preview = PreviewOf(*destination_, Traits::kType, encoder.Take());
+      }
+      session_.AddWithoutAppend(std::move(preview), next_index_, part);
+      return std::nullopt;
+    }
+    session_.AddAppend(count, next_index_, part);
+    EncodedChunk chunk = encoder.Take();
+    chunk.trace = trace_;
+    SettledCallback on_settled;
+    if (settings_->ack_level() == v1::ACK_LEVEL_DELIVERED) {
+      on_settled = session_.SettledListener();
+    }
+    const absl::Status status = engine_.Append(
+        *destination_, lane_, std::move(chunk),
+        [session = session_.shared_from_this()](
+            absl::StatusOr<SeqRange> range) { session->Durable(range); },
+        std::move(on_settled));
+    if (status.ok()) return std::nullopt;
+    session_.AppendFailed();
+    return NotStored(status);
+  }
+
+  void Reject(uint64_t index, const std::vector<Finding>& violations) {
+    typename Traits::BulkResponse answer;
+    v1::RejectedItem& refusal = *answer.add_rejected_items();
+    refusal.set_index(index);
+    for (const Finding& violation : violations) {
+      FillViolation(violation, refusal.add_violations());
+    }
+    session_.Reject(index, answer);
+  }
+
+  Engine& engine_;
+  const Access& access_;
+  BulkSession& session_;
+  const Credentials credentials_;
+  const std::optional<TraceContext> trace_;
+  Caller caller_;
+  std::optional<Request> settings_;
+  const Destination* destination_ = nullptr;
+  LaneId lane_ = 0;
+  std::optional<KeySource> keys_;
+  uint64_t next_index_ = 0;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_DATA_BULK_INTAKE_H_

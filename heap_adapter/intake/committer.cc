@@ -97,6 +97,17 @@ absl::Status Committer::Change(SpoolChange change, ChangeDone done) {
   return absl::OkStatus();
 }
 
+absl::Status Committer::Barrier(ChangeDone done) {
+  if (!healthy()) return SpoolFailed();
+  {
+    MutexLock lock(mutex_);
+    if (stopping_) return absl::UnavailableError("the server is shutting down");
+    pending_.changes.push_back({.change = {}, .done = std::move(done)});
+  }
+  wake_.NotifyOne();
+  return absl::OkStatus();
+}
+
 void Committer::StopAccepting() {
   MutexLock lock(mutex_);
   accepting_ = false;
@@ -343,14 +354,14 @@ void Committer::TellTheRest(Committed committed) {
   Notices notices{.lanes = std::move(committed.lanes),
                   .appended = std::move(committed.appended),
                   .applied = {}};
-  for (PendingChange& each : committed.changes) {
-    if (each.done) {
-      each.done(committed.status);
-    } else {
-      notices.applied.push_back({.token = each.token});
-    }
+  for (const PendingChange& each : committed.changes) {
+    if (!each.done) notices.applied.push_back({.token = each.token});
   }
   if (committed.status.ok()) sink_(std::move(notices));
+  // Last, so that a barrier comes behind the notices of its own commit.
+  for (PendingChange& each : committed.changes) {
+    if (each.done) each.done(committed.status);
+  }
 }
 
 }  // namespace heapsync

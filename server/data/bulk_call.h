@@ -377,15 +377,15 @@ class BulkCall final
     }
     EncodedChunk chunk = encoder_->Take();
     chunk.trace = trace_;
-    const absl::Status status = engine_.Append(
+    const Admission admission = engine_.Append(
         *destination_, lane_, std::move(chunk),
         [this](absl::StatusOr<SeqRange> range) { OnDurable(range); },
         std::move(on_settled));
-    if (status.ok()) return std::nullopt;
+    if (admission.ok()) return std::nullopt;
     MutexLock lock(state_->mutex);
     --in_flight_appends_;
     lost_ = true;
-    return NotStored(status);
+    return NotStored(admission);
   }
 
   void OnDurable(const absl::StatusOr<SeqRange>& range) {

@@ -14,6 +14,8 @@
 
 namespace heapsync {
 
+struct Admission;
+
 // What goes wrong in a call, with the details that a caller can act on:
 // google.rpc.ErrorInfo always, the others where they apply.
 struct CallError {
@@ -38,8 +40,10 @@ CallError InvalidRequest(std::vector<Finding> violations);
 // INVALID_ARGUMENT: there is no default.
 CallError UnknownDestination(absl::string_view name);
 
-// What Engine::Append returned, or its callback got.
+// What the callback of Engine::Append got.
 CallError NotStored(const absl::Status& status);
+// What Engine::Append returned. REQUIRES: it is not OK.
+CallError NotStored(const Admission& admission);
 
 // UNAVAILABLE: the server stops; another one, or the next, will do.
 CallError ShuttingDown();

@@ -7,9 +7,21 @@
 
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/spool/receipt.h"
+#include "heap_adapter/base/promise.h"
+#include "heap_adapter/inspection/edited_item.h"
 
 namespace heapsync {
+namespace {
+
+absl::Status ShuttingDown() {
+  return absl::UnavailableError("the server is shutting down");
+}
+
+absl::Status NoSuchDestination() {
+  return absl::NotFoundError("no such destination");
+}
+
+}  // namespace
 
 Engine::Engine(Transport& transport, const Clock& clock, EngineOptions options)
     : transport_(transport),
@@ -62,6 +74,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(
     engine->space_reclaimer_ = std::make_unique<SpaceReclaimer>(
         store, engine->disk_, [e = engine.get()] { return e->QueuedBytes(); });
   }
+  engine->letters_ = std::make_unique<DeadLetterAdmin>(
+      *engine->spool_, engine->lanes_, clock, engine->DeadLetterWriter());
   engine->committer_thread_ =
       std::thread([e = engine.get()] { e->committer_->Run(); });
   engine->dispatcher_thread_ =
@@ -162,24 +176,28 @@ const Backlog& Engine::BacklogOf(const Destination& destination) const {
   return *Current().backlogs.find(destination.name)->second;
 }
 
-absl::Status Engine::Append(const Destination& destination, LaneId lane,
-                            EncodedChunk chunk, Committer::AppendDone done,
-                            SettledCallback on_settled,
-                            Committer::AppendAlong along) {
+Admission Engine::Append(const Destination& destination, LaneId lane,
+                         EncodedChunk chunk, Committer::AppendDone done,
+                         SettledCallback on_settled,
+                         Committer::AppendAlong along) {
   const Backlog& backlog = BacklogOf(destination);
   if (disk_.NearlyFull()) {
-    return Refused(Refusal::kDiskNearlyFull, backlog.RetryAfter(),
-                   "the server's disk is nearly full");
+    return {.status = absl::ResourceExhaustedError(
+                "the server's disk is nearly full"),
+            .limit = Admission::Limit::kDisk,
+            .retry_after = backlog.RetryAfter()};
   }
   if (backlog.bytes() + chunk.text.size() > destination.max_queued_mib << 20) {
-    return Refused(
-        Refusal::kDestinationFull, backlog.RetryAfter(),
-        absl::StrCat("destination \"", destination.name, "\" has ",
-                     backlog.bytes() >> 20, " MiB waiting of at most ",
-                     destination.max_queued_mib));
+    return {.status = absl::ResourceExhaustedError(
+                absl::StrCat("destination \"", destination.name, "\" has ",
+                             backlog.bytes() >> 20, " MiB waiting of at most ",
+                             destination.max_queued_mib)),
+            .limit = Admission::Limit::kDestination,
+            .retry_after = backlog.RetryAfter()};
   }
-  return committer_->Append(lane, std::move(chunk), std::move(done),
-                            std::move(on_settled), std::move(along));
+  return {.status = committer_->Append(lane, std::move(chunk), std::move(done),
+                                       std::move(on_settled), std::move(along)),
+          .retry_after = std::nullopt};
 }
 
 std::string Engine::ReceiptOf(LaneId lane, std::vector<SeqRange> items) const {
@@ -206,71 +224,134 @@ void Engine::Post(Command command) {
 }
 
 bool Engine::Ask(absl::FunctionRef<void(Dispatcher&, Now)> question) {
-  struct Wait {
-    Mutex mutex;
-    CondVar changed;
-    bool over = false;
-    bool ran = false;
-  };
-  // Tells that the command is over: it ran, or it never will.
-  struct Ticket {
-    explicit Ticket(std::shared_ptr<Wait> wait_in) : wait(std::move(wait_in)) {}
-    ~Ticket() {
-      MutexLock lock(wait->mutex);
-      wait->over = true;
-      wait->changed.NotifyAll();
-    }
-    const std::shared_ptr<Wait> wait;
-  };
-  // Shared with the ticket, which may still be at the mutex when this returns.
-  const auto wait = std::make_shared<Wait>();
-  Post([question, ticket = std::make_unique<Ticket>(wait)](
-           Dispatcher& dispatcher, Now now) mutable {
+  Promise<bool> ran;
+  Future<bool> over = ran.future();
+  Post([question, ran = std::move(ran)](Dispatcher& dispatcher,
+                                        Now now) mutable {
     question(dispatcher, now);
-    ticket->wait->ran = true;
-    ticket.reset();
+    ran.Set(true);
   });
-  MutexLock lock(wait->mutex);
-  while (!wait->over) wait->changed.Wait(wait->mutex);
-  return wait->ran;
-}  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): the command owns it
+  return over.Wait().has_value();
+}
 
 absl::Status Engine::Apply(SpoolChange change) {
-  struct Wait {
-    Mutex mutex;
-    CondVar changed;
-    std::optional<absl::Status> result;
-  };
-  // Shared with the callback, which may still be at the mutex at the end.
-  const auto wait = std::make_shared<Wait>();
-  absl::Status queued =
-      committer_->Change(std::move(change), [wait](const absl::Status& status) {
-        MutexLock lock(wait->mutex);
-        wait->result = status;
-        wait->changed.NotifyAll();
+  Promise<absl::Status> stored;
+  Future<absl::Status> result = stored.future();
+  const absl::Status queued = committer_->Change(
+      std::move(change),
+      [stored = std::move(stored)](absl::Status status) mutable {
+        stored.Set(std::move(status));
       });
   if (!queued.ok()) return queued;
-  MutexLock lock(wait->mutex);
-  while (!wait->result.has_value()) wait->changed.Wait(wait->mutex);
-  return *wait->result;
+  return result.Wait().value_or(ShuttingDown());
+}
+
+absl::Status Engine::Barrier() {
+  Promise<absl::Status> passed;
+  Future<absl::Status> result = passed.future();
+  const absl::Status queued = committer_->Barrier(
+      [passed = std::move(passed)](absl::Status status) mutable {
+        passed.Set(std::move(status));
+      });
+  if (!queued.ok()) return queued;
+  return result.Wait().value_or(ShuttingDown());
 }
 
 absl::Status Engine::Flush(absl::string_view destination,
                            SettledCallback done) {
   if (!destination.empty() && !Current().by_name.contains(destination)) {
-    return absl::NotFoundError("no such destination");
+    return NoSuchDestination();
   }
-  // By the time that a later change is stored, the dispatcher has been notified
-  // of every append whose caller was answered before.
-  return committer_->Change(
-      {}, [this, name = std::string(destination),
-           done = std::move(done)](const absl::Status& status) mutable {
+  return committer_->Barrier(
+      [this, name = std::string(destination),
+       done = std::move(done)](const absl::Status& status) mutable {
         if (!status.ok()) return;
         Post([name = std::move(name), done = std::move(done)](
                  Dispatcher& dispatcher, Now) mutable {
           dispatcher.Flush(name, std::move(done));
         });
       });
+}
+
+bool Engine::Drain(Duration timeout) {
+  Promise<Settlement> drained;
+  Future<Settlement> end = drained.future();
+  const absl::Status begun =
+      Flush("", [drained = std::move(drained)](Settlement settlement) mutable {
+        drained.Set(settlement);
+      });
+  return begun.ok() && end.WaitFor(timeout).has_value();
+}
+
+absl::Status Engine::SetPaused(absl::string_view destination, bool paused) {
+  bool found = false;
+  if (!Ask([&](Dispatcher& dispatcher, Now) {
+        found = dispatcher.Pause(destination, paused);
+      })) {
+    return ShuttingDown();
+  }
+  // The dispatcher has handed the change to the committer by now.
+  return found ? Barrier() : NoSuchDestination();
+}
+
+void Engine::RequestSnapshot(absl::AnyInvocable<void(EngineSnapshot)> done) {
+  Post([done = std::move(done)](Dispatcher& dispatcher, Now now) mutable {
+    done({.taken_at = now, .destinations = dispatcher.Snapshot(now)});
+  });
+}
+
+absl::StatusOr<EngineSnapshot> Engine::SnapshotOf(
+    const std::vector<absl::string_view>& destinations) {
+  EngineSnapshot snapshot;
+  if (!Ask([&](Dispatcher& dispatcher, Now now) {
+        snapshot.taken_at = now;
+        for (const absl::string_view name : destinations) {
+          auto each = dispatcher.SnapshotOf(name, now);
+          if (!each.has_value()) continue;
+          snapshot.destinations.push_back(*std::move(each));
+        }
+      })) {
+    return ShuttingDown();
+  }
+  return snapshot;
+}
+
+absl::StatusOr<std::vector<ItemDelivery>> Engine::LookUp(
+    LaneId lane, const std::vector<SeqRange>& items) {
+  std::vector<InFlightAttempt> in_flight;
+  if (!Ask([&](Dispatcher& dispatcher, Now) {
+        in_flight = dispatcher.InFlightAttempts(lane);
+      })) {
+    return ShuttingDown();
+  }
+  return LookUpDeliveries(*spool_, lane, items, in_flight);
+}
+
+DeadLetterAdmin::Writer Engine::DeadLetterWriter() {
+  return {
+      .is_configured =
+          [this](absl::string_view name) {
+            return !name.empty() && FindDestination(name) != nullptr;
+          },
+      .append = [this](const LaneKey& key, LaneId lane, EncodedChunk chunk,
+                       Committer::AppendDone done,
+                       Committer::AppendAlong along) -> absl::Status {
+        const Destination* destination = FindDestination(key.destination);
+        if (destination == nullptr) return NoSuchDestination();
+        return Append(*destination, lane, std::move(chunk), std::move(done),
+                      nullptr, std::move(along))
+            .status;
+      },
+      .store = [this](SpoolChange change) { return Apply(std::move(change)); }};
+}
+
+std::variant<EncodedChunk, std::vector<Finding>> Engine::EncodeEdited(
+    const FoundDeadLetter& letter, absl::string_view json,
+    absl::string_view field) const {
+  const Destination* destination = FindDestination(letter.key.destination);
+  if (destination == nullptr) return EncodedChunk{};
+  return EncodeEditedItem(destination->encoding, letter.key.type, letter.letter,
+                          json, field, clock_.Read().wall);
 }
 
 void Engine::RunDispatcher() {
@@ -295,25 +376,6 @@ void Engine::RunDispatcher() {
     // a slot of a limit would be free before its time.
     dispatcher_->OnResponses(answers, clock_.Read());
   }
-}
-
-bool Engine::Drain(Duration timeout) {
-  // Shared with the callback, which may come after the wait is over.
-  struct Wait {
-    std::mutex mutex;
-    std::condition_variable done;
-    bool drained = false;
-  };
-  const auto wait = std::make_shared<Wait>();
-  Post([wait](Dispatcher& dispatcher, Now) {
-    dispatcher.Flush("", [wait](Settlement) {
-      const std::lock_guard<std::mutex> lock(wait->mutex);
-      wait->drained = true;
-      wait->done.notify_all();
-    });
-  });
-  std::unique_lock<std::mutex> lock(wait->mutex);
-  return wait->done.wait_for(lock, timeout, [&] { return wait->drained; });
 }
 
 }  // namespace heapsync

@@ -2,11 +2,15 @@
 #define HEAPSYNC_HEAP_ADAPTER_ENGINE_H_
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -14,13 +18,25 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "heap_adapter/base/clock.h"
 #include "heap_adapter/base/mutex.h"
 #include "heap_adapter/config/config.h"
 #include "heap_adapter/delivery/dispatcher.h"
+#include "heap_adapter/delivery/snapshot.h"
+#include "heap_adapter/encoding/chunk_encoder.h"
+#include "heap_adapter/encoding/findings.h"
+#include "heap_adapter/inspection/dead_letter_admin.h"
+#include "heap_adapter/inspection/delivery_lookup.h"
+#include "heap_adapter/intake/admission.h"
 #include "heap_adapter/intake/committer.h"
 #include "heap_adapter/intake/lane_directory.h"
+#include "heap_adapter/intake/settlement.h"
+#include "heap_adapter/model/destination.h"
+#include "heap_adapter/model/object_type.h"
 #include "heap_adapter/spool/disk_space.h"
+#include "heap_adapter/spool/receipt.h"
+#include "heap_adapter/spool/records.h"
 #include "heap_adapter/spool/space_reclaimer.h"
 #include "heap_adapter/transport/transport.h"
 
@@ -38,9 +54,29 @@ struct EngineOptions {
   uint64_t min_free_disk_bytes = 256 << 20;
 };
 
-// Takes encoded items, keeps them safe and delivers them: two threads, the
-// committer's and the dispatcher's, and what they hand to each other; besides
-// them one that keeps space on the disk.
+// Destinations at one moment.
+struct EngineSnapshot {
+  Now taken_at;
+  std::vector<DestinationSnapshot> destinations;
+};
+
+// The state of the spool, and its counters since the start.
+struct SpoolFigures {
+  bool healthy = true;  // false once a write failed
+  bool disk_nearly_full = false;
+  uint64_t commits = 0;
+  uint64_t syncs = 0;
+};
+
+// Takes encoded items, keeps them safe and delivers them. This is the only way
+// into heap_adapter for a server: this header brings the types of everything
+// that the engine takes or gives, and what its threads own stays inside.
+//
+// It has two threads, the committer's and the dispatcher's, and what they hand
+// to each other; a third one keeps space on the disk. Every method may be
+// called from any thread unless it says otherwise. Those that wait for the
+// engine, as their comments say, must not be called from its own threads, which
+// are the ones that run its callbacks.
 class Engine {
  public:
   // Opens the spool in `store`, and goes on with what it holds. `store`,
@@ -58,7 +94,7 @@ class Engine {
   // there is none. Any thread; lives as long as the engine, but a later call
   // may give another, or none.
   const Destination* FindDestination(absl::string_view name) const;
-  // Lives as long as the engine, and is what there was at this call.
+  // Those in force at this call. The reference is valid as long as the engine.
   const std::vector<Destination>& destinations() const {
     return Current().config.destinations;
   }
@@ -76,59 +112,118 @@ class Engine {
   LaneId LaneFor(const Destination& destination, ObjectType type,
                  absl::string_view caller = "");
 
-  // See Committer::Append; besides, Refused() while the disk is nearly full, or
-  // too much waits for the destination. `lane` is one of its lanes, of
-  // LaneFor(). Any thread.
-  absl::Status Append(const Destination& destination, LaneId lane,
-                      EncodedChunk chunk, Committer::AppendDone done,
-                      SettledCallback on_settled = nullptr,
-                      Committer::AppendAlong along = nullptr);
-  // What waits for a destination.
-  const Backlog& BacklogOf(const Destination& destination) const;
+  // See Committer::Append; besides, kResourceExhausted with the limit that was
+  // reached while the disk is nearly full or too much waits for the
+  // destination. `lane` is one of its lanes, of LaneFor().
+  Admission Append(const Destination& destination, LaneId lane,
+                   EncodedChunk chunk, Committer::AppendDone done,
+                   SettledCallback on_settled = nullptr,
+                   Committer::AppendAlong along = nullptr);
 
-  // The receipt of items that were appended to a lane. Any thread.
+  // Receipts. That of items which were appended to a lane:
   std::string ReceiptOf(LaneId lane, std::vector<SeqRange> items) const;
+  // Receipt::spool_id of every receipt that this engine gives.
+  uint64_t spool_id() const { return spool_->id(); }
+  // The destination, type and caller of a lane; none for an id that no receipt
+  // of this spool has. Lanes of destinations that are no longer configured are
+  // found, too.
+  std::optional<LaneKey> FindLane(LaneId lane) const {
+    return lanes_.KeyOf(lane);
+  }
+  // See LookUpDeliveries(). Waits for the dispatcher and reads the spool.
+  // Errors: kUnavailable if the engine stops, and those of LookUpDeliveries().
+  absl::StatusOr<std::vector<ItemDelivery>> LookUp(
+      LaneId lane, const std::vector<SeqRange>& items);
 
-  // Every lane of the spool, those of destinations that are configured no more
-  // included.
-  const LaneDirectory& lanes() const { return lanes_; }
+  // Dead letters; see DeadLetterAdmin. All of these belong to one thread of the
+  // caller's, and wait for the disk.
+  bool HasLanes(absl::string_view destination) const {
+    return letters_->Knows(destination);
+  }
+  absl::StatusOr<DeadLetterPage> FindDeadLetters(const DeadLetterFilter& filter,
+                                                 DeadLetterPlace from,
+                                                 size_t max) const {
+    return letters_->Find(filter, from, max);
+  }
+  absl::StatusOr<std::optional<FoundDeadLetter>> FindDeadLetter(
+      const DeadLetterFilter& filter, DeadLetterPlace place) const {
+    return letters_->FindOne(filter, place);
+  }
+  std::vector<DeadLetterResult> Replay(
+      std::vector<FoundDeadLetter> letters, const DeadLetterRules& rules,
+      std::optional<EncodedChunk> instead = std::nullopt) {
+    return letters_->Replay(std::move(letters), rules, std::move(instead));
+  }
+  std::vector<DeadLetterResult> Discard(
+      const std::vector<FoundDeadLetter>& letters,
+      const DeadLetterRules& rules) {
+    return letters_->Discard(letters, rules);
+  }
+  // What to replay instead of a letter, from `json` under the rules of the
+  // letter's destination; see EncodeEditedItem(). An empty chunk if that is no
+  // longer configured. Any thread.
+  std::variant<EncodedChunk, std::vector<Finding>> EncodeEdited(
+      const FoundDeadLetter& letter, absl::string_view json,
+      absl::string_view field) const;
 
-  // Runs `command` on the dispatcher's thread. Any thread. After Stop() it
-  // never runs and is only destroyed.
-  using Command = absl::AnyInvocable<void(Dispatcher&, Now)>;
-  void Post(Command command);
-
-  // Runs `question` on the dispatcher's thread and waits until it has. False:
-  // the engine stops, and it never ran. Not from the engine's own threads.
-  bool Ask(absl::FunctionRef<void(Dispatcher&, Now)> question);
-
-  // Stores `change` and waits until it is stored. Errors: see
-  // Committer::Change. Not from the engine's own threads.
-  absl::Status Apply(SpoolChange change);
-
-  // As Dispatcher::Flush, for every item whose acceptance was told before this
-  // call; `done` is destroyed without a call if the engine stops or its spool
-  // fails first. Errors: kNotFound for an unknown destination, and those of
-  // Committer::Change. Any thread.
-  absl::Status Flush(absl::string_view destination, SettledCallback done);
-
-  // Refuses items from now on. Any thread.
-  void StopAccepting() { committer_->StopAccepting(); }
-  // Lets what waits for company go, and waits until all is delivered or
-  // `timeout` is over; true if it all is. Not from the engine's own threads.
-  bool Drain(Duration timeout);
-
-  // False once the spool failed to write. Any thread.
-  bool healthy() const { return committer_->healthy(); }
-  bool disk_nearly_full() const {
-    return disk_.NearlyFull() || committer_->disk_full();
+  // Hands the state of every destination to `done`, on the dispatcher's thread:
+  // it must not block. If the engine stops first, `done` is destroyed without a
+  // call.
+  void RequestSnapshot(absl::AnyInvocable<void(EngineSnapshot)> done);
+  // The state of the named destinations, without those that are unknown. Waits
+  // for the dispatcher. Errors: kUnavailable if the engine stops.
+  absl::StatusOr<EngineSnapshot> SnapshotOf(
+      const std::vector<absl::string_view>& destinations);
+  // See heapsync::OldestWaiting(). Reads the spool.
+  absl::StatusOr<std::optional<WallTime>> OldestWaiting(
+      const LaneSnapshot& lane) const {
+    return heapsync::OldestWaiting(*spool_, lane);
   }
 
-  const Spool& spool() const { return *spool_; }
-  const Committer& committer() const { return *committer_; }
+  // Stops and resumes sending to a destination. Kept over restarts, and stored
+  // when this returns. Waits for the dispatcher and the disk. Errors: kNotFound
+  // for an unknown destination, and those of Barrier().
+  absl::Status Pause(absl::string_view destination) {
+    return SetPaused(destination, true);
+  }
+  absl::Status Resume(absl::string_view destination) {
+    return SetPaused(destination, false);
+  }
+
+  // Waits until everything that was handed over before this call is stored, its
+  // callers have their answers, and the dispatcher is notified of it. Errors:
+  // kUnavailable if the engine stops, kDataLoss once the spool failed.
+  absl::Status Barrier();
+
+  // Calls `done` once every item that was appended before this call, to one
+  // destination or with an empty name to all, is delivered or dead-lettered;
+  // none of them waits for a fuller batch. `done` is destroyed without a call
+  // if the engine stops or its spool fails first. Errors: kNotFound for an
+  // unknown destination, and those of Barrier().
+  absl::Status Flush(absl::string_view destination, SettledCallback done);
+
+  // Refuses items from now on.
+  void StopAccepting() { committer_->StopAccepting(); }
+  // Flushes every destination and waits for that, at most `timeout`. False if
+  // something is left, or may be since the spool failed.
+  bool Drain(Duration timeout);
+
+  // False once the spool failed to write.
+  bool healthy() const { return committer_->healthy(); }
+  // What storage said when it failed; empty while healthy.
+  std::string failure() const { return committer_->failure(); }
+  SpoolFigures spool_figures() const {
+    return {.healthy = healthy(),
+            .disk_nearly_full = disk_.NearlyFull() || committer_->disk_full(),
+            .commits = committer_->commits(),
+            .syncs = committer_->syncs()};
+  }
+
   const Clock& clock() const { return clock_; }
 
  private:
+  using Command = absl::AnyInvocable<void(Dispatcher&, Now)>;
+
   Engine(Transport& transport, const Clock& clock, EngineOptions options);
 
   // The destinations of one configuration. Never changes.
@@ -143,6 +238,18 @@ class Engine {
     return *current_.load(std::memory_order_acquire);
   }
 
+  // Runs `command` on the dispatcher's thread. If the engine stops first, it is
+  // destroyed without a call.
+  void Post(Command command);
+  // Runs `question` on the dispatcher's thread and waits until it has. False:
+  // the engine stops, and it never ran.
+  bool Ask(absl::FunctionRef<void(Dispatcher&, Now)> question);
+  // Waits until `change` is stored. Errors: see Committer::Change.
+  absl::Status Apply(SpoolChange change);
+  absl::Status SetPaused(absl::string_view destination, bool paused);
+  DeadLetterAdmin::Writer DeadLetterWriter();
+
+  const Backlog& BacklogOf(const Destination& destination) const;
   uint64_t QueuedBytes() const;
   absl::StatusOr<std::vector<StoredLane>> OpenLanes();
   void RunDispatcher();
@@ -159,6 +266,7 @@ class Engine {
   std::atomic<const Generation*> current_{nullptr};
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<Dispatcher> dispatcher_;
+  std::unique_ptr<DeadLetterAdmin> letters_;
 
   Mutex mutex_;
   std::vector<Committer::Notices> notices_ ABSL_GUARDED_BY(mutex_);

@@ -4,8 +4,10 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "server/config/flags.h"
+#include "server/config/restart_settings.h"
 #include "server/log/log.h"
 
 namespace heapsync {
@@ -38,8 +40,7 @@ bool FileWatch::Changed() {
 
 Reload::Reload(const ServerConfig& config, Engine& engine, Access& access,
                TlsCertificates* certificates)
-    : flags_(config.flags),
-      interval_(config.reload_interval),
+    : started_(config),
       engine_(engine),
       destinations_(config.destinations),
       access_(access),
@@ -47,8 +48,9 @@ Reload::Reload(const ServerConfig& config, Engine& engine, Access& access,
       files_(config.files) {}
 
 void Reload::Tick(MonotonicTime now) {
-  if (interval_ == std::chrono::milliseconds::zero() ||
-      now - looked_at_ < interval_) {
+  const std::chrono::milliseconds interval = started_.reload_interval;
+  if (interval == std::chrono::milliseconds::zero() ||
+      now - looked_at_ < interval) {
     return;
   }
   looked_at_ = now;
@@ -56,7 +58,7 @@ void Reload::Tick(MonotonicTime now) {
 }
 
 void Reload::Run(absl::string_view why) {
-  auto config = BuildServerConfig(flags_, ProcessSurroundings());
+  auto config = BuildServerConfig(started_.flags, ProcessSurroundings());
   if (!config.ok()) {
     for (const absl::string_view fault :
          absl::StrSplit(config.status().message(), '\n')) {
@@ -75,6 +77,11 @@ void Reload::Run(absl::string_view why) {
       return;
     }
     destinations_ = config->destinations;
+  }
+  for (const std::string& setting :
+       SettingsThatNeedRestart(started_, *config)) {
+    Log(LogSeverity::kWarning, absl::StrCat("needs a restart: ", setting),
+        {{"why", std::string(why)}, {"setting", setting}});
   }
   if (config->access.has_value()) access_.SetRules(*std::move(config->access));
   if (certificates_ != nullptr && config->tls.has_value()) {

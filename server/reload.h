@@ -36,10 +36,11 @@ class FileWatch {
   std::vector<Seen> seen_;
 };
 
-// Reads the configuration anew, from the same flags, and puts into force what
+// Reads the configuration again, from the same flags, and puts into force what
 // can change while the server runs: destinations, callers and certificates. All
 // or nothing: with one fault in any file everything stays as it was, and every
-// fault is logged. Not thread-safe.
+// fault is logged. A change that needs a restart is logged and has no effect.
+// Not thread-safe.
 class Reload {
  public:
   // `certificates` is null without TLS. All must outlive this.
@@ -52,8 +53,9 @@ class Reload {
   void Run(absl::string_view why);
 
  private:
-  const FlagValues flags_;
-  const std::chrono::milliseconds interval_;
+  // What the server was started with; destinations, callers and certificates
+  // may have changed since.
+  const ServerConfig started_;
   Engine& engine_;
   DestinationConfig destinations_;  // in force
   Access& access_;

@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <map>
-#include <memory>
 
-#include "heap_adapter/base/mutex.h"
+#include "heap_adapter/base/promise.h"
 
 namespace heapsync {
 namespace {
@@ -36,30 +35,6 @@ bool LetterMatches(const DeadLetterFilter& filter, const DeadLetter& letter) {
                      });
 }
 
-// Appends that are in flight, and what became of each.
-class Appends {
- public:
-  explicit Appends(size_t count) : results_(count), waiting_(count) {}
-
-  void End(size_t index, absl::StatusOr<SeqRange> result) {
-    MutexLock lock(mutex_);
-    results_[index] = std::move(result);
-    if (--waiting_ == 0) ended_.NotifyAll();
-  }
-
-  std::vector<absl::StatusOr<SeqRange>> Wait() {
-    MutexLock lock(mutex_);
-    while (waiting_ > 0) ended_.Wait(mutex_);
-    return results_;
-  }
-
- private:
-  Mutex mutex_;
-  CondVar ended_;
-  std::vector<absl::StatusOr<SeqRange>> results_ ABSL_GUARDED_BY(mutex_);
-  size_t waiting_ ABSL_GUARDED_BY(mutex_);
-};
-
 EncodedChunk ChunkOf(DeadLetter letter, WallTime now) {
   return {.accepted_at = now,
           .replays = letter.replays + 1,
@@ -70,26 +45,27 @@ EncodedChunk ChunkOf(DeadLetter letter, WallTime now) {
 
 }  // namespace
 
-DeadLetterAdmin::DeadLetterAdmin(Engine& engine, uint32_t max_replays)
-    : engine_(engine), max_replays_(max_replays) {}
+DeadLetterAdmin::DeadLetterAdmin(const Spool& spool, const LaneDirectory& lanes,
+                                 const Clock& clock, Writer writer)
+    : spool_(spool), lanes_(lanes), clock_(clock), writer_(std::move(writer)) {}
 
 bool DeadLetterAdmin::Knows(absl::string_view destination) const {
-  const auto lanes = engine_.lanes().All();
+  const auto lanes = lanes_.All();
   return std::any_of(lanes.begin(), lanes.end(), [&](const auto& lane) {
     return lane.second.destination == destination;
   });
 }
 
-absl::StatusOr<DeadLetterAdmin::Page> DeadLetterAdmin::Find(
-    const DeadLetterFilter& filter, DeadLetterPlace from, size_t most) const {
-  Page page;
+absl::StatusOr<DeadLetterPage> DeadLetterAdmin::Find(
+    const DeadLetterFilter& filter, DeadLetterPlace from, size_t max) const {
+  DeadLetterPage page;
   size_t looked_at = 0;
-  for (const auto& [id, key] : engine_.lanes().All()) {
+  for (const auto& [id, key] : lanes_.All()) {
     if (id < from.lane || !LaneMatches(filter, id, key)) continue;
     const Seq begin = id == from.lane ? from.seq : 0;
-    const absl::Status status = engine_.spool().VisitDeadLetters(
+    const absl::Status status = spool_.VisitDeadLetters(
         id, begin, [&, id = id, &key = key](const DeadLetter& letter) {
-          if (page.letters.size() == most || looked_at == kMaxLookedAt) {
+          if (page.letters.size() == max || looked_at == kMaxLookedAt) {
             page.next = DeadLetterPlace{id, letter.seq};
             return false;
           }
@@ -107,11 +83,11 @@ absl::StatusOr<DeadLetterAdmin::Page> DeadLetterAdmin::Find(
 
 absl::StatusOr<std::optional<FoundDeadLetter>> DeadLetterAdmin::FindOne(
     const DeadLetterFilter& filter, DeadLetterPlace place) const {
-  std::optional<LaneKey> key = engine_.lanes().KeyOf(place.lane);
+  std::optional<LaneKey> key = lanes_.KeyOf(place.lane);
   if (!key.has_value() || !LaneMatches(filter, place.lane, *key)) {
     return std::nullopt;
   }
-  auto letter = engine_.spool().FindDeadLetter(place.lane, place.seq);
+  auto letter = spool_.FindDeadLetter(place.lane, place.seq);
   if (!letter.ok()) return letter.status();
   if (!letter->has_value() || !LetterMatches(filter, **letter)) {
     return std::nullopt;
@@ -122,22 +98,22 @@ absl::StatusOr<std::optional<FoundDeadLetter>> DeadLetterAdmin::FindOne(
 }
 
 std::optional<DeadLetterOutcome> DeadLetterAdmin::Obstacle(
-    const FoundDeadLetter& found, const Rules& rules, bool edited) const {
-  if (found.key.destination.empty() ||
-      engine_.FindDestination(found.key.destination) == nullptr) {
+    const FoundDeadLetter& found, const DeadLetterRules& rules,
+    bool edited) const {
+  if (!writer_.is_configured(found.key.destination)) {
     return DeadLetterOutcome::kDestinationGone;
   }
   if (found.letter.text.empty() && !edited) return DeadLetterOutcome::kDamaged;
-  if (found.letter.replays >= max_replays_ && !rules.force) {
+  if (found.letter.replays >= kMaxReplays && !rules.force) {
     return DeadLetterOutcome::kReplayedTooOften;
   }
   return std::nullopt;
 }
 
 std::vector<DeadLetterResult> DeadLetterAdmin::Replay(
-    std::vector<FoundDeadLetter> letters, const Rules& rules,
+    std::vector<FoundDeadLetter> letters, const DeadLetterRules& rules,
     std::optional<EncodedChunk> instead) {
-  const WallTime now = engine_.clock().Read().wall;
+  const WallTime now = clock_.Read().wall;
   std::vector<DeadLetterResult> results(letters.size());
   std::vector<size_t> chosen;
   for (size_t i = 0; i < letters.size(); ++i) {
@@ -148,11 +124,10 @@ std::vector<DeadLetterResult> DeadLetterAdmin::Replay(
   }
   if (rules.dry_run || chosen.empty()) return results;
 
-  // Shared with the callbacks, the last of which may still be at the mutex when
-  // the wait is over.
-  const auto appends = std::make_shared<Appends>(chosen.size());
-  for (size_t k = 0; k < chosen.size(); ++k) {
-    FoundDeadLetter& found = letters[chosen[k]];
+  // All are queued before the first is waited for: they share commits.
+  std::vector<Future<absl::StatusOr<SeqRange>>> appends;
+  for (const size_t index : chosen) {
+    FoundDeadLetter& found = letters[index];
     const Seq from = found.letter.seq;
     const LaneId lane = found.lane;
     const uint32_t replays = found.letter.replays + 1;
@@ -160,12 +135,14 @@ std::vector<DeadLetterResult> DeadLetterAdmin::Replay(
                              ? *std::move(instead)
                              : ChunkOf(std::move(found.letter), now);
     chunk.replays = replays;
-    const absl::Status queued = engine_.Append(
-        *engine_.FindDestination(found.key.destination), lane, std::move(chunk),
-        [appends, k](absl::StatusOr<SeqRange> items) {
-          appends->End(k, std::move(items));
+    Promise<absl::StatusOr<SeqRange>> appended;
+    appends.push_back(appended.future());
+    const absl::Status queued = writer_.append(
+        found.key, lane, std::move(chunk),
+        [appended =
+             std::move(appended)](absl::StatusOr<SeqRange> items) mutable {
+          appended.Set(std::move(items));
         },
-        nullptr,
         [lane, from, now](SeqRange into, SpoolChange& change) {
           change.DeleteDeadLetter(lane, from);
           change.PutForwarding(lane, {.kind = Forwarding::Kind::kReplayed,
@@ -173,24 +150,29 @@ std::vector<DeadLetterResult> DeadLetterAdmin::Replay(
                                       .into = into.begin,
                                       .at = now});
         });
-    if (!queued.ok()) appends->End(k, queued);
+    results[index].detail = std::string(queued.message());
   }
-  const std::vector<absl::StatusOr<SeqRange>> ended = appends->Wait();
   for (size_t k = 0; k < chosen.size(); ++k) {
     DeadLetterResult& result = results[chosen[k]];
-    if (ended[k].ok()) {
-      result.into = ended[k]->begin;
-    } else {
-      result.outcome = DeadLetterOutcome::kNotStored;
-      result.detail = std::string(ended[k].status().message());
+    // None: it was refused, which `detail` says already, or the engine stopped.
+    const std::optional<absl::StatusOr<SeqRange>> items = appends[k].Wait();
+    if (items.has_value() && items->ok()) {
+      result.into = (*items)->begin;
+      continue;
+    }
+    result.outcome = DeadLetterOutcome::kNotStored;
+    if (items.has_value()) {
+      result.detail = std::string(items->status().message());
+    } else if (result.detail.empty()) {
+      result.detail = "the server is shutting down";
     }
   }
   return results;
 }
 
 std::vector<DeadLetterResult> DeadLetterAdmin::Discard(
-    const std::vector<FoundDeadLetter>& letters, const Rules& rules) {
-  const WallTime now = engine_.clock().Read().wall;
+    const std::vector<FoundDeadLetter>& letters, const DeadLetterRules& rules) {
+  const WallTime now = clock_.Read().wall;
   std::vector<DeadLetterResult> results;
   SpoolChange change;
   std::map<LaneId, SeqSet> discarded;
@@ -204,7 +186,7 @@ std::vector<DeadLetterResult> DeadLetterAdmin::Discard(
     discarded[found.lane].Add(seq);
   }
   // Without these their receipts would claim that they were delivered. One for
-  // all that stand together, since they are kept for good.
+  // all that stand together, since they are kept permanently.
   for (const auto& [lane, seqs] : discarded) {
     for (const auto& [begin, end] : seqs.ranges()) {
       change.PutForwarding(lane, {.kind = Forwarding::Kind::kDiscarded,
@@ -214,7 +196,7 @@ std::vector<DeadLetterResult> DeadLetterAdmin::Discard(
   }
   if (rules.dry_run || letters.empty()) return results;
   change.RequireDisk();
-  const absl::Status status = engine_.Apply(std::move(change));
+  const absl::Status status = writer_.store(std::move(change));
   if (status.ok()) return results;
   for (DeadLetterResult& result : results) {
     result.outcome = DeadLetterOutcome::kNotStored;

@@ -2,14 +2,23 @@
 #define HEAPSYNC_HEAP_ADAPTER_INSPECTION_DEAD_LETTER_ADMIN_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "heap_adapter/engine.h"
+#include "absl/strings/string_view.h"
+#include "heap_adapter/base/clock.h"
+#include "heap_adapter/encoding/chunk_encoder.h"
+#include "heap_adapter/intake/committer.h"
+#include "heap_adapter/intake/lane_directory.h"
+#include "heap_adapter/model/object_type.h"
 #include "heap_adapter/spool/receipt.h"
+#include "heap_adapter/spool/records.h"
+#include "heap_adapter/spool/spool.h"
 
 namespace heapsync {
 
@@ -38,6 +47,17 @@ struct FoundDeadLetter {
   DeadLetterPlace place() const { return {lane, letter.seq}; }
 };
 
+struct DeadLetterPage {
+  std::vector<FoundDeadLetter> letters;
+  std::optional<DeadLetterPlace> next;  // none: there are no more
+};
+
+// How letters are replayed or discarded.
+struct DeadLetterRules {
+  bool dry_run = false;  // nothing changes, the results tell what would happen
+  bool force = false;    // replays those that were replayed too often
+};
+
 // What became of a dead letter that was to be replayed or discarded.
 enum class DeadLetterOutcome {
   kReplayed,
@@ -54,56 +74,65 @@ struct DeadLetterResult {
   std::string detail;       // not stored: why
 };
 
-// Finds, replays and discards the engine's dead letters.
+// Finds, replays and discards the spool's dead letters.
 //
 // Belongs to one thread, which must not be one of the engine's: its methods
-// wait for the disk. That it is one is what keeps two requests from replaying
-// the same letter: a method returns when what it did is stored.
+// wait for the disk. A single thread keeps two requests from replaying the same
+// letter: a method returns when what it did is stored.
 class DeadLetterAdmin {
  public:
   // A letter that was replayed so often is left alone unless forced: something
   // other than time must change for it to get through.
   static constexpr uint32_t kMaxReplays = 3;
 
-  // `engine` must outlive this.
-  explicit DeadLetterAdmin(Engine& engine, uint32_t max_replays = kMaxReplays);
+  // The way to change the spool. Its functions are called from the thread that
+  // this belongs to.
+  struct Writer {
+    std::function<bool(absl::string_view destination)> is_configured;
+    // As Committer::Append, to a lane that `key` describes.
+    std::function<absl::Status(const LaneKey& key, LaneId lane,
+                               EncodedChunk chunk, Committer::AppendDone done,
+                               Committer::AppendAlong along)>
+        append;
+    // Waits until the change is stored.
+    std::function<absl::Status(SpoolChange change)> store;
+  };
+
+  // Everything given by reference must outlive this.
+  DeadLetterAdmin(const Spool& spool, const LaneDirectory& lanes,
+                  const Clock& clock, Writer writer);
 
   // Whether this destination has, or once had, items.
   bool Knows(absl::string_view destination) const;
-  struct Page {
-    std::vector<FoundDeadLetter> letters;
-    std::optional<DeadLetterPlace> next;  // none: there are no more
-  };
-  // The next letters from `from` on, at most `most`; fewer where it had to look
+  // The next letters from `from` on, at most `max`; fewer where it had to look
   // at many that did not match. Errors: those of reading the spool.
-  absl::StatusOr<Page> Find(const DeadLetterFilter& filter,
-                            DeadLetterPlace from, size_t most) const;
+  absl::StatusOr<DeadLetterPage> Find(const DeadLetterFilter& filter,
+                                      DeadLetterPlace from, size_t max) const;
   // The letter at `place`, if there is one and it matches.
   absl::StatusOr<std::optional<FoundDeadLetter>> FindOne(
       const DeadLetterFilter& filter, DeadLetterPlace place) const;
 
-  struct Rules {
-    bool dry_run = false;
-    bool force = false;
-  };
   // Accepts letters again as new items that keep their idempotency keys.
   // `instead`, if set, replaces the item of the one letter.
   // REQUIRES: they were found since the last call that changed something, and
   // each once. Gives a result for each, in the same order.
   std::vector<DeadLetterResult> Replay(
-      std::vector<FoundDeadLetter> letters, const Rules& rules,
+      std::vector<FoundDeadLetter> letters, const DeadLetterRules& rules,
       std::optional<EncodedChunk> instead = std::nullopt);
-  // Removes letters for good. REQUIRES and gives what Replay does.
+  // Removes letters permanently. REQUIRES and gives what Replay does.
   std::vector<DeadLetterResult> Discard(
-      const std::vector<FoundDeadLetter>& letters, const Rules& rules);
+      const std::vector<FoundDeadLetter>& letters,
+      const DeadLetterRules& rules);
 
  private:
   std::optional<DeadLetterOutcome> Obstacle(const FoundDeadLetter& found,
-                                            const Rules& rules,
+                                            const DeadLetterRules& rules,
                                             bool edited) const;
 
-  Engine& engine_;
-  const uint32_t max_replays_;
+  const Spool& spool_;
+  const LaneDirectory& lanes_;
+  const Clock& clock_;
+  const Writer writer_;
 };
 
 }  // namespace heapsync

@@ -6,10 +6,6 @@
 #include <cstdint>
 #include <optional>
 
-#include "absl/status/status.h"
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "heap_adapter/base/clock.h"
 
 namespace heapsync {
@@ -44,43 +40,6 @@ class Backlog {
   std::atomic<uint64_t> bytes_{0};
   std::atomic<Duration::rep> drained_in_{-1};
 };
-
-// Why items were refused that may be accepted later.
-enum class Refusal {
-  kDiskNearlyFull,
-  kDestinationFull,  // the destination's own part of the spool is used up
-};
-
-// A kResourceExhausted that tells when to ask again.
-inline absl::Status Refused(Refusal refusal, Duration ask_again_in,
-                            absl::string_view message) {
-  absl::Status status = absl::ResourceExhaustedError(message);
-  status.SetPayload("heapsync/refusal",
-                    absl::Cord(absl::StrCat(static_cast<int>(refusal))));
-  status.SetPayload("heapsync/ask_again_in_us",
-                    absl::Cord(absl::StrCat(ask_again_in.count())));
-  return status;
-}
-
-// What Refused() put into a status; none in others.
-inline std::optional<Refusal> RefusalOf(const absl::Status& status) {
-  int number = 0;
-  const auto payload = status.GetPayload("heapsync/refusal");
-  if (!payload.has_value() ||
-      !absl::SimpleAtoi(std::string(*payload), &number)) {
-    return std::nullopt;
-  }
-  return static_cast<Refusal>(number);
-}
-inline std::optional<Duration> AskAgainIn(const absl::Status& status) {
-  int64_t microseconds = 0;
-  const auto payload = status.GetPayload("heapsync/ask_again_in_us");
-  if (!payload.has_value() ||
-      !absl::SimpleAtoi(std::string(*payload), &microseconds)) {
-    return std::nullopt;
-  }
-  return Duration(microseconds);
-}
 
 }  // namespace heapsync
 

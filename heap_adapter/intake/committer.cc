@@ -96,6 +96,17 @@ absl::Status Committer::Change(SpoolChange change, ChangeDone done) {
   return absl::OkStatus();
 }
 
+absl::Status Committer::Barrier(ChangeDone done) {
+  if (!healthy()) return SpoolFailed();
+  {
+    MutexLock lock(mutex_);
+    if (stopping_) return absl::UnavailableError("the server is shutting down");
+    pending_.changes.push_back({.change = {}, .done = std::move(done)});
+  }
+  wake_.NotifyOne();
+  return absl::OkStatus();
+}
+
 void Committer::StopAccepting() {
   MutexLock lock(mutex_);
   accepting_ = false;

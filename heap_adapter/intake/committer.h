@@ -82,10 +82,16 @@ class Committer {
   // thread.
   void Apply(SpoolChange change, Applied done);
 
-  // Queues a change for anyone but the dispatcher. It may be empty: `done` then
-  // only says that everything queued before it is stored. Errors as those of
+  // Queues a change for a caller other than the dispatcher. Errors are those of
   // Append, but a change is never refused for its size. Any thread.
   absl::Status Change(SpoolChange change, ChangeDone done);
+
+  // Calls `done` once everything that was queued before is stored, its callers
+  // have their answers and the sink has its notices. It commits a change that
+  // is empty, so it works after StopAccepting() too, until Stop(). Errors:
+  // kUnavailable after Stop(), kDataLoss after a failed write; `done` gets the
+  // latter as well. Any thread.
+  absl::Status Barrier(ChangeDone done);
 
   // Refuses what Append() and Change() bring from now on; what is queued is
   // still written. Any thread.

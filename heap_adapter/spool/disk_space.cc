@@ -1,10 +1,10 @@
 #include "heap_adapter/spool/disk_space.h"
 
-#include <sys/statvfs.h>
-
 #include <chrono>
 #include <limits>
 #include <utility>
+
+#include "heap_adapter/base/file_system_space.h"
 
 namespace heapsync {
 
@@ -23,10 +23,8 @@ uint64_t DiskSpace::FreeBytes() const {
   int64_t next = next_check_ns_.load(std::memory_order_relaxed);
   if (now >= next && next_check_ns_.compare_exchange_strong(
                          next, now + kInterval, std::memory_order_relaxed)) {
-    struct statvfs space {};
-    if (statvfs(path_.c_str(), &space) == 0) {
-      free_bytes_.store(static_cast<uint64_t>(space.f_bavail) * space.f_frsize,
-                        std::memory_order_relaxed);
+    if (const auto space = ReadFileSystemSpace(path_); space.has_value()) {
+      free_bytes_.store(space->free_bytes, std::memory_order_relaxed);
     }
   }
   return free_bytes_.load(std::memory_order_relaxed);

@@ -87,14 +87,14 @@ std::variant<Receipt, CallError> ReadReceipt(const Engine& engine,
           .reason = "MALFORMED_RECEIPT",
           .description = std::string(receipt.status().message())}});
   }
-  if (receipt->spool_id != engine.spool().id()) {
+  if (receipt->spool_id != engine.spool_id()) {
     return UnknownReceipt("FOREIGN_RECEIPT",
                           absl::StrCat(field,
                                        ": another server's spool gave it; ask "
                                        "the server that accepted the items"),
                           text);
   }
-  const std::optional<LaneKey> lane = engine.lanes().KeyOf(receipt->lane);
+  const std::optional<LaneKey> lane = engine.FindLane(receipt->lane);
   if (!lane.has_value()) {
     return UnknownReceipt(
         "UNKNOWN_RECEIPT",

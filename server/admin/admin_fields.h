@@ -13,7 +13,6 @@
 #include "absl/strings/string_view.h"
 #include "heap_adapter/encoding/findings.h"
 #include "heap_adapter/engine.h"
-#include "heap_adapter/spool/receipt.h"
 #include "heapsync/v1/heap_sync_admin_service.pb.h"
 #include "server/access/caller.h"
 #include "server/wire/rich_status.h"

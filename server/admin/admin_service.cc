@@ -18,7 +18,6 @@ constexpr size_t kMaxWaiting = 100;
 AdminService::AdminService(Engine& engine, const Access& access)
     : engine_(engine),
       access_(access),
-      letters_(engine),
       open_flushes_(std::make_shared<OpenFlushes>(0)),
       worker_(kMaxWaiting) {}
 
@@ -84,7 +83,7 @@ AdminService::Reactor* AdminService::ListDeadLetters(Context* context,
   return new AdminCall<Request, v1::ListDeadLettersResponse>(
       worker_, access_, context, request, response,
       [this](const Caller& caller, const Request& r) {
-        return heapsync::ListDeadLetters(engine_, caller, letters_, r);
+        return heapsync::ListDeadLetters(engine_, caller, r);
       });
 }
 
@@ -95,7 +94,7 @@ AdminService::Reactor* AdminService::ReplayDeadLetters(Context* context,
   return new AdminCall<Request, v1::ReplayDeadLettersResponse>(
       worker_, access_, context, request, response,
       [this](const Caller& caller, const Request& r) {
-        return heapsync::ReplayDeadLetters(engine_, caller, letters_, r);
+        return heapsync::ReplayDeadLetters(engine_, caller, r);
       });
 }
 
@@ -106,7 +105,7 @@ AdminService::Reactor* AdminService::DiscardDeadLetters(Context* context,
   return new AdminCall<Request, v1::DiscardDeadLettersResponse>(
       worker_, access_, context, request, response,
       [this](const Caller& caller, const Request& r) {
-        return heapsync::DiscardDeadLetters(engine_, caller, letters_, r);
+        return heapsync::DiscardDeadLetters(engine_, caller, r);
       });
 }
 

@@ -6,7 +6,6 @@
 #include <memory>
 
 #include "heap_adapter/engine.h"
-#include "heap_adapter/inspection/dead_letter_admin.h"
 #include "heapsync/v1/heap_sync_admin_service.grpc.pb.h"
 #include "server/access/access.h"
 #include "server/admin/admin_worker.h"
@@ -66,7 +65,6 @@ class AdminService final
  private:
   Engine& engine_;
   const Access& access_;
-  DeadLetterAdmin letters_;  // belongs to the worker's thread
   const std::shared_ptr<OpenFlushes> open_flushes_;
   AdminWorker worker_;
 };

@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "server/admin/admin_fields.h"
 
 namespace heapsync {
@@ -149,43 +151,53 @@ std::optional<CallError> ReadIds(const Engine& engine, const Caller& caller,
   return std::nullopt;
 }
 
-// A page token is a receipt of two ranges: the place, and the time of the first
-// page.
-bool ReadPageToken(const Engine& engine, absl::string_view token,
-                   DeadLetterChoice& choice) {
-  const absl::StatusOr<Receipt> read = Receipt::Decode(token);
-  if (!read.ok() || read->spool_id != engine.spool().id() ||
-      read->items.size() != 2) {
-    return false;
+// A page token: the id of the spool, then PageStart.
+std::optional<PageStart> ReadPageToken(const Engine& engine,
+                                       absl::string_view token) {
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(token, absl::MaxSplits('.', 1));
+  if (parts.first != absl::StrCat(absl::Hex(engine.spool_id()))) {
+    return std::nullopt;
   }
-  choice.from = {read->lane, read->items[0].begin};
-  choice.begun = WallTime(Duration(read->items[1].begin));
-  return true;
+  return PageStart::Decode(parts.second);
 }
 
 }  // namespace
 
+std::string PageStart::Encode() const {
+  return absl::StrCat(absl::Hex(from.lane), ".", absl::Hex(from.seq), ".",
+                      begun.time_since_epoch().count());
+}
+
+std::optional<PageStart> PageStart::Decode(absl::string_view text) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(text, '.');
+  PageStart start;
+  Duration::rep begun = 0;
+  if (parts.size() != 3 || !absl::SimpleHexAtoi(parts[0], &start.from.lane) ||
+      !absl::SimpleHexAtoi(parts[1], &start.from.seq) ||
+      !absl::SimpleAtoi(parts[2], &begun)) {
+    return std::nullopt;
+  }
+  start.begun = WallTime(Duration(begun));
+  // The parsers also take signs, spaces and "0x", which Encode() never writes.
+  if (start.Encode() != text) return std::nullopt;
+  return start;
+}
+
 std::string PageToken(const Engine& engine, const DeadLetterChoice& choice,
                       DeadLetterPlace next) {
-  const auto begun =
-      static_cast<uint64_t>(choice.begun.time_since_epoch().count());
-  return Receipt{.spool_id = engine.spool().id(),
-                 .lane = next.lane,
-                 .items = {{next.seq, next.seq + 1}, {begun, begun + 1}}}
-      .Encode();
+  const PageStart start{.from = next, .begun = choice.start.begun};
+  return absl::StrCat(absl::Hex(engine.spool_id()), ".", start.Encode());
 }
 
 std::string DeadLetterId(const Engine& engine, DeadLetterPlace place) {
-  return Receipt{.spool_id = engine.spool().id(),
-                 .lane = place.lane,
-                 .items = {{place.seq, place.seq + 1}}}
-      .Encode();
+  return engine.ReceiptOf(place.lane, {{place.seq, place.seq + 1}});
 }
 
 std::variant<DeadLetterChoice, CallError> ReadChoice(
-    const Engine& engine, const Caller& caller, const DeadLetterAdmin& letters,
-    const v1::DeadLetterFilter& filter, uint32_t page_size,
-    absl::string_view page_token, DeadLetterUse use) {
+    const Engine& engine, const Caller& caller,
+    const DeadLetterPageRequest& request, DeadLetterUse use) {
+  const v1::DeadLetterFilter& filter = request.filter;
   // Empty means all of them, and a list would show what is in the letters.
   if (!caller.MayUse(filter.destination())) {
     return DestinationNotAllowed(filter.destination());
@@ -201,7 +213,7 @@ std::variant<DeadLetterChoice, CallError> ReadChoice(
   }
   choice.filter.type = ReadType(filter.type(), violations);
   choice.filter.reason = ReadReason(filter.reason(), violations);
-  choice.page_size = PageSize(page_size, violations);
+  choice.page_size = PageSize(request.page_size, violations);
   if (!filter.receipt().empty()) {
     auto read = ReadReceipt(engine, caller, filter.receipt(), "filter.receipt");
     if (auto* error = std::get_if<CallError>(&read)) {
@@ -214,30 +226,34 @@ std::variant<DeadLetterChoice, CallError> ReadChoice(
   if (auto fatal = ReadIds(engine, caller, filter, choice.ids, violations)) {
     return *std::move(fatal);
   }
-  choice.begun = engine.clock().Read().wall;
-  if (!page_token.empty() && !ReadPageToken(engine, page_token, choice)) {
+  if (request.page_token.empty()) {
+    choice.start.begun = engine.clock().Read().wall;
+  } else if (const auto start = ReadPageToken(engine, request.page_token)) {
+    choice.start = *start;
+  } else {
     violations.push_back(
         {.field = "page_token",
          .reason = "UNKNOWN_PAGE",
          .description = "must be the `next_page_token` of an earlier answer"});
   }
   if (use != DeadLetterUse::kView && choice.ids.empty()) {
-    choice.filter.until =
-        std::min(choice.filter.until.value_or(choice.begun), choice.begun);
+    choice.filter.until = std::min(
+        choice.filter.until.value_or(choice.start.begun), choice.start.begun);
   }
   if (!violations.empty()) return InvalidRequest(std::move(violations));
-  if (!filter.destination().empty() && !letters.Knows(filter.destination())) {
+  if (!filter.destination().empty() && !engine.HasLanes(filter.destination())) {
     return UnknownDestination(filter.destination());
   }
   choice.filter.destination = filter.destination();
   return choice;
 }
 
-absl::StatusOr<ChosenDeadLetters> FindChosen(const DeadLetterAdmin& letters,
+absl::StatusOr<ChosenDeadLetters> FindChosen(const Engine& engine,
                                              const DeadLetterChoice& choice) {
   ChosenDeadLetters chosen;
   if (choice.ids.empty()) {
-    auto page = letters.Find(choice.filter, choice.from, choice.page_size);
+    auto page = engine.FindDeadLetters(choice.filter, choice.start.from,
+                                       choice.page_size);
     if (!page.ok()) return page.status();
     chosen.letters = std::move(page->letters);
     chosen.next = page->next;
@@ -245,12 +261,12 @@ absl::StatusOr<ChosenDeadLetters> FindChosen(const DeadLetterAdmin& letters,
   }
   size_t looked_at = 0;
   for (const DeadLetterPlace place : choice.ids) {
-    if (place < choice.from) continue;
+    if (place < choice.start.from) continue;
     if (looked_at++ == choice.page_size) {
       chosen.next = place;
       break;
     }
-    auto found = letters.FindOne(choice.filter, place);
+    auto found = engine.FindDeadLetter(choice.filter, place);
     if (!found.ok()) return found.status();
     if (found->has_value()) {
       chosen.letters.push_back(**std::move(found));

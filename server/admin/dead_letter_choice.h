@@ -9,7 +9,6 @@
 
 #include "absl/strings/string_view.h"
 #include "heap_adapter/engine.h"
-#include "heap_adapter/inspection/dead_letter_admin.h"
 #include "heapsync/v1/heap_sync_admin_service.pb.h"
 #include "server/access/caller.h"
 #include "server/wire/rich_status.h"
@@ -19,14 +18,24 @@ namespace heapsync {
 // The id of the dead letter at `place`: a receipt for that one item.
 std::string DeadLetterId(const Engine& engine, DeadLetterPlace place);
 
+// Where a page of dead letters begins. The token of a page is this in text;
+// clients hand it back unread.
+struct PageStart {
+  DeadLetterPlace from;
+  WallTime begun;  // when the first page was asked for
+
+  std::string Encode() const;
+  // None for a text that Encode() does not write.
+  static std::optional<PageStart> Decode(absl::string_view text);
+};
+
 // The dead letters that a request is about, checked.
 struct DeadLetterChoice {
   DeadLetterFilter filter;
   // Not empty: these, where they match. Sorted, each once.
   std::vector<DeadLetterPlace> ids;
   uint32_t page_size = 0;
-  DeadLetterPlace from;  // of the page
-  WallTime begun;        // when the first page was asked for
+  PageStart start;
 };
 
 // What a request does with the letters that it chooses.
@@ -36,15 +45,22 @@ enum class DeadLetterUse {
   kChangeAll,  // the caller said that it means all
 };
 
+// What the requests about dead letters have in common. Points into the request.
+struct DeadLetterPageRequest {
+  const v1::DeadLetterFilter& filter;
+  uint32_t page_size;
+  absl::string_view page_token;
+};
+
 // Reads a request's filter and its page. Changes leave alone what was given up
 // after the first page was asked for: it may be a replay that came back, and
 // pages would go on for ever.
 std::variant<DeadLetterChoice, CallError> ReadChoice(
-    const Engine& engine, const Caller& caller, const DeadLetterAdmin& letters,
-    const v1::DeadLetterFilter& filter, uint32_t page_size,
-    absl::string_view page_token, DeadLetterUse use);
+    const Engine& engine, const Caller& caller,
+    const DeadLetterPageRequest& request, DeadLetterUse use);
 
-// The token of the page that begins at `next`.
+// The token of the page that begins at `next`. It means something to the spool
+// of `engine` only.
 std::string PageToken(const Engine& engine, const DeadLetterChoice& choice,
                       DeadLetterPlace next);
 
@@ -54,7 +70,7 @@ struct ChosenDeadLetters {
   std::vector<DeadLetterPlace> not_found;  // of the ids
   std::optional<DeadLetterPlace> next;
 };
-absl::StatusOr<ChosenDeadLetters> FindChosen(const DeadLetterAdmin& letters,
+absl::StatusOr<ChosenDeadLetters> FindChosen(const Engine& engine,
                                              const DeadLetterChoice& choice);
 
 }  // namespace heapsync

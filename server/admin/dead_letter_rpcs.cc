@@ -7,7 +7,6 @@
 
 #include "heap_adapter/base/check.h"
 #include "heap_adapter/encoding/json_text.h"
-#include "heap_adapter/inspection/edited_item.h"
 #include "server/admin/admin_fields.h"
 #include "server/admin/dead_letter_choice.h"
 
@@ -98,6 +97,13 @@ uint32_t Fill(const Engine& engine, const DeadLetterChoice& choice,
 }
 
 template <typename Request>
+DeadLetterPageRequest PageOf(const Request& request) {
+  return {.filter = request.filter(),
+          .page_size = request.page_size(),
+          .page_token = request.page_token()};
+}
+
+template <typename Request>
 DeadLetterUse UseOf(const Request& request) {
   return request.all() ? DeadLetterUse::kChangeAll : DeadLetterUse::kChange;
 }
@@ -108,30 +114,25 @@ std::variant<std::optional<EncodedChunk>, CallError> ReadEdited(
     const ChosenDeadLetters& chosen) {
   if (chosen.letters.empty()) return std::nullopt;
   const FoundDeadLetter& found = chosen.letters.front();
-  const Destination* destination =
-      engine.FindDestination(found.key.destination);
-  if (destination == nullptr) return std::nullopt;
-  auto edited =
-      EncodeEditedItem(destination->encoding, found.key.type, found.letter,
-                       request.edited_item_json(), "edited_item_json",
-                       engine.clock().Read().wall);
+  auto edited = engine.EncodeEdited(found, request.edited_item_json(),
+                                    "edited_item_json");
   if (auto* violations = std::get_if<std::vector<Finding>>(&edited)) {
     return InvalidRequest(std::move(*violations));
   }
-  return std::get<EncodedChunk>(std::move(edited));
+  auto& chunk = std::get<EncodedChunk>(edited);
+  if (chunk.items.empty()) return std::nullopt;
+  return std::move(chunk);
 }
 
 }  // namespace
 
 CallResult<v1::ListDeadLettersResponse> ListDeadLetters(
-    const Engine& engine, const Caller& caller, const DeadLetterAdmin& letters,
+    const Engine& engine, const Caller& caller,
     const v1::ListDeadLettersRequest& request) {
-  auto read =
-      ReadChoice(engine, caller, letters, request.filter(), request.page_size(),
-                 request.page_token(), DeadLetterUse::kView);
+  auto read = ReadChoice(engine, caller, PageOf(request), DeadLetterUse::kView);
   if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
   const DeadLetterChoice& choice = std::get<DeadLetterChoice>(read);
-  auto chosen = FindChosen(letters, choice);
+  auto chosen = FindChosen(engine, choice);
   if (!chosen.ok()) return NotRead(chosen.status());
   v1::ListDeadLettersResponse response;
   size_t bytes = 0;
@@ -159,7 +160,7 @@ CallResult<v1::ListDeadLettersResponse> ListDeadLetters(
 }
 
 CallResult<v1::ReplayDeadLettersResponse> ReplayDeadLetters(
-    const Engine& engine, const Caller& caller, DeadLetterAdmin& letters,
+    Engine& engine, const Caller& caller,
     const v1::ReplayDeadLettersRequest& request) {
   const bool edits = !request.edited_item_json().empty();
   if (edits && request.filter().ids_size() != 1) {
@@ -169,12 +170,10 @@ CallResult<v1::ReplayDeadLettersResponse> ReplayDeadLetters(
           .description = "must name exactly one dead letter where "
                          "`edited_item_json` is set"}});
   }
-  auto read =
-      ReadChoice(engine, caller, letters, request.filter(), request.page_size(),
-                 request.page_token(), UseOf(request));
+  auto read = ReadChoice(engine, caller, PageOf(request), UseOf(request));
   if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
   const DeadLetterChoice& choice = std::get<DeadLetterChoice>(read);
-  auto chosen = FindChosen(letters, choice);
+  auto chosen = FindChosen(engine, choice);
   if (!chosen.ok()) return NotRead(chosen.status());
   std::optional<EncodedChunk> instead;
   if (edits) {
@@ -183,9 +182,9 @@ CallResult<v1::ReplayDeadLettersResponse> ReplayDeadLetters(
     instead = std::get<std::optional<EncodedChunk>>(std::move(edited));
   }
   const std::vector<DeadLetterResult> results =
-      letters.Replay(std::exchange(chosen->letters, {}),
-                     {.dry_run = request.dry_run(), .force = request.force()},
-                     std::move(instead));
+      engine.Replay(std::exchange(chosen->letters, {}),
+                    {.dry_run = request.dry_run(), .force = request.force()},
+                    std::move(instead));
   v1::ReplayDeadLettersResponse response;
   response.set_replayed(Fill(engine, choice, *chosen, results,
                              DeadLetterOutcome::kReplayed, response));
@@ -193,17 +192,15 @@ CallResult<v1::ReplayDeadLettersResponse> ReplayDeadLetters(
 }
 
 CallResult<v1::DiscardDeadLettersResponse> DiscardDeadLetters(
-    const Engine& engine, const Caller& caller, DeadLetterAdmin& letters,
+    Engine& engine, const Caller& caller,
     const v1::DiscardDeadLettersRequest& request) {
-  auto read =
-      ReadChoice(engine, caller, letters, request.filter(), request.page_size(),
-                 request.page_token(), UseOf(request));
+  auto read = ReadChoice(engine, caller, PageOf(request), UseOf(request));
   if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
   const DeadLetterChoice& choice = std::get<DeadLetterChoice>(read);
-  auto chosen = FindChosen(letters, choice);
+  auto chosen = FindChosen(engine, choice);
   if (!chosen.ok()) return NotRead(chosen.status());
   const std::vector<DeadLetterResult> results =
-      letters.Discard(chosen->letters, {.dry_run = request.dry_run()});
+      engine.Discard(chosen->letters, {.dry_run = request.dry_run()});
   v1::DiscardDeadLettersResponse response;
   response.set_discarded(Fill(engine, choice, *chosen, results,
                               DeadLetterOutcome::kDiscarded, response));

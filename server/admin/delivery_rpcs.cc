@@ -8,7 +8,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/base/check.h"
-#include "heap_adapter/inspection/delivery_lookup.h"
 #include "server/admin/admin_fields.h"
 
 namespace heapsync {
@@ -132,15 +131,9 @@ CallResult<v1::GetDeliveryResponse> GetDelivery(
   }
   if (!violations.empty()) return InvalidRequest(std::move(violations));
 
-  std::vector<InFlightAttempt> in_flight;
-  if (!engine.Ask([&](Dispatcher& dispatcher, Now) {
-        in_flight = dispatcher.InFlightAttempts(receipt.lane);
-      })) {
-    return ShuttingDown();
-  }
   const uint64_t count = std::min(size, total - first);
-  auto items = LookUpDeliveries(engine.spool(), receipt.lane,
-                                Part(receipt, first, count), in_flight);
+  auto items = engine.LookUp(receipt.lane, Part(receipt, first, count));
+  if (absl::IsUnavailable(items.status())) return ShuttingDown();
   if (absl::IsNotFound(items.status())) {
     return UnknownReceipt("UNKNOWN_RECEIPT",
                           "receipt: this server never gave such a receipt",
@@ -149,7 +142,7 @@ CallResult<v1::GetDeliveryResponse> GetDelivery(
   if (!items.ok()) return NotRead(items.status());
 
   v1::GetDeliveryResponse response;
-  const std::optional<LaneKey> key = engine.lanes().KeyOf(receipt.lane);
+  const std::optional<LaneKey> key = engine.FindLane(receipt.lane);
   response.set_destination(key->destination);
   response.set_type(ToProto(key->type));
   response.set_caller(key->caller);

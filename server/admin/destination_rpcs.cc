@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "heap_adapter/delivery/snapshot.h"
 #include "server/admin/admin_fields.h"
 
 namespace heapsync {
@@ -85,7 +84,7 @@ absl::Status Fill(const Engine& engine, const DestinationSnapshot& snapshot,
       if (lane.type != object_type) continue;
       std::optional<WallTime> oldest;
       if (lane.queued_items > 0) {
-        auto read = OldestWaiting(engine.spool(), lane);
+        auto read = engine.OldestWaiting(lane);
         if (!read.ok()) return read.status();
         oldest = *read;
       }
@@ -122,34 +121,25 @@ absl::Status Fill(const Engine& engine, const DestinationSnapshot& snapshot,
 // Puts a destination, as it is now, into an answer.
 template <typename Response>
 CallResult<Response> Describe(Engine& engine, absl::string_view name) {
-  std::optional<DestinationSnapshot> snapshot;
-  WallTime wall;
-  if (!engine.Ask([&](Dispatcher& dispatcher, Now now) {
-        snapshot = dispatcher.SnapshotOf(name, now);
-        wall = now.wall;
-      })) {
-    return ShuttingDown();
-  }
+  const absl::StatusOr<EngineSnapshot> snapshot = engine.SnapshotOf({name});
+  if (!snapshot.ok()) return ShuttingDown();
+  if (snapshot->destinations.empty()) return UnknownDestination(name);
   Response response;
   const absl::Status status =
-      Fill(engine, *snapshot, wall, *response.mutable_destination());
+      Fill(engine, snapshot->destinations.front(), snapshot->taken_at.wall,
+           *response.mutable_destination());
   if (!status.ok()) return NotRead(status);
   return response;
 }
 
 template <typename Response, typename Request>
-CallResult<Response> SetPaused(Engine& engine, const Caller& caller,
-                               const Request& request, bool paused) {
+CallResult<Response> Change(
+    Engine& engine, const Caller& caller, const Request& request,
+    absl::Status (Engine::*change)(absl::string_view destination)) {
   auto found = DestinationFor(engine, caller, request.destination());
   if (auto* error = std::get_if<CallError>(&found)) return std::move(*error);
   const Destination* destination = std::get<const Destination*>(found);
-  if (!engine.Ask([&](Dispatcher& dispatcher, Now) {
-        dispatcher.Pause(destination->name, paused);
-      })) {
-    return ShuttingDown();
-  }
-  // Changes are stored in order: when this one is, so is the dispatcher's.
-  const absl::Status stored = engine.Apply({});
+  const absl::Status stored = (engine.*change)(destination->name);
   if (!stored.ok()) return NotStored(stored);
   return Describe<Response>(engine, destination->name);
 }
@@ -181,20 +171,12 @@ CallResult<v1::ListDestinationsResponse> ListDestinations(
       first + static_cast<std::ptrdiff_t>(std::min(
                   size, static_cast<size_t>(std::distance(first, all.end()))));
 
-  std::vector<DestinationSnapshot> snapshots;
-  WallTime wall;
-  if (!engine.Ask([&](Dispatcher& dispatcher, Now now) {
-        for (auto it = first; it != end; ++it) {
-          snapshots.push_back(*dispatcher.SnapshotOf(*it, now));
-        }
-        wall = now.wall;
-      })) {
-    return ShuttingDown();
-  }
+  const absl::StatusOr<EngineSnapshot> page = engine.SnapshotOf({first, end});
+  if (!page.ok()) return ShuttingDown();
   v1::ListDestinationsResponse response;
-  for (const DestinationSnapshot& snapshot : snapshots) {
-    const absl::Status status =
-        Fill(engine, snapshot, wall, *response.add_destinations());
+  for (const DestinationSnapshot& snapshot : page->destinations) {
+    const absl::Status status = Fill(engine, snapshot, page->taken_at.wall,
+                                     *response.add_destinations());
     if (!status.ok()) return NotRead(status);
   }
   if (end != all.end()) response.set_next_page_token(std::string(*end));
@@ -213,14 +195,15 @@ CallResult<v1::GetDestinationResponse> GetDestination(
 CallResult<v1::PauseDestinationResponse> PauseDestination(
     Engine& engine, const Caller& caller,
     const v1::PauseDestinationRequest& request) {
-  return SetPaused<v1::PauseDestinationResponse>(engine, caller, request, true);
+  return Change<v1::PauseDestinationResponse>(engine, caller, request,
+                                              &Engine::Pause);
 }
 
 CallResult<v1::ResumeDestinationResponse> ResumeDestination(
     Engine& engine, const Caller& caller,
     const v1::ResumeDestinationRequest& request) {
-  return SetPaused<v1::ResumeDestinationResponse>(engine, caller, request,
-                                                  false);
+  return Change<v1::ResumeDestinationResponse>(engine, caller, request,
+                                               &Engine::Resume);
 }
 
 }  // namespace heapsync

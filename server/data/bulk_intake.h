@@ -247,14 +247,14 @@ class BulkIntake {
     if (settings_->ack_level() == v1::ACK_LEVEL_DELIVERED) {
       on_settled = session_.SettledListener();
     }
-    const absl::Status status = engine_.Append(
+    const Admission admission = engine_.Append(
         *destination_, lane_, std::move(chunk),
         [session = session_.shared_from_this()](
             absl::StatusOr<SeqRange> range) { session->Durable(range); },
         std::move(on_settled));
-    if (status.ok()) return std::nullopt;
+    if (admission.ok()) return std::nullopt;
     session_.AppendFailed();
-    return NotStored(status);
+    return NotStored(admission);
   }
 
   void Reject(uint64_t index, const std::vector<Finding>& violations) {

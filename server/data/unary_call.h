@@ -163,11 +163,11 @@ class UnaryCall final {
                     }};
     }
     lane_ = engine_.LaneFor(*destination_, Traits::kType, caller_.name);
-    const absl::Status status = engine_.Append(
+    const Admission admission = engine_.Append(
         *destination_, lane_, *std::exchange(chunk_, std::nullopt),
         [this](absl::StatusOr<SeqRange> items) { OnDurable(items); },
         std::move(on_settled));
-    if (!status.ok()) End(NotStored(status).ToStatus());
+    if (!admission.ok()) End(NotStored(admission).ToStatus());
   }
 
   void Preview(const std::vector<Finding>& violations, EncodedChunk chunk) {

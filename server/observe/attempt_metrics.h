@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "heap_adapter/delivery/dispatcher.h"
+#include "heap_adapter/engine.h"
 #include "server/observe/metric_destinations.h"
 
 namespace heapsync {

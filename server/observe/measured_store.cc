@@ -2,12 +2,12 @@
 
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
-#include <sys/statvfs.h>
 
 #include <chrono>
 #include <filesystem>
 #include <system_error>
 
+#include "heap_adapter/base/file_system_space.h"
 #include "server/observe/metric_rows.h"
 
 namespace heapsync {
@@ -89,14 +89,11 @@ absl::Status MeasuredStore::Write(const StoreBatch& batch,
 
 std::vector<prometheus::MetricFamily> MeasuredStore::Collect() const {
   std::vector<prometheus::MetricFamily> families = registry_.Collect();
-  struct statvfs space {};
-  if (statvfs(folder_.c_str(), &space) == 0) {
+  if (const auto space = ReadFileSystemSpace(folder_); space.has_value()) {
     Add(families, "heapsync_spool_disk_free_bytes",
-        "Free space on the spool's file system.",
-        uint64_t{space.f_bavail} * space.f_frsize);
+        "Free space on the spool's file system.", space->free_bytes);
     Add(families, "heapsync_spool_disk_size_bytes",
-        "Size of the spool's file system.",
-        uint64_t{space.f_blocks} * space.f_frsize);
+        "Size of the spool's file system.", space->size_bytes);
     Add(families, "heapsync_spool_disk_reserve_bytes",
         "New items are rejected while less space than this is free.",
         reserve_bytes_);

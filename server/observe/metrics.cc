@@ -25,10 +25,11 @@ constexpr std::array<DestinationState, 4> kStates = {
     DestinationState::kNeedsAttention, DestinationState::kPaused};
 
 // Numbers for one value of the label "destination": one destination, or the sum
-// of all that have no metrics of their own. `total` has one lane per type,
-// however many lanes there are.
+// of all that have no metrics of their own. `total` has no lanes: their numbers
+// are in `types`.
 struct Group {
-  DestinationStatus total;
+  DestinationSnapshot total;
+  std::vector<std::pair<ObjectType, TypeNumbers>> types;
   std::array<uint64_t, kStates.size()> states{};
 };
 
@@ -39,32 +40,18 @@ void KeepGreatest(const std::optional<T>& value, std::optional<T>& greatest) {
   }
 }
 
-void Add(const LaneSnapshot& lane, LaneSnapshot& to) {
-  to.queued_items += lane.queued_items;
-  to.queued_bytes += lane.queued_bytes;
-  to.deferred_items += lane.deferred_items;
-  to.counts.appended += lane.counts.appended;
-  to.counts.delivered += lane.counts.delivered;
-  to.counts.merged += lane.counts.merged;
-  to.counts.deferred += lane.counts.deferred;
-  for (size_t i = 0; i < lane.counts.dead_lettered_for.size(); ++i) {
-    to.counts.dead_lettered_for[i] += lane.counts.dead_lettered_for[i];
-  }
-}
-
 Group EmptyGroup(std::string name) {
   Group group{};
-  group.total.snapshot.name = std::move(name);
+  group.total.name = std::move(name);
   for (const ObjectType type : kObjectTypes) {
-    group.total.snapshot.lanes.emplace_back().type = type;
-    group.total.oldest_waiting.emplace_back();
+    group.types.emplace_back(type, TypeNumbers{});
   }
   return group;
 }
 
 void Add(const DestinationStatus& destination, Group& group) {
   const DestinationSnapshot& from = destination.snapshot;
-  DestinationSnapshot& to = group.total.snapshot;
+  DestinationSnapshot& to = group.total;
   to.region = from.region;
   to.masked_app_id = from.masked_app_id;
   to.in_flight_requests += from.in_flight_requests;
@@ -77,14 +64,9 @@ void Add(const DestinationStatus& destination, Group& group) {
     if (from.state == kStates[i]) ++group.states[i];
   }
   for (size_t i = 0; i < from.lanes.size(); ++i) {
-    for (size_t type = 0; type < to.lanes.size(); ++type) {
-      if (to.lanes[type].type != from.lanes[i].type) continue;
-      Add(from.lanes[i], to.lanes[type]);
-      const std::optional<WallTime>& oldest = destination.oldest_waiting[i];
-      std::optional<WallTime>& first = group.total.oldest_waiting[type];
-      if (!first.has_value() || (oldest.has_value() && *oldest < *first)) {
-        first = oldest;
-      }
+    for (auto& [type, numbers] : group.types) {
+      if (from.lanes[i].type != type) continue;
+      numbers.Add(from.lanes[i], destination.oldest_waiting[i]);
     }
   }
 }
@@ -156,46 +138,44 @@ constexpr DestinationMetric kDestinationMetrics[] = {
      }},
 };
 
-// A metric family with one value per lane.
-struct LaneMetric {
+// A metric family with one value per item type.
+struct TypeMetric {
   MetricType type;
   const char* name;
   const char* help;
-  uint64_t (*value)(const LaneSnapshot&);
+  uint64_t (*value)(const TypeNumbers&);
 };
 
-constexpr LaneMetric kLaneMetrics[] = {
+constexpr TypeMetric kTypeMetrics[] = {
     {MetricType::Counter, "heapsync_items_accepted_total",
      "Items stored durably.",
-     [](const LaneSnapshot& lane) { return lane.counts.appended; }},
+     [](const TypeNumbers& numbers) { return numbers.counts.appended; }},
     {MetricType::Counter, "heapsync_items_delivered_total",
      "Items that Heap took, including coalesced ones.",
-     [](const LaneSnapshot& lane) { return lane.counts.delivered; }},
+     [](const TypeNumbers& numbers) { return numbers.counts.delivered; }},
     {MetricType::Counter, "heapsync_items_coalesced_total",
      "Property updates coalesced into another one before sending.",
-     [](const LaneSnapshot& lane) { return lane.counts.merged; }},
+     [](const TypeNumbers& numbers) { return numbers.counts.merged; }},
     {MetricType::Counter, "heapsync_items_deferred_total",
      "Items deferred until their identity's limit allows them.",
-     [](const LaneSnapshot& lane) { return lane.counts.deferred; }},
+     [](const TypeNumbers& numbers) { return numbers.counts.deferred; }},
     {MetricType::Gauge, "heapsync_queued_items",
      "Items neither delivered nor dead-lettered yet.",
-     [](const LaneSnapshot& lane) { return lane.queued_items; }},
+     [](const TypeNumbers& numbers) { return numbers.queued_items; }},
     {MetricType::Gauge, "heapsync_queued_bytes",
      "Bytes of items neither delivered nor dead-lettered yet.",
-     [](const LaneSnapshot& lane) { return lane.queued_bytes; }},
+     [](const TypeNumbers& numbers) { return numbers.queued_bytes; }},
     {MetricType::Gauge, "heapsync_deferred_items",
      "Queued items that are deferred for their identity's limit.",
-     [](const LaneSnapshot& lane) { return lane.deferred_items; }},
+     [](const TypeNumbers& numbers) { return numbers.deferred_items; }},
 };
 
 MetricLabels LabelsOf(const DestinationSnapshot& destination) {
   return {{"destination", destination.name}};
 }
 
-MetricLabels LabelsOf(const DestinationSnapshot& destination,
-                      const LaneSnapshot& lane) {
-  return {{"destination", destination.name},
-          {"type", std::string(Name(lane.type))}};
+MetricLabels LabelsOf(const DestinationSnapshot& destination, ObjectType type) {
+  return {{"destination", destination.name}, {"type", std::string(Name(type))}};
 }
 
 void AddServer(const ServerStatus& status, absl::string_view version,
@@ -211,16 +191,16 @@ void AddServer(const ServerStatus& status, absl::string_view version,
   add(MetricType::Gauge, "heapsync_spool_healthy",
       "0 after a write to the spool failed: nothing is accepted until a "
       "restart.",
-      status.spool_healthy ? 1 : 0);
+      status.spool.healthy ? 1 : 0);
   add(MetricType::Gauge, "heapsync_spool_disk_nearly_full",
       "1 while new items are rejected for lack of disk space.",
-      status.disk_nearly_full ? 1 : 0);
+      status.spool.disk_nearly_full ? 1 : 0);
   add(MetricType::Counter, "heapsync_spool_commits_total",
       "Writes to the spool; each is a group commit.",
-      static_cast<double>(status.spool_commits));
+      static_cast<double>(status.spool.commits));
   add(MetricType::Counter, "heapsync_spool_syncs_total",
       "Writes to the spool that were synced to disk.",
-      static_cast<double>(status.spool_syncs));
+      static_cast<double>(status.spool.syncs));
   if (status.taken_at.has_value()) {
     add(MetricType::Gauge, "heapsync_snapshot_age_seconds",
         "Age of the metrics by destination; grows while the dispatcher is too "
@@ -234,8 +214,8 @@ void AddDestinations(const std::vector<Group>& groups,
   for (const DestinationMetric& metric : kDestinationMetrics) {
     MetricFamily family = NewFamily(metric.type, metric.name, metric.help);
     for (const Group& group : groups) {
-      if (const auto value = metric.value(group.total.snapshot)) {
-        AddRow(family, *value, LabelsOf(group.total.snapshot));
+      if (const auto value = metric.value(group.total)) {
+        AddRow(family, *value, LabelsOf(group.total));
       }
     }
     families.push_back(std::move(family));
@@ -249,7 +229,7 @@ void AddDestinations(const std::vector<Group>& groups,
                 "1 for the current state of the destination, 0 for the others. "
                 "For _other: the number of destinations in the state.");
   for (const Group& group : groups) {
-    const DestinationSnapshot& snapshot = group.total.snapshot;
+    const DestinationSnapshot& snapshot = group.total;
     if (snapshot.name != MetricDestinations::kOther) {
       AddRow(info, 1,
              {{"destination", snapshot.name},
@@ -271,12 +251,12 @@ MetricFamily DeadLetters(const std::vector<Group>& groups) {
       NewFamily(MetricType::Counter, "heapsync_items_dead_lettered_total",
                 "Items given up and kept as dead letters, by reason.");
   for (const Group& group : groups) {
-    for (const LaneSnapshot& lane : group.total.snapshot.lanes) {
+    for (const auto& [type, numbers] : group.types) {
       for (size_t i = 1; i <= kDeadLetterReasons; ++i) {
-        MetricLabels labels = LabelsOf(group.total.snapshot, lane);
+        MetricLabels labels = LabelsOf(group.total, type);
         labels.push_back({"reason", absl::AsciiStrToLower(Name(
                                         static_cast<DeadLetterReason>(i)))});
-        AddRow(family, static_cast<double>(lane.counts.dead_lettered_for[i]),
+        AddRow(family, static_cast<double>(numbers.counts.dead_lettered_for[i]),
                std::move(labels));
       }
     }
@@ -289,26 +269,23 @@ MetricFamily OldestAges(const std::vector<Group>& groups, WallTime now) {
       MetricType::Gauge, "heapsync_oldest_item_age_seconds",
       "Time since the oldest queued item was accepted; 0 if none is queued.");
   for (const Group& group : groups) {
-    const DestinationSnapshot& snapshot = group.total.snapshot;
-    for (size_t i = 0; i < snapshot.lanes.size(); ++i) {
-      const std::optional<WallTime> oldest = group.total.oldest_waiting[i];
-      const Duration age = oldest.has_value()
-                               ? std::max(now - *oldest, Duration::zero())
-                               : Duration::zero();
-      AddRow(family, Seconds(age), LabelsOf(snapshot, snapshot.lanes[i]));
+    for (const auto& [type, numbers] : group.types) {
+      const Duration age = std::max(now - numbers.oldest_waiting.value_or(now),
+                                    Duration::zero());
+      AddRow(family, Seconds(age), LabelsOf(group.total, type));
     }
   }
   return family;
 }
 
-void AddLanes(const std::vector<Group>& groups, WallTime now,
+void AddTypes(const std::vector<Group>& groups, WallTime now,
               std::vector<MetricFamily>& families) {
-  for (const LaneMetric& metric : kLaneMetrics) {
+  for (const TypeMetric& metric : kTypeMetrics) {
     MetricFamily family = NewFamily(metric.type, metric.name, metric.help);
     for (const Group& group : groups) {
-      for (const LaneSnapshot& lane : group.total.snapshot.lanes) {
-        AddRow(family, static_cast<double>(metric.value(lane)),
-               LabelsOf(group.total.snapshot, lane));
+      for (const auto& [type, numbers] : group.types) {
+        AddRow(family, static_cast<double>(metric.value(numbers)),
+               LabelsOf(group.total, type));
       }
     }
     families.push_back(std::move(family));
@@ -355,7 +332,7 @@ std::string MetricsText(
   AddServer(status, version, families);
   const std::vector<Group> groups = GroupsOf(status, destinations);
   AddDestinations(groups, families);
-  AddLanes(groups, status.now.wall, families);
+  AddTypes(groups, status.now.wall, families);
   families.push_back(CallerItems(status, destinations));
   for (const prometheus::Collectable* other : others) {
     std::vector<MetricFamily> more = other->Collect();

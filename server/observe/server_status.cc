@@ -1,5 +1,6 @@
 #include "server/observe/server_status.h"
 
+#include <chrono>
 #include <utility>
 
 namespace heapsync {
@@ -33,25 +34,29 @@ std::shared_ptr<const ServerStatus> StatusReader::Read() {
   return status;
 }
 
-std::optional<StatusReader::Taken> StatusReader::AskDispatcher() {
-  std::unique_lock<std::mutex> lock(mailbox_->mutex);
-  // A snapshot that arrived after the timeout is too old by now.
-  mailbox_->answer = std::nullopt;
-  if (!mailbox_->asked) {
-    mailbox_->asked = true;
-    lock.unlock();
-    engine_.Post([mailbox = mailbox_](Dispatcher& dispatcher, Now now) {
-      Taken taken{.at = now.monotonic,
-                  .destinations = dispatcher.Snapshot(now)};
-      const std::lock_guard<std::mutex> answering(mailbox->mutex);
-      mailbox->asked = false;
-      mailbox->answer = std::move(taken);
-      mailbox->arrived.notify_all();
-    });
-    lock.lock();
+std::optional<EngineSnapshot> StatusReader::AskDispatcher() {
+  bool ask = false;
+  {
+    MutexLock lock(mailbox_->mutex);
+    // A snapshot that arrived after the time-out is too old by now.
+    mailbox_->answer = std::nullopt;
+    ask = !std::exchange(mailbox_->asked, true);
   }
-  mailbox_->arrived.wait_for(lock, patience_,
-                             [&] { return mailbox_->answer.has_value(); });
+  if (ask) {
+    engine_.RequestSnapshot([mailbox = mailbox_](EngineSnapshot snapshot) {
+      MutexLock lock(mailbox->mutex);
+      mailbox->asked = false;
+      mailbox->answer = std::move(snapshot);
+      mailbox->arrived.NotifyAll();
+    });
+  }
+  const auto deadline = std::chrono::steady_clock::now() + patience_;
+  MutexLock lock(mailbox_->mutex);
+  while (!mailbox_->answer.has_value()) {
+    const auto rest = deadline - std::chrono::steady_clock::now();
+    if (rest <= std::chrono::nanoseconds::zero()) break;
+    mailbox_->arrived.WaitFor(mailbox_->mutex, rest);
+  }
   return std::exchange(mailbox_->answer, std::nullopt);
 }
 
@@ -67,7 +72,7 @@ std::optional<WallTime> StatusReader::OldestOf(const LaneSnapshot& lane) {
       known->second.first_unsettled == lane.unsettled.begin) {
     return known->second.accepted_at;
   }
-  const auto oldest = OldestWaiting(engine_.spool(), lane);
+  const auto oldest = engine_.OldestWaiting(lane);
   if (!oldest.ok()) return std::nullopt;
   if (in_order && oldest->has_value()) {
     oldest_.insert_or_assign(lane.id,
@@ -79,19 +84,16 @@ std::optional<WallTime> StatusReader::OldestOf(const LaneSnapshot& lane) {
 
 std::shared_ptr<const ServerStatus> StatusReader::Make(
     const ServerStatus* previous) {
-  std::optional<Taken> taken = AskDispatcher();
+  std::optional<EngineSnapshot> taken = AskDispatcher();
   const Now now = engine_.clock().Read();
   auto status = std::make_shared<ServerStatus>(
       ServerStatus{.now = now,
                    .uptime = now.monotonic - started_,
-                   .spool_healthy = engine_.healthy(),
-                   .disk_nearly_full = engine_.disk_nearly_full(),
-                   .spool_commits = engine_.committer().commits(),
-                   .spool_syncs = engine_.committer().syncs(),
+                   .spool = engine_.spool_figures(),
                    .taken_at = std::nullopt,
                    .destinations = {}});
   if (taken.has_value()) {
-    status->taken_at = taken->at;
+    status->taken_at = taken->taken_at.monotonic;
     status->destinations.reserve(taken->destinations.size());
     for (DestinationSnapshot& snapshot : taken->destinations) {
       std::vector<std::optional<WallTime>> oldest;

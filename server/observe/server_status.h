@@ -1,16 +1,13 @@
 #ifndef HEAPSYNC_SERVER_OBSERVE_SERVER_STATUS_H_
 #define HEAPSYNC_SERVER_OBSERVE_SERVER_STATUS_H_
 
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "heap_adapter/base/mutex.h"
-#include "heap_adapter/delivery/snapshot.h"
 #include "heap_adapter/engine.h"
 
 namespace heapsync {
@@ -27,10 +24,7 @@ struct DestinationStatus {
 struct ServerStatus {
   Now now;
   Duration uptime;  // of the reader, which starts with the server
-  bool spool_healthy;
-  bool disk_nearly_full;
-  uint64_t spool_commits;
-  uint64_t spool_syncs;
+  SpoolFigures spool;
   // Time of the snapshot of the destinations; earlier than `now` while the
   // dispatcher is busy. None: there is no snapshot yet, and `destinations` is
   // empty.
@@ -58,16 +52,12 @@ class StatusReader {
   bool spool_healthy() const { return engine_.healthy(); }
 
  private:
-  struct Taken {
-    MonotonicTime at;
-    std::vector<DestinationSnapshot> destinations;
-  };
   // Receives the dispatcher's snapshot.
   struct Mailbox {
-    std::mutex mutex;
-    std::condition_variable arrived;
-    bool asked = false;
-    std::optional<Taken> answer;
+    Mutex mutex;
+    CondVar arrived;
+    bool asked ABSL_GUARDED_BY(mutex) = false;
+    std::optional<EngineSnapshot> answer ABSL_GUARDED_BY(mutex);
   };
   // A lane's oldest item remains the oldest until it is settled, so it is read
   // from the disk only once.
@@ -76,14 +66,14 @@ class StatusReader {
     WallTime accepted_at;
   };
 
-  std::optional<Taken> AskDispatcher();
+  std::optional<EngineSnapshot> AskDispatcher();
   std::optional<WallTime> OldestOf(const LaneSnapshot& lane);
   std::shared_ptr<const ServerStatus> Make(const ServerStatus* previous);
 
   Engine& engine_;
   const Duration patience_;
   const MonotonicTime started_;
-  // Shared with the command, which may run after this is gone.
+  // Shared with the engine, which may answer after this is gone.
   const std::shared_ptr<Mailbox> mailbox_;
 
   Mutex mutex_;

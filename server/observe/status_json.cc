@@ -161,10 +161,10 @@ std::string StatusJson(const ServerStatus& status, absl::string_view version,
     json["snapshot_age_seconds"] =
         Seconds(status.now.monotonic - *status.taken_at);
   }
-  json["spool"] = {{"healthy", status.spool_healthy},
-                   {"disk_nearly_full", status.disk_nearly_full},
-                   {"commits", status.spool_commits},
-                   {"syncs", status.spool_syncs}};
+  json["spool"] = {{"healthy", status.spool.healthy},
+                   {"disk_nearly_full", status.spool.disk_nearly_full},
+                   {"commits", status.spool.commits},
+                   {"syncs", status.spool.syncs}};
   json["destinations_total"] = status.destinations.size();
   Json& destinations = json["destinations"] = Json::array();
   for (const size_t index : Shown(status, most)) {

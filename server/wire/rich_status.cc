@@ -9,7 +9,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/error_info.pb.h"
 #include "google/rpc/status.pb.h"
-#include "heap_adapter/intake/backlog.h"
+#include "heap_adapter/engine.h"
 
 namespace heapsync {
 namespace {
@@ -128,14 +128,8 @@ CallError NotStored(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kResourceExhausted:
       error.code = grpc::StatusCode::RESOURCE_EXHAUSTED;
-      error.reason = RefusalOf(status) == Refusal::kDestinationFull
-                         ? "DESTINATION_FULL"
-                         : "SPOOL_FULL";
+      error.reason = "SPOOL_FULL";
       error.retry_delay = kRetryDelay;
-      if (const auto delay = AskAgainIn(status); delay.has_value()) {
-        error.retry_delay =
-            std::chrono::duration_cast<std::chrono::milliseconds>(*delay);
-      }
       break;
     case absl::StatusCode::kUnavailable:
       return ShuttingDown();
@@ -144,6 +138,18 @@ CallError NotStored(const absl::Status& status) {
       error.code = grpc::StatusCode::UNAVAILABLE;
       error.retry_delay = kRetryDelay;
       break;
+  }
+  return error;
+}
+
+CallError NotStored(const Admission& admission) {
+  CallError error = NotStored(admission.status);
+  if (admission.limit == Admission::Limit::kDestination) {
+    error.reason = "DESTINATION_FULL";
+  }
+  if (admission.retry_after.has_value()) {
+    error.retry_delay = std::chrono::duration_cast<std::chrono::milliseconds>(
+        *admission.retry_after);
   }
   return error;
 }

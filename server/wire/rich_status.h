@@ -14,6 +14,8 @@
 
 namespace heapsync {
 
+struct Admission;
+
 // An error of a call, with details that a caller can act on: always
 // google.rpc.ErrorInfo, the others where they apply.
 struct CallError {
@@ -38,8 +40,10 @@ CallError InvalidRequest(std::vector<Finding> violations);
 // name is empty, since there is no default destination.
 CallError UnknownDestination(absl::string_view name);
 
-// The error for a status from Engine::Append() or its callback.
+// The error for a status that the callback of Engine::Append received.
 CallError NotStored(const absl::Status& status);
+// The error for an append that was not admitted. REQUIRES: !admission.ok().
+CallError NotStored(const Admission& admission);
 
 // UNAVAILABLE: the server is stopping; retry with another one or after the
 // restart.

@@ -94,6 +94,30 @@ class CommitterTest : public ::testing::Test {
   std::vector<int> applied_;
 };
 
+TEST_F(CommitterTest, ABarrierComesBehindTheNoticesOfItsCommit) {
+  ASSERT_TRUE(committer_
+                  ->Barrier([this](const absl::Status& status) {
+                    log_.emplace_back(status.ok() ? "barrier" : "failed");
+                  })
+                  .ok());
+  ASSERT_TRUE(Append("a", {"{}"}).ok());
+  CommitPending(*committer_);
+  EXPECT_THAT(log_, ElementsAre("a 0-1", "sink", "barrier"));
+}
+
+TEST_F(CommitterTest, ABarrierPassesWhileNothingIsAcceptedAnyLonger) {
+  committer_->StopAccepting();
+  bool passed = false;
+  ASSERT_TRUE(
+      committer_
+          ->Barrier([&](const absl::Status& status) { passed = status.ok(); })
+          .ok());
+  CommitPending(*committer_);
+  EXPECT_TRUE(passed);
+  committer_->Stop();
+  EXPECT_TRUE(absl::IsUnavailable(committer_->Barrier([](absl::Status) {})));
+}
+
 TEST_F(CommitterTest, HasNothingToDoWhenNothingWaits) {
   EXPECT_FALSE(CommitPending(*committer_));
   EXPECT_EQ(committer_->commits(), 0);

@@ -257,7 +257,7 @@ TEST_F(AdminTest, ALongReceiptComesInPages) {
   for (int i = 0; i < 5; ++i) world_.Track("i" + std::to_string(i), "e");
   v1::GetDeliveryRequest request;
   request.set_receipt(Receipt{
-      .spool_id = world_.engine().spool().id(),
+      .spool_id = world_.engine().spool_id(),
       .lane = lane,
       .items = {{0, 2},
                 {3, 5}}}.Encode());

@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "heap_adapter/spool/receipt.h"
+#include "server/admin/dead_letter_choice.h"
 #include "tests/server/admin_world.h"
 
 namespace heapsync {
@@ -70,6 +71,24 @@ class DeadLettersTest : public ::testing::Test {
 
   AdminWorld world_;
 };
+
+TEST(PageStartTest, ComesBackFromItsText) {
+  const PageStart start{.from = {0xfffffffe, 0xfffffffffffffffe},
+                        .begun = WallTime(Duration(1'705'314'600'000'001))};
+  const auto read = PageStart::Decode(start.Encode());
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->from, start.from);
+  EXPECT_EQ(read->begun, start.begun);
+}
+
+TEST(PageStartTest, RefusesWhatItDoesNotWrite) {
+  for (const char* text :
+       {"", "1", "1.2", "1.2.3.4", "1.2.x", "x.2.3", " 1.2.3", "0x1.2.3",
+        "01.2.3", "1.2.+3", "1.2.3 ", "100000000.2.3", "1.-2.3",
+        "1.2.9223372036854775808"}) {
+    EXPECT_FALSE(PageStart::Decode(text).has_value()) << text;
+  }
+}
 
 TEST_F(DeadLettersTest, ALetterShowsTheItemAndHeapsAnswer) {
   const std::string id = MoveToDeadLetters("ann");

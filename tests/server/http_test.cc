@@ -155,12 +155,12 @@ class HttpTest : public ::testing::Test {
       encoder.Add(event, ItemPath{.field = "event"}, absl::StrCat("key-", i));
     }
     std::promise<absl::Status> stored;
-    const absl::Status queued = engine_->Append(
+    const Admission queued = engine_->Append(
         destination, engine_->LaneFor(destination, ObjectType::kTrackEvent),
         encoder.Take(), [&](const absl::StatusOr<SeqRange>& seqs) {
           stored.set_value(seqs.status());
         });
-    return queued.ok() ? stored.get_future().get() : queued;
+    return queued.ok() ? stored.get_future().get() : queued.status;
   }
 
   // Waits until all is delivered.
@@ -476,7 +476,7 @@ TEST_F(HttpTest, BusyDispatcherIsShownAsItWasLastSeen) {
   Flush();
   ASSERT_EQ(Get("/statusz.json").status, 200);
   std::promise<void> busy, go_on;
-  engine_->Post([&](Dispatcher&, Now) {
+  engine_->RequestSnapshot([&](const EngineSnapshot&) {
     busy.set_value();
     go_on.get_future().get();
   });

@@ -47,10 +47,7 @@ DestinationStatus Destination(
 ServerStatus StatusOf(std::vector<DestinationStatus> destinations) {
   return {.now = {.wall = kNow, .monotonic = MonotonicTime()},
           .uptime = Duration::zero(),
-          .spool_healthy = true,
-          .disk_nearly_full = false,
-          .spool_commits = 0,
-          .spool_syncs = 0,
+          .spool = {},
           .taken_at = MonotonicTime(),
           .destinations = std::move(destinations)};
 }

@@ -50,6 +50,7 @@ Deleted InFiles(rocksdb::DB& db) {
 }  // namespace
 
 bool HasSpaceFor(uint64_t bytes, rocksdb::Env& env, const std::string& path) {
+  // Through RocksDB's environment, which tests replace by a disk that fills.
   uint64_t free = 0;
   if (!env.GetFreeSpace(path, &free).ok()) return true;
   return free >= bytes + (4 << 20);

@@ -1,0 +1,370 @@
+#include "server/server.h"
+
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "heap_adapter/engine.h"
+#include "heap_adapter/spool/rocksdb/rocksdb_store.h"
+#include "heap_adapter/transport/curl_transport.h"
+#include "server/access/access.h"
+#include "server/admin/admin_service.h"
+#include "server/data/data_service.h"
+#include "server/log/idle_memory.h"
+#include "server/log/log.h"
+#include "server/net/connection_acceptor.h"
+#include "server/net/grpc_port.h"
+#include "server/net/tls_credentials.h"
+#include "server/observe/attempt_metrics.h"
+#include "server/observe/call_metrics.h"
+#include "server/observe/http_server.h"
+#include "server/observe/measured_store.h"
+#include "server/observe/metric_destinations.h"
+#include "server/observe/operator_pages.h"
+#include "server/observe/process_metrics.h"
+#include "server/process.h"
+#include "server/reflection/reflection_v1.h"
+#include "server/reload.h"
+
+namespace heapsync {
+namespace {
+
+constexpr char kDataService[] = "heapsync.v1.HeapSyncService";
+constexpr char kAdminService[] = "heapsync.v1.HeapSyncAdminService";
+constexpr char kHealthService[] = "grpc.health.v1.Health";
+constexpr char kReflectionV1[] = "grpc.reflection.v1.ServerReflection";
+constexpr char kReflectionV1Alpha[] =
+    "grpc.reflection.v1alpha.ServerReflection";
+
+// Names that the health service knows besides those of the services. The
+// process lives until it is restarted for a good reason; it is ready while it
+// takes new items.
+constexpr char kLiveness[] = "heapsync.liveness";
+constexpr char kReadiness[] = "heapsync.readiness";
+
+// How long open calls may take to end after the drain.
+constexpr auto kCallGrace = std::chrono::seconds(2);
+// And the rest of the stop after that.
+constexpr auto kStopGrace = std::chrono::seconds(5);
+
+// How often the configuration's files, the spool's health and idle memory are
+// looked at.
+constexpr std::chrono::milliseconds kTick{200};
+
+int64_t Milliseconds(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration)
+      .count();
+}
+
+void LogAttempt(const AttemptEvent& event) {
+  LogSeverity severity = LogSeverity::kWarning;
+  if (event.verdict.response_class == ResponseClass::kDelivered) {
+    severity = LogSeverity::kDebug;
+  } else if (event.verdict.response_class == ResponseClass::kMisconfigured) {
+    severity = LogSeverity::kError;
+  }
+  nlohmann::json next_try;
+  if (event.next_try_in.has_value()) {
+    next_try = Milliseconds(*event.next_try_in);
+  }
+  nlohmann::json trace_id;
+  nlohmann::json span_id;
+  if (event.trace.has_value()) {
+    trace_id = event.trace->context.TraceId();
+    span_id = SpanId(event.trace->span);
+  }
+  Log(severity, "attempt ended",
+      {{"destination", event.destination.name},
+       {"type", std::string(Name(event.type))},
+       {"batch", event.batch_id},
+       {"attempt", event.attempt_id},
+       {"tries", event.tries},
+       {"items", event.items.size()},
+       {"class", std::string(Name(event.verdict.response_class))},
+       {"summary", event.verdict.summary},
+       {"latency_ms", Milliseconds(event.latency)},
+       {"oldest_item_age_ms", Milliseconds(event.oldest_item_age)},
+       {"next_try_in_ms", next_try},
+       {"trace_id", trace_id},
+       {"span_id", span_id}});
+}
+
+// Whether new items are taken. Liveness is not touched: a restart would not
+// help.
+void SetReady(bool ready, grpc::HealthCheckServiceInterface& health) {
+  for (const char* service : {"", kDataService, kAdminService, kReadiness}) {
+    health.SetServingStatus(service, ready);
+  }
+}
+
+absl::Status Failed(absl::string_view what, const absl::Status& status) {
+  return absl::Status(status.code(),
+                      absl::StrCat(what, ": ", status.message()));
+}
+
+absl::StatusOr<std::unique_ptr<Store>> OpenSpoolStore(const std::string& path) {
+  return OpenRocksDbStore(
+      {.path = path, .on_damage = [](const std::string& line) {
+         Log(LogSeverity::kError, "spool damage", {{"detail", line}});
+       }});
+}
+
+EngineOptions OptionsOf(const ServerConfig& config,
+                        const std::string& spool_path) {
+  return {.destinations = config.destinations,
+          .delivery = {.region_urls = {config.heap_us_url, config.heap_eu_url},
+                       .max_age = config.max_age,
+                       .send_traceparent = config.send_traceparent},
+          .spool_path = spool_path,
+          .min_free_disk_bytes = config.min_free_disk_bytes};
+}
+
+// The engine with what it works on and what is measured of it.
+struct Adapter {
+  explicit Adapter(const ServerConfig& config)
+      : with_metrics(config.metrics_destinations), attempts(with_metrics) {
+    for (const Destination& destination : config.destinations.destinations) {
+      with_metrics.HasOwn(destination.name);
+    }
+  }
+
+  MetricDestinations with_metrics;
+  AttemptMetrics attempts;
+  CurlTransport transport{{.user_agent = "heapsync/" HEAPSYNC_VERSION}};
+  std::unique_ptr<Store> store;
+  std::unique_ptr<MeasuredStore> measured;
+  std::unique_ptr<Engine> engine;
+};
+
+// Opens the spool and starts the engine on it. Damage that the engine meets
+// when it reads the store is repaired by opening the store again, once.
+absl::Status OpenSpool(const ServerConfig& config, Adapter& adapter) {
+  const std::string path = config.data_dir + "/spool";
+  std::error_code made;
+  std::filesystem::create_directories(config.data_dir, made);
+  if (made) {
+    return Failed("cannot make the data folder",
+                  absl::InternalError(
+                      absl::StrCat(config.data_dir, ": ", made.message())));
+  }
+  for (bool repaired = false;; repaired = true) {
+    auto store = OpenSpoolStore(path);
+    if (!store.ok()) return Failed("cannot open the spool", store.status());
+    adapter.store = *std::move(store);
+    adapter.measured = std::make_unique<MeasuredStore>(
+        *adapter.store, path, config.min_free_disk_bytes);
+    auto engine = Engine::Start(
+        *adapter.measured, adapter.transport, SystemClock(),
+        OptionsOf(config, path),
+        [&attempts = adapter.attempts](const AttemptEvent& event) {
+          LogAttempt(event);
+          attempts.OnAttempt(event);
+        });
+    if (engine.ok()) {
+      adapter.engine = *std::move(engine);
+      return absl::OkStatus();
+    }
+    if (!absl::IsDataLoss(engine.status()) || repaired) {
+      return Failed("cannot read the spool", engine.status());
+    }
+    adapter.measured.reset();
+    adapter.store.reset();
+  }
+}
+
+ReflectionGate GateOf(const Access& access) {
+  return [&access](const grpc::CallbackServerContext& context) {
+    const auto admitted =
+        access.Admit(CredentialsOf(context), ServiceKind::kReflection);
+    const auto* refusal = std::get_if<CallError>(&admitted);
+    return refusal == nullptr ? grpc::Status::OK : refusal->ToStatus();
+  };
+}
+
+std::unique_ptr<TlsCertificates> CertificatesOf(const ServerConfig& config) {
+  if (!config.tls.has_value()) return nullptr;
+  return std::make_unique<TlsCertificates>(*config.tls);
+}
+
+std::vector<std::string> ServiceNames() {
+  return {kDataService, kAdminService, kHealthService, kReflectionV1,
+          kReflectionV1Alpha};
+}
+
+class RunningServer final : public HeapSyncServer {
+ public:
+  RunningServer(const ServerConfig& config, std::unique_ptr<Adapter> adapter)
+      : config_(config),
+        adapter_(std::move(adapter)),
+        status_(*adapter_->engine),
+        certificates_(CertificatesOf(config)),
+        reload_(config, *adapter_->engine, access_, certificates_.get()),
+        data_(*adapter_->engine, access_,
+              {.calls = config.port.max_calls,
+               .streams = config.port.max_streams}),
+        admin_(*adapter_->engine, access_),
+        reflection_(ServiceNames(), GateOf(access_)),
+        earlier_reflection_(ServiceNames(), GateOf(access_)) {
+    if (config.access.has_value()) access_.SetRules(*config.access);
+  }
+
+  absl::Status Listen();
+  void Wait() override;
+
+ private:
+  Engine& engine() { return *adapter_->engine; }
+  void LogStart() const;
+  void ServeUntilSignal();
+
+  const ServerConfig config_;
+  // In the order in which they need each other.
+  const std::unique_ptr<Adapter> adapter_;
+  CallMetrics calls_{{kDataService, kAdminService}};
+  ProcessMetrics process_;
+  StatusReader status_;
+  std::unique_ptr<HttpServer> http_;
+  Access access_;
+  const std::unique_ptr<TlsCertificates> certificates_;
+  Reload reload_;
+  DataService data_;
+  AdminService admin_;
+  ReflectionV1 reflection_;
+  ReflectionV1Alpha earlier_reflection_;
+  std::unique_ptr<ConnectionAcceptor> acceptor_;
+  std::unique_ptr<grpc::Server> grpc_;
+};
+
+absl::Status RunningServer::Listen() {
+  auto http = HttpServer::Start(
+      config_.http_listen,
+      OperatorPages(
+          status_, HEAPSYNC_VERSION, adapter_->with_metrics,
+          {adapter_->measured.get(), &adapter_->attempts, &calls_, &process_}));
+  if (!http.ok()) return Failed("cannot listen for HTTP", http.status());
+  http_ = *std::move(http);
+  auto acceptor =
+      ConnectionAcceptor::Listen(config_.listen, config_.port.max_connections);
+  if (!acceptor.ok()) return Failed("cannot listen", acceptor.status());
+  acceptor_ = *std::move(acceptor);
+
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::ServerBuilder builder;
+  auto connections = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      certificates_ == nullptr
+          ? grpc::InsecureServerCredentials()
+          : NewTlsCredentials(*certificates_, config_.client_certificates));
+  SetPortLimits(config_.port, builder);
+  std::vector<
+      std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
+      interceptors;
+  interceptors.push_back(calls_.NewInterceptorFactory());
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  builder.RegisterService(&data_);
+  builder.RegisterService(&admin_);
+  builder.RegisterService(&reflection_);
+  builder.RegisterService(&earlier_reflection_);
+  grpc_ = builder.BuildAndStart();
+  if (grpc_ == nullptr) {
+    return absl::InternalError("cannot serve: gRPC does not start");
+  }
+  grpc::HealthCheckServiceInterface& health = *grpc_->GetHealthCheckService();
+  health.SetServingStatus(kLiveness, true);
+  SetReady(true, health);
+  acceptor_->Start(std::move(connections));
+  LogStart();
+  return absl::OkStatus();
+}
+
+void RunningServer::LogStart() const {
+  if (config_.access.has_value() && certificates_ == nullptr &&
+      config_.allow_plaintext) {
+    Log(LogSeverity::kWarning,
+        "tokens come in plaintext: somebody else has to encrypt them", {});
+  }
+  Log(LogSeverity::kInfo, "serving",
+      {{"version", HEAPSYNC_VERSION},
+       {"listen", config_.listen},
+       {"port", acceptor_->port()},
+       {"tls", certificates_ != nullptr},
+       {"callers_are_known", config_.access.has_value()},
+       {"http_listen", config_.http_listen},
+       {"http_port", http_->port()},
+       {"destinations", config_.destinations.destinations.size()},
+       {"data_dir", config_.data_dir}});
+}
+
+// Waits for a stop signal. Meanwhile it tells the health service how the spool
+// is, reads the configuration again on SIGHUP and when a file changed, and
+// gives back memory.
+void RunningServer::ServeUntilSignal() {
+  grpc::HealthCheckServiceInterface& health = *grpc_->GetHealthCheckService();
+  bool serving = true;
+  IdleMemory idle_memory;
+  while (true) {
+    switch (WaitForSignal(kTick)) {
+      case Signal::kStop:
+        return;
+      case Signal::kReload:
+        reload_.Run("SIGHUP");
+        break;
+      case Signal::kNone:
+        break;
+    }
+    const MonotonicTime now = engine().clock().Read().monotonic;
+    reload_.Tick(now);
+    idle_memory.Tick(now);
+    LogSuppressedCounts();
+    if (serving && !engine().healthy()) {
+      serving = false;
+      SetReady(false, health);
+      Log(LogSeverity::kError,
+          "the spool failed to write; nothing is accepted until a restart",
+          {{"error", engine().failure()}});
+    }
+  }
+}
+
+void RunningServer::Wait() {
+  ServeUntilSignal();
+
+  ExitOnSecondSignal();
+  Log(LogSeverity::kInfo, "stopping",
+      {{"drain_timeout_ms", config_.drain_timeout.count()}});
+  ExitAfter(config_.drain_timeout + kCallGrace + kStopGrace);
+  SetReady(false, *grpc_->GetHealthCheckService());
+  engine().StopAccepting();
+  data_.EndStreams();
+  const bool drained = engine().Drain(config_.drain_timeout);
+  data_.EndWaits();
+  acceptor_->Stop();
+  grpc_->Shutdown(std::chrono::system_clock::now() + kCallGrace);
+  admin_.Stop();
+  http_.reset();
+  adapter_->engine.reset();
+  Log(LogSeverity::kInfo, "stopped", {{"drained", drained}});
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<HeapSyncServer>> HeapSyncServer::Start(
+    const ServerConfig& config) {
+  auto adapter = std::make_unique<Adapter>(config);
+  if (absl::Status s = OpenSpool(config, *adapter); !s.ok()) return s;
+  auto server = std::make_unique<RunningServer>(config, std::move(adapter));
+  if (absl::Status s = server->Listen(); !s.ok()) return s;
+  return server;
+}
+
+}  // namespace heapsync

@@ -1,0 +1,39 @@
+#include "server/config/restart_settings.h"
+
+#include <chrono>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace heapsync {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+TEST(SettingsThatNeedRestartTest,
+     AreNoneWhereOnlyDestinationsAndCallersChange) {
+  ServerConfig running;
+  running.access.emplace();
+  running.tls.emplace();
+  ServerConfig wanted = running;
+  wanted.destinations.default_destination = "other";
+  wanted.tls->private_key = "new";
+  EXPECT_THAT(SettingsThatNeedRestart(running, wanted), IsEmpty());
+}
+
+TEST(SettingsThatNeedRestartTest, AreNamedAsTheirFlags) {
+  const ServerConfig running;
+  ServerConfig wanted;
+  wanted.listen = "127.0.0.1:1";
+  wanted.drain_timeout += std::chrono::seconds(1);
+  wanted.port.max_calls += 1;
+  wanted.tls.emplace();
+  wanted.access.emplace();
+  EXPECT_THAT(
+      SettingsThatNeedRestart(running, wanted),
+      ElementsAre("listen", "drain_timeout", "max_calls", "tls_cert", "auth"));
+}
+
+}  // namespace
+}  // namespace heapsync

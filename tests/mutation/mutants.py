@@ -19,6 +19,7 @@ class Mutant:
 
 INTAKE = "heap_adapter/intake/"
 DELIVERY = "heap_adapter/delivery/"
+STREAM = "heap_adapter/stream/"
 MUTANTS = [
     # What is acknowledged survives.
     Mutant("the sync before the answer is skipped", INTAKE + "committer.cc",
@@ -224,4 +225,29 @@ MUTANTS = [
     Mutant("Flush does not wait", INTAKE + "settlement.cc",
            "  if (count == 0) {\n    finished_", "  if (true) {\n    finished_",
            "intake_test", "SettlementTest.*"),
+    # A bulk stream.
+    Mutant("the position passes an unsent refusal", STREAM + "bulk_session.cc",
+           "        std::min(totals_.durable_position, refusals_.first());", "        totals_.durable_position;",
+           "stream_test", "BulkSessionTest.ThePositionNeverPassesARefusalThatIsUnsent"),
+    Mutant("the position passes what was not stored", STREAM + "bulk_session.cc",
+           "    if (!lost_) totals_.durable_position", "    totals_.durable_position",
+           "stream_test", "BulkSessionTest.ThePositionStaysBeforeWhatWasNotStored"),
+    Mutant("reads go on beyond the window", STREAM + "bulk_session.cc",
+           "         in_flight_messages_ < limits_.max_in_flight_messages &&\n", "",
+           "stream_test", "BulkSessionTest.ReadsWhileTheWindowHasSpace"),
+    Mutant("a client that reads no answers is not slowed", STREAM + "bulk_session.cc",
+           "         refusals_.bytes() + preview_bytes_ < limits_.max_unsent_bytes &&\n", "",
+           "stream_test", "BulkSessionTest.ReadsNothingWhile*"),
+    Mutant("the stream ends before everything is durable", STREAM + "bulk_session.cc",
+           "in_flight_appends_ == 0 &&", "in_flight_appends_ >= 0 &&",
+           "stream_test", "BulkSessionTest.TheEndWaitsUntilEverythingIsDurableAndSaid"),
+    Mutant("the stream ends before everything is delivered", STREAM + "bulk_session.cc",
+           "(unsettled_ == 0 || failed)", "true",
+           "stream_test", "BulkSessionTest.AtLevelDeliveredTheEndWaitsForTheSettlement"),
+    Mutant("a stream without a message ends well", STREAM + "bulk_session.cc",
+           "if (!level_.has_value()) Fail(", "if (false) Fail(",
+           "stream_test", "BulkSessionTest.AStreamWithoutAMessageIsAnError"),
+    Mutant("a message after the server's end is taken in", STREAM + "bulk_session.cc",
+           "    if (phase_ == Phase::kOpen) {\n      intake_ = Intake::kTakingIn;", "    if (true) {\n      intake_ = Intake::kTakingIn;",
+           "stream_test", "BulkSessionTest.TheServersEndWaitsForTheAppendsInFlight"),
 ]

@@ -86,8 +86,8 @@ class Committer {
   // Append, but a change is never refused for its size. Any thread.
   absl::Status Change(SpoolChange change, ChangeDone done);
 
-  // Calls `done` once everything that was queued before is stored, its callers
-  // have their answers and the sink has its notices. It commits a change that
+  // Calls `done` once everything that was queued before is stored, the sink has
+  // its notices and its callers have their answers. It commits a change that
   // is empty, so it works after StopAccepting() too, until Stop(). Errors:
   // kUnavailable after Stop(), kDataLoss after a failed write; `done` gets the
   // latter as well. Any thread.

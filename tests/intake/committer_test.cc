@@ -102,7 +102,7 @@ TEST_F(CommitterTest, ABarrierComesBehindTheNoticesOfItsCommit) {
                   .ok());
   ASSERT_TRUE(Append("a", {"{}"}).ok());
   CommitPending(*committer_);
-  EXPECT_THAT(log_, ElementsAre("a 0-1", "sink", "barrier"));
+  EXPECT_THAT(log_, ElementsAre("sink", "a 0-1", "barrier"));
 }
 
 TEST_F(CommitterTest, ABarrierPassesWhileNothingIsAcceptedAnyLonger) {

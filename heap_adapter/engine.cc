@@ -39,9 +39,11 @@ Engine::Generation::Generation(DestinationConfig config_in)
   }
 }
 
-absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(
-    Store& store, Transport& transport, const Clock& clock,
-    EngineOptions options, Dispatcher::EventSink events) {
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(Store& store,
+                                                      Transport& transport,
+                                                      const Clock& clock,
+                                                      EngineOptions options,
+                                                      AttemptSink attempts) {
   std::unique_ptr<Engine> engine(
       new Engine(transport, clock, std::move(options)));
   absl::BitGen random;
@@ -58,18 +60,18 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(
       });
   engine->dispatcher_ = std::make_unique<Dispatcher>(
       *engine->spool_, *engine->committer_, transport,
-      engine->options_.delivery, engine->destinations(),
+      engine->options_.delivery,
       [generator = std::make_shared<absl::BitGen>()] {
         return absl::Uniform(*generator, 0.0, 1.0);
       },
-      std::move(events));
+      std::move(attempts));
+  absl::Status started = engine->dispatcher_->Start(
+      engine->destinations(), *lanes, clock.Read(), clock.Epoch());
+  if (!started.ok()) return started;
   for (const Destination& destination : engine->destinations()) {
     engine->generations_.front()->backlogs.emplace(
         destination.name, engine->dispatcher_->BacklogOf(destination.name));
   }
-  absl::Status recovered =
-      engine->dispatcher_->Recover(*lanes, clock.Read(), clock.Epoch());
-  if (!recovered.ok()) return recovered;
   if (!engine->options_.spool_path.empty()) {
     engine->space_reclaimer_ = std::make_unique<SpaceReclaimer>(
         store, engine->disk_, [e = engine.get()] { return e->QueuedBytes(); });
@@ -126,25 +128,24 @@ const Destination* Engine::FindDestination(absl::string_view name) const {
 }
 
 absl::Status Engine::SetDestinations(DestinationConfig destinations) {
-  // Of these the dispatcher takes those that it left alone so far, in which
-  // nothing moves.
+  // The dispatcher takes over the lanes of destinations that it did not serve
+  // so far; nothing else changes those.
   const absl::StatusOr<std::vector<StoredLane>> lanes = spool_->Lanes();
   if (!lanes.ok()) return lanes.status();
-  // Kept in any case: the dispatcher may know some of it before an error.
-  generations_.push_back(std::make_unique<Generation>(std::move(destinations)));
-  Generation& next = *generations_.back();
+  auto generation = std::make_unique<Generation>(std::move(destinations));
+  Generation& next = *generation;
   next.backlogs = Current().backlogs;
   absl::Status status = absl::UnavailableError("the server is shutting down");
   Ask([&](Dispatcher& dispatcher, Now now) {
-    status = absl::OkStatus();
+    status = dispatcher.SetDestinations(next.config.destinations, *lanes, now);
+    if (!status.ok()) return;
     for (const Destination& destination : next.config.destinations) {
-      status.Update(dispatcher.SetDestination(destination, *lanes, now));
-      if (!status.ok()) return;
       next.backlogs.emplace(destination.name,
                             dispatcher.BacklogOf(destination.name));
     }
   });
   if (!status.ok()) return status;
+  generations_.push_back(std::move(generation));
   for (const Destination& destination : next.config.destinations) {
     for (const ObjectType type : kObjectTypes) LaneFor(destination, type);
   }

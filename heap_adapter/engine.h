@@ -81,11 +81,13 @@ class Engine {
  public:
   // Opens the spool in `store`, and goes on with what it holds. `store`,
   // `transport` and `clock` must outlive the engine; `transport` belongs to its
-  // dispatcher's thread, where `events` is called too. Errors: those of reading
-  // the spool.
-  static absl::StatusOr<std::unique_ptr<Engine>> Start(
-      Store& store, Transport& transport, const Clock& clock,
-      EngineOptions options, Dispatcher::EventSink events);
+  // dispatcher's thread, where `attempts` is called too. Errors: those of
+  // reading the spool.
+  static absl::StatusOr<std::unique_ptr<Engine>> Start(Store& store,
+                                                       Transport& transport,
+                                                       const Clock& clock,
+                                                       EngineOptions options,
+                                                       AttemptSink attempts);
 
   // Stops its threads. What is in flight is left to the next start.
   ~Engine();

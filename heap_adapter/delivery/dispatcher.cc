@@ -1,141 +1,170 @@
 #include "heap_adapter/delivery/dispatcher.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "heap_adapter/base/check.h"
+#include "heap_adapter/model/type_policy.h"
 
 namespace heapsync {
 namespace {
 
 constexpr Duration kMaxSleep = std::chrono::seconds(60);
-constexpr Duration kForecastInterval = std::chrono::milliseconds(250);
-// A user ledger holds an entry for each user of each request in its window; its
-// memory stays bounded by letting a lane wait beyond this.
-constexpr size_t kMaxLedgerEntries = 1 << 20;
-
+// After the spool could not be read, or the disk had no space.
+constexpr Duration kStorageRetry = std::chrono::seconds(1);
 // Attempts that are remembered, for receipts. Each costs some 200 bytes.
 constexpr uint64_t kMaxAttemptsKept = 200'000;
 // Appends whose trace is remembered; see RecentTraces.
 constexpr size_t kMaxTraces = 1 << 16;
 
-constexpr int kMaxInFlightPerDestination = 8;
-
-uint32_t Share(uint32_t limit, double share) {
-  if (limit == 0) return 0;
-  return std::max<uint32_t>(
-      1, static_cast<uint32_t>(static_cast<double>(limit) * share));
-}
-
 }  // namespace
-
-Dispatcher::Target::Target(const Destination& destination_in)
-    : destination(&destination_in), concurrency(kMaxInFlightPerDestination) {
-  const auto ours = [&](uint32_t HeapLimits::*limit) -> uint32_t {
-    if (limit == nullptr) return 0;
-    return Share(destination_in.limits.*limit, destination_in.limit_share);
-  };
-  for (const ObjectType type : kObjectTypes) {
-    const TypeLimit& limit = PolicyOf(type).limit;
-    if (limit.unit == LimitedUnit::kNothing) continue;
-    Of(type).ledger.emplace(
-        UsageLedger::Rules{.window = limit.window,
-                           .total = ours(limit.total),
-                           .per_identity = ours(limit.per_identity)});
-  }
-}
-
-UsageLedger* Dispatcher::Target::LedgerOf(ObjectType type) {
-  std::optional<UsageLedger>& ledger = Of(type).ledger;
-  return ledger.has_value() ? &*ledger : nullptr;
-}
 
 Dispatcher::Dispatcher(Spool& spool, Committer& committer, Transport& transport,
                        const DeliveryRules& rules,
-                       const std::vector<Destination>& destinations,
-                       std::function<double()> random01, EventSink events)
+                       std::function<double()> random01, AttemptSink sink)
     : spool_(spool),
       committer_(committer),
       transport_(transport),
       rules_(rules),
-      random01_(std::move(random01)),
-      events_(std::move(events)),
+      sink_(std::move(sink)),
       history_(spool, kMaxAttemptsKept),
+      responses_(rules_, history_, std::move(random01)),
       region_slots_(rules.max_in_flight_per_region),
-      traces_(kMaxTraces) {
+      traces_(kMaxTraces) {}
+
+absl::Status Dispatcher::Start(const std::vector<Destination>& destinations,
+                               const std::vector<StoredLane>& lanes, Now now,
+                               uint64_t epoch) {
+  epoch_ = epoch;
+  responses_.SetEpoch(epoch);
+  if (absl::Status s = history_.Recover(); !s.ok()) return s;
+  std::vector<const Destination*> all;
   for (const Destination& destination : destinations) {
-    target_by_name_.emplace(destination.name, targets_.size());
-    targets_.push_back(std::make_unique<Target>(destination));
+    all.push_back(&destination);
+  }
+  auto queues = ReadQueues(spool_, all, lanes);
+  if (!queues.ok()) return queues.status();
+  auto usage = ReadUsage(spool_, now, epoch_);
+  if (!usage.ok()) return usage.status();
+  SpoolChange change;
+  for (const StoredUsage& each : *usage) {
+    history_.EndUsage(each.id, each.ended);
+    if (each.changed) change.PutUsage(each.id, each.record);
+  }
+  if (!change.empty()) committer_.Apply(std::move(change), nullptr);
+  Adopt(*std::move(queues), *std::move(usage), now);
+  return absl::OkStatus();
+}
+
+absl::Status Dispatcher::SetDestinations(
+    const std::vector<Destination>& destinations,
+    const std::vector<StoredLane>& lanes, Now now) {
+  std::vector<const Destination*> added;
+  for (const Destination& destination : destinations) {
+    if (QueueOf(destination.name) == nullptr) added.push_back(&destination);
+  }
+  std::vector<std::unique_ptr<DestinationQueue>> queues;
+  std::vector<StoredUsage> usage;
+  if (!added.empty()) {
+    auto read_queues = ReadQueues(spool_, added, lanes);
+    if (!read_queues.ok()) return read_queues.status();
+    auto read_usage = ReadUsage(spool_, now, epoch_);
+    if (!read_usage.ok()) return read_usage.status();
+    queues = *std::move(read_queues);
+    usage = *std::move(read_usage);
+  }
+  // Everything was read: nothing can fail from here on.
+  for (const Destination& destination : destinations) {
+    DestinationQueue* known = QueueOf(destination.name);
+    if (known == nullptr) continue;
+    known->SetDestination(destination, now.monotonic);
+    Enqueue(*known);
+  }
+  Adopt(std::move(queues), std::move(usage), now);
+  return absl::OkStatus();
+}
+
+void Dispatcher::Adopt(std::vector<std::unique_ptr<DestinationQueue>> queues,
+                       std::vector<StoredUsage> usage, Now now) {
+  absl::flat_hash_map<LaneId, QueuedLane*> adopted;
+  for (std::unique_ptr<DestinationQueue>& queue : queues) {
+    for (const auto& lane : queue->lanes()) {
+      adopted.emplace(lane->id(), lane.get());
+      lanes_.emplace(lane->id(), lane.get());
+      schedule_.Enqueue(lane->schedule);
+    }
+    by_name_.emplace(queue->destination().name, queue.get());
+    queue->UpdateBacklog(now.monotonic);
+    queues_.push_back(std::move(queue));
+  }
+  for (StoredUsage& each : usage) {
+    const auto lane = adopted.find(each.record.lane);
+    if (lane == adopted.end()) continue;
+    UsageLedger* ledger = lane->second->queue.LedgerOf(lane->second->type());
+    if (ledger == nullptr) continue;
+    ledger->Begin(each.id, std::move(each.record.identities), each.record.lane);
+    ledger->End(each.id, each.ended);
   }
 }
 
-void Dispatcher::Enqueue(LaneId lane) {
-  LaneState& state = StateOf(lane);
-  if (state.queued) return;
-  state.queued = true;
-  ready_.push_back(lane);
+QueuedLane& Dispatcher::LaneOf(LaneId lane) {
+  const auto it = lanes_.find(lane);
+  HEAPSYNC_CHECK(it != lanes_.end()) << "no lane " << lane;
+  return *it->second;
 }
 
-void Dispatcher::EnqueueLanesOf(Target& target) {
-  for (const LaneId lane : target.lanes) Enqueue(lane);
+DestinationQueue* Dispatcher::QueueOf(absl::string_view destination) const {
+  const auto it = by_name_.find(destination);
+  return it == by_name_.end() ? nullptr : it->second;
 }
 
-void Dispatcher::WakeAt(LaneId lane, MonotonicTime time) {
-  LaneState& state = StateOf(lane);
-  if (state.wake_at.has_value()) {
-    if (*state.wake_at <= time) return;
-    wakes_.erase({*state.wake_at, lane});
+std::vector<DestinationQueue*> Dispatcher::QueuesOf(
+    absl::string_view destination) const {
+  std::vector<DestinationQueue*> found;
+  if (destination.empty()) {
+    for (const auto& queue : queues_) found.push_back(queue.get());
+  } else if (DestinationQueue* queue = QueueOf(destination); queue != nullptr) {
+    found.push_back(queue);
   }
-  state.wake_at = time;
-  wakes_.emplace(time, lane);
+  return found;
+}
+
+void Dispatcher::Enqueue(DestinationQueue& queue) {
+  for (const auto& lane : queue.lanes()) schedule_.Enqueue(lane->schedule);
 }
 
 void Dispatcher::OnNotices(Committer::Notices notices, Now now) {
   for (AddedLane& added : notices.lanes) {
-    const auto target = target_by_name_.find(added.key.destination);
-    if (target == target_by_name_.end()) continue;
-    AddLane({.id = added.id, .key = std::move(added.key), .progress = {}}, {},
-            target->second);
+    DestinationQueue* queue = QueueOf(added.key.destination);
+    if (queue == nullptr) continue;
+    QueuedLane& lane = queue->AddLane(
+        spool_, {.id = added.id, .key = std::move(added.key), .progress = {}},
+        {});
+    lanes_.emplace(lane.id(), &lane);
+    schedule_.Enqueue(lane.schedule);
   }
   for (Appended& appended : notices.appended) {
-    const LaneId lane = appended.lane;
+    QueuedLane& lane = LaneOf(appended.lane);
     if (appended.trace.has_value()) {
-      traces_.Remember(lane, appended.items, *appended.trace);
+      traces_.Remember(lane.id(), appended.items, *appended.trace);
     }
-    LaneState& state = StateOf(lane);
-    state.lane.OnAppended(std::move(appended), now.monotonic);
-    UpdateBacklog(TargetOf(state), now);
-    Enqueue(lane);
+    lane.lane.OnAppended(std::move(appended), now.monotonic);
+    lane.queue.UpdateBacklog(now.monotonic);
+    schedule_.Enqueue(lane.schedule);
   }
   for (auto& done : notices.applied) done();
 }
 
-void Dispatcher::OnStored(LaneId lane, bool awaited, Finished finished) {
-  if (awaited) {
-    --StateOf(lane).awaiting;
-    Enqueue(lane);
-  }
-  for (auto& [callback, settlement] : finished) callback(settlement);
-}
-
 Duration Dispatcher::Step(Now now) {
-  while (!wakes_.empty() && wakes_.begin()->first <= now.monotonic) {
-    const LaneId lane = wakes_.begin()->second;
-    wakes_.erase(wakes_.begin());
-    StateOf(lane).wake_at.reset();
-    Enqueue(lane);
-  }
+  schedule_.WakeDue(now.monotonic);
   // A lane that starts something goes to the end of the line.
   while (in_flight_.size() < static_cast<size_t>(rules_.max_in_flight)) {
-    if (ready_.empty() && !OfferRegionSlot()) break;
-    const LaneId lane = ready_.front();
-    ready_.pop_front();
-    StateOf(lane).queued = false;
-    TryStart(lane, now);
+    if (!schedule_.HasReady() && !OfferRegionSlot()) break;
+    TryStart(LaneOf(schedule_.TakeReady()), now);
   }
-  if (wakes_.empty()) return kMaxSleep;
-  return std::clamp<Duration>(wakes_.begin()->first - now.monotonic,
-                              Duration(1), kMaxSleep);
+  const std::optional<MonotonicTime> wake = schedule_.NextWake();
+  if (!wake.has_value()) return kMaxSleep;
+  return std::clamp<Duration>(*wake - now.monotonic, Duration(1), kMaxSleep);
 }
 
 // A lane that waits for its region may turn out to have nothing to send now;
@@ -144,24 +173,125 @@ bool Dispatcher::OfferRegionSlot() {
   for (const RegionRow& row : kRegions) {
     const std::optional<LaneId> lane = region_slots_.Offer(row.region);
     if (!lane.has_value()) continue;
-    ready_.push_back(*lane);
+    schedule_.Offer(LaneOf(*lane).schedule);
     return true;
   }
   return false;
 }
 
-const Backlog* Dispatcher::BacklogOf(absl::string_view destination) const {
-  const auto it = target_by_name_.find(destination);
-  return it == target_by_name_.end() ? nullptr : &targets_[it->second]->backlog;
+void Dispatcher::TryStart(QueuedLane& lane, Now now) {
+  DestinationQueue& queue = lane.queue;
+  if (const UsageLedger* ledger = queue.LedgerOf(lane.type());
+      ledger != nullptr) {
+    for (QueuedLane* each : queue.ReleaseUsage(lane.type(), now.monotonic)) {
+      if (each != &lane) schedule_.Enqueue(each->schedule);
+    }
+    const auto release = ledger->NextRelease();
+    if (lane.lane.waits_for_ledger() && release.has_value()) {
+      schedule_.WakeAt(lane.schedule, *release);
+    }
+  }
+  const auto ready = lane.lane.ReadyAt(queue.destination().batch);
+  if (!ready.has_value()) return;
+  if (*ready > now.monotonic) return schedule_.WakeAt(lane.schedule, *ready);
+  if (const auto until = queue.BlockedUntil(lane, now.monotonic);
+      until.has_value()) {
+    if (*until != MonotonicTime::max()) schedule_.WakeAt(lane.schedule, *until);
+    return;
+  }
+  const Region region = queue.destination().region;
+  if (region_slots_.full(region)) {
+    schedule_.Park(lane.schedule);
+    return region_slots_.Wait(region, lane.id());
+  }
+  const DestinationQueue::Turn turn = queue.TurnOf(lane, now);
+  if (turn.max_items == 0) {
+    const auto next = queue.NextAllowance(lane, now.monotonic);
+    if (next.has_value()) schedule_.WakeAt(lane.schedule, *next);
+    return;
+  }
+  Pull(*turn.lane, turn.max_items, now);
+  if (turn.lane != &lane) schedule_.Enqueue(lane.schedule);
 }
 
-void Dispatcher::UpdateBacklog(Target& target, Now now) {
-  uint64_t bytes = 0;
-  for (const LaneId id : target.lanes) bytes += StateOf(id).lane.queued_bytes();
-  target.backlog.SetBytes(bytes);
-  if (now.monotonic < target.next_forecast) return;
-  target.next_forecast = now.monotonic + kForecastInterval;
-  target.backlog.SetForecast(DrainedIn(target, now));
+void Dispatcher::Pull(QueuedLane& lane, uint32_t max_items, Now now) {
+  DestinationQueue& queue = lane.queue;
+  lane.limit_holds = false;
+  UsageLedger* ledger = queue.LedgerOf(lane.type());
+  const bool counts_items =
+      PolicyOf(lane.type()).limit.unit == LimitedUnit::kItems;
+  const uint64_t used_before = counts_items ? ledger->UsedBy(lane.id()) : 0;
+  SpoolChange change;
+  absl::StatusOr<Lane::Pull> pull =
+      lane.lane.Next({.now = now,
+                      .destination = queue.destination(),
+                      .ledger = ledger,
+                      .max_age = rules_.max_age,
+                      .next_id = [&] { return history_.NextId(now.wall); },
+                      .max_items = max_items,
+                      .may_defer = !disk_short_},
+                     change);
+  if (!pull.ok()) {
+    queue.SetLastError(std::string(pull.status().message()), now.wall);
+    lane.not_before = now.monotonic + kStorageRetry;
+    return schedule_.WakeAt(lane.schedule, lane.not_before);
+  }
+  if (pull->waits_for_space && !pull->batch.has_value()) {
+    lane.not_before = now.monotonic + kStorageRetry;
+  }
+  if (counts_items) queue.CountUsage(lane, used_before, now.monotonic);
+  Send(lane, *std::move(pull), std::move(change), now);
+}
+
+void Dispatcher::Send(QueuedLane& lane, Lane::Pull pull, SpoolChange change,
+                      Now now) {
+  Finished finished = lane.lane.waiters().TakeFinished();
+  const bool awaited = pull.awaits_change;
+  if (awaited) ++lane.awaited_changes;
+  std::optional<HeapRequest> request;
+  if (pull.batch.has_value()) {
+    request = BeginAttempt(lane, pull.attempt, *std::move(pull.batch), now);
+  }
+  const UsageLedger* ledger = lane.queue.LedgerOf(lane.type());
+  if (ledger != nullptr && lane.lane.waits_for_ledger()) {
+    if (const auto release = ledger->NextRelease(); release.has_value()) {
+      schedule_.WakeAt(lane.schedule, *release);
+    }
+  }
+  if (!change.empty() || request.has_value() || awaited || !finished.empty()) {
+    committer_.Apply(std::move(change),
+                     [this, &lane, awaited, request = std::move(request),
+                      finished = std::move(finished)]() mutable {
+                       if (request.has_value()) {
+                         transport_.Send(*std::move(request));
+                       }
+                       OnStored(lane, awaited, std::move(finished));
+                     });
+  }
+  lane.queue.UpdateBacklog(now.monotonic);
+  schedule_.Enqueue(lane.schedule);
+}
+
+HeapRequest Dispatcher::BeginAttempt(QueuedLane& lane, AttemptId id,
+                                     Batch batch, Now now) {
+  const Region region = lane.queue.destination().region;
+  const std::optional<BatchTrace> trace = TraceOf(lane.id(), batch, id);
+  HeapRequest request{.id = id,
+                      .url = absl::StrCat(rules_.region_urls[IndexOf(region)],
+                                          PolicyOf(lane.type()).heap_path),
+                      .body = std::move(batch.body)};
+  if (trace.has_value() && rules_.send_traceparent) {
+    request.traceparent = trace->context.TraceParent(trace->span);
+  }
+  region_slots_.Take(region);
+  in_flight_.emplace(id, Attempt{.id = id,
+                                 .lane = &lane,
+                                 .batch = std::move(batch),
+                                 .started = now,
+                                 .trace = trace,
+                                 .region = region,
+                                 .probe = lane.queue.Begin(lane)});
+  return request;
 }
 
 std::optional<BatchTrace> Dispatcher::TraceOf(LaneId lane, const Batch& batch,
@@ -174,246 +304,82 @@ std::optional<BatchTrace> Dispatcher::TraceOf(LaneId lane, const Batch& batch,
   return BatchTrace{.context = *context, .span = std::max<uint64_t>(span, 1)};
 }
 
-void Dispatcher::StorePlan(LaneId lane, BatchPlan& plan, Now now,
-                           SpoolChange& change) {
-  if (!StateOf(lane).lane.coalesces()) return;
-  plan.stored_as = history_.NextId(now.wall);
-  change.PutPlan(plan.stored_as,
-                 {.lane = lane, .main = plan.main, .deferred = plan.deferred});
+// The continuation of a change.
+void Dispatcher::OnStored(QueuedLane& lane, bool awaited, Finished finished) {
+  if (awaited) {
+    --lane.awaited_changes;
+    schedule_.Enqueue(lane.schedule);
+  }
+  for (auto& [callback, settlement] : finished) callback(settlement);
 }
 
-std::optional<MonotonicTime> Dispatcher::BlockedUntil(LaneState& state,
-                                                      Now now) {
-  // Never: whatever ends the blockade also enqueues the lane.
-  constexpr MonotonicTime kNever = MonotonicTime::max();
-  Target& target = TargetOf(state);
-  if (target.paused || state.awaiting > 0) return kNever;
-  if (target.held_until > now.monotonic) return target.held_until;
-  if (state.not_before > now.monotonic) return state.not_before;
-  if (target.misconfigured_failures > 0 && target.in_flight > 0) return kNever;
-  if (state.failures > 0 && (target.probing || state.in_flight > 0)) {
-    return kNever;
-  }
-  if (target.in_flight >= target.concurrency.limit()) return kNever;
-  return std::nullopt;
+void Dispatcher::OnResponses(const std::vector<HeapResponse>& responses,
+                             Now now) {
+  for (const HeapResponse& response : responses) OnResponse(response, now);
 }
 
-void Dispatcher::TakeBackUsage(Target& target, LaneState& state, Now now) {
-  UsageLedger* ledger = target.LedgerOf(state.lane.key().type);
-  if (ledger == nullptr) return;
-  const std::vector<uint64_t> freed = ledger->Advance(now.monotonic);
-  if (freed.empty()) return;
-  // Items of these identities may wait in the lane of any caller.
-  for (const LaneId id : target.Of(state.lane.key().type).lanes) {
-    LaneState& other = StateOf(id);
-    if (!other.lane.waits_for_ledger()) continue;
-    for (const uint64_t hash : freed) other.lane.OnFreed(hash);
-    if (&other != &state) Enqueue(id);
+void Dispatcher::OnResponse(const HeapResponse& response, Now now) {
+  const auto it = in_flight_.find(response.request_id);
+  HEAPSYNC_CHECK(it != in_flight_.end())
+      << "no request " << response.request_id << " in flight";
+  const Attempt attempt = std::move(it->second);
+  in_flight_.erase(it);
+  QueuedLane& lane = *attempt.lane;
+  DestinationQueue& queue = lane.queue;
+
+  region_slots_.GiveBack(attempt.region);
+  queue.End(lane, attempt.probe);
+  const Verdict verdict =
+      Classify(response, lane.type(), attempt.batch.items.size(), now.wall);
+  SpoolChange change;
+  const std::optional<Duration> next_try =
+      responses_.Handle(attempt, verdict, response, now, change);
+  queue.UpdateBacklog(now.monotonic);
+  const bool awaited = lane.lane.TakeDeferredEnded();
+  if (awaited) ++lane.awaited_changes;
+  committer_.Apply(std::move(change),
+                   [this, &lane, awaited,
+                    finished = lane.lane.waiters().TakeFinished()]() mutable {
+                     OnStored(lane, awaited, std::move(finished));
+                   });
+  Report(attempt, verdict, next_try, now);
+  // The lane that waits for the region goes before the one just served.
+  if (const auto waiting = region_slots_.Offer(attempt.region);
+      waiting.has_value()) {
+    schedule_.OfferFirst(LaneOf(*waiting).schedule);
   }
+  Enqueue(queue);
 }
 
-// The lane whose turn it is when `candidate` could start: among those of its
-// type that could too, the one that used least.
-LaneId Dispatcher::WhoseTurn(Target& target, LaneId candidate, Now now) {
-  const ObjectType type = StateOf(candidate).lane.key().type;
-  const UsageLedger& ledger = *target.LedgerOf(type);
-  LaneId turn = candidate;
-  uint64_t least = ledger.UsedBy(candidate);
-  for (const LaneId id : target.Of(type).lanes) {
-    LaneState& state = StateOf(id);
-    const auto ready = state.lane.ReadyAt(target.destination->batch);
-    if (!ready.has_value() || *ready > now.monotonic) continue;
-    if (BlockedUntil(state, now).has_value()) continue;
-    const uint64_t used = ledger.UsedBy(state.lane.id());
-    if (used >= least) continue;
-    turn = id;
-    least = used;
+void Dispatcher::Report(const Attempt& attempt, const Verdict& verdict,
+                        std::optional<Duration> next_try, Now now) const {
+  if (!sink_) return;
+  WallTime oldest = now.wall;
+  for (const BatchItem& item : attempt.batch.items) {
+    oldest = std::min(oldest, item.accepted_at);
   }
-  return turn;
-}
-
-void Dispatcher::TryStart(LaneId id, Now now) {
-  LaneState& state = StateOf(id);
-  Target& target = TargetOf(state);
-  Lane& lane = state.lane;
-  UsageLedger* ledger = target.LedgerOf(lane.key().type);
-  if (ledger != nullptr) {
-    TakeBackUsage(target, state, now);
-    const auto release = ledger->NextRelease();
-    if (lane.waits_for_ledger() && release.has_value()) WakeAt(id, *release);
-  }
-  const std::optional<MonotonicTime> ready =
-      lane.ReadyAt(target.destination->batch);
-  if (!ready.has_value()) return;
-  if (*ready > now.monotonic) return WakeAt(id, *ready);
-  if (const auto until = BlockedUntil(state, now); until.has_value()) {
-    if (*until != MonotonicTime::max()) WakeAt(id, *until);
-    return;
-  }
-  const Region region = target.destination->region;
-  if (region_slots_.full(region)) {
-    state.queued = true;
-    return region_slots_.Wait(region, id);
-  }
-  const bool counts_items =
-      PolicyOf(lane.key().type).limit.unit == LimitedUnit::kItems;
-  Target::OfType& of_type = target.Of(lane.key().type);
-  uint32_t max_items = UsageLedger::kUnlimited;
-  if (counts_items) {
-    max_items = of_type.shares.Allowance(*ledger, id, now);
-  }
-  state.limit_holds = max_items == 0;
-  if (ledger != nullptr &&
-      (max_items == 0 || ledger->entries() > kMaxLedgerEntries)) {
-    // Nothing has ended yet: the end of what is in flight enqueues the lane.
-    if (const auto release = ledger->NextRelease(); release.has_value()) {
-      WakeAt(id, *release);
-    }
-    if (counts_items && of_type.shares.next() > now.monotonic) {
-      WakeAt(id, of_type.shares.next());
-    }
-    return;
-  }
-  if (counts_items && of_type.lanes.size() > 1) {
-    const LaneId turn = WhoseTurn(target, id, now);
-    const uint32_t most = of_type.shares.Allowance(*ledger, turn, now);
-    if (turn != id && most > 0) {
-      Pull(turn, most, now);
-      return Enqueue(id);
-    }
-  }
-  Pull(id, max_items, now);
-}
-
-void Dispatcher::Pull(LaneId id, uint32_t max_items, Now now) {
-  LaneState& state = StateOf(id);
-  Target& target = TargetOf(state);
-  state.limit_holds = false;
-  const ObjectType type = state.lane.key().type;
-  absl::StatusOr<Lane::Pull> pull =
-      state.lane.Next({.now = now,
-                       .destination = *target.destination,
-                       .ledger = target.LedgerOf(type),
-                       .max_age = rules_.max_age,
-                       .max_items = max_items,
-                       .may_defer = !disk_short_});
-  if (!pull.ok()) {
-    target.last_error = std::string(pull.status().message());
-    target.last_error_at = now.wall;
-    state.not_before = now.monotonic + kStorageRetry;
-    return WakeAt(id, state.not_before);
-  }
-  if (pull->waits_for_space && !pull->batch.has_value()) {
-    state.not_before = now.monotonic + kStorageRetry;
-  }
-  if (PolicyOf(type).limit.unit != LimitedUnit::kItems) {
-    return Start(id, *std::move(pull), now);
-  }
-  const UsageLedger& ledger = *target.LedgerOf(type);
-  const uint64_t before = ledger.UsedBy(id);
-  Start(id, *std::move(pull), now);
-  target.Of(type).shares.OnBegun(ledger, before, ledger.UsedBy(id),
-                                 now.monotonic);
-}
-
-void Dispatcher::Start(LaneId id, Lane::Pull pull, Now now) {
-  LaneState& state = StateOf(id);
-  Target& target = TargetOf(state);
-  UsageLedger* ledger = target.LedgerOf(state.lane.key().type);
-  Finished finished = state.lane.waiters().TakeFinished();
-  std::optional<HeapRequest> request;
-  if (pull.held.has_value()) {
-    StorePlan(id, *pull.held, now, pull.change);
-    state.lane.Hold(*std::move(pull.held));
-  }
-  const bool deferred_ended = state.lane.TakeDeferredEnded();
-  // A pull that only buries or defers waits for its change, too, so that a
-  // long backlog of such items neither piles up changes nor keeps the thread.
-  const bool only_changes = !pull.batch.has_value() && !pull.change.empty();
-  const bool awaited = pull.deferred || deferred_ended || only_changes;
-  if (awaited) ++state.awaiting;
-  if (pull.used_plan != 0) pull.change.DeletePlan(pull.used_plan);
-  if (pull.batch.has_value()) {
-    Batch& batch = *pull.batch;
-    const AttemptId attempt = history_.NextId(now.wall);
-    if (batch.id == 0) batch.id = attempt;
-    ++batch.tries;
-    if (state.lane.coalesces()) {
-      const BatchPlan plan = batch.PlanOf(0, batch.items.size());
-      pull.change.PutPlan(
-          attempt, {.lane = id, .main = plan.main, .deferred = plan.deferred});
-      batch.stored_as = attempt;
-    }
-    const Region region = target.destination->region;
-    const std::optional<BatchTrace> trace = TraceOf(id, batch, attempt);
-    request =
-        HeapRequest{.id = attempt,
-                    .url = absl::StrCat(rules_.region_urls[IndexOf(region)],
-                                        HeapPath(state.lane.key().type)),
-                    .body = std::move(batch.body)};
-    if (trace.has_value() && rules_.send_traceparent) {
-      request->traceparent = trace->context.TraceParent(trace->span);
-    }
-    if (ledger != nullptr) {
-      pull.change.PutUsage(attempt, {.lane = id, .identities = pull.usage});
-      ledger->Begin(attempt, std::move(pull.usage), id);
-    }
-    region_slots_.Take(region);
-    ++target.in_flight;
-    ++state.in_flight;
-    const bool probe = state.failures > 0;
-    if (probe) target.probing = true;
-    in_flight_.emplace(attempt, InFlight{.lane = id,
-                                         .batch = std::move(batch),
-                                         .started = now,
-                                         .trace = trace,
-                                         .region = region,
-                                         .probe = probe});
-  }
-  for (const uint64_t hash : pull.over_limit) {
-    if (ledger != nullptr && ledger->IdentityAllowance(hash) == 0) {
-      ledger->Watch(hash);
-    } else {
-      state.lane.OnFreed(hash);
-    }
-  }
-  if (ledger != nullptr && state.lane.waits_for_ledger()) {
-    if (const auto release = ledger->NextRelease(); release.has_value()) {
-      WakeAt(id, *release);
-    }
-  }
-  // What the request takes from the limits, and which updates travel in it,
-  // must be known after a crash of the machine too.
-  const bool must_be_known =
-      state.lane.coalesces() || (ledger != nullptr && ledger->limits());
-  if (request.has_value() && must_be_known) pull.change.RequireDisk();
-  if (!pull.change.empty() || request.has_value() || awaited ||
-      !finished.empty()) {
-    committer_.Apply(std::move(pull.change),
-                     [this, id, awaited, request = std::move(request),
-                      finished = std::move(finished)]() mutable {
-                       if (request.has_value()) {
-                         transport_.Send(*std::move(request));
-                       }
-                       OnStored(id, awaited, std::move(finished));
-                     });
-  }
-  UpdateBacklog(target, now);
-  Enqueue(id);
+  sink_({.destination = attempt.lane->queue.destination(),
+         .type = attempt.lane->type(),
+         .batch_id = attempt.batch.id,
+         .attempt_id = attempt.id,
+         .tries = attempt.batch.tries,
+         .items = attempt.batch.items,
+         .ended_at = now.wall,
+         .trace = attempt.trace,
+         .verdict = verdict,
+         .latency = now.monotonic - attempt.started.monotonic,
+         .oldest_item_age = now.wall - oldest,
+         .next_try_in = next_try});
 }
 
 bool Dispatcher::Pause(absl::string_view destination, bool paused) {
-  if (!destination.empty() && !target_by_name_.contains(destination)) {
-    return false;
-  }
+  const std::vector<DestinationQueue*> queues = QueuesOf(destination);
+  if (queues.empty() && !destination.empty()) return false;
   SpoolChange change;
-  for (const auto& target : targets_) {
-    if (!destination.empty() && target->destination->name != destination) {
-      continue;
-    }
-    target->paused = paused;
-    change.PutPaused(target->destination->name, paused);
-    EnqueueLanesOf(*target);
+  for (DestinationQueue* queue : queues) {
+    queue->SetPaused(paused);
+    change.PutPaused(queue->destination().name, paused);
+    Enqueue(*queue);
   }
   change.RequireDisk();
   committer_.Apply(std::move(change), nullptr);
@@ -421,44 +387,79 @@ bool Dispatcher::Pause(absl::string_view destination, bool paused) {
 }
 
 bool Dispatcher::Flush(absl::string_view destination, SettledCallback done) {
-  if (!destination.empty() && !target_by_name_.contains(destination)) {
-    return false;
-  }
+  const std::vector<DestinationQueue*> queues = QueuesOf(destination);
+  if (queues.empty() && !destination.empty()) return false;
   struct Join {
     size_t open = 1;
-    Settlement sum;
+    Settlement total;
     SettledCallback done;
     void End(Settlement part) {
-      sum.delivered += part.delivered;
-      sum.dead_lettered += part.dead_lettered;
-      if (--open == 0) done(sum);
+      total.delivered += part.delivered;
+      total.dead_lettered += part.dead_lettered;
+      if (--open == 0) done(total);
     }
   };
   // Shared by the lanes' callbacks: the last of them ends it.
   const auto join = std::make_shared<Join>();
   join->done = std::move(done);
-  for (const auto& target : targets_) {
-    if (!destination.empty() && target->destination->name != destination) {
-      continue;
-    }
-    for (const LaneId id : target->lanes) {
-      Lane& lane = StateOf(id).lane;
+  for (DestinationQueue* queue : queues) {
+    for (const auto& each : queue->lanes()) {
+      Lane& lane = each->lane;
       if (lane.queued_items() == 0) continue;
       ++join->open;
       lane.FlushPartialBatches();
       lane.waiters().WaitForAllBelow(
           lane.head(), lane.queued_items(),
           [join](Settlement part) { join->End(part); });
-      Enqueue(id);
+      schedule_.Enqueue(each->schedule);
     }
   }
   join->End({});
   return true;
 }
 
+std::vector<DestinationSnapshot> Dispatcher::Snapshot(Now now) const {
+  std::vector<DestinationSnapshot> snapshots;
+  snapshots.reserve(queues_.size());
+  for (const auto& queue : queues_) {
+    snapshots.push_back(queue->Snapshot(now.monotonic));
+  }
+  return snapshots;
+}
+
+std::optional<DestinationSnapshot> Dispatcher::SnapshotOf(
+    absl::string_view destination, Now now) const {
+  const DestinationQueue* queue = QueueOf(destination);
+  if (queue == nullptr) return std::nullopt;
+  return queue->Snapshot(now.monotonic);
+}
+
+std::vector<InFlightAttempt> Dispatcher::InFlightAttempts(LaneId lane) const {
+  std::vector<InFlightAttempt> attempts;
+  for (const auto& [id, attempt] : in_flight_) {
+    if (attempt.lane->id() != lane) continue;
+    attempts.push_back(
+        {.id = id,
+         .batch_id = attempt.batch.id,
+         .started_at = attempt.started.wall,
+         .items = static_cast<uint32_t>(attempt.batch.items.size()),
+         .seqs = attempt.batch.Seqs()});
+  }
+  std::sort(attempts.begin(), attempts.end(),
+            [](const InFlightAttempt& a, const InFlightAttempt& b) {
+              return a.id < b.id;
+            });
+  return attempts;
+}
+
+const Backlog* Dispatcher::BacklogOf(absl::string_view destination) const {
+  const DestinationQueue* queue = QueueOf(destination);
+  return queue == nullptr ? nullptr : &queue->backlog();
+}
+
 uint64_t Dispatcher::queued_items() const {
   uint64_t items = 0;
-  for (const auto& [id, state] : lanes_) items += state->lane.queued_items();
+  for (const auto& [id, lane] : lanes_) items += lane->lane.queued_items();
   return items;
 }
 

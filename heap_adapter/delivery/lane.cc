@@ -23,15 +23,10 @@ Lane::Lane(const Spool& spool, const StoredLane& stored,
       coalesces_(PolicyOf(stored.key.type).coalesces),
       head_(stored.head),
       cursor_(stored.progress.low_watermark),
-      progress_(stored.progress) {
-  for (const DeferredIdentity& identity : deferred) {
-    Deferred& state = deferred_[identity.hash];
-    state = {
-        .items = identity.items, .next = identity.first, .last = identity.last};
-    deferred_items_ += identity.items;
-    MakeReady(identity.hash, state);
-  }
-  queued_items_ = head_ - cursor_ - progress_.settled.size() + deferred_items_;
+      progress_(stored.progress),
+      deferred_(deferred) {
+  queued_items_ =
+      head_ - cursor_ - progress_.settled.size() + deferred_.items();
   queued_bytes_ = stored.lane_bytes - stored.settled_bytes;
   waiting_bytes_ = queued_bytes_;
   flush_below_ = head_;
@@ -61,12 +56,9 @@ absl::Status Lane::Restore(AttemptId id, const PlanRecord& record) {
     }
   }
   for (const auto& [hash, seq] : record.deferred) {
-    const auto it = deferred_.find(hash);
     auto item = spool_.FindDeferred(id_, seq);
     if (!item.ok()) return item.status();
-    if (it == deferred_.end() || !item->has_value()) continue;
-    --it->second.items;
-    it->second.in_flight.Add(seq);
+    if (!item->has_value() || !deferred_.Claim(hash, seq)) continue;
     in_flight_.insert(hash);
     plan.deferred.emplace_back(hash, seq);
   }
@@ -91,7 +83,7 @@ void Lane::OnAppended(Appended appended, MonotonicTime now) {
 }
 
 std::optional<MonotonicTime> Lane::ReadyAt(const BatchRules& rules) const {
-  if (!retries_.empty() || !deferred_ready_.empty()) return MonotonicTime();
+  if (!retries_.empty() || deferred_.HasReady()) return MonotonicTime();
   if (cursor_ == head_) return std::nullopt;
   if (head_ - cursor_ >= rules.max_items || waiting_bytes_ >= rules.max_bytes ||
       cursor_ < flush_below_) {
@@ -100,31 +92,30 @@ std::optional<MonotonicTime> Lane::ReadyAt(const BatchRules& rules) const {
   return marks_.front().since + rules.max_wait;
 }
 
-void Lane::MakeReady(uint64_t identity_hash, Deferred& deferred) {
-  if (deferred.ready) return;
-  deferred.ready = true;
-  deferred_ready_.push_back(identity_hash);
-}
-
 void Lane::OnFreed(uint64_t identity_hash) {
   while (!held_.empty()) {
     retries_.push_back(std::move(held_.front()));
     held_.pop_front();
   }
-  MakeDeferredReady(identity_hash);
+  deferred_.MakeReady(identity_hash);
 }
 
-void Lane::MakeDeferredReady(uint64_t identity_hash) {
-  const auto it = deferred_.find(identity_hash);
-  if (it != deferred_.end() && it->second.items > 0) {
-    MakeReady(identity_hash, it->second);
-  }
+void Lane::StorePlan(BatchPlan& plan, AttemptId id, SpoolChange& change) const {
+  if (!coalesces_) return;
+  plan.stored_as = id;
+  change.PutPlan(id,
+                 {.lane = id_, .main = plan.main, .deferred = plan.deferred});
+}
+
+void Lane::ReturnPart(BatchPlan part, AttemptId id, SpoolChange& change) {
+  StorePlan(part, id, change);
+  retries_.push_front(std::move(part));
 }
 
 void Lane::Release(uint64_t identity_hash) {
   if (!coalesces_) return;
   in_flight_.erase(identity_hash);
-  MakeDeferredReady(identity_hash);
+  deferred_.MakeReady(identity_hash);
 }
 
 void Lane::Dequeue(uint64_t items, uint64_t bytes) {
@@ -166,16 +157,7 @@ void Lane::StoreProgress(SpoolChange& change) {
 void Lane::EndItem(const BatchItem& item, bool delivered, SpoolChange& change) {
   if (item.deferred) {
     change.DeleteDeferred(id_, item.identity_hash, item.seq);
-    --deferred_items_;
-    deferred_ended_ = true;
-    if (const auto it = deferred_.find(item.identity_hash);
-        it != deferred_.end()) {
-      it->second.in_flight.Remove({item.seq, item.seq + 1});
-      if (it->second.items == 0 && it->second.in_flight.empty() &&
-          !it->second.ready) {
-        deferred_.erase(it);
-      }
-    }
+    deferred_.End(item.identity_hash, item.seq);
   } else {
     progress_.Settle({item.seq, item.seq + 1});
   }
@@ -213,6 +195,7 @@ void Lane::Deliver(const Batch& batch, SpoolChange& change) {
     counts_.delivered += i - begin;
   }
   StoreProgress(change);
+  if (batch.stored_as != 0) change.DeletePlan(batch.stored_as);
   // A later update of the same identity may go out once this is stored; were it
   // forgotten, the older one would be sent again after the newer.
   if (coalesces_) change.RequireDisk();
@@ -304,15 +287,6 @@ absl::StatusOr<std::string> Lane::TextOf(const BatchItem& item) const {
     text = MergeProperties(*text, *newer);
   }
   return text;
-}
-
-std::vector<uint64_t> Lane::SomeDeferredIdentities(size_t most) const {
-  std::vector<uint64_t> hashes;
-  for (const auto& [hash, deferred] : deferred_) {
-    if (hashes.size() == most) break;
-    hashes.push_back(hash);
-  }
-  return hashes;
 }
 
 }  // namespace heapsync

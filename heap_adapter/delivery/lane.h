@@ -8,10 +8,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "heap_adapter/delivery/batch.h"
+#include "heap_adapter/delivery/deferred_items.h"
 #include "heap_adapter/intake/committer.h"
 #include "heap_adapter/intake/settlement.h"
 #include "heap_adapter/model/destination.h"
@@ -44,30 +45,28 @@ struct LaneCounts {
 // spool must be applied in the order of the calls. One thread.
 class Lane {
  public:
-  // What a pull may take and by which rules. `ledger` may be null: no limits.
+  // What a pull may take, by which rules.
   struct PullRules {
     Now now;
     const Destination& destination;
+    // Null: Heap does not limit the type. Otherwise the batch that is taken
+    // begins in it, and identities over their limit are watched there.
     UsageLedger* ledger;
     Duration max_age;
+    // Gives a new, larger id at each call.
+    absl::FunctionRef<AttemptId()> next_id;
     // Items that this lane may take now, whatever the ledger would allow.
     uint32_t max_items = UsageLedger::kUnlimited;
-    // False: the disk has no space for what is written anew.
+    // False: the disk has no space for what would be written again.
     bool may_defer = true;
   };
   struct Pull {
+    // Counts as one more try; `body` is complete.
     std::optional<Batch> batch;
-    Usage usage;  // what `batch` takes from the ledger
-    SpoolChange change;
-    // Items were deferred: `change` must be applied before the next pull.
-    bool deferred = false;
-    // Identities to watch in the ledger once `usage` has begun.
-    std::vector<uint64_t> over_limit;
-    // The stored plan that `batch` came from; `batch` replaces it.
-    AttemptId used_plan = 0;
-    // What of a refused batch must wait for its identity's limit; for Hold(),
-    // once its plan is stored.
-    std::optional<BatchPlan> held;
+    // Id of the attempt to send `batch`; zero without a batch.
+    AttemptId attempt = 0;
+    // The lane must not be pulled again before the change is stored.
+    bool awaits_change = false;
     // It stopped at an item that it could not defer for want of space.
     bool waits_for_space = false;
   };
@@ -92,24 +91,29 @@ class Lane {
   // Lets what waits now go without waiting for company.
   void FlushPartialBatches() { flush_below_ = head_; }
 
-  // Takes the next batch. Its items are in flight until one of the four methods
-  // below is called for each. Errors: storage that cannot be read.
-  absl::StatusOr<Pull> Next(const PullRules& rules);
+  // Takes the next batch and adds to `change`, which must be empty, what has to
+  // be stored before it is sent. The items of the batch are in flight until
+  // Deliver(), Return(), ReturnPart() or MoveToDeadLetters() is called for
+  // each. Errors: storage that cannot be read; `change` is empty then.
+  absl::StatusOr<Pull> Next(const PullRules& rules, SpoolChange& change);
 
   // Heap took them.
   void Deliver(const Batch& batch, SpoolChange& change);
-  // They are to be sent again, before anything else; in this grouping.
-  void Return(BatchPlan plan) { retries_.push_front(std::move(plan)); }
-  // They wait until the ledger frees an identity.
-  void Hold(BatchPlan plan) { held_.push_back(std::move(plan)); }
-  // Heap refused one of them for good. Errors: storage that cannot be read.
+  // The batch is to be sent again unchanged, before anything else.
+  void Return(const Batch& batch) {
+    retries_.push_front(batch.PlanOf(0, batch.items.size()));
+  }
+  // A part of a batch is to be sent before anything else, in a request of its
+  // own that is stored as `id`.
+  void ReturnPart(BatchPlan part, AttemptId id, SpoolChange& change);
+  // Heap refused one of them permanently. Errors: storage that cannot be read.
   absl::Status MoveToDeadLetters(const BatchItem& item, DeadLetter letter,
                                  SpoolChange& change);
 
-  // Whether items deferred have ended since the last call. If so, the changes
-  // made until now must be applied before the next pull, or it would read them
-  // again.
-  bool TakeDeferredEnded() { return std::exchange(deferred_ended_, false); }
+  // True if deferred items have ended since the last call. The changes made
+  // until now must then be stored before the next pull, which would read those
+  // items again otherwise.
+  bool TakeDeferredEnded() { return deferred_.TakeEnded(); }
 
   // Identities that the ledger has freed.
   void OnFreed(uint64_t identity_hash);
@@ -125,41 +129,35 @@ class Lane {
   // Items that are neither delivered nor dead-lettered, and their text.
   uint64_t queued_items() const { return queued_items_; }
   uint64_t queued_bytes() const { return queued_bytes_; }
-  uint64_t deferred_items() const { return deferred_items_; }
+  uint64_t deferred_items() const { return deferred_.items(); }
   Seq head() const { return head_; }
   const LaneProgress& progress() const { return progress_; }
   const LaneCounts& counts() const { return counts_; }
   // Whether something waits for the ledger to free an identity.
   bool waits_for_ledger() const {
-    return deferred_items_ > 0 || !held_.empty();
+    return deferred_.items() > 0 || !held_.empty();
   }
   bool idle() const {
     return cursor_ == head_ && retries_.empty() && held_.empty() &&
-           deferred_ready_.empty();
+           !deferred_.HasReady();
   }
   // The first item that is not settled; head() if there is none.
   Seq first_unsettled() const {
     return progress_.settled.NextAbsent(progress_.low_watermark);
   }
-  // Some of the identities with items deferred.
-  std::vector<uint64_t> SomeDeferredIdentities(size_t most) const;
+  // At most `max` identities that have deferred items.
+  std::vector<uint64_t> SomeDeferredIdentities(size_t max) const {
+    return deferred_.SomeIdentities(max);
+  }
 
  private:
-  struct Deferred {
-    uint64_t items = 0;  // that wait, not counting those in flight
-    Seq next = 0;        // where to read on
-    Seq last = 0;
-    SeqSet in_flight;
-    bool ready = false;  // stands in deferred_ready_
-  };
   struct Mark {
     Seq end;
     MonotonicTime since;
   };
   class Puller;
 
-  void MakeReady(uint64_t identity_hash, Deferred& deferred);
-  void MakeDeferredReady(uint64_t identity_hash);
+  void StorePlan(BatchPlan& plan, AttemptId id, SpoolChange& change) const;
   void Release(uint64_t identity_hash);
   void PassSettledBlocks();
   void StoreProgress(SpoolChange& change);
@@ -182,16 +180,13 @@ class Lane {
   Seq next_forwarding_ = 0;      // where to go on forgetting
   std::deque<BatchPlan> retries_;
   std::deque<BatchPlan> held_;  // parts whose identity is over its limit
-  absl::flat_hash_map<uint64_t, Deferred> deferred_;
-  std::deque<uint64_t> deferred_ready_;
+  DeferredItems deferred_;
   SeqSet restored_;  // items from cursor_ on that are in restored plans
   // If the type coalesces: the identities in flight.
   absl::flat_hash_set<uint64_t> in_flight_;
   SettlementWaiters waiters_;
   uint64_t queued_items_ = 0;
   uint64_t queued_bytes_ = 0;
-  uint64_t deferred_items_ = 0;
-  bool deferred_ended_ = false;
   LaneCounts counts_;
 };
 

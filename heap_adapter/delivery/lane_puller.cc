@@ -24,9 +24,10 @@ constexpr uint32_t kDeferredPart = 2;
 class Lane::Puller {
  public:
   Puller(Lane& lane, const PullRules& rules, uint32_t max_items,
-         size_t max_bytes)
+         size_t max_bytes, SpoolChange& change)
       : lane_(lane),
         rules_(rules),
+        change_(change),
         max_items_(max_items),
         builder_(rules.destination.app_id, lane.key_.type, max_items,
                  max_bytes) {}
@@ -36,8 +37,8 @@ class Lane::Puller {
   absl::Status FromBlocks();
   // Whether something has changed that Finish() must tell.
   bool touched() const {
-    return progressed_ || builder_.size() > 0 || !pull_.change.empty() ||
-           !pull_.over_limit.empty() || !plan_deferred_.empty() ||
+    return progressed_ || builder_.size() > 0 || !change_.empty() ||
+           !over_limit_.empty() || !plan_deferred_.empty() ||
            !set_deferred_.empty();
   }
   Pull Finish();
@@ -50,18 +51,23 @@ class Lane::Puller {
   bool MayGo(const StoredItem& item, Source source);
   uint32_t Allowance(uint64_t identity_hash) const;
   absl::Status Defer(const StoredItem& item, Source source);
-  absl::StatusOr<bool> CoalesceIntoDeferred(const StoredItem& item,
-                                            Deferred& deferred);
+  absl::StatusOr<bool> CoalesceIntoDeferred(const StoredItem& item);
   bool CoalesceIntoPlanItem(const StoredItem& item);
   void Merged(const StoredItem& item, Seq into);
   void GiveUp(const StoredItem& item, Source source, DeadLetterReason reason);
   void DeadLetterLost(SeqRange range);
 
+  void BeginAttempt(Batch& batch);
+  void WatchIdentities();
+
   Lane& lane_;
   const PullRules& rules_;
+  SpoolChange& change_;
   const uint32_t max_items_;
   BatchBuilder builder_;
   Pull pull_;
+  // Identities that the ledger did not let go.
+  std::vector<uint64_t> over_limit_;
   bool progressed_ = false;
   absl::flat_hash_map<uint64_t, uint32_t> taken_;  // units per identity
   // Items of a plan that are deferred again, by identity: what travelled
@@ -73,7 +79,8 @@ class Lane::Puller {
   BatchPlan held_;  // the part of it that must wait
 };
 
-absl::StatusOr<Lane::Pull> Lane::Next(const PullRules& rules) {
+absl::StatusOr<Lane::Pull> Lane::Next(const PullRules& rules,
+                                      SpoolChange& change) {
   uint32_t max_items =
       std::min(rules.destination.batch.max_items, rules.max_items);
   if (rules.ledger != nullptr &&
@@ -87,7 +94,7 @@ absl::StatusOr<Lane::Pull> Lane::Next(const PullRules& rules) {
     max_items = std::numeric_limits<uint32_t>::max();
     max_bytes = std::numeric_limits<size_t>::max();
   }
-  Puller puller(*this, rules, max_items, max_bytes);
+  Puller puller(*this, rules, max_items, max_bytes, change);
   absl::Status status;
   if (!retries_.empty()) {
     BatchPlan plan = std::move(retries_.front());
@@ -113,10 +120,7 @@ uint32_t Lane::Puller::Allowance(uint64_t identity_hash) const {
 
 bool Lane::Puller::MayGo(const StoredItem& item, Source source) {
   const uint64_t hash = item.identity_hash;
-  if (source == Source::kBlock && !lane_.deferred_.empty()) {
-    const auto it = lane_.deferred_.find(hash);
-    if (it != lane_.deferred_.end() && it->second.items > 0) return false;
-  }
+  if (source == Source::kBlock && lane_.deferred_.Waits(hash)) return false;
   if (lane_.coalesces_) {
     if (taken_.contains(hash)) return true;  // it is merged, or conflicts
     if ((source == Source::kBlock || source == Source::kDeferred) &&
@@ -125,7 +129,7 @@ bool Lane::Puller::MayGo(const StoredItem& item, Source source) {
     }
   }
   if (Allowance(hash) > 0) return true;
-  pull_.over_limit.push_back(hash);
+  over_limit_.push_back(hash);
   return false;
 }
 
@@ -170,10 +174,10 @@ absl::StatusOr<Lane::Puller::Offered> Lane::Puller::Offer(
 }
 
 void Lane::Puller::Merged(const StoredItem& item, Seq into) {
-  pull_.change.PutForwarding(lane_.id_, {.kind = Forwarding::Kind::kMerged,
-                                         .from = {item.seq, item.seq + 1},
-                                         .into = into,
-                                         .at = rules_.now.wall});
+  change_.PutForwarding(lane_.id_, {.kind = Forwarding::Kind::kMerged,
+                                    .from = {item.seq, item.seq + 1},
+                                    .into = into,
+                                    .at = rules_.now.wall});
   lane_.waiters_.Forward(item.seq, into);
   ++lane_.counts_.merged;
   lane_.Dequeue(1, item.text.size());
@@ -192,14 +196,15 @@ bool Lane::Puller::CoalesceIntoPlanItem(const StoredItem& item) {
   return true;
 }
 
-absl::StatusOr<bool> Lane::Puller::CoalesceIntoDeferred(const StoredItem& item,
-                                                        Deferred& deferred) {
+absl::StatusOr<bool> Lane::Puller::CoalesceIntoDeferred(
+    const StoredItem& item) {
   auto it = set_deferred_.find(item.identity_hash);
   DeferredItem older;
   if (it != set_deferred_.end()) {
     older = it->second;
   } else {
-    auto stored = lane_.spool_.FindDeferred(lane_.id_, deferred.last);
+    auto stored = lane_.spool_.FindDeferred(
+        lane_.id_, lane_.deferred_.LastOf(item.identity_hash));
     if (!stored.ok()) return stored.status();
     if (!stored->has_value()) return false;
     older = **std::move(stored);
@@ -216,16 +221,14 @@ absl::StatusOr<bool> Lane::Puller::CoalesceIntoDeferred(const StoredItem& item,
 
 absl::Status Lane::Puller::Defer(const StoredItem& item, Source source) {
   const uint64_t hash = item.identity_hash;
-  pull_.deferred = true;
+  pull_.awaits_change = true;
   const bool of_plan =
       source == Source::kPlanBlock || source == Source::kPlanDeferred;
   if (of_plan) lane_.in_flight_.erase(hash);
   if (source != Source::kPlanDeferred) {
     bool is_merged = lane_.coalesces_ && of_plan && CoalesceIntoPlanItem(item);
-    const auto it = lane_.deferred_.find(hash);
-    if (lane_.coalesces_ && !of_plan && it != lane_.deferred_.end() &&
-        it->second.items > 0) {
-      absl::StatusOr<bool> merged = CoalesceIntoDeferred(item, it->second);
+    if (lane_.coalesces_ && !of_plan && lane_.deferred_.Waits(hash)) {
+      absl::StatusOr<bool> merged = CoalesceIntoDeferred(item);
       if (!merged.ok()) return merged.status();
       is_merged = *merged;
     }
@@ -233,16 +236,10 @@ absl::Status Lane::Puller::Defer(const StoredItem& item, Source source) {
     lane_.progress_.Settle({item.seq, item.seq + 1});
     if (is_merged) return absl::OkStatus();
   }
-  Deferred& deferred = lane_.deferred_[hash];
-  deferred.next =
-      deferred.items == 0 ? item.seq : std::min(deferred.next, item.seq);
-  deferred.last =
-      deferred.items == 0 ? item.seq : std::max(deferred.last, item.seq);
-  ++deferred.items;
   if (source == Source::kPlanDeferred) {
-    deferred.in_flight.Remove({item.seq, item.seq + 1});
+    lane_.deferred_.PutBack(hash, item.seq);
   } else {
-    ++lane_.deferred_items_;
+    lane_.deferred_.Add(hash, item.seq);
     ++lane_.counts_.deferred;
   }
   DeferredItem stored{.seq = item.seq,
@@ -251,15 +248,14 @@ absl::Status Lane::Puller::Defer(const StoredItem& item, Source source) {
                       .replays = item.replays,
                       .text = std::string(item.text)};
   if (!lane_.coalesces_) {
-    if (source != Source::kPlanDeferred)
-      pull_.change.PutDeferred(lane_.id_, stored);
+    if (source != Source::kPlanDeferred) change_.PutDeferred(lane_.id_, stored);
     return absl::OkStatus();
   }
   // Kept open for further updates in this pull; an earlier one of the same
   // identity that could not be merged is complete.
   auto& open_items = of_plan ? plan_deferred_ : set_deferred_;
   if (auto open = open_items.find(hash); open != open_items.end()) {
-    pull_.change.PutDeferred(lane_.id_, open->second);
+    change_.PutDeferred(lane_.id_, open->second);
   }
   open_items.insert_or_assign(hash, std::move(stored));
   return absl::OkStatus();
@@ -277,7 +273,7 @@ void Lane::Puller::GiveUp(const StoredItem& item, Source source,
                     .replays = item.replays,
                     .heap_response = {},
                     .text = std::string(item.text)};
-  pull_.change.PutDeadLetter(lane_.id_, letter);
+  change_.PutDeadLetter(lane_.id_, letter);
   ++lane_.counts_.dead_lettered_for[static_cast<size_t>(reason)];
   progressed_ = true;
   const bool was_in_flight =
@@ -289,19 +285,19 @@ void Lane::Puller::GiveUp(const StoredItem& item, Source source,
                  .bytes = static_cast<uint32_t>(item.text.size()),
                  .deferred = deferred,
                  .merged = {}},
-                false, pull_.change);
+                false, change_);
   if (still_blocked) lane_.in_flight_.insert(item.identity_hash);
 }
 
 void Lane::Puller::DeadLetterLost(SeqRange range) {
   for (Seq seq = range.begin; seq < range.end; ++seq) {
     if (lane_.progress_.IsSettled(seq)) continue;
-    pull_.change.PutDeadLetter(lane_.id_, {.seq = seq,
-                                           .reason = DeadLetterReason::kDamaged,
-                                           .accepted_at = rules_.now.wall,
-                                           .dead_lettered_at = rules_.now.wall,
-                                           .heap_response = {},
-                                           .text = {}});
+    change_.PutDeadLetter(lane_.id_, {.seq = seq,
+                                      .reason = DeadLetterReason::kDamaged,
+                                      .accepted_at = rules_.now.wall,
+                                      .dead_lettered_at = rules_.now.wall,
+                                      .heap_response = {},
+                                      .text = {}});
     lane_.progress_.Settle({seq, seq + 1});
     lane_.waiters_.End(seq, false);
     lane_.Dequeue(1, 0);
@@ -313,42 +309,36 @@ void Lane::Puller::DeadLetterLost(SeqRange range) {
 }
 
 absl::Status Lane::Puller::FromDeferred() {
+  DeferredItems& deferred = lane_.deferred_;
   const bool others_wait = lane_.cursor_ < lane_.head_;
-  const uint32_t most = others_wait
-                            ? std::max<uint32_t>(1, max_items_ / kDeferredPart)
-                            : max_items_;
-  while (!lane_.deferred_ready_.empty() && builder_.size() < most) {
-    const uint64_t hash = lane_.deferred_ready_.front();
-    const auto it = lane_.deferred_.find(hash);
-    if (it == lane_.deferred_.end()) {
-      lane_.deferred_ready_.pop_front();
-      continue;
-    }
-    Deferred& deferred = it->second;
-    const auto not_now = [&] {
-      deferred.ready = false;
-      lane_.deferred_ready_.pop_front();
-    };
+  const uint32_t max = others_wait
+                           ? std::max<uint32_t>(1, max_items_ / kDeferredPart)
+                           : max_items_;
+  while (builder_.size() < max) {
+    const std::optional<uint64_t> first = deferred.FirstReady();
+    if (!first.has_value()) break;
+    const uint64_t hash = *first;
     if (lane_.coalesces_ &&
         (lane_.in_flight_.contains(hash) || taken_.contains(hash))) {
-      not_now();
+      deferred.PopReady();
       continue;
     }
     uint64_t limit = Allowance(hash);
     if (limit == 0) {
-      pull_.over_limit.push_back(hash);
-      not_now();
+      over_limit_.push_back(hash);
+      deferred.PopReady();
       continue;
     }
-    limit = std::min<uint64_t>(limit, most - builder_.size());
+    limit = std::min<uint64_t>(limit, max - builder_.size());
     if (lane_.coalesces_) limit = 1;
-    // Those in flight are still there, and are passed over.
-    auto items = lane_.spool_.ReadDeferred(lane_.id_, hash, deferred.next,
-                                           limit + deferred.in_flight.size());
+    // Items in flight are still in the spool, and are passed over.
+    auto items =
+        lane_.spool_.ReadDeferred(lane_.id_, hash, deferred.NextOf(hash),
+                                  limit + deferred.InFlightOf(hash).size());
     if (!items.ok()) return items.status();
     uint64_t offered_items = 0;
     for (const DeferredItem& item : *items) {
-      if (deferred.in_flight.Contains(item.seq)) continue;
+      if (deferred.InFlightOf(hash).Contains(item.seq)) continue;
       if (offered_items++ == limit) break;
       absl::StatusOr<Offered> offered = Offer({.seq = item.seq,
                                                .accepted_at = item.accepted_at,
@@ -360,16 +350,14 @@ absl::Status Lane::Puller::FromDeferred() {
       if (*offered == Offered::kFull || *offered == Offered::kBlocked) {
         return absl::OkStatus();
       }
-      --deferred.items;
-      deferred.next = item.seq + 1;
-      if (*offered == Offered::kTaken) deferred.in_flight.Add(item.seq);
+      deferred.Pass(hash, item.seq,
+                    *offered == Offered::kTaken
+                        ? DeferredItems::Passed::kTaken
+                        : DeferredItems::Passed::kEnded);
     }
-    if (offered_items == 0) {
-      // The spool has fewer than was counted: what is not there cannot wait.
-      lane_.deferred_items_ -= std::min(lane_.deferred_items_, deferred.items);
-      deferred.items = 0;
-    }
-    if (deferred.items == 0) not_now();
+    // The spool has fewer than was counted: there is nothing to wait for.
+    if (offered_items == 0) deferred.ForgetWaiting(hash);
+    if (!deferred.Waits(hash)) deferred.PopReady();
   }
   return absl::OkStatus();
 }
@@ -430,7 +418,8 @@ absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
            .main = {},
            .deferred = {}};
   held_ = plan_;
-  pull_.used_plan = plan.stored_as;
+  // The batch, or the rest, replaces it.
+  if (plan.stored_as != 0) change_.DeletePlan(plan.stored_as);
   BatchPlan rest = plan_;
   const auto put_into = [](BatchPlan& target, const PlanItem& each) {
     if (each.deferred) {
@@ -457,41 +446,76 @@ absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
     if (*offered == Offered::kHeld) put_into(held_, each);
   }
   if (!rest.empty()) lane_.retries_.push_front(std::move(rest));
-  if (!held_.empty()) pull_.held = std::move(held_);
   return absl::OkStatus();
 }
 
 Lane::Pull Lane::Puller::Finish() {
   for (const auto* open_items : {&plan_deferred_, &set_deferred_}) {
     for (const auto& [hash, item] : *open_items) {
-      pull_.change.PutDeferred(lane_.id_, item);
+      change_.PutDeferred(lane_.id_, item);
     }
   }
-  if (progressed_) lane_.StoreProgress(pull_.change);
+  if (progressed_) lane_.StoreProgress(change_);
   while (!lane_.marks_.empty() && lane_.marks_.front().end <= lane_.cursor_) {
     lane_.marks_.pop_front();
   }
   // Damaged blocks do not tell their sizes.
   if (lane_.cursor_ == lane_.head_) lane_.waiting_bytes_ = 0;
   pull_.batch = std::move(builder_).Finish();
-  if (!pull_.batch.has_value()) return std::move(pull_);
-  pull_.batch->id = plan_.id;
-  pull_.batch->tries = plan_.tries;
-  pull_.batch->part = plan_.part;
+  // A part that was held back is stored before the batch is.
+  if (!held_.empty()) {
+    lane_.StorePlan(held_, rules_.next_id(), change_);
+    lane_.held_.push_back(std::move(held_));
+  }
+  // A pull that only dead-letters or defers waits for its change, too, so that
+  // a long backlog of such items neither piles up changes nor keeps the thread.
+  pull_.awaits_change = pull_.awaits_change || lane_.deferred_.TakeEnded() ||
+                        (!pull_.batch.has_value() && !change_.empty());
+  if (pull_.batch.has_value()) BeginAttempt(*pull_.batch);
+  WatchIdentities();
+  return std::move(pull_);
+}
+
+// Stores which updates travel in the batch and what it takes from the limits:
+// both must be known after a crash of the machine, too.
+void Lane::Puller::BeginAttempt(Batch& batch) {
+  pull_.attempt = rules_.next_id();
+  batch.id = plan_.id == 0 ? pull_.attempt : plan_.id;
+  batch.tries = plan_.tries + 1;
+  batch.part = plan_.part;
+  UsageLedger* ledger = rules_.ledger;
   if (lane_.coalesces_) {
-    for (const BatchItem& item : pull_.batch->items) {
+    for (const BatchItem& item : batch.items) {
       lane_.in_flight_.insert(item.identity_hash);
     }
+    BatchPlan plan = batch.PlanOf(0, batch.items.size());
+    lane_.StorePlan(plan, pull_.attempt, change_);
+    batch.stored_as = pull_.attempt;
   }
-  if (rules_.ledger != nullptr) {
-    if (rules_.ledger->limits_identities()) {
-      pull_.usage.assign(taken_.begin(), taken_.end());
+  if (ledger != nullptr) {
+    Usage usage;
+    if (ledger->limits_identities()) {
+      usage.assign(taken_.begin(), taken_.end());
     } else {
-      pull_.usage.emplace_back(
-          0, static_cast<uint32_t>(pull_.batch->items.size()));
+      usage.emplace_back(0, static_cast<uint32_t>(batch.items.size()));
+    }
+    change_.PutUsage(pull_.attempt, {.lane = lane_.id_, .identities = usage});
+    ledger->Begin(pull_.attempt, std::move(usage), lane_.id_);
+  }
+  if (lane_.coalesces_ || (ledger != nullptr && ledger->limits())) {
+    change_.RequireDisk();
+  }
+}
+
+void Lane::Puller::WatchIdentities() {
+  for (const uint64_t hash : over_limit_) {
+    if (rules_.ledger != nullptr &&
+        rules_.ledger->IdentityAllowance(hash) == 0) {
+      rules_.ledger->Watch(hash);
+    } else {
+      lane_.OnFreed(hash);
     }
   }
-  return std::move(pull_);
 }
 
 }  // namespace heapsync

@@ -88,25 +88,27 @@ void BM_LanePull(benchmark::State& state) {
   UsageLedger ledger({.window = std::chrono::seconds(60),
                       .total = limited ? 1'000'000'000u : 0,
                       .per_identity = limited ? 1'000'000'000u : 0});
+  AttemptId last_id = 0;
+  const auto next_id = [&] { return ++last_id; };
   const Lane::PullRules rules{.now = kStart,
                               .destination = destination,
                               .ledger = &ledger,
-                              .max_age = std::chrono::hours(168)};
+                              .max_age = std::chrono::hours(168),
+                              .next_id = next_id};
   auto puller =
       std::make_unique<Lane>(*spool, lane, std::vector<DeferredIdentity>());
-  uint64_t attempt = 0;
   while (state.KeepRunningBatch(kBatchItems)) {
     if (puller->idle()) {
       puller =
           std::make_unique<Lane>(*spool, lane, std::vector<DeferredIdentity>());
     }
-    auto pull = puller->Next(rules);
+    SpoolChange pulled;
+    auto pull = puller->Next(rules, pulled);
     if (!pull.ok() || !pull->batch.has_value()) {
       return state.SkipWithError("nothing to pull");
     }
-    ledger.Begin(++attempt, std::move(pull->usage));
-    ledger.Refund(attempt);
-    puller->Deliver(*pull->batch, pull->change);
+    ledger.Refund(pull->attempt);
+    puller->Deliver(*pull->batch, pulled);
   }
 }
 BENCHMARK(BM_LanePull)->ArgName("limited")->Arg(0)->Arg(1);
@@ -134,9 +136,8 @@ void BM_DispatcherStep(benchmark::State& state) {
   });
   KindTransport transport;
   Dispatcher dispatcher(
-      *spool, committer, transport, {}, destinations, [] { return 0.5; },
-      nullptr);
-  if (!dispatcher.Recover(lanes, kStart, kEpoch).ok())
+      *spool, committer, transport, {}, [] { return 0.5; }, nullptr);
+  if (!dispatcher.Start(destinations, lanes, kStart, kEpoch).ok())
     state.SkipWithError("failed");
   Now now = kStart;
   const EncodedChunk chunk = Chunk(kBatchItems);

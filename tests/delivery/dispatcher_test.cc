@@ -81,13 +81,12 @@ class DispatcherTest : public ::testing::Test {
         *spool_, Committer::Options{}, lanes,
         [this](Committer::Notices n) { notices_.push_back(std::move(n)); });
     dispatcher_ = std::make_unique<Dispatcher>(
-        *spool_, *committer_, transport_, rules_, destinations_,
-        [this] { return random_; },
+        *spool_, *committer_, transport_, rules_, [this] { return random_; },
         [this](const AttemptEvent& event) {
           if (event.next_try_in.has_value())
             waits_.push_back(*event.next_try_in);
         });
-    ASSERT_TRUE(dispatcher_->Recover(lanes, now_, epoch_).ok());
+    ASSERT_TRUE(dispatcher_->Start(destinations_, lanes, now_, epoch_).ok());
   }
 
   // Lets everything happen that happens without time going on.
@@ -147,10 +146,16 @@ class DispatcherTest : public ::testing::Test {
     Settle();
   }
 
+  absl::Status Set(std::vector<Destination> destinations) {
+    changed_.push_back(
+        std::make_unique<std::vector<Destination>>(std::move(destinations)));
+    return dispatcher_->SetDestinations(*changed_.back(), *spool_->Lanes(),
+                                        now_);
+  }
+
   // What "us" is from now on.
   void Change(const Destination& us) {
-    changed_.push_back(std::make_unique<Destination>(us));
-    ASSERT_TRUE(dispatcher_->SetDestination(*changed_.back(), {}, now_).ok());
+    ASSERT_TRUE(Set({us}).ok());
     Settle();
   }
 
@@ -222,7 +227,7 @@ class DispatcherTest : public ::testing::Test {
                            .type = ObjectType::kTrackEvent};
   DeliveryRules rules_;
   std::vector<Destination> destinations_;
-  std::vector<std::unique_ptr<Destination>> changed_;
+  std::vector<std::unique_ptr<std::vector<Destination>>> changed_;
   Now now_{.wall = WallTime(seconds(1'700'000'000)),
            .monotonic = MonotonicTime(seconds(5'000))};
   uint64_t epoch_ = 1;
@@ -905,31 +910,71 @@ TEST_F(DispatcherTest, ANewRegionAndAppIdCountForWhatIsNotInFlight) {
 }
 
 TEST_F(DispatcherTest, ANewDestinationGetsItsLanesAndSends) {
-  changed_.push_back(std::make_unique<Destination>(
-      Destination{.name = "new", .app_id = *AppId::Parse("4444")}));
-  ASSERT_TRUE(dispatcher_->SetDestination(*changed_.back(), {}, now_).ok());
+  ASSERT_TRUE(
+      Set({Destination{.name = "new", .app_id = *AppId::Parse("4444")}}).ok());
   Track("new", 3);
   Pass(seconds(1));
   ASSERT_THAT(transport_.sent, SizeIs(1));
   EXPECT_EQ(ItemsOf(transport_.sent[0]), 3u);
 }
 
-TEST_F(DispatcherTest, ADestinationThatComesBackGoesOnAfterOneWindow) {
+TEST_F(DispatcherTest, ADestinationThatComesBackGoesOn) {
   Track("eu", 2);
   const std::vector<Destination> both = destinations_;
   destinations_.pop_back();
   Start();
   Pass(seconds(1));
   EXPECT_THAT(transport_.sent, SizeIs(0));
-  changed_.push_back(std::make_unique<Destination>(both[1]));
-  ASSERT_TRUE(
-      dispatcher_->SetDestination(*changed_.back(), *spool_->Lanes(), now_)
-          .ok());
+  ASSERT_TRUE(Set(both).ok());
+  Settle();
+  ASSERT_THAT(transport_.sent, SizeIs(1));
+  EXPECT_EQ(ItemsOf(transport_.sent[0]), 2u);
+}
+
+TEST_F(DispatcherTest, ADestinationThatComesBackStillUsesWhatItHasUsed) {
+  destinations_[1].limits.events_per_minute = 10;
+  Start();
+  Track("eu", 10);
+  Pass(seconds(1));
+  Answer(Http(200));
+  Track("eu", 10);
+  const std::vector<Destination> both = destinations_;
+  destinations_.pop_back();
+  Start();
+  ASSERT_TRUE(Set(both).ok());
   Pass(seconds(60) - Duration(1));
   EXPECT_THAT(transport_.sent, SizeIs(0));
   Pass(Duration(1));
   ASSERT_THAT(transport_.sent, SizeIs(1));
-  EXPECT_EQ(ItemsOf(transport_.sent[0]), 2u);
+  EXPECT_EQ(ItemsOf(transport_.sent[0]), 10u);
+}
+
+TEST_F(DispatcherTest, DestinationsThatCannotBeReadChangeNothing) {
+  Track("eu", 2);
+  const std::vector<Destination> both = destinations_;
+  destinations_.pop_back();
+  Start();
+  std::vector<Destination> next = both;
+  next[0].app_id = *AppId::Parse("9999");
+  const std::vector<StoredLane> lanes = *spool_->Lanes();
+  // Whichever read of the second destination fails: neither the second one is
+  // known, nor has the first one changed.
+  for (int reads = 0; reads < 100; ++reads) {
+    store_.FailReads(absl::UnavailableError("disk"), reads);
+    const absl::Status status = dispatcher_->SetDestinations(next, lanes, now_);
+    store_.FailReads(absl::OkStatus(), 0);
+    if (status.ok()) {
+      EXPECT_GT(reads, 2);
+      break;
+    }
+    EXPECT_EQ(dispatcher_->BacklogOf("eu"), nullptr);
+    EXPECT_EQ(dispatcher_->SnapshotOf("us", now_)->masked_app_id,
+              both[0].app_id.Masked());
+  }
+  EXPECT_EQ(dispatcher_->SnapshotOf("us", now_)->masked_app_id,
+            next[0].app_id.Masked());
+  Pass(seconds(1));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
 }
 
 }  // namespace

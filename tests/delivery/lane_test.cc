@@ -1,5 +1,6 @@
 #include "heap_adapter/delivery/lane.h"
 
+#include <functional>
 #include <memory>
 #include <numeric>
 #include <random>
@@ -103,37 +104,21 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
             .destination = destination_,
             .ledger = ledger_.get(),
             .max_age = max_age_,
+            .next_id = next_id_,
             .may_defer = may_defer_};
   }
   absl::StatusOr<std::optional<Batch>> TryPull() {
     for (const uint64_t hash : ledger_->Advance(now_.monotonic)) {
       lane_->OnFreed(hash);
     }
-    absl::StatusOr<Lane::Pull> pull = lane_->Next(Rules());
+    SpoolChange change;
+    absl::StatusOr<Lane::Pull> pull = lane_->Next(Rules(), change);
     if (!pull.ok()) return pull.status();
-    if (pull->used_plan != 0) pull->change.DeletePlan(pull->used_plan);
     if (pull->batch.has_value()) {
-      attempt_ = ++attempts_;
-      if (pull->batch->id == 0) pull->batch->id = attempt_;
-      if (lane_->coalesces()) {
-        const BatchPlan plan =
-            pull->batch->PlanOf(0, pull->batch->items.size());
-        pull->change.PutPlan(
-            attempt_,
-            {.lane = kLane, .main = plan.main, .deferred = plan.deferred});
-        pull->batch->stored_as = attempt_;
-      }
-      ledger_->Begin(attempt_, pull->usage);
+      attempt_ = pull->attempt;
       ledger_->End(attempt_, now_.monotonic);
     }
-    for (const uint64_t hash : pull->over_limit) {
-      if (ledger_->IdentityAllowance(hash) == 0) {
-        ledger_->Watch(hash);
-      } else {
-        lane_->OnFreed(hash);
-      }
-    }
-    Apply(std::move(pull->change));
+    Apply(std::move(change));
     return std::move(pull->batch);
   }
   std::optional<Batch> Pull() {
@@ -151,7 +136,6 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
   void Deliver(const Batch& batch) {
     SpoolChange change;
     lane_->Deliver(batch, change);
-    if (batch.stored_as != 0) change.DeletePlan(batch.stored_as);
     Apply(std::move(change));
   }
   void MoveToDeadLetters(const BatchItem& item) {
@@ -162,6 +146,11 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
                 item, {.http_status = 400, .heap_response = "bad", .text = {}},
                 change)
             .ok());
+    Apply(std::move(change));
+  }
+  void ReturnPart(const Batch& batch, size_t begin, size_t end) {
+    SpoolChange change;
+    lane_->ReturnPart(batch.PlanOf(begin, end), next_id_(), change);
     Apply(std::move(change));
   }
   static std::vector<Seq> SeqsOf(const std::optional<Batch>& batch) {
@@ -222,8 +211,9 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<UsageLedger> ledger_;
   int appended_ = 0;
-  uint64_t attempts_ = 0;
-  uint64_t attempt_ = 0;
+  AttemptId attempts_ = 0;
+  AttemptId attempt_ = 0;
+  std::function<AttemptId()> next_id_ = [this] { return ++attempts_; };
 };
 
 std::vector<int> UpTo(int end) {
@@ -300,7 +290,7 @@ TEST_F(LaneTest, DeferredItemsComeBackInOrderWhenTheirIdentityIsFree) {
 TEST_F(LaneTest, APlanGivenBackMakesTheSameBatch) {
   AppendEvents({1, 2, 3, 4, 5});
   const Batch first = *Pull();
-  lane_->Return(first.PlanOf(0, first.items.size()));
+  lane_->Return(first);
   const Batch again = *Pull();
   EXPECT_EQ(again.body, first.body);
   EXPECT_EQ(again.id, first.id);
@@ -356,7 +346,7 @@ TEST_F(LaneTest, ABlockDamagedBetweenTwoAttemptsBecomesDeadLetters) {
   AppendEvents({3});
   const Batch first = *Pull();
   Damage(1);
-  lane_->Return(first.PlanOf(0, 3));
+  lane_->Return(first);
   const Batch rest = *Pull();
   EXPECT_THAT(SeqsOf(rest), ElementsAre(2));
   EXPECT_THAT(DeadLetters(), ElementsAre("0 DAMAGED", "1 DAMAGED"));
@@ -385,7 +375,7 @@ TEST_F(LaneTest, ADeadLetteredItemKeepsItsTextAndHeapsAnswer) {
   EXPECT_EQ(letter.text, R"({"n":0})");
   EXPECT_EQ(letter.heap_response, "bad");
   EXPECT_EQ(letter.accepted_at, kStart);
-  lane_->Return(batch.PlanOf(1, 2));
+  ReturnPart(batch, 1, 2);
   EXPECT_THAT(Drain(), ElementsAre(1));
 }
 
@@ -402,7 +392,7 @@ TEST_F(LaneTest, TellsWaitersOnceTheLastItemEnded) {
   const Batch batch = *Pull();
   MoveToDeadLetters(batch.items[1]);
   EXPECT_EQ(dead, 1);
-  lane_->Return(batch.PlanOf(0, 1));
+  ReturnPart(batch, 0, 1);
   Deliver(*Pull());
   EXPECT_EQ(delivered, 1);
 }
@@ -444,7 +434,7 @@ TEST_F(LaneTest, AnErrorOfStorageLosesNothingWhereverItStrikes) {
     AppendEvents({7, 9, 7, 7, 8});
     const std::optional<Batch> first = Pull();
     ASSERT_TRUE(first.has_value());
-    lane_->Return(first->PlanOf(0, first->items.size()));
+    lane_->Return(*first);
     std::vector<int> seen;
     store_.FailReads(absl::InternalError("EIO"), reads);
     for (int pulls = 0; pulls < 6; ++pulls) {
@@ -483,8 +473,7 @@ TEST_P(LaneTest, ARestartAtAnyPointLosesNothing) {
         if (in_flight.empty()) break;
         std::swap(in_flight[random() % in_flight.size()], in_flight.back());
         if (random() % 3 == 0) {
-          lane_->Return(
-              in_flight.back().PlanOf(0, in_flight.back().items.size()));
+          lane_->Return(in_flight.back());
         } else {
           for (const int n : NumbersIn(in_flight.back()))
             delivered.push_back(n);

@@ -145,10 +145,10 @@ absl::Status StorageLife::TryStart() {
         notices_.push_back(std::move(notices));
       });
   dispatcher_ = std::make_unique<Dispatcher>(
-      *spool_, *committer_, heap_, DeliveryRules(), destinations_,
+      *spool_, *committer_, heap_, DeliveryRules(),
       [this] { return std::uniform_real_distribution<>(0, 1)(random_); },
       nullptr);
-  return dispatcher_->Recover(*lanes, Time(), epoch_);
+  return dispatcher_->Start(destinations_, *lanes, Time(), epoch_);
 }
 
 void StorageLife::Start() {

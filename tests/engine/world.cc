@@ -95,10 +95,11 @@ void World::Start() {
         notices_.push_back(std::move(notices));
       });
   dispatcher_ = std::make_unique<Dispatcher>(
-      *spool_, *committer_, heap_, delivery_, destinations_,
+      *spool_, *committer_, heap_, delivery_,
       [this] { return std::uniform_real_distribution<>(0, 1)(random_); },
       nullptr);
-  const absl::Status status = dispatcher_->Recover(*lanes, Time(), epoch_);
+  const absl::Status status =
+      dispatcher_->Start(destinations_, *lanes, Time(), epoch_);
   if (!status.ok()) broken_.push_back(status.ToString());
   next_step_ = monotonic_;
 }

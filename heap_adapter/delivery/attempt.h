@@ -1,0 +1,60 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_DELIVERY_ATTEMPT_H_
+#define HEAPSYNC_HEAP_ADAPTER_DELIVERY_ATTEMPT_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "heap_adapter/base/clock.h"
+#include "heap_adapter/delivery/batch.h"
+#include "heap_adapter/delivery/destination_queue.h"
+#include "heap_adapter/model/destination.h"
+#include "heap_adapter/model/object_type.h"
+#include "heap_adapter/model/trace_context.h"
+#include "heap_adapter/spool/records.h"
+#include "heap_adapter/transport/classify.h"
+
+namespace heapsync {
+
+// The place of a request in a trace. Its items may have come in many traces; it
+// belongs to that of the first item that has one, with a span of its own.
+struct BatchTrace {
+  TraceContext context;
+  uint64_t span;  // of this attempt
+};
+
+// A request that waits for its response.
+struct Attempt {
+  AttemptId id;
+  QueuedLane* lane;  // never null
+  Batch batch;
+  Now started;
+  std::optional<BatchTrace> trace = std::nullopt;
+  Region region = Region::kUs;  // whose slot it holds
+  bool probe = false;
+};
+
+// A request that has ended, for logs and metrics. References live until the
+// sink returns.
+struct AttemptEvent {
+  const Destination& destination;
+  ObjectType type;
+  uint64_t batch_id;
+  AttemptId attempt_id;
+  int tries;
+  const std::vector<BatchItem>& items;
+  WallTime ended_at;
+  const std::optional<BatchTrace>& trace;
+  const Verdict& verdict;
+  Duration latency;          // of the request
+  Duration oldest_item_age;  // since acceptance
+  std::optional<Duration> next_try_in;
+};
+
+// Called on the dispatcher's thread; must not block.
+using AttemptSink = std::function<void(const AttemptEvent&)>;
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_DELIVERY_ATTEMPT_H_

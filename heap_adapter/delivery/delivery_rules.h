@@ -1,0 +1,46 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_DELIVERY_DELIVERY_RULES_H_
+#define HEAPSYNC_HEAP_ADAPTER_DELIVERY_DELIVERY_RULES_H_
+
+#include <array>
+#include <chrono>
+#include <string>
+
+#include "heap_adapter/base/clock.h"
+#include "heap_adapter/model/destination.h"
+#include "heap_adapter/scheduling/backoff.h"
+
+namespace heapsync {
+
+struct DeliveryRules {
+  // Where each region's requests go: scheme and host, no slash at the end. In
+  // the order of kRegions.
+  std::array<std::string, kRegions.size()> region_urls = HeapUrls();
+  static std::array<std::string, kRegions.size()> HeapUrls() {
+    std::array<std::string, kRegions.size()> urls;
+    for (const RegionRow& row : kRegions) {
+      urls[IndexOf(row.region)] = std::string(row.url);
+    }
+    return urls;
+  }
+
+  // Requests in flight at once. Each holds one body in memory. The regions have
+  // their own bounds, so that a region that hangs cannot take every slot.
+  int max_in_flight = 64;
+  int max_in_flight_per_region = 32;
+
+  BackoffRules backoff;
+  // For a destination that needs a person: asking often would not help.
+  BackoffRules misconfigured_backoff{.initial = std::chrono::seconds(30),
+                                     .factor = 2.0,
+                                     .cap = std::chrono::minutes(10)};
+
+  // Older items are dead-lettered instead of sent.
+  Duration max_age = std::chrono::hours(7 * 24);
+
+  // Requests carry the trace of the first of their items that has one.
+  bool send_traceparent = true;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_DELIVERY_DELIVERY_RULES_H_

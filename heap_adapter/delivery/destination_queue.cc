@@ -1,0 +1,327 @@
+#include "heap_adapter/delivery/destination_queue.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace heapsync {
+namespace {
+
+constexpr int kMaxInFlightPerDestination = 8;
+constexpr Duration kForecastInterval = std::chrono::milliseconds(250);
+constexpr size_t kMaxDeferredLookedAt = 16;
+// A user ledger holds an entry for each user of each request in its window; its
+// memory is bounded by letting a lane wait beyond this.
+constexpr size_t kMaxLedgerEntries = 1 << 20;
+// Each throttled response halves the rate; each delivered batch gives this
+// back.
+constexpr double kMinFactor = 1.0 / 64;
+constexpr double kRecovery = 0.01;
+
+uint32_t Share(uint32_t limit, double share) {
+  if (limit == 0) return 0;
+  return std::max<uint32_t>(
+      1, static_cast<uint32_t>(static_cast<double>(limit) * share));
+}
+
+UsageLedger::Rules RulesOf(const Destination& destination,
+                           const TypeLimit& limit) {
+  const auto ours = [&](uint32_t HeapLimits::*member) -> uint32_t {
+    if (member == nullptr) return 0;
+    return Share(destination.limits.*member, destination.limit_share);
+  };
+  return {.window = limit.window,
+          .total = ours(limit.total),
+          .per_identity = ours(limit.per_identity)};
+}
+
+Duration Seconds(double seconds) {
+  return Duration(static_cast<int64_t>(1e6 * seconds));
+}
+
+// The queued items of one type.
+struct Queued {
+  uint64_t items = 0;
+  uint64_t deferred_items = 0;
+  double delivered_per_second = 0;
+};
+
+// Time until they are delivered; none if nothing tells. An allowance of zero is
+// none.
+std::optional<Duration> TimeFor(const Queued& queued, uint64_t allowance_used,
+                                uint64_t allowance_total, Duration window) {
+  if (queued.items == 0) return Duration::zero();
+  const auto items = static_cast<double>(queued.items);
+  // Deferred items go at the pace of their identities, of which only the past
+  // tells.
+  const bool all_deferred = queued.deferred_items == queued.items;
+  if (allowance_total > 0 && !all_deferred) {
+    // What the window still allows goes immediately, the rest at the pace of
+    // the limit.
+    const uint64_t free =
+        allowance_total - std::min(allowance_total, allowance_used);
+    const double later = std::max(0.0, items - static_cast<double>(free));
+    return std::chrono::duration_cast<Duration>(
+        window * (later / static_cast<double>(allowance_total)));
+  }
+  if (queued.delivered_per_second <= 0) return std::nullopt;
+  return Seconds(items / queued.delivered_per_second);
+}
+
+}  // namespace
+
+DestinationQueue::DestinationQueue(const Destination& destination)
+    : destination_(&destination), concurrency_(kMaxInFlightPerDestination) {
+  for (const ObjectType type : kObjectTypes) {
+    const TypeLimit& limit = PolicyOf(type).limit;
+    if (limit.unit == LimitedUnit::kNothing) continue;
+    Of(type).ledger.emplace(RulesOf(destination, limit));
+  }
+}
+
+void DestinationQueue::SetDestination(const Destination& destination,
+                                      MonotonicTime now) {
+  destination_ = &destination;
+  for (const ObjectType type : kObjectTypes) {
+    UsageLedger* ledger = LedgerOf(type);
+    if (ledger == nullptr) continue;
+    const UsageLedger::Rules rules = RulesOf(destination, PolicyOf(type).limit);
+    // The usage of identities was not counted while they had no limit.
+    if (rules.per_identity > 0 && !ledger->limits_identities()) {
+      HoldUntil(now + LongestLimitWindow());
+    }
+    ledger->SetLimits(rules);
+  }
+}
+
+QueuedLane& DestinationQueue::AddLane(
+    const Spool& spool, const StoredLane& stored,
+    const std::vector<DeferredIdentity>& deferred) {
+  QueuedLane& lane = *lanes_.emplace_back(
+      std::make_unique<QueuedLane>(spool, stored, deferred, *this));
+  OfType& of_type = Of(stored.key.type);
+  of_type.lanes.push_back(&lane);
+  of_type.shares.Add(stored.id);
+  return lane;
+}
+
+UsageLedger* DestinationQueue::LedgerOf(ObjectType type) {
+  std::optional<UsageLedger>& ledger = Of(type).ledger;
+  return ledger.has_value() ? &*ledger : nullptr;
+}
+
+std::optional<MonotonicTime> DestinationQueue::BlockedUntil(
+    const QueuedLane& lane, MonotonicTime now) const {
+  constexpr MonotonicTime kUntilEvent = MonotonicTime::max();
+  if (paused_ || lane.awaited_changes > 0) return kUntilEvent;
+  if (held_until_ > now) return held_until_;
+  if (lane.not_before > now) return lane.not_before;
+  if (misconfigured_failures_ > 0 && in_flight_ > 0) return kUntilEvent;
+  if (lane.failures > 0 && (probing_ || lane.in_flight > 0)) {
+    return kUntilEvent;
+  }
+  if (in_flight_ >= concurrency_.limit()) return kUntilEvent;
+  return std::nullopt;
+}
+
+std::vector<QueuedLane*> DestinationQueue::ReleaseUsage(ObjectType type,
+                                                        MonotonicTime now) {
+  UsageLedger* ledger = LedgerOf(type);
+  if (ledger == nullptr) return {};
+  const std::vector<uint64_t> freed = ledger->Advance(now);
+  if (freed.empty()) return {};
+  std::vector<QueuedLane*> waiting;
+  for (QueuedLane* each : Of(type).lanes) {
+    if (!each->lane.waits_for_ledger()) continue;
+    for (const uint64_t hash : freed) each->lane.OnFreed(hash);
+    waiting.push_back(each);
+  }
+  return waiting;
+}
+
+DestinationQueue::Turn DestinationQueue::TurnOf(QueuedLane& candidate,
+                                                Now now) {
+  OfType& of_type = Of(candidate.type());
+  UsageLedger* ledger = LedgerOf(candidate.type());
+  const bool counts_items =
+      PolicyOf(candidate.type()).limit.unit == LimitedUnit::kItems;
+  Turn own{.lane = &candidate, .max_items = UsageLedger::kUnlimited};
+  if (counts_items) {
+    own.max_items = of_type.shares.Allowance(*ledger, candidate.id(), now);
+  }
+  candidate.limit_holds = own.max_items == 0;
+  if (ledger != nullptr && ledger->entries() > kMaxLedgerEntries) {
+    own.max_items = 0;
+  }
+  if (own.max_items == 0 || !counts_items || of_type.lanes.size() == 1) {
+    return own;
+  }
+  QueuedLane* least = &candidate;
+  uint64_t min_used = ledger->UsedBy(candidate.id());
+  for (QueuedLane* each : of_type.lanes) {
+    const auto ready = each->lane.ReadyAt(destination_->batch);
+    if (!ready.has_value() || *ready > now.monotonic) continue;
+    if (BlockedUntil(*each, now.monotonic).has_value()) continue;
+    const uint64_t used = ledger->UsedBy(each->id());
+    if (used >= min_used) continue;
+    least = each;
+    min_used = used;
+  }
+  const uint32_t max_items =
+      of_type.shares.Allowance(*ledger, least->id(), now);
+  if (least == &candidate || max_items == 0) return own;
+  return {.lane = least, .max_items = max_items};
+}
+
+std::optional<MonotonicTime> DestinationQueue::NextAllowance(
+    const QueuedLane& lane, MonotonicTime now) {
+  const UsageLedger* ledger = LedgerOf(lane.type());
+  if (ledger == nullptr) return std::nullopt;
+  std::optional<MonotonicTime> next = ledger->NextRelease();
+  if (PolicyOf(lane.type()).limit.unit == LimitedUnit::kItems) {
+    const MonotonicTime paced = Of(lane.type()).shares.next();
+    if (paced > now) next = std::min(next.value_or(paced), paced);
+  }
+  return next;
+}
+
+bool DestinationQueue::Begin(QueuedLane& lane) {
+  ++in_flight_;
+  ++lane.in_flight;
+  const bool probe = lane.failures > 0;
+  if (probe) probing_ = true;
+  return probe;
+}
+
+void DestinationQueue::CountUsage(QueuedLane& lane, uint64_t used_before,
+                                  MonotonicTime now) {
+  const UsageLedger& ledger = *LedgerOf(lane.type());
+  Of(lane.type())
+      .shares.OnBegun(ledger, used_before, ledger.UsedBy(lane.id()), now);
+}
+
+void DestinationQueue::End(QueuedLane& lane, bool probe) {
+  --in_flight_;
+  --lane.in_flight;
+  if (probe) probing_ = false;
+}
+
+void DestinationQueue::OnDelivered(Duration latency) {
+  concurrency_.OnSuccess(latency);
+  for (OfType& of_type : types_) {
+    if (!of_type.ledger.has_value()) continue;
+    of_type.ledger->Slow(std::min(1.0, of_type.ledger->factor() + kRecovery));
+  }
+}
+
+void DestinationQueue::OnThrottled(ObjectType type) {
+  if (PolicyOf(type).limit.unit != LimitedUnit::kItems) return;
+  UsageLedger& ledger = *LedgerOf(type);
+  ledger.Slow(std::max(kMinFactor, ledger.factor() / 2));
+}
+
+void DestinationQueue::HoldUntil(MonotonicTime time) {
+  held_until_ = std::max(held_until_, time);
+}
+
+void DestinationQueue::SetLastError(std::string error, WallTime at) {
+  last_error_ = std::move(error);
+  last_error_at_ = at;
+}
+
+void DestinationQueue::UpdateBacklog(MonotonicTime now) {
+  uint64_t bytes = 0;
+  for (const auto& each : lanes_) bytes += each->lane.queued_bytes();
+  backlog_.SetBytes(bytes);
+  if (now < next_forecast_) return;
+  next_forecast_ = now + kForecastInterval;
+  backlog_.SetForecast(DrainedIn(now));
+}
+
+DestinationState DestinationQueue::State() const {
+  if (paused_) return DestinationState::kPaused;
+  if (misconfigured_failures_ > 0) return DestinationState::kNeedsAttention;
+  const bool failing =
+      std::any_of(lanes_.begin(), lanes_.end(),
+                  [](const auto& each) { return each->failures > 0; });
+  return failing ? DestinationState::kBackingOff : DestinationState::kActive;
+}
+
+bool DestinationQueue::HeldByLimit(const std::vector<QueuedLane*>& lanes) {
+  return std::any_of(lanes.begin(), lanes.end(), [](const QueuedLane* each) {
+    return each->limit_holds && each->lane.queued_items() > 0;
+  });
+}
+
+std::optional<Duration> DestinationQueue::DrainedIn(MonotonicTime now) const {
+  if (State() != DestinationState::kActive) return std::nullopt;
+  Duration max = Duration::zero();
+  for (const OfType& of_type : types_) {
+    Queued queued;
+    for (const QueuedLane* each : of_type.lanes) {
+      if (each->lane.queued_items() == 0) continue;
+      queued.items += each->lane.queued_items();
+      queued.deferred_items += each->lane.deferred_items();
+      queued.delivered_per_second += each->delivered.PerSecond(now);
+    }
+    uint64_t limit = 0;
+    uint64_t used = 0;
+    Duration window{};
+    if (of_type.ledger.has_value() &&
+        of_type.ledger->total_limit() != UsageLedger::kUnlimited) {
+      window = of_type.ledger->rules().window;
+      limit = of_type.ledger->total_limit();
+      // What is free and is still not given out comes bit by bit, as the rest
+      // does.
+      used =
+          HeldByLimit(of_type.lanes) ? limit : of_type.ledger->total_in_use();
+    }
+    const std::optional<Duration> drained =
+        TimeFor(queued, used, limit, window);
+    if (!drained.has_value()) return std::nullopt;
+    max = std::max(max, *drained);
+  }
+  return max;
+}
+
+DestinationSnapshot DestinationQueue::Snapshot(MonotonicTime now) const {
+  DestinationSnapshot snapshot{.name = destination_->name,
+                               .region = destination_->region,
+                               .masked_app_id = destination_->app_id.Masked(),
+                               .state = State(),
+                               .last_error = last_error_,
+                               .last_error_at = last_error_at_,
+                               .lanes = {},
+                               .in_flight_requests = in_flight_,
+                               .concurrency_limit = concurrency_.limit(),
+                               .allowance_used = 0,
+                               .allowance_total = 0,
+                               .limit_holds_events = false,
+                               .drained_in = DrainedIn(now)};
+  for (const ObjectType type : kObjectTypes) {
+    const OfType& of_type = types_[IndexOf(type)];
+    snapshot.limit_holds_events |= HeldByLimit(of_type.lanes);
+    if (PolicyOf(type).limit.unit != LimitedUnit::kItems) continue;
+    snapshot.allowance_used += of_type.ledger->total_in_use();
+    if (of_type.ledger->total_limit() != UsageLedger::kUnlimited) {
+      snapshot.allowance_total += of_type.ledger->total_limit();
+    }
+  }
+  for (const auto& each : lanes_) {
+    const Lane& lane = each->lane;
+    snapshot.lanes.push_back(
+        LaneSnapshot{.id = lane.id(),
+                     .type = lane.key().type,
+                     .caller = lane.key().caller,
+                     .queued_items = lane.queued_items(),
+                     .queued_bytes = lane.queued_bytes(),
+                     .deferred_items = lane.deferred_items(),
+                     .delivered_per_second = each->delivered.PerSecond(now),
+                     .counts = lane.counts(),
+                     .unsettled = {lane.first_unsettled(), lane.head()},
+                     .some_deferred_identities =
+                         lane.SomeDeferredIdentities(kMaxDeferredLookedAt)});
+  }
+  return snapshot;
+}
+
+}  // namespace heapsync

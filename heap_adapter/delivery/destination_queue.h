@@ -1,0 +1,152 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_DELIVERY_DESTINATION_QUEUE_H_
+#define HEAPSYNC_HEAP_ADAPTER_DELIVERY_DESTINATION_QUEUE_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "heap_adapter/delivery/lane.h"
+#include "heap_adapter/delivery/lane_schedule.h"
+#include "heap_adapter/delivery/snapshot.h"
+#include "heap_adapter/intake/backlog.h"
+#include "heap_adapter/model/destination.h"
+#include "heap_adapter/model/type_policy.h"
+#include "heap_adapter/scheduling/caller_shares.h"
+#include "heap_adapter/scheduling/concurrency_limit.h"
+#include "heap_adapter/scheduling/recent_rate.h"
+#include "heap_adapter/scheduling/usage_ledger.h"
+#include "heap_adapter/spool/spool.h"
+
+namespace heapsync {
+
+class DestinationQueue;
+
+// A lane and the state of its deliveries.
+struct QueuedLane {
+  QueuedLane(const Spool& spool, const StoredLane& stored,
+             const std::vector<DeferredIdentity>& deferred,
+             DestinationQueue& queue_in)
+      : lane(spool, stored, deferred), queue(queue_in), schedule(stored.id) {}
+
+  LaneId id() const { return schedule.id; }
+  ObjectType type() const { return lane.key().type; }
+
+  Lane lane;
+  DestinationQueue& queue;
+  ScheduledLane schedule;
+  int awaited_changes = 0;  // that must be stored before the next pull
+  int in_flight = 0;        // requests
+  int failures = 0;         // in a row
+  MonotonicTime not_before;
+  MonotonicTime next_forgetting;
+  bool limit_holds = false;  // nothing but the limit keeps it from sending
+  RecentRate delivered;
+};
+
+// The deliveries of one destination: its lanes, the limits that they share, and
+// the state of the way to Heap. Decides which of its lanes may send now; sends
+// nothing itself.
+//
+// One thread, but for backlog(). Times must not go backwards.
+class DestinationQueue {
+ public:
+  // `destination` must outlive this, or the next SetDestination().
+  explicit DestinationQueue(const Destination& destination);
+
+  const Destination& destination() const { return *destination_; }
+  // From now on limits, batches, region and App ID are those of `destination`,
+  // for all that is not in flight. The usage of the limits remains.
+  void SetDestination(const Destination& destination, MonotonicTime now);
+
+  // REQUIRES: there is no lane with this id yet.
+  QueuedLane& AddLane(const Spool& spool, const StoredLane& stored,
+                      const std::vector<DeferredIdentity>& deferred);
+  const std::vector<std::unique_ptr<QueuedLane>>& lanes() const {
+    return lanes_;
+  }
+
+  // Null: Heap does not limit the type.
+  UsageLedger* LedgerOf(ObjectType type);
+
+  // Until when the lane may not send; MonotonicTime::max() if an event that
+  // enqueues the lane ends it, none if it may send.
+  std::optional<MonotonicTime> BlockedUntil(const QueuedLane& lane,
+                                            MonotonicTime now) const;
+  // Returns what the ledger has freed by `now` to the lanes that wait for it:
+  // those of the lane's type, whoever the callers are. Gives these lanes.
+  std::vector<QueuedLane*> ReleaseUsage(ObjectType type, MonotonicTime now);
+  // Items that the lane may take, and the lane whose turn it is: among those of
+  // the type that may send, the one that used least of the limit.
+  struct Turn {
+    QueuedLane* lane = nullptr;
+    uint32_t max_items = 0;
+  };
+  Turn TurnOf(QueuedLane& candidate, Now now);
+  // When a lane that got no items may ask again; none if nothing has ended yet,
+  // so that the end of a request in flight is what enqueues it.
+  std::optional<MonotonicTime> NextAllowance(const QueuedLane& lane,
+                                             MonotonicTime now);
+
+  // A request of the lane goes out. Gives whether it probes a failing lane.
+  bool Begin(QueuedLane& lane);
+  // `used_before`: what the lane had used of the limit before it.
+  void CountUsage(QueuedLane& lane, uint64_t used_before, MonotonicTime now);
+  // Its response is there.
+  void End(QueuedLane& lane, bool probe);
+
+  // Heap took a batch after `latency`, or slowed down or failed.
+  void OnDelivered(Duration latency);
+  void OnThrottled(ObjectType type);
+  void OnTrouble() { concurrency_.OnTrouble(); }
+  // Everything is refused. Gives the number of times in a row.
+  int OnMisconfigured() { return ++misconfigured_failures_; }
+  void OnReached() { misconfigured_failures_ = 0; }
+  // Nothing is sent before `time`.
+  void HoldUntil(MonotonicTime time);
+  // Shown to people; must not contain Heap's text.
+  void SetLastError(std::string error, WallTime at);
+
+  void SetPaused(bool paused) { paused_ = paused; }
+
+  // To be called when items came or went.
+  void UpdateBacklog(MonotonicTime now);
+  // May be read by any thread.
+  const Backlog& backlog() const { return backlog_; }
+
+  // Does not read the spool.
+  DestinationSnapshot Snapshot(MonotonicTime now) const;
+
+ private:
+  // The lanes of one type, and the limit that they share.
+  struct OfType {
+    std::optional<UsageLedger> ledger;  // none: Heap does not limit the type
+    std::vector<QueuedLane*> lanes;
+    CallerShares shares;  // accounts are lanes
+  };
+  OfType& Of(ObjectType type) { return types_[IndexOf(type)]; }
+
+  DestinationState State() const;
+  static bool HeldByLimit(const std::vector<QueuedLane*>& lanes);
+  std::optional<Duration> DrainedIn(MonotonicTime now) const;
+
+  const Destination* destination_;  // never null
+  std::array<OfType, kObjectTypes.size()> types_;
+  std::vector<std::unique_ptr<QueuedLane>> lanes_;
+  ConcurrencyLimit concurrency_;
+  int in_flight_ = 0;
+  bool probing_ = false;  // a request of a failing lane is in flight
+  bool paused_ = false;
+  int misconfigured_failures_ = 0;
+  MonotonicTime held_until_;
+  std::string last_error_;
+  std::optional<WallTime> last_error_at_;
+  Backlog backlog_;
+  MonotonicTime next_forecast_;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_DELIVERY_DESTINATION_QUEUE_H_

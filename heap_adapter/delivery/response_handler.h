@@ -1,0 +1,61 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_DELIVERY_RESPONSE_HANDLER_H_
+#define HEAPSYNC_HEAP_ADAPTER_DELIVERY_RESPONSE_HANDLER_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "heap_adapter/base/clock.h"
+#include "heap_adapter/delivery/attempt.h"
+#include "heap_adapter/delivery/attempt_history.h"
+#include "heap_adapter/delivery/delivery_rules.h"
+#include "heap_adapter/spool/spool.h"
+#include "heap_adapter/transport/classify.h"
+#include "heap_adapter/transport/transport.h"
+
+namespace heapsync {
+
+// The hand-over "Outcome": what a response of Heap means goes through the lane
+// into one change, and only when that is stored do those who wait for the items
+// hear of it.
+//
+// Decides what follows for the items (delivered, sent again, split or
+// dead-lettered), for the lane (backoff) and for the destination (hold,
+// concurrency, rate). Sends and stores nothing itself. One thread.
+class ResponseHandler {
+ public:
+  // The references must outlive this. `random01` gives numbers drawn evenly
+  // from [0, 1).
+  ResponseHandler(const DeliveryRules& rules, AttemptHistory& history,
+                  std::function<double()> random01)
+      : rules_(rules), history_(history), random01_(std::move(random01)) {}
+
+  // See Clock::Epoch(). Call once, first.
+  void SetEpoch(uint64_t epoch) { epoch_ = epoch; }
+
+  // Ends the attempt: adds to `change` everything that is to be stored. Gives
+  // the time until the batch is sent again; none if it is not, as it was.
+  // REQUIRES: DestinationQueue::End() was called for the attempt.
+  std::optional<Duration> Handle(const Attempt& attempt, const Verdict& verdict,
+                                 const HeapResponse& response, Now now,
+                                 SpoolChange& change);
+
+ private:
+  void Record(const Attempt& attempt, const Verdict& verdict,
+              const HeapResponse& response, Now now, SpoolChange& change);
+  std::optional<Duration> Decide(const Attempt& attempt, const Verdict& verdict,
+                                 const HeapResponse& response, Now now,
+                                 SpoolChange& change);
+  void Isolate(const Attempt& attempt, const Verdict& verdict,
+               const HeapResponse& response, Now now, SpoolChange& change);
+  void Prune(QueuedLane& lane, Now now, SpoolChange& change);
+
+  const DeliveryRules& rules_;
+  AttemptHistory& history_;
+  const std::function<double()> random01_;
+  uint64_t epoch_ = 0;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_DELIVERY_RESPONSE_HANDLER_H_

@@ -10,7 +10,7 @@
 
 namespace heapsync {
 
-// What differs between the three bulk streams: the messages, the name of the
+// Differences between the three bulk streams: the messages, the name of the
 // repeated field, and the method.
 template <typename Item>
 struct BulkTraits;

@@ -104,13 +104,13 @@ class Engine {
   // From now on these are the destinations. New ones are taken up, and changes
   // count for all that is not in flight. One that is left out gets nothing new;
   // what was accepted for it is still delivered, until the process ends, and
-  // then waits in the spool until it is back. Costs some memory for good. One
-  // call at a time, not from the engine's own threads. Errors: kUnavailable
+  // then waits in the spool until it is back. Costs some memory permanently.
+  // One call at a time, not from the engine's own threads. Errors: kUnavailable
   // once the engine stops, those of reading the spool; the old ones stay then.
   absl::Status SetDestinations(DestinationConfig destinations);
 
-  // Where the items of a caller go; see LaneDirectory::FindOrAdd. An empty
-  // name: of nobody in particular. Any thread.
+  // The lane for a caller's items; see LaneDirectory::FindOrAdd. An empty
+  // name means no particular caller. Any thread.
   LaneId LaneFor(const Destination& destination, ObjectType type,
                  absl::string_view caller = "");
 
@@ -212,7 +212,7 @@ class Engine {
 
   // False once the spool failed to write.
   bool healthy() const { return committer_->healthy(); }
-  // What storage said when it failed; empty while healthy.
+  // The error of the storage that failed; empty while healthy.
   std::string failure() const { return committer_->failure(); }
   SpoolFigures spool_figures() const {
     return {.healthy = healthy(),

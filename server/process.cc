@@ -63,7 +63,7 @@ LogSeverity SeverityOf(LogLevel level) {
 }  // namespace
 
 void PrepareProcess(const ServerConfig& config) {
-  // What is stored is personal data.
+  // The spool holds personal data.
   umask(0077);
   // gRPC's locks are Abseil's, and Debian's build of it looks for deadlocks at
   // every lock that is taken while another is held.

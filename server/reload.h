@@ -19,7 +19,7 @@ class FileWatch {
  public:
   explicit FileWatch(const std::vector<std::string>& paths);
 
-  // Whether something changed since this was asked last.
+  // True if something changed since the last call.
   bool Changed();
 
  private:
@@ -49,11 +49,11 @@ class Reload {
 
   // Looks at the files if it is time to. To be called every now and then.
   void Tick(MonotonicTime now);
-  // At once.
+  // Immediately.
   void Run(absl::string_view why);
 
  private:
-  // What the server was started with; destinations, callers and certificates
+  // The configuration of the start; destinations, callers and certificates
   // may have changed since.
   const ServerConfig started_;
   Engine& engine_;

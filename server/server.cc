@@ -53,13 +53,13 @@ constexpr char kReflectionV1Alpha[] =
 constexpr char kLiveness[] = "heapsync.liveness";
 constexpr char kReadiness[] = "heapsync.readiness";
 
-// How long open calls may take to end after the drain.
+// Time that open calls have to end after the drain.
 constexpr auto kCallGrace = std::chrono::seconds(2);
 // And the rest of the stop after that.
 constexpr auto kStopGrace = std::chrono::seconds(5);
 
-// How often the configuration's files, the spool's health and idle memory are
-// looked at.
+// Interval at which the configuration's files, the spool's health and idle
+// memory are checked.
 constexpr std::chrono::milliseconds kTick{200};
 
 int64_t Milliseconds(Duration duration) {
@@ -100,8 +100,8 @@ void LogAttempt(const AttemptEvent& event) {
        {"span_id", span_id}});
 }
 
-// Whether new items are taken. Liveness is not touched: a restart would not
-// help.
+// Sets whether new items are accepted. Liveness is not touched: a restart
+// would not help.
 void SetReady(bool ready, grpc::HealthCheckServiceInterface& health) {
   for (const char* service : {"", kDataService, kAdminService, kReadiness}) {
     health.SetServingStatus(service, ready);

@@ -11,8 +11,8 @@ struct NumberRange {
   uint32_t most;
 };
 
-// What the file and the flags accept. Heap's reference allows at
-// most 1,000 items in a request; the other bounds catch slips of the pen.
+// Values that the file and the flags accept. Heap's reference allows at most
+// 1,000 items in a request; the other bounds catch typing errors.
 inline constexpr NumberRange kBatchItemsRange{1, 1'000};
 inline constexpr NumberRange kBatchBytesRange{1 << 10, 16 << 20};
 inline constexpr std::chrono::milliseconds kMaxBatchWait =

@@ -8,14 +8,15 @@
 
 namespace heapsync {
 
-// Where plain `http` may go. It carries App IDs and identities unencrypted.
+// Destinations to which plain `http` is allowed. It carries App IDs and
+// identities unencrypted.
 enum class PlaintextPolicy {
   kLoopbackOnly,  // 127.0.0.0/8, [::1] and localhost
   kAnywhere,
 };
 
-// Whether a host ("localhost", an IPv4 address, an IPv6 address in brackets) is
-// this machine for certain. A name other than localhost is not.
+// True if a host ("localhost", an IPv4 address, an IPv6 address in brackets)
+// is certainly this machine. A name other than localhost is not.
 bool IsLoopbackHost(const std::string& host);
 
 // Checks a URL that stands for one of Heap's hosts: `https://` or, as far as

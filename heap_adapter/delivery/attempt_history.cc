@@ -6,7 +6,7 @@
 namespace heapsync {
 namespace {
 
-// Attempts forgotten in one go, once there are so many too many.
+// Attempts are pruned in steps of this many.
 constexpr uint64_t kPruneStep = 8;
 
 // The longest window of a limit.

@@ -51,8 +51,8 @@ class DeferredItems {
   // Takes the first identity out of the line. REQUIRES: FirstReady() gave one.
   void PopReady();
 
-  // Where the identity's items are read on: from `next`, passing over those
-  // that are in flight. REQUIRES: the identity is known.
+  // The place to continue reading the identity's items: from here on, items
+  // in flight are passed over. REQUIRES: the identity is known.
   Seq NextOf(uint64_t identity_hash) const;
   const SeqSet& InFlightOf(uint64_t identity_hash) const;
   enum class Passed { kTaken, kEnded };

@@ -12,8 +12,8 @@
 namespace heapsync {
 
 struct DeliveryRules {
-  // Where each region's requests go: scheme and host, no slash at the end. In
-  // the order of kRegions.
+  // URL of each region: scheme and host, no slash at the end. In the order
+  // of kRegions.
   std::array<std::string, kRegions.size()> region_urls = HeapUrls();
   static std::array<std::string, kRegions.size()> HeapUrls() {
     std::array<std::string, kRegions.size()> urls;

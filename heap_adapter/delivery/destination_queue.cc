@@ -55,8 +55,8 @@ std::optional<Duration> TimeFor(const Queued& queued, uint64_t allowance_used,
   // tells.
   const bool all_deferred = queued.deferred_items == queued.items;
   if (allowance_total > 0 && !all_deferred) {
-    // What the window still allows goes immediately, the rest at the pace of
-    // the limit.
+    // The free part of the window goes immediately, the rest at the pace
+    // of the limit.
     const uint64_t free =
         allowance_total - std::min(allowance_total, allowance_used);
     const double later = std::max(0.0, items - static_cast<double>(free));
@@ -270,8 +270,8 @@ std::optional<Duration> DestinationQueue::DrainedIn(MonotonicTime now) const {
         of_type.ledger->total_limit() != UsageLedger::kUnlimited) {
       window = of_type.ledger->rules().window;
       limit = of_type.ledger->total_limit();
-      // What is free and is still not given out comes bit by bit, as the rest
-      // does.
+      // An allowance that is free but not given out is paced like the
+      // rest.
       used =
           HeldByLimit(of_type.lanes) ? limit : of_type.ledger->total_in_use();
     }

@@ -75,8 +75,8 @@ class DestinationQueue {
   // enqueues the lane ends it, none if it may send.
   std::optional<MonotonicTime> BlockedUntil(const QueuedLane& lane,
                                             MonotonicTime now) const;
-  // Returns what the ledger has freed by `now` to the lanes that wait for it:
-  // those of the lane's type, whoever the callers are. Gives these lanes.
+  // Returns what the ledger has freed by `now` to the lanes of the type that
+  // wait for it, of all callers. Gives these lanes.
   std::vector<QueuedLane*> ReleaseUsage(ObjectType type, MonotonicTime now);
   // Items that the lane may take, and the lane whose turn it is: among those of
   // the type that may send, the one that used least of the limit.

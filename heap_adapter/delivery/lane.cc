@@ -237,7 +237,7 @@ absl::Status Lane::ForgetForwardings(WallTime before, SpoolChange& change) {
   for (const Forwarding& forwarding : old) {
     if (!status.ok()) break;
     next_forwarding_ = forwarding.from.end;
-    // What was discarded must not be taken for delivered, ever.
+    // A discarded item must never be reported as delivered.
     if (forwarding.kind == Forwarding::Kind::kDiscarded) continue;
     if (!progress_.IsSettled(forwarding.into)) continue;
     const auto deferred = spool_.FindDeferred(id_, forwarding.into);

@@ -21,7 +21,7 @@
 
 namespace heapsync {
 
-// What has become of a lane's items since the start of the process.
+// Numbers of a lane's items since the start of the process.
 struct LaneCounts {
   uint64_t appended = 0;
   uint64_t delivered = 0;
@@ -45,7 +45,7 @@ struct LaneCounts {
 // spool must be applied in the order of the calls. One thread.
 class Lane {
  public:
-  // What a pull may take, by which rules.
+  // The rules for one pull.
   struct PullRules {
     Now now;
     const Destination& destination;
@@ -133,7 +133,7 @@ class Lane {
   Seq head() const { return head_; }
   const LaneProgress& progress() const { return progress_; }
   const LaneCounts& counts() const { return counts_; }
-  // Whether something waits for the ledger to free an identity.
+  // True if items wait for the ledger to free an identity.
   bool waits_for_ledger() const {
     return deferred_.items() > 0 || !held_.empty();
   }

@@ -35,7 +35,7 @@ class Lane::Puller {
   absl::Status FromPlan(BatchPlan plan);
   absl::Status FromDeferred();
   absl::Status FromBlocks();
-  // Whether something has changed that Finish() must tell.
+  // True if there is something for Finish() to report.
   bool touched() const {
     return progressed_ || builder_.size() > 0 || !change_.empty() ||
            !over_limit_.empty() || !plan_deferred_.empty() ||
@@ -104,7 +104,7 @@ absl::StatusOr<Lane::Pull> Lane::Next(const PullRules& rules,
     status = puller.FromDeferred();
     if (status.ok()) status = puller.FromBlocks();
   }
-  // What was done before an error stays done; the next pull meets it again.
+  // Work done before an error is kept; the next pull meets the error again.
   if (!status.ok() && !puller.touched()) return status;
   return puller.Finish();
 }

@@ -10,8 +10,8 @@ namespace heapsync {
 namespace {
 
 constexpr Duration kForgettingInterval = std::chrono::seconds(1);
-// How long receipts name the item that a delivered one was coalesced into. Each
-// costs some 30 bytes.
+// Receipts name the item that a delivered one was coalesced into for this
+// long. Each forwarding costs some 30 bytes.
 constexpr Duration kForwardingsKept = std::chrono::hours(24);
 // After the spool could not be read.
 constexpr Duration kStorageRetry = std::chrono::seconds(1);

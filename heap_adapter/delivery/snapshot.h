@@ -18,7 +18,7 @@ enum class DestinationState {
   kActive,
   kBackingOff,      // Heap or the way to it fails; a probe goes out at times
   kNeedsAttention,  // it is misconfigured; everything is kept
-  kPaused,          // somebody paused it
+  kPaused,          // paused by a person
 };
 
 // "active", "backing_off", "needs_attention", "paused".
@@ -33,7 +33,7 @@ struct LaneSnapshot {
   uint64_t deferred_items;      // of these: deferred for their identity's limit
   double delivered_per_second;  // over the last minute
   LaneCounts counts;
-  // Where to look for the oldest item that waits.
+  // The range in which the oldest waiting item is.
   SeqRange unsettled;
   std::vector<uint64_t> some_deferred_identities;
 };
@@ -45,8 +45,8 @@ struct LaneSnapshot {
 absl::StatusOr<std::optional<WallTime>> OldestWaiting(const Spool& spool,
                                                       const LaneSnapshot& lane);
 
-// The numbers of several lanes of one type as those of one: of a type, whoever
-// the callers are. The places to look at are not summed.
+// Numbers of one type over the lanes of all callers. Ranges and identities are
+// not summed.
 struct TypeNumbers {
   uint64_t queued_items = 0;
   uint64_t queued_bytes = 0;

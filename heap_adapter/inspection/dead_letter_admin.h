@@ -32,7 +32,7 @@ struct DeadLetterFilter {
   std::optional<Receipt> receipt;  // of this spool
 };
 
-// Where a dead letter lies; they are gone through in this order.
+// The place of a dead letter in the order in which they are visited.
 struct DeadLetterPlace {
   LaneId lane = 0;
   Seq seq = 0;
@@ -52,13 +52,13 @@ struct DeadLetterPage {
   std::optional<DeadLetterPlace> next;  // none: there are no more
 };
 
-// How letters are replayed or discarded.
+// Options for replaying or discarding dead letters.
 struct DeadLetterRules {
   bool dry_run = false;  // nothing changes, the results tell what would happen
   bool force = false;    // replays those that were replayed too often
 };
 
-// What became of a dead letter that was to be replayed or discarded.
+// Result for a dead letter that was to be replayed or discarded.
 enum class DeadLetterOutcome {
   kReplayed,
   kDiscarded,
@@ -102,7 +102,7 @@ class DeadLetterAdmin {
   DeadLetterAdmin(const Spool& spool, const LaneDirectory& lanes,
                   const Clock& clock, Writer writer);
 
-  // Whether this destination has, or once had, items.
+  // True if this destination has, or once had, items.
   bool Knows(absl::string_view destination) const;
   // The next letters from `from` on, at most `max`; fewer where it had to look
   // at many that did not match. Errors: those of reading the spool.

@@ -12,7 +12,7 @@
 
 namespace heapsync {
 
-// What became of an item.
+// State of an item's delivery.
 enum class ItemState {
   kWaiting,
   kDeferred,

@@ -10,8 +10,8 @@
 
 namespace heapsync {
 
-// How much waits for one destination, as the dispatcher last saw it. The
-// dispatcher writes, any thread reads.
+// Backlog of one destination, as the dispatcher last saw it. The dispatcher
+// writes, any thread reads.
 class Backlog {
  public:
   void SetBytes(uint64_t bytes) {
@@ -25,8 +25,8 @@ class Backlog {
   // Bytes of text neither delivered nor dead-lettered.
   uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
-  // How long a caller should wait before it asks for space again: until about
-  // one part in a hundred of the backlog is gone, if it goes on as now.
+  // Time that a caller should wait before it asks for space again: until
+  // about one hundredth of the backlog is gone at the present pace.
   Duration RetryAfter() const {
     constexpr Duration kMin = std::chrono::seconds(1);
     constexpr Duration kMost = std::chrono::minutes(10);

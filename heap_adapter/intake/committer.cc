@@ -25,7 +25,7 @@ absl::Status DiskFull() {
   return absl::ResourceExhaustedError("the server's disk is full");
 }
 
-// How often a full disk is asked whether it has space again.
+// Interval at which a full disk is checked for space.
 constexpr std::chrono::milliseconds kSpaceCheckInterval{500};
 
 }  // namespace
@@ -208,7 +208,7 @@ absl::Status Committer::Write(const SpoolChange& change) {
   return absl::OkStatus();
 }
 
-// What was not written leaves no gap.
+// Items that were not written leave no gap.
 void Committer::TakeBack(const std::vector<Appended>& appended) {
   for (size_t i = appended.size(); i-- > 0;) {
     Tail& tail = tails_.at(appended[i].lane);
@@ -218,7 +218,7 @@ void Committer::TakeBack(const std::vector<Appended>& appended) {
 }
 
 Notifier::Committed Committer::Commit(Pending pending) {
-  // What waits for space goes first: changes stay in their order.
+  // Changes that wait for space go first, so that all changes stay in order.
   SpoolChange change = std::exchange(waiting_change_, {});
   std::vector<PendingChange> changes = std::exchange(waiting_, {});
   for (PendingChange& each : pending.changes) {
@@ -249,8 +249,8 @@ Notifier::Committed Committer::Commit(Pending pending) {
     release();
     return committed;
   }
-  // What stands behind these changes is put anew with the next commit, should
-  // this one find no space.
+  // If there is no space, everything after these changes is built again with
+  // the next commit.
   const size_t changes_alone = change.size();
   for (const AddedLane& lane : unstored_lanes_) {
     change.PutLane(lane.id, lane.key);

@@ -102,13 +102,13 @@ class Committer {
   void Run();
   void Stop();
 
-  // Whether the last write found the disk full. Any thread.
+  // True if the last write found the disk full. Any thread.
   bool disk_full() const { return disk_full_.load(std::memory_order_acquire); }
 
   // False once a write failed. Any thread.
   bool healthy() const { return healthy_.load(std::memory_order_acquire); }
 
-  // What storage said when a write failed; empty while healthy. Any thread.
+  // The error of the write that failed; empty while healthy. Any thread.
   std::string failure() const {
     MutexLock lock(mutex_);
     return failure_;

@@ -24,7 +24,7 @@ class LaneDirectory {
     // Callers of one destination with a lane of their own. The others share
     // one. Larger: fairness between more callers, more turns to be taken.
     size_t callers_per_destination = 32;
-    // Over all destinations, since each lane costs some memory for good.
+    // Over all destinations, since each lane costs some memory permanently.
     size_t caller_lanes = 4'096;
   };
 

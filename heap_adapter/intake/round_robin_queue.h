@@ -49,7 +49,7 @@ class RoundRobinQueue {
   }
 
  private:
-  // Of a lane's entries, which are linked; there are some.
+  // The linked entries of one lane; at least one.
   struct Queue {
     size_t first = 0;
     size_t last = 0;

@@ -68,7 +68,7 @@ void SettlementWaiters::WaitForAllBelow(Seq end, uint64_t count,
     return;
   }
   ForgetUnwanted();
-  // What travels inside another item is counted no more, but will end too.
+  // Items coalesced into another one are counted with it.
   for (const auto& [into, inside] : forwarded_) count += inside.size();
   flushes_.push_back(Waiter{.end = end,
                             .remaining = count,
@@ -78,7 +78,7 @@ void SettlementWaiters::WaitForAllBelow(Seq end, uint64_t count,
 
 void SettlementWaiters::Forward(Seq seq, Seq into) {
   if (IsWaitedFor(seq)) forwarded_[into].push_back(seq);
-  // What travelled inside `seq` goes along.
+  // Items coalesced into `seq` follow it.
   const auto it = forwarded_.find(seq);
   if (it == forwarded_.end()) return;
   std::vector<Seq> moved = std::move(it->second);

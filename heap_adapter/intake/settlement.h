@@ -18,7 +18,7 @@
 
 namespace heapsync {
 
-// How the items of one append ended.
+// The ends of the items of one append.
 struct Settlement {
   uint64_t delivered = 0;
   uint64_t dead_lettered = 0;
@@ -80,7 +80,7 @@ class SettlementGate {
   SettledCallback callback_;
 };
 
-// Who waits for the end of which items of a lane. One thread.
+// Callbacks that wait for the ends of items of a lane. One thread.
 class SettlementWaiters {
  public:
   // `items` must not overlap those of another append.
@@ -117,7 +117,7 @@ class SettlementWaiters {
   void ForgetUnwanted();
   bool IsWaitedFor(Seq seq) const;
 
-  // Where the unwanted are looked for next.
+  // The place to continue looking for callbacks that are no longer wanted.
   size_t next_look_ = kFirstLook;
   absl::btree_map<Seq, Waiter> by_begin_;
   std::vector<Waiter> flushes_;

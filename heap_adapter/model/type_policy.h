@@ -34,7 +34,7 @@ struct TypePolicy {
   // never in flight twice. Otherwise each item travels on its own.
   bool coalesces;
   // Each caller with a name may have a lane of its own. Not for types whose
-  // updates must stay in order whoever sends them.
+  // updates must stay in order over all callers.
   bool lane_per_caller;
   TypeLimit limit;
 };

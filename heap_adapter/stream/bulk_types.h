@@ -52,7 +52,7 @@ struct BulkAnswer {
   std::vector<Finding> warnings;
 };
 
-// How a stream ended.
+// The end of a stream.
 struct BulkEnd {
   enum class Reason {
     kComplete,

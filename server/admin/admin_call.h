@@ -17,7 +17,7 @@
 
 namespace heapsync {
 
-// What an admin RPC answers.
+// The result of an admin RPC.
 template <typename Response>
 using CallResult = std::variant<Response, CallError>;
 
@@ -62,7 +62,7 @@ class AdminCall final : public grpc::ServerUnaryReactor {
 
   void End(const grpc::Status& status) {
     std::string destination;
-    // What is unknown may be anything, and is not shown.
+    // An unknown name may be anything, and is not shown.
     if constexpr (requires { request_.destination(); }) {
       if (status.ok()) destination = request_.destination();
     }

@@ -18,8 +18,8 @@ namespace heapsync {
 // The id of the dead letter at `place`: a receipt for that one item.
 std::string DeadLetterId(const Engine& engine, DeadLetterPlace place);
 
-// Where a page of dead letters begins. The token of a page is this in text;
-// clients hand it back unread.
+// The beginning of a page of dead letters. Its text is the page token, which
+// clients return unread.
 struct PageStart {
   DeadLetterPlace from;
   WallTime begun;  // when the first page was asked for
@@ -38,14 +38,15 @@ struct DeadLetterChoice {
   PageStart start;
 };
 
-// What a request does with the letters that it chooses.
+// The purpose for which a request chooses letters.
 enum class DeadLetterUse {
   kView,
   kChange,     // a filter with nothing set is a violation
   kChangeAll,  // the caller said that it means all
 };
 
-// What the requests about dead letters have in common. Points into the request.
+// The fields that all requests about dead letters share. Points into the
+// request.
 struct DeadLetterPageRequest {
   const v1::DeadLetterFilter& filter;
   uint32_t page_size;

@@ -24,7 +24,8 @@ v1::DestinationState StateOf(DestinationState state) {
   return v1::DESTINATION_STATE_UNSPECIFIED;
 }
 
-// What one would have to know of Heap to understand a destination's numbers.
+// Adds notes about Heap without which a destination's numbers are
+// misunderstood.
 void AddNotes(const DestinationSnapshot& snapshot, v1::Destination& to) {
   to.add_notes(
       "Heap answers 200 to a wrong App ID or region, too: check Heap's Live "

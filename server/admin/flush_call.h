@@ -30,7 +30,8 @@ class FlushCall final : public grpc::ServerUnaryReactor {
             const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
 
  private:
-  // What stands against the call, or nothing once its answer is on its way.
+  // Returns why the call must be refused; none once its response is on its
+  // way.
   std::optional<CallError> Begin(Engine& engine, const Access& access,
                                  std::shared_ptr<OpenFlushes> open,
                                  const grpc::ByteBuffer& bytes);

@@ -47,7 +47,8 @@ constexpr DurationRange kKeepaliveRange{std::chrono::seconds(1),
 constexpr DurationRange kReloadRange{milliseconds(0), std::chrono::hours(24),
                                      "0s to 24h"};
 
-// Whether only this machine can reach an address that IsListenAddress().
+// True if only this machine can reach the address. REQUIRES:
+// IsListenAddress(address).
 bool IsLoopbackAddress(absl::string_view address) {
   return IsLoopbackHost(std::string(address.substr(0, address.rfind(':'))));
 }

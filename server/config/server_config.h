@@ -19,7 +19,7 @@
 
 namespace heapsync {
 
-// Whether a client has to show a certificate.
+// Client certificates: ignored, accepted or required.
 enum class ClientCertificates { kNone, kOptional, kRequired };
 
 // Bounds of the gRPC port. Nothing that a client does makes the server use more
@@ -64,17 +64,18 @@ struct ServerConfig {
   std::string http_listen = "127.0.0.1:9464";  // host:port of metrics and pages
   std::string data_dir = "/var/lib/heapsync";
 
-  // Where Heap's API is: scheme, host and perhaps port, without a slash.
+  // Base URL of Heap's API: scheme, host and optional port, without a slash.
   std::string heap_us_url{HeapUrl(Region::kUs)};
   std::string heap_eu_url{HeapUrl(Region::kEu)};
 
   // An item that is older is dead-lettered as expired.
   std::chrono::milliseconds max_age = std::chrono::hours(168);
 
-  // How often the files are looked at for changes; zero: only on SIGHUP.
+  // Interval at which the files are checked for changes; zero: they are read
+  // on SIGHUP only.
   std::chrono::milliseconds reload_interval = std::chrono::seconds(2);
 
-  // How long a stop waits for requests to Heap that are in flight.
+  // Time that a stop waits for requests to Heap that are in flight.
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(10);
 
   PortLimits port;
@@ -86,7 +87,7 @@ struct ServerConfig {
   // Other machines may come in plaintext.
   bool allow_plaintext = false;
 
-  // Who may call what; none: everybody everything.
+  // Rights of the callers; none: every caller may do everything.
   std::optional<AccessRules> access;
 
   // A core dump holds identities, App IDs and private keys.
@@ -103,8 +104,8 @@ struct ServerConfig {
   // costs some 200 lines.
   uint32_t metrics_destinations = 100;
 
-  // Whether a request to Heap carries the trace of the first of its items that
-  // came with one. Off: traces end here, and Heap learns no trace ids.
+  // Requests to Heap carry the trace of the first of their items that has
+  // one. Off: traces end here, and Heap gets no trace ids.
   bool send_traceparent = true;
 
   // The files that this was read from. When one changes, or on a signal, the
@@ -161,7 +162,7 @@ inline constexpr std::array<const char*, 37> kSettings = {
 // "HEAPSYNC_HTTP_LISTEN" for "http_listen".
 std::string EnvironmentVariable(absl::string_view setting);
 
-// What a process finds around it.
+// The environment of a process, injected by tests.
 struct Surroundings {
   std::function<std::optional<std::string>(const std::string& name)> variable;
   std::function<absl::StatusOr<std::string>(const std::string& path)> file;

@@ -9,7 +9,7 @@
 
 namespace heapsync {
 
-// What TLS works with, in PEM.
+// Certificates and key for TLS, in PEM.
 struct TlsMaterial {
   std::string certificate_chain;  // the server's own first
   std::string private_key;
@@ -18,8 +18,8 @@ struct TlsMaterial {
   bool operator==(const TlsMaterial&) const = default;
 };
 
-// What is wrong with each part at this time; empty: nothing. A certificate that
-// does not belong to the key, or that has run out, is.
+// Faults of each part at this time; empty: none. A certificate that does not
+// belong to the key, or that has expired, is a fault.
 struct TlsFaults {
   std::vector<std::string> certificate;
   std::vector<std::string> key;

@@ -18,7 +18,7 @@ namespace heapsync {
 
 inline constexpr size_t kMaxRequestId = 255;
 
-// What is wrong with the fields that every request shares.
+// Returns the faults of the fields that every request shares.
 template <typename Request>
 std::vector<Finding> CheckCallFields(const Request& request) {
   std::vector<Finding> findings;

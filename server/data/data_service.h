@@ -28,8 +28,8 @@ class DataService final
                                   WithRawCallbackMethod_BulkAccountProperties<
                                       v1::HeapSyncService::Service>>>>>> {
  public:
-  // What may be open at once; more is refused. Larger: more callers can wait
-  // for Heap, and each costs memory.
+  // Bounds for open calls; further ones are refused. Larger: more callers
+  // can wait for Heap, and each costs memory.
   struct Limits {
     uint32_t calls = 20'000;  // of which half may wait for a delivery
     uint32_t streams = 1'000;

@@ -12,7 +12,7 @@
 
 namespace heapsync {
 
-// What differs between the three kinds of items; the calls are written once
+// Differences between the three types of items; the calls are written once
 // over these.
 
 // Gives the idempotency keys of a request's items: derived from its request id,

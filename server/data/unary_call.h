@@ -83,7 +83,7 @@ class UnaryCall final {
         open_waits_(open_waits),
         slot_(slots.Take()) {}
 
-  // What stands against the call.
+  // Returns why the call must be refused, or none.
   std::optional<CallError> Admit(const Access& access) {
     if (!slot_.has_value()) return TooManyCalls();
     auto admitted = access.Admit(CredentialsOf(*context_), ServiceKind::kData);

@@ -102,6 +102,7 @@ void ExitOnSecondSignal() {
     int signal = 0;
     sigwait(&signals, &signal);
     Log(LogSeverity::kWarning, "second signal: leaving at once");
+    FlushLog();
     _exit(EXIT_FAILURE);
   }).detach();
 }
@@ -112,6 +113,7 @@ void ExitAfter(std::chrono::milliseconds patience) {
     Log(LogSeverity::kError,
         "the stop hangs: leaving the rest to the next start",
         {{"after_ms", patience.count()}});
+    FlushLog();
     _exit(EXIT_FAILURE);
   }).detach();
 }

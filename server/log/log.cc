@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cerrno>
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,16 +13,18 @@
 #include "absl/time/time.h"
 #include "heap_adapter/base/mutex.h"
 #include "server/log/log_flow.h"
+#include "server/log/log_writer.h"
 
 namespace heapsync {
 namespace {
 
 constexpr size_t kMaxField = 2'048;
 constexpr size_t kMaxLine = 8'192;
+// A few seconds of lines at the maximum rate of several messages.
+constexpr size_t kMaxQueuedBytes = 1 << 20;
+constexpr std::chrono::seconds kFlushTimeout{1};
 
 std::atomic<LogSeverity> min_severity{LogSeverity::kInfo};
-
-void Write(LogSeverity severity, absl::string_view message, LogFields fields);
 
 const char* NameOf(LogSeverity severity) {
   switch (severity) {
@@ -51,44 +53,8 @@ std::string Dump(const nlohmann::ordered_json& line) {
   return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-}  // namespace
-
-void SetLogSeverity(LogSeverity min) { min_severity = min; }
-
-bool Logs(LogSeverity severity) {
-  return severity >= min_severity.load(std::memory_order_relaxed);
-}
-
-void LogSuppressedCounts() {
-  std::vector<std::pair<std::string, uint64_t>> held_back;
-  {
-    MutexLock lock(flow_mutex);
-    held_back = other_flow.TakeSuppressed(ThisSecond());
-    for (const auto& each : debug_flow.TakeSuppressed(ThisSecond())) {
-      held_back.push_back(each);
-    }
-  }
-  for (const auto& [message, lines] : held_back) {
-    Write(LogSeverity::kWarning, message, {{"held_back", lines}});
-  }
-}
-
-void Log(LogSeverity severity, absl::string_view message, LogFields fields) {
-  if (!Logs(severity)) return;
-  {
-    MutexLock lock(flow_mutex);
-    LogFlow& flow = severity == LogSeverity::kDebug ? debug_flow : other_flow;
-    if (!flow.Take(std::string_view(message.data(), message.size()),
-                   ThisSecond())) {
-      return;
-    }
-  }
-  Write(severity, message, fields);
-}
-
-namespace {
-
-void Write(LogSeverity severity, absl::string_view message, LogFields fields) {
+std::string LineOf(LogSeverity severity, absl::string_view message,
+                   LogFields fields) {
   nlohmann::ordered_json line;
   line["time"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(),
                                   absl::UTCTimeZone());
@@ -110,16 +76,60 @@ void Write(LogSeverity severity, absl::string_view message, LogFields fields) {
             {"cut", true}};
     text = Dump(line);
   }
-  text += '\n';
-  // A line is a single write, so that lines of several threads do not mix.
-  absl::string_view rest = text;
-  while (!rest.empty()) {
-    const ssize_t written = write(STDERR_FILENO, rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return;
-    rest.remove_prefix(static_cast<size_t>(written));
-  }
+  return text;
+}
+
+std::string DropReport(uint64_t dropped_lines) {
+  return LineOf(LogSeverity::kWarning,
+                "log lines were dropped: standard error could not be written",
+                {{"dropped_lines", dropped_lines}});
+}
+
+LogWriter& StandardError() {
+  // Never destroyed: threads may log until the process ends.
+  static LogWriter& writer =
+      *new LogWriter(STDERR_FILENO, kMaxQueuedBytes, &DropReport);
+  return writer;
 }
 
 }  // namespace
+
+void SetLogSeverity(LogSeverity min) { min_severity = min; }
+
+bool Logs(LogSeverity severity) {
+  return severity >= min_severity.load(std::memory_order_relaxed);
+}
+
+void LogSuppressedCounts() {
+  std::vector<std::pair<std::string, uint64_t>> held_back;
+  {
+    MutexLock lock(flow_mutex);
+    held_back = other_flow.TakeSuppressed(ThisSecond());
+    for (const auto& each : debug_flow.TakeSuppressed(ThisSecond())) {
+      held_back.push_back(each);
+    }
+  }
+  for (const auto& [message, lines] : held_back) {
+    StandardError().Write(
+        LineOf(LogSeverity::kWarning, message, {{"held_back", lines}}));
+  }
+}
+
+void Log(LogSeverity severity, absl::string_view message, LogFields fields) {
+  if (!Logs(severity)) return;
+  {
+    MutexLock lock(flow_mutex);
+    LogFlow& flow = severity == LogSeverity::kDebug ? debug_flow : other_flow;
+    if (!flow.Take(std::string_view(message.data(), message.size()),
+                   ThisSecond())) {
+      return;
+    }
+  }
+  StandardError().Write(LineOf(severity, message, fields));
+}
+
+bool FlushLog() { return StandardError().Flush(kFlushTimeout); }
+
+uint64_t DroppedLogLines() { return StandardError().dropped(); }
+
 }  // namespace heapsync

@@ -1,6 +1,7 @@
 #ifndef HEAPSYNC_SERVER_LOG_LOG_H_
 #define HEAPSYNC_SERVER_LOG_LOG_H_
 
+#include <cstdint>
 #include <initializer_list>
 #include <utility>
 
@@ -26,13 +27,23 @@ bool Logs(LogSeverity severity);
 // text; variable parts belong in `fields`, none of which may contain an
 // identity, a value or a full App ID. A line is truncated to 8 KiB. At most 100
 // lines per second of one message are written, or 1,000 at debug severity;
-// further ones are counted. Any thread.
+// further ones are counted. Never blocks: a thread writes the lines, and while
+// standard error cannot be written and 1 MiB of lines waits, lines are dropped
+// and counted. Any thread.
 void Log(LogSeverity severity, absl::string_view message,
          LogFields fields = {});
 
 // Writes the number of lines of each message that were suppressed in past
 // seconds: {"message":…,"held_back":…}. Must be called regularly.
 void LogSuppressedCounts();
+
+// Waits until all lines are written, at most a second. Returns false if it
+// expired. To be called before the process ends. Any thread.
+bool FlushLog();
+
+// Number of lines dropped because standard error could not be written. Any
+// thread.
+uint64_t DroppedLogLines();
 
 }  // namespace heapsync
 

@@ -12,6 +12,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "server/log/log.h"
+#include "server/net/library_logs.h"
 
 namespace heapsync {
 namespace {
@@ -69,6 +70,7 @@ void PrepareProcess(const ServerConfig& config) {
   // every lock that is taken while another is held.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   SetLogSeverity(SeverityOf(config.log_level));
+  CaptureLibraryLogs();
   RaiseDescriptorLimit();
   if (!config.allow_core_dumps) ForbidCoreDumps();
 }

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "heap_adapter/base/mutex.h"
@@ -40,17 +41,21 @@ const char* NameOf(LogSeverity severity) {
   return "ERROR";
 }
 
-// Maximum for one message; higher for debugging.
+// Maximum for one message; higher for debugging, lower for libraries, whose
+// lines strangers can cause.
 constexpr uint64_t kMaxLinesPerSecond = 100;
 constexpr uint64_t kMaxDebugLinesPerSecond = 1'000;
+constexpr uint64_t kMaxLibraryLinesPerSecond = 10;
 Mutex flow_mutex;
 LogFlow other_flow ABSL_GUARDED_BY(flow_mutex)(kMaxLinesPerSecond);
 LogFlow debug_flow ABSL_GUARDED_BY(flow_mutex)(kMaxDebugLinesPerSecond);
+LogFlow library_flow ABSL_GUARDED_BY(flow_mutex)(kMaxLibraryLinesPerSecond);
 
 int64_t ThisSecond() { return absl::ToUnixSeconds(absl::Now()); }
 
 std::string Dump(const nlohmann::ordered_json& line) {
-  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  // In ASCII, because some terminals obey control characters beyond it.
+  return line.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
 std::string LineOf(LogSeverity severity, absl::string_view message,
@@ -101,15 +106,16 @@ bool Logs(LogSeverity severity) {
 }
 
 void LogSuppressedCounts() {
-  std::vector<std::pair<std::string, uint64_t>> held_back;
+  std::vector<std::pair<std::string, uint64_t>> suppressed;
   {
     MutexLock lock(flow_mutex);
-    held_back = other_flow.TakeSuppressed(ThisSecond());
-    for (const auto& each : debug_flow.TakeSuppressed(ThisSecond())) {
-      held_back.push_back(each);
+    for (LogFlow* flow : {&other_flow, &debug_flow, &library_flow}) {
+      for (auto& each : flow->TakeSuppressed(ThisSecond())) {
+        suppressed.push_back(std::move(each));
+      }
     }
   }
-  for (const auto& [message, lines] : held_back) {
+  for (const auto& [message, lines] : suppressed) {
     StandardError().Write(
         LineOf(LogSeverity::kWarning, message, {{"held_back", lines}}));
   }
@@ -120,12 +126,22 @@ void Log(LogSeverity severity, absl::string_view message, LogFields fields) {
   {
     MutexLock lock(flow_mutex);
     LogFlow& flow = severity == LogSeverity::kDebug ? debug_flow : other_flow;
-    if (!flow.Take(std::string_view(message.data(), message.size()),
-                   ThisSecond())) {
-      return;
-    }
+    if (!flow.Take({message.data(), message.size()}, ThisSecond())) return;
   }
   StandardError().Write(LineOf(severity, message, fields));
+}
+
+void LogLibraryLine(LogSeverity severity, absl::string_view library,
+                    absl::string_view file, int line, absl::string_view text) {
+  if (!Logs(severity)) return;
+  const std::string message =
+      absl::StrCat(library, " ", file.substr(file.rfind('/') + 1), ":", line);
+  {
+    MutexLock lock(flow_mutex);
+    if (!library_flow.Take(message, ThisSecond())) return;
+  }
+  StandardError().Write(
+      LineOf(severity, message, {{"text", std::string(text)}}));
 }
 
 bool FlushLog() { return StandardError().Flush(kFlushTimeout); }

@@ -22,7 +22,7 @@ void SetLogSeverity(LogSeverity min);
 // True if lines of this severity are written. Any thread.
 bool Logs(LogSeverity severity);
 
-// Writes one line of JSON to standard error:
+// Writes one line of JSON, in ASCII, to standard error:
 // {"time":"…","severity":"INFO","message":…,<fields>}. `message` is a fixed
 // text; variable parts belong in `fields`, none of which may contain an
 // identity, a value or a full App ID. A line is truncated to 8 KiB. At most 100
@@ -32,6 +32,13 @@ bool Logs(LogSeverity severity);
 // and counted. Any thread.
 void Log(LogSeverity severity, absl::string_view message,
          LogFields fields = {});
+
+// Logs `text`, a line of `library` from a place in its source. The message is
+// "<library> <file>:<line>", with `file` shortened to its last component. At
+// most 10 lines per second of one place are written; further ones are counted.
+// Any thread.
+void LogLibraryLine(LogSeverity severity, absl::string_view library,
+                    absl::string_view file, int line, absl::string_view text);
 
 // Writes the number of lines of each message that were suppressed in past
 // seconds: {"message":…,"held_back":…}. Must be called regularly.

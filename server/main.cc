@@ -18,7 +18,7 @@ int Serve(const ServerConfig& config) {
   const auto server = HeapSyncServer::Start(config);
   if (!server.ok()) {
     Log(LogSeverity::kError, "the server cannot start",
-        {{"error", std::string(server.status().message())}});
+        {{"error", server.status().message()}});
     return EXIT_FAILURE;
   }
   (*server)->Wait();

@@ -7,12 +7,14 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "heap_adapter/base/mutex.h"
+#include "nlohmann/json.hpp"
 #include "server/log/log_flow.h"
 #include "server/log/log_writer.h"
 
@@ -58,6 +60,17 @@ std::string Dump(const nlohmann::ordered_json& line) {
   return line.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
+struct JsonOf {
+  nlohmann::ordered_json operator()(std::monostate) const { return nullptr; }
+  nlohmann::ordered_json operator()(absl::string_view text) const {
+    return std::string(text.substr(0, kMaxField));
+  }
+  template <typename T>
+  nlohmann::ordered_json operator()(T value) const {
+    return value;
+  }
+};
+
 std::string LineOf(LogSeverity severity, absl::string_view message,
                    LogFields fields) {
   nlohmann::ordered_json line;
@@ -65,13 +78,8 @@ std::string LineOf(LogSeverity severity, absl::string_view message,
                                   absl::UTCTimeZone());
   line["severity"] = NameOf(severity);
   line["message"] = std::string(message);
-  for (const auto& [key, value] : fields) {
-    nlohmann::json shown = value;
-    if (shown.is_string() &&
-        shown.get_ref<const std::string&>().size() > kMaxField) {
-      shown = shown.get_ref<const std::string&>().substr(0, kMaxField);
-    }
-    line[std::string(key)] = shown;
+  for (const LogField& field : fields) {
+    line[std::string(field.name())] = std::visit(JsonOf(), field.value());
   }
   std::string text = Dump(line);
   if (text.size() > kMaxLine) {
@@ -140,8 +148,7 @@ void LogLibraryLine(LogSeverity severity, absl::string_view library,
     MutexLock lock(flow_mutex);
     if (!library_flow.Take(message, ThisSecond())) return;
   }
-  StandardError().Write(
-      LineOf(severity, message, {{"text", std::string(text)}}));
+  StandardError().Write(LineOf(severity, message, {{"text", text}}));
 }
 
 bool FlushLog() { return StandardError().Flush(kFlushTimeout); }

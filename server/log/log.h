@@ -3,17 +3,55 @@
 
 #include <cstdint>
 #include <initializer_list>
-#include <utility>
+#include <optional>
+#include <type_traits>
+#include <variant>
 
 #include "absl/strings/string_view.h"
-#include "nlohmann/json.hpp"
 
 namespace heapsync {
 
 enum class LogSeverity { kDebug, kInfo, kWarning, kError };
 
-using LogFields =
-    std::initializer_list<std::pair<absl::string_view, nlohmann::json>>;
+// Name and value of a field of a line. Refers to both; a temporary that is an
+// argument of Log() lives long enough.
+class LogField {
+ public:
+  // std::monostate is JSON's null.
+  using Value =
+      std::variant<std::monostate, bool, int64_t, uint64_t, absl::string_view>;
+
+  // `value` is a boolean, an integer, text, or an optional one of these, where
+  // none is null.
+  template <typename T>
+  LogField(absl::string_view name, const T& value)
+      : name_(name), value_(ValueOf(value)) {}
+
+  absl::string_view name() const { return name_; }
+  const Value& value() const { return value_; }
+
+ private:
+  template <typename T>
+  static Value ValueOf(const T& value) {
+    if constexpr (std::is_same_v<T, bool>) {
+      return Value(std::in_place_type<bool>, value);
+    } else if constexpr (std::is_integral_v<T>) {
+      using Wide = std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>;
+      return Value(std::in_place_type<Wide>, value);
+    } else {
+      return Value(std::in_place_type<absl::string_view>, value);
+    }
+  }
+  template <typename T>
+  static Value ValueOf(const std::optional<T>& value) {
+    return value.has_value() ? ValueOf(*value) : Value();
+  }
+
+  absl::string_view name_;
+  Value value_;
+};
+
+using LogFields = std::initializer_list<LogField>;
 
 // Sets the minimum severity of lines that are written, initially kInfo. Any
 // thread.

@@ -260,6 +260,12 @@ MUTANTS = [
     Mutant("a flood of log lines of a library is written", "server/log/log.cc",
            "kMaxLibraryLinesPerSecond = 10;", "kMaxLibraryLinesPerSecond = 10'000;",
            "log_library_lines_test", "LogLibraryLinesTest.AFlood*"),
+    Mutant("an optional field that is not there is logged as false", "server/log/log.h",
+           "    return value.has_value() ? ValueOf(*value) : Value();", "    return value.has_value() ? ValueOf(*value) : Value(false);",
+           "log_test", "LogTest.AnOptionalField*"),
+    Mutant("a text is logged in its whole length", "server/log/log.cc",
+           "std::string(text.substr(0, kMaxField))", "std::string(text)",
+           "log_test", "LogTest.TextIsTruncated*"),
     # A bulk stream.
     Mutant("the position passes an unsent refusal", STREAM + "bulk_session.cc",
            "        std::min(totals_.durable_position, refusals_.first());", "        totals_.durable_position;",

@@ -10,6 +10,24 @@
 #include "server/process.h"
 #include "server/server.h"
 
+namespace heapsync {
+namespace {
+
+// Returns the exit code.
+int Serve(const ServerConfig& config) {
+  const auto server = HeapSyncServer::Start(config);
+  if (!server.ok()) {
+    Log(LogSeverity::kError, "the server cannot start",
+        {{"error", server.status().message()}});
+    return EXIT_FAILURE;
+  }
+  (*server)->Wait();
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+}  // namespace heapsync
+
 int main(int argc, char** argv) {
   heapsync::BlockSignals();
   const auto config = heapsync::LoadServerConfig(argc, argv);
@@ -19,12 +37,7 @@ int main(int argc, char** argv) {
     return EXIT_FAILURE;
   }
   heapsync::PrepareProcess(*config);
-  const auto server = heapsync::HeapSyncServer::Start(*config);
-  if (!server.ok()) {
-    heapsync::Log(heapsync::LogSeverity::kError, "the server cannot start",
-                  {{"error", std::string(server.status().message())}});
-    return EXIT_FAILURE;
-  }
-  (*server)->Wait();
-  return EXIT_SUCCESS;
+  const int exit_code = heapsync::Serve(*config);
+  heapsync::FlushLog();
+  return exit_code;
 }

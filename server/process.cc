@@ -12,6 +12,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "server/log/log.h"
+#include "server/net/library_logs.h"
 
 namespace heapsync {
 namespace {
@@ -69,6 +70,7 @@ void PrepareProcess(const ServerConfig& config) {
   // every lock that is taken while another is held.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   SetLogSeverity(SeverityOf(config.log_level));
+  CaptureLibraryLogs();
   RaiseDescriptorLimit();
   if (!config.allow_core_dumps) ForbidCoreDumps();
 }
@@ -102,6 +104,7 @@ void ExitOnSecondSignal() {
     int signal = 0;
     sigwait(&signals, &signal);
     Log(LogSeverity::kWarning, "second signal: leaving at once");
+    FlushLog();
     _exit(EXIT_FAILURE);
   }).detach();
 }
@@ -112,6 +115,7 @@ void ExitAfter(std::chrono::milliseconds patience) {
     Log(LogSeverity::kError,
         "the stop hangs: leaving the rest to the next start",
         {{"after_ms", patience.count()}});
+    FlushLog();
     _exit(EXIT_FAILURE);
   }).detach();
 }

@@ -13,7 +13,8 @@ namespace heapsync {
 void BlockSignals();
 
 // Sets what belongs to the process as a whole: permissions of new files, limits
-// of the system, core dumps, log level. To be called before any thread starts.
+// of the system, core dumps, log level and the logs of libraries. To be called
+// before any thread starts.
 void PrepareProcess(const ServerConfig& config);
 
 enum class Signal {

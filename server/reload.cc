@@ -64,7 +64,7 @@ void Reload::Run(absl::string_view why) {
          absl::StrSplit(config.status().message(), '\n')) {
       Log(LogSeverity::kError,
           "the new configuration is refused and the old one stays",
-          {{"why", std::string(why)}, {"fault", std::string(fault)}});
+          {{"why", why}, {"fault", fault}});
     }
     return;
   }
@@ -73,7 +73,7 @@ void Reload::Run(absl::string_view why) {
     if (!set.ok()) {
       Log(LogSeverity::kError,
           "the new configuration is refused and the old one stays",
-          {{"why", std::string(why)}, {"fault", std::string(set.message())}});
+          {{"why", why}, {"fault", set.message()}});
       return;
     }
     destinations_ = config->destinations;
@@ -81,15 +81,14 @@ void Reload::Run(absl::string_view why) {
   for (const std::string& setting :
        SettingsThatNeedRestart(started_, *config)) {
     Log(LogSeverity::kWarning, absl::StrCat("needs a restart: ", setting),
-        {{"why", std::string(why)}, {"setting", setting}});
+        {{"why", why}, {"setting", setting}});
   }
   if (config->access.has_value()) access_.SetRules(*std::move(config->access));
   if (certificates_ != nullptr && config->tls.has_value()) {
     certificates_->Set(*std::move(config->tls));
   }
   Log(LogSeverity::kInfo, "configuration reloaded",
-      {{"why", std::string(why)},
-       {"destinations", destinations_.destinations.size()}});
+      {{"why", why}, {"destinations", destinations_.destinations.size()}});
 }
 
 }  // namespace heapsync

@@ -74,24 +74,24 @@ void LogAttempt(const AttemptEvent& event) {
   } else if (event.verdict.response_class == ResponseClass::kMisconfigured) {
     severity = LogSeverity::kError;
   }
-  nlohmann::json next_try;
+  std::optional<int64_t> next_try;
   if (event.next_try_in.has_value()) {
     next_try = Milliseconds(*event.next_try_in);
   }
-  nlohmann::json trace_id;
-  nlohmann::json span_id;
+  std::optional<std::string> trace_id;
+  std::optional<std::string> span_id;
   if (event.trace.has_value()) {
     trace_id = event.trace->context.TraceId();
     span_id = SpanId(event.trace->span);
   }
   Log(severity, "attempt ended",
       {{"destination", event.destination.name},
-       {"type", std::string(Name(event.type))},
+       {"type", Name(event.type)},
        {"batch", event.batch_id},
        {"attempt", event.attempt_id},
        {"tries", event.tries},
        {"items", event.items.size()},
-       {"class", std::string(Name(event.verdict.response_class))},
+       {"class", Name(event.verdict.response_class)},
        {"summary", event.verdict.summary},
        {"latency_ms", Milliseconds(event.latency)},
        {"oldest_item_age_ms", Milliseconds(event.oldest_item_age)},

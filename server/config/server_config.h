@@ -112,10 +112,6 @@ struct ServerConfig {
   // same flags give the new configuration.
   std::vector<std::string> files;
   FlagValues flags;
-
-  const std::string& UrlOf(Region region) const {
-    return region == Region::kUs ? heap_us_url : heap_eu_url;
-  }
 };
 
 // Every setting, as its flag is called. The environment variable is

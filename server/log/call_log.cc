@@ -31,10 +31,10 @@ std::string Shown(absl::string_view request_id) {
 void LogCall(absl::string_view kind, const CallSummary& call,
              const std::optional<TraceContext>& trace,
              const grpc::Status& status) {
-  nlohmann::json trace_id;
+  std::optional<std::string> trace_id;
   if (trace.has_value()) trace_id = trace->TraceId();
   Log(LogSeverity::kDebug, "call ended",
-      {{"call", std::string(kind)},
+      {{"call", kind},
        {"code", static_cast<int>(status.error_code())},
        {"destination", call.destination},
        {"request_id", call.request_id},
@@ -50,10 +50,10 @@ void LogAdminCall(absl::string_view request, absl::string_view caller,
                        absl::StartsWith(request, "Replay") ||
                        absl::StartsWith(request, "Discard");
   Log(changes ? LogSeverity::kInfo : LogSeverity::kDebug, "admin call ended",
-      {{"call", std::string(absl::StripSuffix(request, "Request"))},
+      {{"call", absl::StripSuffix(request, "Request")},
        {"code", static_cast<int>(status.error_code())},
-       {"caller", std::string(caller)},
-       {"destination", std::string(destination)}});
+       {"caller", caller},
+       {"destination", destination}});
 }
 
 }  // namespace heapsync

@@ -16,6 +16,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "server/log/log.h"
 #include "server/observe/metric_rows.h"
 
 namespace heapsync {
@@ -70,6 +71,9 @@ void Add(std::vector<prometheus::MetricFamily>& families, MetricType type,
 
 std::vector<prometheus::MetricFamily> ProcessMetrics::Collect() const {
   std::vector<prometheus::MetricFamily> families;
+  Add(families, MetricType::Counter, "heapsync_log_lines_dropped_total",
+      "Log lines dropped because standard error could not be written.",
+      static_cast<double>(DroppedLogLines()));
   rusage usage{};
   if (getrusage(RUSAGE_SELF, &usage) == 0) {
     Add(families, MetricType::Counter, "process_cpu_seconds_total",

@@ -8,8 +8,8 @@
 namespace heapsync {
 
 // Memory, processor time, files and age of this process, under the names that
-// Prometheus's own clients use. Leaves out values that /proc does not report.
-// Any thread.
+// Prometheus's own clients use, and its dropped log lines. Leaves out values
+// that /proc does not report. Any thread.
 class ProcessMetrics final : public prometheus::Collectable {
  public:
   std::vector<prometheus::MetricFamily> Collect() const override;

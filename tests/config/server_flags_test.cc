@@ -74,8 +74,8 @@ TEST(ServerConfig, NeedsNothingButAnAppId) {
   EXPECT_EQ(config.listen, "127.0.0.1:50051");
   EXPECT_EQ(config.http_listen, "127.0.0.1:9464");
   EXPECT_EQ(config.data_dir, "/var/lib/heapsync");
-  EXPECT_EQ(config.UrlOf(Region::kUs), "https://heapanalytics.com");
-  EXPECT_EQ(config.UrlOf(Region::kEu), "https://c.eu.heap-api.com");
+  EXPECT_EQ(config.heap_us_url, "https://heapanalytics.com");
+  EXPECT_EQ(config.heap_eu_url, "https://c.eu.heap-api.com");
   EXPECT_EQ(config.max_age, std::chrono::hours(168));
   EXPECT_EQ(config.drain_timeout, std::chrono::seconds(10));
   EXPECT_EQ(config.port.max_message_bytes, 4u << 20);

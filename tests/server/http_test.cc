@@ -436,6 +436,7 @@ TEST_F(HttpTest, MetricsTellOfTheProcess) {
   EXPECT_GT(scrape["process_open_fds"], 3);
   EXPECT_GT(scrape["process_max_fds"], scrape["process_open_fds"]);
   EXPECT_GT(scrape["process_threads"], 3);
+  EXPECT_EQ(scrape["heapsync_log_lines_dropped_total"], 0);
   EXPECT_LT(scrape["process_start_time_seconds"], now + 2);
   EXPECT_GT(scrape["process_start_time_seconds"], now - 300);
 }

@@ -40,7 +40,7 @@ class UnacknowledgedWindow {
   UnacknowledgedWindow(const WindowLimits& limits, uint64_t start_index)
       : limits_(limits), durable_(start_index), end_(start_index) {}
 
-  // Whether an item of this size may be added. An empty window takes any item.
+  // True if an item of this size may be added. An empty window takes any item.
   bool HasSpace(size_t bytes) const {
     if (end_ == durable_) return true;
     return end_ - durable_ < limits_.max_items &&

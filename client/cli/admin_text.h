@@ -7,7 +7,7 @@
 
 namespace heapsync {
 
-// What the admin commands print for people. Pure.
+// The texts that the admin commands print for people. Pure.
 
 // One line for each destination.
 std::string DestinationTable(
@@ -26,7 +26,7 @@ std::string DeadLetterTable(
 // All of one dead letter: Heap's answer and the item.
 std::string DeadLetterText(const v1::DeadLetter& letter);
 
-// What became of each dead letter.
+// The outcome for each dead letter.
 std::string ResultTable(
     const google::protobuf::RepeatedPtrField<v1::DeadLetterResult>& results);
 

@@ -16,7 +16,7 @@ namespace heapsync {
 // The properties that distinguish one input from another.
 struct InputFingerprint {
   uint64_t head_hash = 0;  // of the first 64 KiB as they are stored
-  // Of a regular file only:
+  // For a regular file only:
   std::optional<uint64_t> size;
   std::optional<int64_t> modified_ns;  // since 1970
 
@@ -46,8 +46,8 @@ class ByteSource {
 
   const InputFingerprint& fingerprint() const { return fingerprint_; }
 
-  // Whether `path` leads to the file that is read, by whatever name: another
-  // hard link, or a symbolic link to it. False for pipes and devices.
+  // True if `path` leads to the file that is read, under any name: another hard
+  // link, or a symbolic link to it. False for pipes and devices.
   bool IsReadFrom(const std::string& path) const;
 
   // Stored bytes, that is before unpacking, that were read so far.

@@ -40,7 +40,7 @@ const Row* CsvReader::Next() {
     if (!SkipDiscarded()) return nullptr;
     absl::string_view text = absl::string_view(buffer_).substr(start_);
     if (text.empty()) return nullptr;
-    // What is seen of a row never depends on how much was fed beyond it.
+    // The result for a row never depends on how much was fed beyond it.
     const bool over = text.size() > max_row_bytes_ + 2;
     if (over) text = text.substr(0, max_row_bytes_ + 2);
     Scan scan = ScanRow(text, finished_ && !over);

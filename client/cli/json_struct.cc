@@ -158,7 +158,7 @@ class StructBuilder {
   Value* next_ = nullptr;  // the slot of the last key
 };
 
-// Whether `text` is a JSON number that a double holds without loss.
+// True if `text` is a JSON number that a double holds without loss.
 bool IsLosslessNumber(absl::string_view text) {
   absl::ConsumePrefix(&text, "-");
   const auto digits_at_front = [](absl::string_view rest) {

@@ -8,7 +8,7 @@
 
 namespace heapsync {
 
-// What becomes of values that look like numbers and booleans.
+// The treatment of values that look like numbers and booleans.
 enum class ValueTyping {
   kTyped,    // numbers and booleans, wherever nothing is lost
   kStrings,  // always the text as it stands

@@ -12,7 +12,7 @@
 
 namespace heapsync {
 
-// How far an import is.
+// The progress of an import.
 struct ProgressSnapshot {
   std::chrono::milliseconds elapsed{0};
   uint64_t bytes_read = 0;              // as stored
@@ -48,7 +48,7 @@ class ProgressWriter {
   // `out` must outlive the writer. `width`: columns of the terminal.
   ProgressWriter(ProgressStyle style, std::ostream& out, size_t width);
 
-  // Whether Show() would write; spares making the snapshot.
+  // True if Show() would write; saves making the snapshot.
   bool IsDue(std::chrono::milliseconds elapsed) const;
 
   void Show(const ProgressSnapshot& snapshot);

@@ -27,7 +27,7 @@ struct CheckedJson {
 CheckedJson ParseCheckedJson(absl::string_view text);
 
 // "destinations[1]" and "region" make "destinations[1].region". A key with many
-// digits is replaced, since somebody may have put an App ID there.
+// digits is replaced, since it may be a misplaced App ID.
 std::string KeyPath(absl::string_view parent, absl::string_view key);
 std::string IndexPath(absl::string_view parent, size_t index);
 

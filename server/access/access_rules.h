@@ -16,7 +16,7 @@ namespace heapsync {
 // 1 to 64 characters of a-z, 0-9, '_', '.', '-'.
 bool IsCallerName(absl::string_view name);
 
-// Items per second, and the number of items that may be sent at once after a
+// Items per second, and the number of items that may be sent together after a
 // pause.
 struct CallerRate {
   double items_per_second = 0;

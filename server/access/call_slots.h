@@ -9,7 +9,8 @@
 namespace heapsync {
 
 // Limits the number of open calls of a kind. An open call uses memory, and some
-// calls wait for Heap, so many could stay open for a long time. Any thread.
+// calls wait for Heap, so a large number could stay open for a long time. Any
+// thread.
 class CallSlots {
  public:
   explicit CallSlots(uint32_t most) : most_(most) {}

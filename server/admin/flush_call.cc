@@ -24,7 +24,7 @@ CallError StillDelivering() {
           .retry_delay = std::chrono::seconds(1)};
 }
 
-// One flush of the engine's, for as long as somebody holds this.
+// One flush of the engine's, as long as this is held.
 class FlushTicket {
  public:
   FlushTicket(std::shared_ptr<OpenFlushes> open,

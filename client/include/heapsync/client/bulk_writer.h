@@ -37,7 +37,7 @@ struct BulkWriterOptions {
   size_t max_chunk_bytes = 256 * 1024;
   std::chrono::milliseconds linger{20};
 
-  // What may be in flight without being durable yet; it is kept in memory to be
+  // The maximum in flight without being durable yet; it is kept in memory to be
   // sent again. Larger: more throughput over long distances.
   size_t max_unacknowledged_items = 50'000;
   size_t max_unacknowledged_bytes = 16 * 1024 * 1024;

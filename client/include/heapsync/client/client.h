@@ -17,7 +17,7 @@ class Channel;
 namespace heapsync {
 
 // Calls a Heap Sync server. One client holds one connection, which is made at
-// the first call and made anew whenever it is lost.
+// the first call and made again whenever it is lost.
 //
 // Unary calls repeat what IsRetryable() says is worth it until the timeout.
 // A call without a `request_id` gets a random one first, so its repetitions

@@ -9,7 +9,7 @@
 
 namespace heapsync {
 
-// How a TLS connection is made; all in PEM.
+// The material of a TLS connection, all in PEM.
 struct TlsOptions {
   std::string ca;  // who may vouch for the server; empty: the system's CAs
 
@@ -42,9 +42,9 @@ struct ClientOptions {
   RetryPolicy retry;
 };
 
-// Whether nobody on the network can read what these options send: TLS, a target
-// that is this machine (localhost, 127.0.0.0/8, [::1], unix:), or somebody who
-// says that it is well. Otherwise the token is left out.
+// True if nobody on the network can read what these options send: with TLS, to
+// a target on this machine (localhost, 127.0.0.0/8, [::1], unix:), or where the
+// options allow it explicitly. Otherwise the token is left out.
 bool MayCarryToken(const ClientOptions& options);
 
 }  // namespace heapsync

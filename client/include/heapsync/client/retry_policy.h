@@ -6,7 +6,7 @@
 
 namespace heapsync {
 
-// How long to wait between attempts: full-jitter exponential backoff.
+// The waits between attempts: full-jitter exponential backoff.
 struct RetryPolicy {
   // Upper end of the first wait. Larger: gentler on a server that restarts,
   // later success.

@@ -11,7 +11,7 @@
 
 namespace heapsync {
 
-// What the server said about an error besides its code and message.
+// The details of an error besides its code and message.
 struct ErrorDetails {
   // google.rpc.ErrorInfo: stable, UPPER_SNAKE; empty if absent.
   std::string reason;
@@ -31,7 +31,7 @@ struct ErrorDetails {
 // Details that are missing or malformed are left empty.
 ErrorDetails DetailsOf(const absl::Status& status);
 
-// Whether repeating the call unchanged can help: the server or the way to it is
+// True if repeating the call unchanged can help: the server or the way to it is
 // unavailable, or the answer carries a retry delay.
 bool IsRetryable(const absl::Status& status);
 

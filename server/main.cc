@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "server/config/flags.h"
+#include "server/config/command_line.h"
 #include "server/log/log.h"
 #include "server/process.h"
 #include "server/server.h"

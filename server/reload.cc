@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "server/config/flags.h"
-#include "server/config/restart_settings.h"
+#include "server/config/command_line.h"
+#include "server/config/settings.h"
 #include "server/log/log.h"
 
 namespace heapsync {

@@ -291,7 +291,7 @@ void RunningServer::LogStart() const {
   if (config_.access.has_value() && certificates_ == nullptr &&
       config_.allow_plaintext) {
     Log(LogSeverity::kWarning,
-        "tokens come in plaintext: somebody else has to encrypt them", {});
+        "tokens come in plaintext: a proxy has to encrypt them", {});
   }
   Log(LogSeverity::kInfo, "serving",
       {{"version", HEAPSYNC_VERSION},

@@ -1,9 +1,6 @@
 #include "heap_adapter/config/config.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cstdint>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -12,9 +9,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "heap_adapter/config/duration_text.h"
+#include "heap_adapter/config/destination_keys.h"
 #include "heap_adapter/config/json_faults.h"
-#include "heap_adapter/config/ranges.h"
 
 namespace heapsync {
 namespace {
@@ -50,87 +46,31 @@ std::optional<AppId> ReadAppId(ObjectReader& reader) {
   return std::nullopt;
 }
 
-// United States where nothing is said, as in Heap's own settings.
-Region ReadRegion(ObjectReader& reader) {
-  const std::string region =
-      reader.String("region").value_or(std::string(Name(Region::kUs)));
-  if (region == Name(Region::kEu)) return Region::kEu;
-  if (region != Name(Region::kUs)) {
-    reader.AddFault("region", "must be \"us\" or \"eu\"");
-  }
-  return Region::kUs;
-}
-
-double ReadLimitShare(ObjectReader& reader) {
-  const double share = reader.Number("limit_share").value_or(1.0);
-  if (share > 0 && share <= 1) return share;
-  reader.AddFault("limit_share", "must be above 0 and at most 1");
-  return 1.0;
-}
-
-EncodingRules ReadEncodingRules(ObjectReader& reader) {
-  EncodingRules rules;
-  rules.flatten_nested =
-      reader.Bool("flatten_nested").value_or(rules.flatten_nested);
-  absl::flat_hash_set<std::string> denied;
-  for (const std::string& identity : reader.Strings("denied_identities")) {
-    denied.insert(absl::AsciiStrToLower(identity));
-  }
-  for (const std::string& identity : reader.Strings("allowed_identities")) {
-    const std::string lowercase = absl::AsciiStrToLower(identity);
-    rules.denied_identities.erase(lowercase);
-    if (denied.contains(lowercase)) {
-      reader.AddFault("allowed_identities",
-                      "must not allow what denied_identities denies");
+// Reads the keys of DestinationKeys() that do not need other destinations.
+Destination ReadKeys(ObjectReader& reader, const AppId& app_id,
+                     Faults& faults) {
+  Destination destination{.name = "", .app_id = app_id};
+  std::optional<ObjectReader> nested;
+  std::string object;
+  for (const DestinationKey& key : DestinationKeys()) {
+    if (key.read == nullptr) continue;
+    if (key.object.empty()) {
+      key.read(reader, destination);
+      continue;
     }
-  }
-  rules.denied_identities.insert(denied.begin(), denied.end());
-  return rules;
-}
-
-HeapLimits ReadLimits(ObjectReader& destination, Faults& faults) {
-  HeapLimits limits;
-  const nlohmann::json* value = destination.Any("limits");
-  if (value == nullptr) return limits;
-  ObjectReader reader(*value, destination.PathOf("limits"), faults);
-  const auto read = [&reader](const char* key, uint32_t& limit) {
-    limit = reader.WholeNumber(key, 0, std::numeric_limits<uint32_t>::max())
-                .value_or(limit);
-  };
-  read("events_per_minute", limits.events_per_minute);
-  read("events_per_identity_per_minute", limits.events_per_identity_per_minute);
-  read("user_requests_per_identity_per_30s",
-       limits.user_requests_per_identity_per_30s);
-  reader.RefuseOtherKeys();
-  return limits;
-}
-
-BatchRules ReadBatchRules(ObjectReader& destination, Faults& faults) {
-  BatchRules rules;
-  const nlohmann::json* value = destination.Any("batch");
-  if (value == nullptr) return rules;
-  ObjectReader reader(*value, destination.PathOf("batch"), faults);
-  rules.max_items = reader
-                        .WholeNumber("max_items", kBatchItemsRange.least,
-                                     kBatchItemsRange.most)
-                        .value_or(rules.max_items);
-  rules.max_bytes = reader
-                        .WholeNumber("max_bytes", kBatchBytesRange.least,
-                                     kBatchBytesRange.most)
-                        .value_or(rules.max_bytes);
-  const std::optional<std::string> max_wait = reader.String("max_wait");
-  if (max_wait.has_value()) {
-    const auto wait = ParseDurationText(*max_wait);
-    if (wait.has_value() && *wait <= kMaxBatchWait) {
-      rules.max_wait = *wait;
-    } else {
-      reader.AddFault("max_wait",
-                      "must be a duration such as \"500ms\", \"2s\" or \"1m\", "
-                      "at most \"1h\"");
+    if (key.object != object) {
+      if (nested.has_value()) nested->RefuseOtherKeys();
+      nested.reset();
+      object = key.object;
+      const nlohmann::json* value = reader.Any(object.c_str());
+      if (value != nullptr) {
+        nested.emplace(*value, reader.PathOf(object.c_str()), faults);
+      }
     }
+    if (nested.has_value()) key.read(*nested, destination);
   }
-  reader.RefuseOtherKeys();
-  return rules;
+  if (nested.has_value()) nested->RefuseOtherKeys();
+  return destination;
 }
 
 // Reads the whole file and gathers its faults.
@@ -189,28 +129,17 @@ class ConfigReader {
     ObjectReader reader(value, path, faults_);
     std::string name = ReadName(reader);
     const std::optional<AppId> app_id = ReadAppId(reader);
-    const Region region = ReadRegion(reader);
-    const double limit_share = ReadLimitShare(reader);
-    EncodingRules encoding = ReadEncodingRules(reader);
-    const HeapLimits limits = ReadLimits(reader, faults_);
-    const BatchRules batch = ReadBatchRules(reader, faults_);
-    const auto max_queued_mib = reader.WholeNumber(
-        "max_queued_mib", kQueuedMibRange.least, kQueuedMibRange.most);
+    // A stand-in lets the faults of the other keys be found as well.
+    Destination destination =
+        ReadKeys(reader, app_id.value_or(*AppId::Parse("0")), faults_);
+    destination.name = name;
     reader.RefuseOtherKeys();
 
     CheckNameIsNew(reader, name, index);
     if (!app_id.has_value()) return;
-    CheckShares(reader, *app_id, region, limit_share, index);
-    config_.destinations.push_back({.name = std::move(name),
-                                    .app_id = *app_id,
-                                    .region = region,
-                                    .encoding = std::move(encoding),
-                                    .limits = limits,
-                                    .limit_share = limit_share,
-                                    .batch = batch});
-    if (max_queued_mib.has_value()) {
-      config_.destinations.back().max_queued_mib = *max_queued_mib;
-    }
+    CheckShares(reader, *app_id, destination.region, destination.limit_share,
+                index);
+    config_.destinations.push_back(std::move(destination));
   }
 
   void CheckNameIsNew(ObjectReader& reader, const std::string& name,

@@ -19,20 +19,13 @@ struct DestinationConfig {
   bool operator==(const DestinationConfig&) const = default;
 };
 
-// Reads the JSON form (comments allowed):
+// Reads the JSON form (comments allowed), whose keys are DestinationKeys():
 //
-//   {"destinations": [{"name": "prod", "app_id": "1234567890", "region": "us",
-//                      "limit_share": 0.5, "flatten_nested": false,
-//                      "denied_identities": ["nobody"], "limits":
-//                      {"events_per_minute": 15000,
-//                      "events_per_identity_per_minute": 1000,
-//                                 "user_requests_per_identity_per_30s": 30},
-//                      "batch": {"max_items": 1000, "max_bytes": 1048576,
-//                      "max_wait": "500ms"}, "max_queued_mib": 10240}],
+//   {"destinations": [{"name": "prod", "app_id": "1234567890",
+//                      "batch": {"max_wait": "2s"}}],
 //    "default_destination": "prod"}
 //
-// `denied_identities` adds to the built-in list, `allowed_identities` takes
-// from it. With one destination the default may be left out.
+// With one destination the default may be left out.
 //
 // Errors: kInvalidArgument whose message has one line per fault, each with its
 // place ("destinations[1].region: …" or line and column of a syntax error); all

@@ -1,36 +1,29 @@
 #include "heap_adapter/config/duration_text.h"
 
-#include <array>
-#include <cstddef>
-#include <cstdint>
-
-#include "absl/strings/numbers.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 
 namespace heapsync {
-namespace {
-
-struct Unit {
-  absl::string_view suffix;
-  std::chrono::milliseconds length;
-};
-constexpr std::array<Unit, 4> kUnits = {{{"ms", std::chrono::milliseconds(1)},
-                                         {"s", std::chrono::seconds(1)},
-                                         {"m", std::chrono::minutes(1)},
-                                         {"h", std::chrono::hours(1)}}};
-
-}  // namespace
 
 std::optional<std::chrono::milliseconds> ParseDurationText(
     absl::string_view text) {
-  size_t digits = text.find_first_not_of("0123456789");
-  if (digits == absl::string_view::npos) return std::nullopt;
-  // Ten digits of hours still fit into milliseconds.
-  uint32_t count = 0;
-  if (!absl::SimpleAtoi(text.substr(0, digits), &count)) return std::nullopt;
-  for (const Unit& unit : kUnits) {
-    if (text.substr(digits) == unit.suffix) return count * unit.length;
-  }
-  return std::nullopt;
+  // ParseDuration() accepts signs, and "inf" and "0" without a unit.
+  if (text.size() < 2 || !absl::ascii_isdigit(text[0])) return std::nullopt;
+  absl::Duration duration;
+  if (!absl::ParseDuration(text, &duration)) return std::nullopt;
+  const auto milliseconds = absl::ToChronoMilliseconds(duration);
+  if (absl::FromChrono(milliseconds) != duration) return std::nullopt;
+  return milliseconds;
+}
+
+std::string FormatDurationText(std::chrono::milliseconds duration) {
+  std::string text = absl::FormatDuration(absl::FromChrono(duration));
+  return text == "0" ? "0s" : text;
+}
+
+std::string DurationRange::Text() const {
+  return absl::StrCat(FormatDurationText(min), " to ", FormatDurationText(max));
 }
 
 }  // namespace heapsync

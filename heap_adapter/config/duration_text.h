@@ -3,16 +3,32 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
 
 #include "absl/strings/string_view.h"
 
 namespace heapsync {
 
-// Reads a whole number with a unit, as configuration writes durations: "500ms",
-// "2s", "1m", "168h". None for anything else, such as a bare number, a sign, a
-// fraction, or what does not fit.
+// Parses a duration of absl::ParseDuration(), such as "500ms", "2s", "1h30m" or
+// "168h". None for anything else, for a sign, an infinity, and a duration that
+// is not a whole number of milliseconds.
 std::optional<std::chrono::milliseconds> ParseDurationText(
     absl::string_view text);
+
+// The inverse: "168h", "1m", "500ms", "0s".
+std::string FormatDurationText(std::chrono::milliseconds duration);
+
+// Durations from `min` to `max`, both allowed.
+struct DurationRange {
+  std::chrono::milliseconds min;
+  std::chrono::milliseconds max;
+
+  bool Contains(std::chrono::milliseconds duration) const {
+    return min <= duration && duration <= max;
+  }
+  // "0s to 1h".
+  std::string Text() const;
+};
 
 }  // namespace heapsync
 

@@ -1,7 +1,6 @@
 #ifndef HEAPSYNC_SERVER_CONFIG_SERVER_CONFIG_H_
 #define HEAPSYNC_SERVER_CONFIG_SERVER_CONFIG_H_
 
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -68,6 +67,9 @@ struct ServerConfig {
   std::string heap_us_url{HeapUrl(Region::kUs)};
   std::string heap_eu_url{HeapUrl(Region::kEu)};
 
+  // The URLs may be plain http to other machines.
+  bool allow_plaintext_heap = false;
+
   // An item that is older is dead-lettered as expired.
   std::chrono::milliseconds max_age = std::chrono::hours(168);
 
@@ -113,50 +115,6 @@ struct ServerConfig {
   std::vector<std::string> files;
   FlagValues flags;
 };
-
-// Every setting, as its flag is called. The environment variable is
-// EnvironmentVariable(name).
-inline constexpr std::array<const char*, 37> kSettings = {
-    "app_id",
-    "region",
-    "config",
-    "listen",
-    "http_listen",
-    "data_dir",
-    "heap_us_url",
-    "heap_eu_url",
-    "allow_plaintext_heap",
-    "max_batch_items",
-    "max_batch_bytes",
-    "max_batch_wait",
-    "max_age",
-    "drain_timeout",
-    "max_message_bytes",
-    "log_level",
-    "metrics_destinations",
-    "send_traceparent",
-    "max_queued_mib",
-    "tls_cert",
-    "tls_key",
-    "tls_client_ca",
-    "tls_client_certificates",
-    "auth",
-    "allow_plaintext",
-    "allow_core_dumps",
-    "max_metadata_bytes",
-    "max_memory_bytes",
-    "max_connections",
-    "max_streams_per_connection",
-    "max_calls",
-    "max_streams",
-    "max_connection_age",
-    "max_connection_age_grace",
-    "keepalive_time",
-    "reload_interval",
-    "min_free_disk_bytes"};
-
-// "HEAPSYNC_HTTP_LISTEN" for "http_listen".
-std::string EnvironmentVariable(absl::string_view setting);
 
 // The environment of a process, injected by tests.
 struct Surroundings {

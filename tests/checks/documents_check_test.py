@@ -37,7 +37,7 @@ class DocumentsCheckTest(unittest.TestCase):
         self.write("tests/delivery/x_test.cc", "TEST_F(DispatcherTest,\n       SendsOnce) {}\nINSTANTIATE_TEST_SUITE_P(All, DispatcherTest, 1);\n")
         self.write("tests/e2e/CMakeLists.txt", "heapsync_e2e_test(crash)\n")
         self.write("tests/checks/CMakeLists.txt", "add_test(NAME check.layers COMMAND x)\n")
-        self.write("server/config/flags.cc", "ABSL_FLAG(Text, max_age, std::nullopt, \"\");\n")
+        self.write("server/config/settings.cc", "{.name = \"max_age\"}\n")
         self.write("client/cli/x_command.cc", 'add_subcommand("track"); add_option("--identity");\n')
         self.write("scripts/demo.sh", "true\n")
 
@@ -68,7 +68,7 @@ class DocumentsCheckTest(unittest.TestCase):
                 self.assertIn(f"there is no test {name}", self.faults(f"`{name}`"))
 
     def test_named_flags_exist(self) -> None:
-        self.assertEqual(self.faults("`--max_age` `--max_age=1h` `--nomax_age` `heapsync track --identity=a`"), "")
+        self.assertEqual(self.faults("`--max_age` `--max_age=1h` `heapsync track --identity=a`"), "")
         self.assertIn("there is no flag --min_age", self.faults("`--min_age`"))
         self.assertIn("there is no flag --other", self.faults("```sh\nheapsync track --other=a\n```"))
 

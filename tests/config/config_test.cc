@@ -129,7 +129,7 @@ TEST(Config, ListsAllFaultsOfAFileAtOnce) {
           "destinations[1].app_id: must be a string in quotes, is number",
           "destinations[1].limit_share: must be above 0 and at most 1",
           "destinations[1].batch.max_wait: must be a duration such as "
-          "\"500ms\", \"2s\" or \"1m\", at most \"1h\"",
+          "\"500ms\", \"2s\" or \"1m\", from 0s to 1h",
           "destinations[3].limits.events_per_minute: must be a whole number "
           "from 0 to 4294967295",
           "destinations[3].name: is the name of destinations[2], too",

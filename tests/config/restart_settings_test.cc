@@ -1,9 +1,8 @@
-#include "server/config/restart_settings.h"
-
 #include <chrono>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/config/settings.h"
 
 namespace heapsync {
 namespace {
@@ -32,7 +31,7 @@ TEST(SettingsThatNeedRestartTest, AreNamedAsTheirFlags) {
   wanted.access.emplace();
   EXPECT_THAT(
       SettingsThatNeedRestart(running, wanted),
-      ElementsAre("listen", "drain_timeout", "max_calls", "tls_cert", "auth"));
+      ElementsAre("drain_timeout", "listen", "max_calls", "tls_cert", "auth"));
 }
 
 }  // namespace

@@ -67,8 +67,8 @@ def seconds(text: str) -> float:
 
 
 def drain_default() -> float:
-    text = subprocess.run([Binaries.server, "--help"], capture_output=True, text=True, check=False).stdout
-    return seconds(re.search(r"--drain_timeout [^;]*?\(default (\w+)\)", re.sub(r"\s+", " ", text)).group(1))  # type: ignore[union-attr]
+    text = subprocess.run([Binaries.server, "--help"], capture_output=True, text=True, check=True).stdout
+    return seconds(re.search(r"--drain_timeout \([^)]*\) \[(\w+)\]", text).group(1))  # type: ignore[union-attr]
 
 
 def arguments_of(container: dict[str, Any]) -> dict[str, str]:

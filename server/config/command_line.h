@@ -1,0 +1,22 @@
+#ifndef HEAPSYNC_SERVER_CONFIG_COMMAND_LINE_H_
+#define HEAPSYNC_SERVER_CONFIG_COMMAND_LINE_H_
+
+#include "absl/status/statusor.h"
+#include "server/config/server_config.h"
+
+namespace heapsync {
+
+// The environment and the files of this process.
+Surroundings ProcessSurroundings();
+
+// Parses the command line of heapsync-server, whose flags are Settings(), and
+// builds its configuration; see BuildServerConfig() for the order of precedence
+// and the errors, among which are unknown flags. Prints and ends the process on
+// --help and --version. To be called before other threads start.
+absl::StatusOr<ServerConfig> LoadServerConfig(
+    int argc, const char* const* argv,
+    const Surroundings& surroundings = ProcessSurroundings());
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_CONFIG_COMMAND_LINE_H_

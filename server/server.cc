@@ -124,6 +124,7 @@ EngineOptions OptionsOf(const ServerConfig& config,
                         const std::string& spool_path) {
   return {.destinations = config.destinations,
           .delivery = {.region_urls = {config.heap_us_url, config.heap_eu_url},
+                       .max_retry_after = config.max_retry_after,
                        .max_age = config.max_age,
                        .send_traceparent = config.send_traceparent},
           .spool_path = spool_path,

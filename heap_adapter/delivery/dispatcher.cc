@@ -330,7 +330,8 @@ void Dispatcher::OnResponse(const HeapResponse& response, Now now) {
   region_slots_.GiveBack(attempt.region);
   queue.End(lane, attempt.probe);
   const Verdict verdict =
-      Classify(response, lane.type(), attempt.batch.items.size(), now.wall);
+      Classify(response, lane.type(), attempt.batch.items.size(), now.wall,
+               rules_.max_retry_after);
   SpoolChange change;
   const std::optional<Duration> next_try =
       responses_.Handle(attempt, verdict, response, now, change);

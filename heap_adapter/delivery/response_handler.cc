@@ -33,6 +33,11 @@ bool NeverSent(const HeapResponse& response) {
   }
 }
 
+// A Retry-After may lengthen the backoff, never shorten it.
+Duration WaitOf(Duration backoff, const Verdict& verdict) {
+  return std::max(backoff, verdict.retry_after.value_or(backoff));
+}
+
 uint32_t StatusOf(const HeapResponse& response) {
   const auto* http = std::get_if<HttpResponse>(&response.result);
   return http == nullptr ? 0 : static_cast<uint32_t>(http->status);
@@ -110,15 +115,17 @@ std::optional<Duration> ResponseHandler::Decide(const Attempt& attempt,
       [[fallthrough]];
     case ResponseClass::kTransient: {
       queue.OnTrouble();
-      const Duration wait = verdict.retry_after.value_or(
-          FullJitter(++lane.failures, rules_.backoff, random01_()));
+      const Duration wait = WaitOf(
+          FullJitter(++lane.failures, rules_.backoff, random01_()), verdict);
       lane.lane.Return(attempt.batch);
       lane.not_before = std::max(lane.not_before, now.monotonic + wait);
       return wait;
     }
     case ResponseClass::kMisconfigured: {
-      const Duration wait = verdict.retry_after.value_or(FullJitter(
-          queue.OnMisconfigured(), rules_.misconfigured_backoff, random01_()));
+      const Duration wait =
+          WaitOf(FullJitter(queue.OnMisconfigured(),
+                            rules_.misconfigured_backoff, random01_()),
+                 verdict);
       lane.lane.Return(attempt.batch);
       queue.HoldUntil(now.monotonic + wait);
       return wait;

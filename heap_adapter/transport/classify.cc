@@ -3,6 +3,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "heap_adapter/base/check.h"
 #include "heap_adapter/transport/named_item.h"
 #include "heap_adapter/transport/retry_after.h"
@@ -70,8 +71,14 @@ bool SendsTheSameAgain(ResponseClass response_class) {
          response_class == ResponseClass::kMisconfigured;
 }
 
+std::string TimeText(WallTime time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromChrono(time),
+                          absl::UTCTimeZone());
+}
+
 Verdict ClassifyHttp(const HttpResponse& answer, ObjectType type,
-                     size_t batch_size, WallTime now) {
+                     size_t batch_size, WallTime now,
+                     Duration max_retry_after) {
   Verdict verdict{.response_class = ClassOf(answer.status),
                   .retry_after = std::nullopt,
                   .named_item = std::nullopt,
@@ -79,7 +86,11 @@ Verdict ClassifyHttp(const HttpResponse& answer, ObjectType type,
   if (answer.retry_after.has_value() &&
       SendsTheSameAgain(verdict.response_class)) {
     verdict.retry_after =
-        ParseRetryAfter(*answer.retry_after, now, kMaxRetryAfter);
+        ParseRetryAfter(*answer.retry_after, now, max_retry_after);
+  }
+  if (verdict.retry_after.has_value()) {
+    absl::StrAppend(&verdict.summary, ", Retry-After until ",
+                    TimeText(now + *verdict.retry_after));
   }
   if (verdict.response_class == ResponseClass::kInvalid) {
     verdict.named_item = NamedItem(answer.body, HeapArrayKey(type), batch_size);
@@ -100,9 +111,9 @@ Verdict ClassifyFailure(const TransportFailure& failure) {
 }  // namespace
 
 Verdict Classify(const HeapResponse& response, ObjectType type,
-                 size_t batch_size, WallTime now) {
+                 size_t batch_size, WallTime now, Duration max_retry_after) {
   if (const auto* http = std::get_if<HttpResponse>(&response.result)) {
-    return ClassifyHttp(*http, type, batch_size, now);
+    return ClassifyHttp(*http, type, batch_size, now, max_retry_after);
   }
   return ClassifyFailure(std::get<TransportFailure>(response.result));
 }

@@ -62,6 +62,9 @@ ABSL_FLAG(
     "destination (default 500ms). Longer: fuller batches, later delivery");
 ABSL_FLAG(Text, max_age, std::nullopt,
           "Age at which an undelivered item is dead-lettered (default 168h)");
+ABSL_FLAG(Text, max_retry_after, std::nullopt,
+          "How long a Retry-After of Heap may delay the next request (default "
+          "1h; 0s: it is ignored). It never shortens a delay");
 ABSL_FLAG(
     Text, drain_timeout, std::nullopt,
     "How long a stop waits for requests that are in flight (default 10s). "

@@ -25,6 +25,7 @@ std::vector<std::string> SettingsThatNeedRestart(const ServerConfig& running,
   check("heap_us_url", &ServerConfig::heap_us_url);
   check("heap_eu_url", &ServerConfig::heap_eu_url);
   check("max_age", &ServerConfig::max_age);
+  check("max_retry_after", &ServerConfig::max_retry_after);
   check("reload_interval", &ServerConfig::reload_interval);
   check("drain_timeout", &ServerConfig::drain_timeout);
   check("tls_client_certificates", &ServerConfig::client_certificates);

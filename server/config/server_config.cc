@@ -37,6 +37,8 @@ constexpr DurationRange kBatchWaitRange{milliseconds(0), kMaxBatchWait,
                                         "0ms to 1h"};
 constexpr DurationRange kMaxAgeRange{std::chrono::seconds(1),
                                      std::chrono::hours(8760), "1s to 8760h"};
+constexpr DurationRange kRetryAfterRange{
+    milliseconds(0), std::chrono::hours(8760), "0s to 8760h"};
 constexpr DurationRange kDrainTimeoutRange{milliseconds(0),
                                            std::chrono::hours(1), "0s to 1h"};
 
@@ -89,6 +91,7 @@ class SettingsReader {
     ReadDataDir(config.data_dir);
     ReadUrls(config);
     ReadDuration("max_age", kMaxAgeRange, config.max_age);
+    ReadDuration("max_retry_after", kRetryAfterRange, config.max_retry_after);
     ReadDuration("drain_timeout", kDrainTimeoutRange, config.drain_timeout);
     ReadPortLimits(config.port);
     ReadTls(config);

@@ -71,6 +71,9 @@ struct ServerConfig {
   // An item that is older is dead-lettered as expired.
   std::chrono::milliseconds max_age = std::chrono::hours(168);
 
+  // A Retry-After of Heap's counts up to this; zero: it is ignored.
+  std::chrono::milliseconds max_retry_after = std::chrono::hours(1);
+
   // Interval at which the files are checked for changes; zero: they are read
   // on SIGHUP only.
   std::chrono::milliseconds reload_interval = std::chrono::seconds(2);
@@ -120,7 +123,7 @@ struct ServerConfig {
 
 // Every setting, as its flag is called. The environment variable is
 // EnvironmentVariable(name).
-inline constexpr std::array<const char*, 37> kSettings = {
+inline constexpr std::array<const char*, 38> kSettings = {
     "app_id",
     "region",
     "config",
@@ -134,6 +137,7 @@ inline constexpr std::array<const char*, 37> kSettings = {
     "max_batch_bytes",
     "max_batch_wait",
     "max_age",
+    "max_retry_after",
     "drain_timeout",
     "max_message_bytes",
     "log_level",

@@ -77,6 +77,7 @@ TEST(ServerConfig, NeedsNothingButAnAppId) {
   EXPECT_EQ(config.UrlOf(Region::kUs), "https://heapanalytics.com");
   EXPECT_EQ(config.UrlOf(Region::kEu), "https://c.eu.heap-api.com");
   EXPECT_EQ(config.max_age, std::chrono::hours(168));
+  EXPECT_EQ(config.max_retry_after, std::chrono::hours(1));
   EXPECT_EQ(config.drain_timeout, std::chrono::seconds(10));
   EXPECT_EQ(config.port.max_message_bytes, 4u << 20);
   EXPECT_EQ(config.min_free_disk_bytes, 256u << 20);
@@ -99,6 +100,7 @@ TEST(ServerConfig, TakesEverySettingFromFlags) {
                                     {"max_batch_bytes", "2048"},
                                     {"max_batch_wait", "2s"},
                                     {"max_age", "1h"},
+                                    {"max_retry_after", "2m"},
                                     {"drain_timeout", "1m"},
                                     {"max_message_bytes", "8388608"},
                                     {"min_free_disk_bytes", "1048576"},
@@ -119,6 +121,7 @@ TEST(ServerConfig, TakesEverySettingFromFlags) {
   EXPECT_EQ(config.heap_us_url, "http://localhost:8080");
   EXPECT_EQ(config.heap_eu_url, "http://fake-heap:8080");
   EXPECT_EQ(config.max_age, std::chrono::hours(1));
+  EXPECT_EQ(config.max_retry_after, std::chrono::minutes(2));
   EXPECT_EQ(config.drain_timeout, std::chrono::minutes(1));
   EXPECT_EQ(config.port.max_message_bytes, 8u << 20);
   EXPECT_EQ(config.min_free_disk_bytes, 1u << 20);

@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -307,6 +308,55 @@ TEST_F(DispatcherTest, RetryAfterOfSevenSecondsWaitsSevenSeconds) {
   EXPECT_THAT(transport_.sent, SizeIs(0));
   Pass(milliseconds(1));
   EXPECT_THAT(transport_.sent, SizeIs(1));
+}
+
+TEST_F(DispatcherTest, ARetryAfterShorterThanTheBackoffDoesNotShortenIt) {
+  random_ = 0.9;
+  Track("us", 1);
+  Pass(seconds(1));
+  for (int i = 0; i < 3; ++i) {
+    Answer(Http(503, "", "1"));
+    Pass(minutes(1));
+  }
+  // 0.45 s, 0.9 s and 1.8 s by the backoff alone.
+  EXPECT_THAT(waits_, ElementsAre(seconds(1), seconds(1), milliseconds(1'800)));
+}
+
+TEST_F(DispatcherTest, ARetryAfterOfAYearIsCutAndItsEndIsShown) {
+  rules_.max_retry_after = minutes(30);
+  Start();
+  Track("us", 1);
+  Pass(seconds(1));
+  Answer(Http(503, "", "31536000"));
+  EXPECT_THAT(waits_, ElementsAre(minutes(30)));
+  EXPECT_EQ(dispatcher_->Snapshot(now_)[0].last_error,
+            "HTTP 503, Retry-After until 2023-11-14T22:43:21Z");
+}
+
+TEST_F(DispatcherTest, ARetryAfterThatIsOverMakesNoStorm) {
+  std::mt19937 generator(7);
+  std::uniform_real_distribution<double> drawn(0, 1);
+  for (const int status : {503, 429}) {
+    for (const char* retry_after :
+         {"0", "Mon, 15 Jan 2018 10:00:00 GMT", "-1", "soon", ""}) {
+      for (int i = 0; i < 10; ++i) User(absl::StrCat("account-", i), 1);
+      Track("us", 1);
+      int requests = 0;
+      for (int passed = 0; passed < 5'000; ++passed) {
+        random_ = drawn(generator);
+        Pass(milliseconds(1));
+        for (; !transport_.sent.empty(); ++requests) {
+          Answer(Http(status, "", retry_after));
+        }
+      }
+      EXPECT_LT(requests, 15) << status << ' ' << retry_after;
+      for (int left = 20; left > 0 && queued() > 0; --left) {
+        Pass(seconds(1));
+        while (!transport_.sent.empty()) Answer(Http(200));
+      }
+      EXPECT_EQ(queued(), 0u) << status << ' ' << retry_after;
+    }
+  }
 }
 
 TEST_F(DispatcherTest, TheLimitOfAnAppHoldsOverARestart) {

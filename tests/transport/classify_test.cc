@@ -16,14 +16,17 @@ using Kind = TransportFailure::Kind;
 constexpr WallTime kNow{
     std::chrono::seconds(784'111'770)};  // 1994-11-06 08:49:30
 
+constexpr Duration kMaxRetryAfter = std::chrono::hours(1);
+
 Verdict Of(HttpResponse answer, ObjectType type = ObjectType::kTrackEvent,
            size_t batch_size = 10) {
-  return Classify({1, std::move(answer)}, type, batch_size, kNow);
+  return Classify({1, std::move(answer)}, type, batch_size, kNow,
+                  kMaxRetryAfter);
 }
 
 Verdict Of(Kind kind) {
   return Classify({1, TransportFailure{kind, "detail"}},
-                  ObjectType::kTrackEvent, 10, kNow);
+                  ObjectType::kTrackEvent, 10, kNow, kMaxRetryAfter);
 }
 
 HttpResponse Status(int status) {
@@ -130,15 +133,27 @@ TEST(RetryAfterOfAnAnswer, IsNoneWhereNothingIsSentAgain) {
   }
 }
 
-TEST(RetryAfterOfAnAnswer, IsCutToOneHour) {
+TEST(RetryAfterOfAnAnswer, IsCutToTheMaximum) {
   EXPECT_THAT(
-      Of({.status = 503, .retry_after = "86400", .body = ""}).retry_after,
+      Of({.status = 503, .retry_after = "31536000", .body = ""}).retry_after,
       Optional(Eq(kMaxRetryAfter)));
 }
 
-TEST(RetryAfterOfAnAnswer, IsNoneWhenMalformed) {
-  EXPECT_EQ(Of({.status = 503, .retry_after = "soon", .body = ""}).retry_after,
-            std::nullopt);
+TEST(RetryAfterOfAnAnswer, IsNoneWhenMalformedOrOver) {
+  for (const char* text :
+       {"soon", "0", "-7", "Sun, 06 Nov 1994 08:49:30 GMT"}) {
+    const Verdict verdict =
+        Of({.status = 503, .retry_after = text, .body = ""});
+    EXPECT_EQ(verdict.retry_after, std::nullopt) << text;
+    EXPECT_EQ(verdict.summary, "HTTP 503") << text;
+  }
+}
+
+TEST(RetryAfterOfAnAnswer, IsSummarizedByItsEnd) {
+  EXPECT_EQ(Of({.status = 429, .retry_after = "7", .body = ""}).summary,
+            "HTTP 429, Retry-After until 1994-11-06T08:49:37Z");
+  EXPECT_EQ(Of({.status = 503, .retry_after = "31536000", .body = ""}).summary,
+            "HTTP 503, Retry-After until 1994-11-06T09:49:30Z");
 }
 
 TEST(NamedItemOfAnAnswer, IsReadFromInvalidAnswersOnly) {

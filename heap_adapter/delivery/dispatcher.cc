@@ -232,7 +232,8 @@ void Dispatcher::Pull(QueuedLane& lane, uint32_t max_items, Now now) {
                       .may_defer = !disk_short_},
                      change);
   if (!pull.ok()) {
-    queue.SetLastError(std::string(pull.status().message()), now.wall);
+    queue.SetLastError(std::string(pull.status().message()),
+                       ErrorOrigin::kSpool, now.wall);
     lane.not_before = now.monotonic + kStorageRetry;
     return schedule_.WakeAt(lane.schedule, lane.not_before);
   }

@@ -96,7 +96,7 @@ std::optional<Duration> ResponseHandler::Decide(const Attempt& attempt,
   QueuedLane& lane = *attempt.lane;
   DestinationQueue& queue = lane.queue;
   if (verdict.response_class != ResponseClass::kDelivered) {
-    queue.SetLastError(verdict.summary, now.wall);
+    queue.SetLastError(verdict.summary, verdict.origin, now.wall);
   }
   if (verdict.response_class != ResponseClass::kMisconfigured) {
     queue.OnReached();

@@ -5,21 +5,42 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "heap_adapter/base/check.h"
+#include "heap_adapter/transport/heap_origin.h"
+#include "heap_adapter/transport/named_app_id.h"
 #include "heap_adapter/transport/named_item.h"
 #include "heap_adapter/transport/retry_after.h"
 
 namespace heapsync {
 namespace {
 
-// Heap documents 200 and 400 only; the rest follows RFC 9110. A status that a
+constexpr int kProxyAuthenticationRequired = 407;
+
+// Heap documents 200 and 400 only; the rest follows RFC 9110. Those that
+// concern the way, the account, the path or the headers are the same for every
+// request of a destination, so the items are not to blame. A status that a
 // final response cannot have (1xx, 600 and above) says nothing about the batch,
 // so it is retried.
 ResponseClass ClassOf(int status) {
   switch (status) {
     case 401:
+    case 402:
     case 403:
     case 404:
     case 405:
+    case 406:
+    case 407:
+    case 410:
+    case 411:
+    case 412:
+    case 414:
+    case 415:
+    case 416:
+    case 417:
+    case 421:
+    case 426:
+    case 428:
+    case 431:
+    case 451:
       return ResponseClass::kMisconfigured;
     case 408:
     case 425:
@@ -81,8 +102,28 @@ Verdict ClassifyHttp(const HttpResponse& answer, ObjectType type,
                      Duration max_retry_after) {
   Verdict verdict{.response_class = ClassOf(answer.status),
                   .retry_after = std::nullopt,
+                  .origin = ErrorOrigin::kHeap,
                   .named_item = std::nullopt,
                   .summary = absl::StrCat("HTTP ", answer.status)};
+  if (verdict.response_class == ResponseClass::kDelivered &&
+      !ComesFromHeap(answer)) {
+    verdict.response_class = ResponseClass::kMisconfigured;
+    verdict.origin = ErrorOrigin::kWay;
+    absl::StrAppend(&verdict.summary, " (", MediaTypeText(answer.content_type),
+                    "), a response that does not come from Heap");
+  }
+  if (answer.status == kProxyAuthenticationRequired) {
+    verdict.origin = ErrorOrigin::kWay;
+  }
+  if (verdict.response_class == ResponseClass::kInvalid) {
+    if (NamesAppId(answer.body)) {
+      verdict.response_class = ResponseClass::kMisconfigured;
+      absl::StrAppend(&verdict.summary, ", which names the App ID");
+    } else {
+      verdict.named_item =
+          NamedItem(answer.body, HeapArrayKey(type), batch_size);
+    }
+  }
   if (answer.retry_after.has_value() &&
       SendsTheSameAgain(verdict.response_class)) {
     verdict.retry_after =
@@ -91,9 +132,6 @@ Verdict ClassifyHttp(const HttpResponse& answer, ObjectType type,
   if (verdict.retry_after.has_value()) {
     absl::StrAppend(&verdict.summary, ", Retry-After until ",
                     TimeText(now + *verdict.retry_after));
-  }
-  if (verdict.response_class == ResponseClass::kInvalid) {
-    verdict.named_item = NamedItem(answer.body, HeapArrayKey(type), batch_size);
   }
   return verdict;
 }
@@ -104,6 +142,7 @@ Verdict ClassifyFailure(const TransportFailure& failure) {
                             ? ResponseClass::kMisconfigured
                             : ResponseClass::kTransient,
       .retry_after = std::nullopt,
+      .origin = ErrorOrigin::kWay,
       .named_item = std::nullopt,
       .summary = std::string(Describe(failure.kind))};
 }

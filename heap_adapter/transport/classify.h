@@ -18,6 +18,10 @@ struct Verdict {
   // zero and at most the maximum that Classify() was given. It may lengthen the
   // sender's own backoff, never shorten it.
   std::optional<Duration> retry_after;
+  // kHeap unless the response shows that it is somebody else's. Something in
+  // between can give any status, so this is not certain. Means nothing with
+  // kDelivered.
+  ErrorOrigin origin;
   // Index in the batch that Heap's text names: 3 for
   // `postBody.events[3].properties should be object`. Set only with kInvalid,
   // and only if the text names exactly one index of the array that was sent.
@@ -28,10 +32,10 @@ struct Verdict {
   std::string summary;
 };
 
-// Classifies a response by the table in the README. Pure. `type` is the type of
-// the batch, `batch_size` its number of items; `now` is needed for the date
-// form of Retry-After. A Retry-After beyond `max_retry_after` is cut to it; one
-// that is malformed or over already is ignored.
+// Classifies a response by the table in docs/operations.md. Pure. `type` is the
+// type of the batch, `batch_size` its number of items; `now` is needed for the
+// date form of Retry-After. A Retry-After beyond `max_retry_after` is cut to
+// it; one that is malformed or over already is ignored.
 Verdict Classify(const HeapResponse& response, ObjectType type,
                  size_t batch_size, WallTime now, Duration max_retry_after);
 

@@ -176,6 +176,7 @@ struct CurlTransport::Transfer {
     CheckOk(curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status));
     return {request.id, HttpResponse{.status = static_cast<int>(status),
                                      .retry_after = Header("Retry-After"),
+                                     .content_type = Header("Content-Type"),
                                      .body = std::move(answer_body)}};
   }
 

@@ -24,7 +24,8 @@ struct HeapRequest {
 struct HttpResponse {
   int status = 0;
   std::optional<std::string> retry_after;  // value of the header, unparsed
-  std::string body;                        // truncated to kMaxResponseBytes
+  std::optional<std::string> content_type = {};  // likewise
+  std::string body;  // truncated to kMaxResponseBytes
 };
 inline constexpr size_t kMaxResponseBytes = 64 * 1024;
 

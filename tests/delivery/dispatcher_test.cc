@@ -191,7 +191,7 @@ class DispatcherTest : public ::testing::Test {
         const HeapRequest& request = transport_.sent[0];
         const bool refused = absl::StrContains(request.body, text);
         if (!refused) arrived_ += ItemsOf(request);
-        Answer(Http(refused ? 400 : 200, "no"));
+        Answer(refused ? Http(400, "no") : Http(200));
       }
       if (queued() == 0) return;
       Pass(seconds(1));
@@ -491,6 +491,56 @@ TEST_F(DispatcherTest, AWrongSetUpHoldsTheDestinationAndDropsNothing) {
   ASSERT_THAT(transport_.sent, SizeIs(1));
   while (!transport_.sent.empty()) Answer(Http(200));
   EXPECT_EQ(dispatcher_->queued_items(), 0u);
+}
+
+TEST_F(DispatcherTest, WhatRefusesEverythingDeadLettersNothing) {
+  const std::pair<int, std::string> kRefusals[] = {
+      {402, ""},
+      {406, ""},
+      {407, ""},
+      {410, "gone"},
+      {421, ""},
+      {451, ""},
+      {400, "postBody.app_id should be number"}};
+  for (const auto& [status, body] : kRefusals) {
+    Track("us", 3'000);
+    size_t requests = 0;
+    for (int passed = 0; passed < 60; ++passed) {
+      Pass(seconds(1));
+      for (; !transport_.sent.empty(); ++requests) Answer(Http(status, body));
+    }
+    EXPECT_LE(requests, 6u) << status;
+    const DestinationSnapshot us = dispatcher_->Snapshot(now_)[0];
+    EXPECT_EQ(us.state, DestinationState::kNeedsAttention) << status;
+    EXPECT_TRUE(absl::StartsWith(us.last_error, absl::StrCat("HTTP ", status)));
+    EXPECT_EQ(queued(), 3'000u) << status;
+    EXPECT_THAT(DeadLetters(us_events_), IsEmpty()) << status;
+    for (int passed = 0; passed < 60 && queued() > 0; ++passed) {
+      Pass(minutes(1));
+      while (!transport_.sent.empty()) Answer(Http(200));
+    }
+    EXPECT_EQ(queued(), 0u) << status;
+  }
+}
+
+TEST_F(DispatcherTest, ASuccessThatIsNotHeapsDeliversNothing) {
+  Track("us", 1);
+  Pass(seconds(1));
+  HttpResponse portal = Http(200, "<html>The requested URL was rejected");
+  portal.content_type = "text/html";
+  Answer(portal);
+  Pass(seconds(1));
+  const DestinationSnapshot us = dispatcher_->Snapshot(now_)[0];
+  EXPECT_EQ(us.state, DestinationState::kNeedsAttention);
+  EXPECT_EQ(us.last_error,
+            "HTTP 200 (text/html), a response that does not come from Heap");
+  EXPECT_EQ(us.last_error_origin, ErrorOrigin::kWay);
+  EXPECT_EQ(us.lanes[0].counts.delivered, 0u);
+  EXPECT_EQ(queued(), 1u);
+
+  Pass(minutes(10));
+  Answer(Http(200));
+  EXPECT_EQ(queued(), 0u);
 }
 
 TEST_F(DispatcherTest, DuringAnOutageOneProbeGoesOut) {

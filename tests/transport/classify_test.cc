@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
 #include <string>
 
 namespace heapsync {
@@ -11,6 +12,7 @@ namespace {
 
 using ::testing::Eq;
 using ::testing::Optional;
+using ::testing::StartsWith;
 using Kind = TransportFailure::Kind;
 
 constexpr WallTime kNow{
@@ -34,7 +36,14 @@ HttpResponse Status(int status) {
 }
 
 ResponseClass Expected(int status) {
+  static const std::set<int> kMisconfigured = {402, 406, 407, 410, 411,
+                                               412, 414, 415, 416, 417,
+                                               421, 426, 428, 431, 451};
   static const std::map<int, ResponseClass> kNamed = {
+      {200, ResponseClass::kDelivered},
+      {201, ResponseClass::kDelivered},
+      {202, ResponseClass::kDelivered},
+      {204, ResponseClass::kDelivered},
       {400, ResponseClass::kInvalid},
       {401, ResponseClass::kMisconfigured},
       {403, ResponseClass::kMisconfigured},
@@ -48,8 +57,8 @@ ResponseClass Expected(int status) {
   if (const auto named = kNamed.find(status); named != kNamed.end()) {
     return named->second;
   }
-  if (status < 300) return ResponseClass::kDelivered;
-  if (status < 400) return ResponseClass::kMisconfigured;
+  if (status < 400 || kMisconfigured.contains(status))
+    return ResponseClass::kMisconfigured;
   if (status < 500) return ResponseClass::kInvalid;
   return ResponseClass::kTransient;
 }
@@ -58,8 +67,42 @@ TEST(ResponseClass, FollowsTheTableForEveryStatus) {
   for (int status = 200; status <= 599; ++status) {
     const Verdict verdict = Of(Status(status));
     EXPECT_EQ(verdict.response_class, Expected(status)) << status;
-    EXPECT_EQ(verdict.summary, "HTTP " + std::to_string(status));
+    EXPECT_THAT(verdict.summary, StartsWith("HTTP " + std::to_string(status)));
+    if (status >= 300) {
+      EXPECT_EQ(verdict.summary, "HTTP " + std::to_string(status));
+    }
   }
+}
+
+TEST(ResponseClass, HoldsTheDestinationIfASuccessDoesNotComeFromHeap) {
+  const Verdict verdict = Of({.status = 200,
+                              .retry_after = std::nullopt,
+                              .content_type = "text/html; charset=utf-8",
+                              .body = "<html>jo@example.com was rejected"});
+  EXPECT_EQ(verdict.response_class, ResponseClass::kMisconfigured);
+  EXPECT_EQ(verdict.origin, ErrorOrigin::kWay);
+  EXPECT_EQ(verdict.summary,
+            "HTTP 200 (text/html), a response that does not come from Heap");
+}
+
+TEST(ResponseClass, HoldsTheDestinationIfTheAppIdIsToBlame) {
+  for (const int status : {400, 422}) {
+    const Verdict verdict = Of({.status = status,
+                                .retry_after = std::nullopt,
+                                .body = "postBody.app_id should be number"});
+    EXPECT_EQ(verdict.response_class, ResponseClass::kMisconfigured);
+    EXPECT_EQ(verdict.origin, ErrorOrigin::kHeap);
+    EXPECT_EQ(verdict.summary,
+              "HTTP " + std::to_string(status) + ", which names the App ID");
+  }
+}
+
+TEST(ResponseClass, SaysWhoAnswered) {
+  for (const int status : {400, 401, 402, 403, 404, 410, 421, 429, 503}) {
+    EXPECT_EQ(Of(Status(status)).origin, ErrorOrigin::kHeap) << status;
+  }
+  EXPECT_EQ(Of(Status(407)).origin, ErrorOrigin::kWay);
+  EXPECT_EQ(Of(Kind::kTlsVerification).origin, ErrorOrigin::kWay);
 }
 
 TEST(ResponseClass, TriesAgainAfterAStatusThatNoFinalAnswerHas) {

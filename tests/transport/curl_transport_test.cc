@@ -159,15 +159,28 @@ TEST(CurlTransport, ForgetsTheHeadersOfTheAnswerBefore) {
   EXPECT_EQ(answer.body, "");
 }
 
+TEST(CurlTransport, ReturnsTheContentType) {
+  ScriptedServer server(
+      {Answer(200, "", "content-type: text/html; charset=utf-8\r\n"),
+       Answer(200, "")});
+  CurlTransport transport;
+  EXPECT_EQ(Http(Exchange(transport, server.Url())).content_type,
+            "text/html; charset=utf-8");
+  EXPECT_EQ(Http(Exchange(transport, server.Url())).content_type, std::nullopt);
+}
+
 TEST(CurlTransport, TakesTheFinalAnswerAfterAnInterimOne) {
   Reply reply = Answer(200, "OK");
   reply.bytes =
-      "HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n\r\n" + reply.bytes;
+      "HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n"
+      "Content-Type: text/html\r\n\r\n" +
+      reply.bytes;
   ScriptedServer server({reply});
   CurlTransport transport;
   const HttpResponse answer = Http(Exchange(transport, server.Url()));
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(answer.retry_after, std::nullopt);
+  EXPECT_EQ(answer.content_type, std::nullopt);
 }
 
 TEST(CurlTransport, FollowsNoRedirect) {

@@ -25,6 +25,7 @@ bool NeverSent(const HeapResponse& response) {
   switch (failure->kind) {
     case TransportFailure::Kind::kDns:
     case TransportFailure::Kind::kConnect:
+    case TransportFailure::Kind::kProxyRefused:
     case TransportFailure::Kind::kTls:
     case TransportFailure::Kind::kTlsVerification:
       return true;

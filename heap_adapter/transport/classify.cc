@@ -1,5 +1,6 @@
 #include "heap_adapter/transport/classify.h"
 
+#include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
@@ -69,9 +70,10 @@ absl::string_view Describe(TransportFailure::Kind kind) {
     case TransportFailure::Kind::kDns:
       return "host name not found";
     case TransportFailure::Kind::kConnect:
+    case TransportFailure::Kind::kProxyRefused:
       return "no connection";
     case TransportFailure::Kind::kTlsVerification:
-      return "TLS certificate not trusted";
+      return "certificate is not trusted";
     case TransportFailure::Kind::kTls:
       return "TLS failure";
     case TransportFailure::Kind::kTimeout:
@@ -136,15 +138,29 @@ Verdict ClassifyHttp(const HttpResponse& answer, ObjectType type,
   return verdict;
 }
 
+// Whether the detail of a failure names the hop that failed, and why.
+bool DetailNamesTheWay(TransportFailure::Kind kind) {
+  return kind == TransportFailure::Kind::kDns ||
+         kind == TransportFailure::Kind::kConnect ||
+         kind == TransportFailure::Kind::kProxyRefused ||
+         kind == TransportFailure::Kind::kTlsVerification ||
+         kind == TransportFailure::Kind::kTls;
+}
+
 Verdict ClassifyFailure(const TransportFailure& failure) {
-  return {
-      .response_class = failure.kind == TransportFailure::Kind::kTlsVerification
-                            ? ResponseClass::kMisconfigured
-                            : ResponseClass::kTransient,
-      .retry_after = std::nullopt,
-      .origin = ErrorOrigin::kWay,
-      .named_item = std::nullopt,
-      .summary = std::string(Describe(failure.kind))};
+  const bool needs_a_person =
+      failure.kind == TransportFailure::Kind::kTlsVerification ||
+      failure.kind == TransportFailure::Kind::kProxyRefused;
+  std::string summary(Describe(failure.kind));
+  if (DetailNamesTheWay(failure.kind)) {
+    absl::StrAppend(&summary, ": ", failure.detail);
+  }
+  return {.response_class = needs_a_person ? ResponseClass::kMisconfigured
+                                           : ResponseClass::kTransient,
+          .retry_after = std::nullopt,
+          .origin = ErrorOrigin::kWay,
+          .named_item = std::nullopt,
+          .summary = std::move(summary)};
 }
 
 }  // namespace

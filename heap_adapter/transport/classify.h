@@ -26,9 +26,9 @@ struct Verdict {
   // `postBody.events[3].properties should be object`. Set only with kInvalid,
   // and only if the text names exactly one index of the array that was sent.
   std::optional<size_t> named_item;
-  // "HTTP 503", "HTTP 429, Retry-After until 2026-01-02T03:04:05Z", "connection
-  // reset": for logs and for people. Contains nothing of Heap's text, which may
-  // quote values.
+  // "HTTP 503", "HTTP 429, Retry-After until 2026-01-02T03:04:05Z", "no
+  // connection: proxy refused CONNECT: 503": for logs and for people. Contains
+  // nothing of Heap's text, which may quote values.
   std::string summary;
 };
 

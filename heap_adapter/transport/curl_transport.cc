@@ -73,6 +73,7 @@ struct CurlTransport::Transfer {
   // Headers of this request; null: the common ones.
   std::unique_ptr<curl_slist, ListDeleter> own_headers;
   RequestStage stage = RequestStage::kNotSent;
+  bool has_proxy = false;
   bool head_complete = false;
   std::string answer_body;
   size_t answer_bytes = 0;
@@ -107,7 +108,40 @@ struct CurlTransport::Transfer {
     return CURL_PREREQFUNC_OK;
   }
 
-  void Configure(const CurlTransportOptions& options) {
+  // Called for each new TLS connection, with its options but before it begins.
+  static CURLcode OnTls(CURL*, void* context, void* extra_roots) {
+    static_cast<const RootCertificates*>(extra_roots)
+        ->AddTo(*static_cast<SSL_CTX*>(context));
+    return CURLE_OK;
+  }
+
+  void ConfigureWay(const CurlTransportOptions& options,
+                    const RootCertificates& extra_roots) {
+    CURL* handle = easy.get();
+    has_proxy = !options.proxy.empty();
+    // An empty text, unlike null, keeps libcurl from reading the environment.
+    Set(handle, CURLOPT_PROXY, options.proxy.c_str());
+    Set(handle, CURLOPT_NOPROXY, "");
+    if (has_proxy) {
+      Set(handle, CURLOPT_HTTPPROXYTUNNEL, 1);
+      // Or they would count as Heap's.
+      Set(handle, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1);
+    }
+    if (!options.proxy_user.empty()) {
+      Set(handle, CURLOPT_PROXYAUTH, CURLAUTH_BASIC);
+      Set(handle, CURLOPT_PROXYUSERNAME, options.proxy_user.c_str());
+      Set(handle, CURLOPT_PROXYPASSWORD, options.proxy_password.c_str());
+    }
+    Set(handle, CURLOPT_SSL_VERIFYPEER, 1);
+    Set(handle, CURLOPT_SSL_VERIFYHOST, 2);
+    if (!extra_roots.empty()) {
+      Set(handle, CURLOPT_SSL_CTX_FUNCTION, &OnTls);
+      CheckOk(curl_easy_setopt(handle, CURLOPT_SSL_CTX_DATA, &extra_roots));
+    }
+  }
+
+  void Configure(const CurlTransportOptions& options,
+                 const RootCertificates& extra_roots) {
     CURL* handle = easy.get();
     max_response_bytes = options.max_response_bytes;
     Set(handle, CURLOPT_PRIVATE, this);
@@ -124,16 +158,7 @@ struct CurlTransport::Transfer {
     Set(handle, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
     Set(handle, CURLOPT_PROTOCOLS_STR, "http,https");
     Set(handle, CURLOPT_FOLLOWLOCATION, 0);
-    // An empty text, unlike null, keeps libcurl from reading the environment.
-    Set(handle, CURLOPT_PROXY, options.proxy.c_str());
-    Set(handle, CURLOPT_NOPROXY, "");
-
-    Set(handle, CURLOPT_SSL_VERIFYPEER, 1);
-    Set(handle, CURLOPT_SSL_VERIFYHOST, 2);
-    if (!options.ca_file.empty()) {
-      Set(handle, CURLOPT_CAINFO, options.ca_file.c_str());
-      Set(handle, CURLOPT_CAPATH, nullptr);
-    }
+    ConfigureWay(options, extra_roots);
 
     Set(handle, CURLOPT_TCP_NODELAY, 1);
     Set(handle, CURLOPT_NOSIGNAL, 1);
@@ -167,7 +192,7 @@ struct CurlTransport::Transfer {
 
   HeapResponse Answer(CURLcode code) {
     if (code != CURLE_OK) {
-      return {request.id, FailureOf(code, stage, message)};
+      return {request.id, FailureOf(code, stage, message, ProxyStatus())};
     }
     if (!head_complete) {
       return {request.id, FailureOf(CURLE_PARTIAL_FILE, stage, "")};
@@ -178,6 +203,14 @@ struct CurlTransport::Transfer {
                                      .retry_after = Header("Retry-After"),
                                      .content_type = Header("Content-Type"),
                                      .body = std::move(answer_body)}};
+  }
+
+  // See FailureOf().
+  std::optional<int> ProxyStatus() {
+    if (!has_proxy) return std::nullopt;
+    long status = 0;
+    CheckOk(curl_easy_getinfo(easy.get(), CURLINFO_HTTP_CONNECTCODE, &status));
+    return static_cast<int>(status);
   }
 
   std::optional<std::string> Header(const char* name) {
@@ -193,6 +226,7 @@ struct CurlTransport::Transfer {
 
 CurlTransport::CurlTransport(CurlTransportOptions options)
     : options_(std::move(options)),
+      extra_roots_(options_.extra_roots),
       multi_(NewMulti(options_)),
       headers_(NewHeaders("")) {}
 
@@ -210,7 +244,7 @@ std::unique_ptr<CurlTransport::Transfer> CurlTransport::TakeTransfer() {
   }
   auto transfer = std::make_unique<Transfer>();
   HEAPSYNC_CHECK(transfer->easy != nullptr) << "curl_easy_init failed";
-  transfer->Configure(options_);
+  transfer->Configure(options_, extra_roots_);
   return transfer;
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "heap_adapter/base/clock.h"
+#include "heap_adapter/transport/root_certificates.h"
 #include "heap_adapter/transport/transport.h"
 
 namespace heapsync {
@@ -40,15 +41,19 @@ struct CurlTransportOptions {
   // `request_timeout` applies.
   std::chrono::seconds stall_timeout{20};
 
-  // PEM file of the certificate authorities to trust instead of the system's,
-  // for private authorities and tests. Empty: the system's. Verification cannot
-  // be disabled.
-  std::string ca_file;
+  // Root certificates in PEM that are trusted besides the system's, such as the
+  // one of a proxy that inspects TLS. Verification cannot be disabled.
+  std::string extra_roots;
 
-  // Proxy URL, such as "http://proxy.internal:3128". Empty: none. The variables
-  // http_proxy and https_proxy are ignored, because the App ID is the only
+  // Proxy through which every request goes, in a tunnel made by CONNECT:
+  // "http://proxy.internal:3128". Empty: none. The variables http_proxy,
+  // https_proxy and all_proxy are ignored, because the App ID is the only
   // secret and must be sent only through the configured path.
   std::string proxy;
+  // For Basic authentication with the proxy; an empty name: none. The proxy is
+  // reached in plaintext, and so are these.
+  std::string proxy_user;
+  std::string proxy_password;
 
   // Maximum size of a response body; a longer one counts as malformed. The part
   // beyond kMaxResponseBytes is read and discarded, which keeps the connection
@@ -95,6 +100,7 @@ class CurlTransport final : public Transport {
   void CollectFinished();
 
   const CurlTransportOptions options_;
+  const RootCertificates extra_roots_;
   const std::unique_ptr<CURLM, MultiDeleter> multi_;
   std::unique_ptr<curl_slist, ListDeleter> headers_;
   std::vector<std::unique_ptr<Transfer>> in_flight_;

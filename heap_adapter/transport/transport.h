@@ -34,6 +34,7 @@ struct TransportFailure {
   enum class Kind {
     kDns,
     kConnect,
+    kProxyRefused,  // it does not let the request through at all
     kTlsVerification,
     kTls,
     kTimeout,

@@ -50,6 +50,15 @@ ABSL_FLAG(Text, heap_eu_url, std::nullopt,
 ABSL_FLAG(bool, allow_plaintext_heap, false,
           "Let the two URLs be plain http to other machines. It shows App IDs "
           "and identities to the network");
+ABSL_FLAG(Text, heap_proxy, std::nullopt,
+          "http://host:port of the proxy through which every request to Heap "
+          "goes, by CONNECT (default: none). http_proxy, https_proxy and "
+          "all_proxy of the environment are ignored");
+ABSL_FLAG(Text, heap_proxy_credentials_file, std::nullopt,
+          "File with one line, user:password, for the proxy");
+ABSL_FLAG(Text, heap_ca, std::nullopt,
+          "PEM file with root certificates that are trusted for Heap besides "
+          "the system's, such as that of a proxy that inspects TLS");
 ABSL_FLAG(Text, max_batch_items, std::nullopt,
           "Items in one request to Heap, 1 to 1000, for every destination "
           "(default 1000)");

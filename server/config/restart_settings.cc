@@ -19,11 +19,22 @@ std::vector<std::string> SettingsThatNeedRestart(const ServerConfig& running,
   const auto check_port = [&](const char* name, auto member) {
     if (Differ(running.port, wanted.port, member)) changed.emplace_back(name);
   };
+  const auto check_way = [&](const char* name, auto member) {
+    if (Differ(running.heap_way, wanted.heap_way, member)) {
+      changed.emplace_back(name);
+    }
+  };
   check("listen", &ServerConfig::listen);
   check("http_listen", &ServerConfig::http_listen);
   check("data_dir", &ServerConfig::data_dir);
   check("heap_us_url", &ServerConfig::heap_us_url);
   check("heap_eu_url", &ServerConfig::heap_eu_url);
+  check_way("heap_proxy", &HeapWay::proxy);
+  check_way("heap_proxy_credentials_file", &HeapWay::proxy_user);
+  if (running.heap_way.proxy_user == wanted.heap_way.proxy_user) {
+    check_way("heap_proxy_credentials_file", &HeapWay::proxy_password);
+  }
+  check_way("heap_ca", &HeapWay::extra_roots);
   check("max_age", &ServerConfig::max_age);
   check("max_retry_after", &ServerConfig::max_retry_after);
   check("reload_interval", &ServerConfig::reload_interval);

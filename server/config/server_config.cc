@@ -90,6 +90,7 @@ class SettingsReader {
     ReadAddress("http_listen", config.http_listen);
     ReadDataDir(config.data_dir);
     ReadUrls(config);
+    ReadHeapWay(config.heap_way);
     ReadDuration("max_age", kMaxAgeRange, config.max_age);
     ReadDuration("max_retry_after", kRetryAfterRange, config.max_retry_after);
     ReadDuration("drain_timeout", kDrainTimeoutRange, config.drain_timeout);
@@ -367,6 +368,51 @@ class SettingsReader {
     };
     read("heap_us_url", config.heap_us_url);
     read("heap_eu_url", config.heap_eu_url);
+  }
+
+  void ReadHeapWay(HeapWay& way) {
+    const std::optional<Setting> proxy = Find("heap_proxy");
+    const std::optional<Setting> credentials =
+        Find("heap_proxy_credentials_file");
+    const std::optional<Setting> roots = Find("heap_ca");
+    if (proxy.has_value()) {
+      absl::StatusOr<std::string> url = CheckProxyUrl(proxy->text);
+      if (url.ok()) {
+        way.proxy = *std::move(url);
+      } else {
+        AddFault(proxy->place, url.status().message());
+      }
+    }
+    if (credentials.has_value()) {
+      if (!proxy.has_value()) {
+        AddFault(credentials->place, "means nothing without --heap_proxy");
+      }
+      ReadProxyCredentials(*credentials, way);
+    }
+    if (roots.has_value()) {
+      std::optional<std::string> pem = ReadText(*roots);
+      if (!pem.has_value()) return;
+      for (const std::string& fault : CheckCaFile(*pem)) {
+        AddFault(roots->text, fault);
+      }
+      way.extra_roots = *std::move(pem);
+    }
+  }
+
+  void ReadProxyCredentials(const Setting& setting, HeapWay& way) {
+    const std::optional<std::string> text = ReadText(setting);
+    if (!text.has_value()) return;
+    const absl::string_view line = absl::StripTrailingAsciiWhitespace(*text);
+    const size_t colon = line.find(':');
+    const bool good =
+        colon != absl::string_view::npos && colon > 0 &&
+        std::none_of(line.begin(), line.end(), absl::ascii_iscntrl);
+    if (!good) {
+      AddFault(setting.text, "must hold one line, user:password");
+      return;
+    }
+    way.proxy_user = std::string(line.substr(0, colon));
+    way.proxy_password = std::string(line.substr(colon + 1));
   }
 
   void ReadSwitch(const char* name, bool& on) {

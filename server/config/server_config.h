@@ -53,6 +53,15 @@ struct PortLimits {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
+// How requests get to Heap.
+struct HeapWay {
+  // See CurlTransportOptions.
+  std::string proxy;  // empty: directly
+  std::string proxy_user;
+  std::string proxy_password;
+  std::string extra_roots;  // PEM
+};
+
 // The settings given on the command line, by name.
 using FlagValues = absl::flat_hash_map<std::string, std::string>;
 
@@ -67,6 +76,8 @@ struct ServerConfig {
   // Base URL of Heap's API: scheme, host and optional port, without a slash.
   std::string heap_us_url{HeapUrl(Region::kUs)};
   std::string heap_eu_url{HeapUrl(Region::kEu)};
+
+  HeapWay heap_way;
 
   // An item that is older is dead-lettered as expired.
   std::chrono::milliseconds max_age = std::chrono::hours(168);
@@ -123,7 +134,7 @@ struct ServerConfig {
 
 // Every setting, as its flag is called. The environment variable is
 // EnvironmentVariable(name).
-inline constexpr std::array<const char*, 38> kSettings = {
+inline constexpr std::array<const char*, 41> kSettings = {
     "app_id",
     "region",
     "config",
@@ -133,6 +144,9 @@ inline constexpr std::array<const char*, 38> kSettings = {
     "heap_us_url",
     "heap_eu_url",
     "allow_plaintext_heap",
+    "heap_proxy",
+    "heap_proxy_credentials_file",
+    "heap_ca",
     "max_batch_items",
     "max_batch_bytes",
     "max_batch_wait",

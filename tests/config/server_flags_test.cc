@@ -275,6 +275,45 @@ TEST(ServerConfig, ReadsCallersAndTellsTheFaultsOfTheirFile) {
                           StartsWith("bad.json: x: unknown key")));
 }
 
+TEST(ServerConfig, ReadsTheWayToHeap) {
+  const ServerConfig direct = Good({{"app_id", "1"}});
+  EXPECT_EQ(direct.heap_way.proxy, "");
+  EXPECT_EQ(direct.heap_way.extra_roots, "");
+
+  const ServerConfig config =
+      Good({{"app_id", "1"},
+            {"heap_proxy", "http://proxy:3128"},
+            {"heap_proxy_credentials_file", "credentials"}},
+           With({}, {{"credentials", "user:pass:word\n"}}));
+  EXPECT_EQ(config.heap_way.proxy, "http://proxy:3128");
+  EXPECT_EQ(config.heap_way.proxy_user, "user");
+  EXPECT_EQ(config.heap_way.proxy_password, "pass:word");
+}
+
+TEST(ServerConfig, NamesTheFaultsOfTheWayToHeapWithoutItsSecrets) {
+  EXPECT_THAT(
+      Faults({{"app_id", "1"},
+              {"heap_proxy", "http://user:secret@proxy:3128"},
+              {"heap_proxy_credentials_file", "credentials"},
+              {"heap_ca", "junk"}},
+             With({}, {{"credentials", "user secret\n"}, {"junk", "junk"}})),
+      ElementsAre(StartsWith("--heap_proxy: must not contain credentials"),
+                  "credentials: must hold one line, user:password",
+                  "junk: must hold a certificate in PEM"));
+  for (const char* bad : {"", "user", ":secret", "user:a\nuser:b"}) {
+    EXPECT_THAT(Faults({{"app_id", "1"},
+                        {"heap_proxy", "http://proxy:3128"},
+                        {"heap_proxy_credentials_file", "credentials"}},
+                       With({}, {{"credentials", bad}})),
+                ElementsAre("credentials: must hold one line, user:password"))
+        << bad;
+  }
+  EXPECT_THAT(Faults({{"app_id", "1"}, {"heap_proxy_credentials_file", "c"}},
+                     With({}, {{"c", "a:b"}})),
+              ElementsAre("--heap_proxy_credentials_file: means nothing "
+                          "without --heap_proxy"));
+}
+
 TEST(ServerConfig, NeedsCertificateAndKeyTogether) {
   const Surroundings surroundings = With({}, {{"empty", ""}, {"junk", "junk"}});
   EXPECT_THAT(

@@ -112,21 +112,24 @@ TEST(ResponseClass, TriesAgainAfterAStatusThatNoFinalAnswerHas) {
   }
 }
 
-TEST(ResponseClass, TriesAgainAfterEveryFailureButOfVerification) {
+TEST(ResponseClass, TriesAgainAfterEveryFailureThatMayPass) {
   for (const Kind kind :
        {Kind::kDns, Kind::kConnect, Kind::kTls, Kind::kTimeout, Kind::kReset,
         Kind::kMalformedResponse, Kind::kOther}) {
     EXPECT_EQ(Of(kind).response_class, ResponseClass::kTransient);
   }
-  EXPECT_EQ(Of(Kind::kTlsVerification).response_class,
-            ResponseClass::kMisconfigured);
+  for (const Kind kind : {Kind::kTlsVerification, Kind::kProxyRefused}) {
+    EXPECT_EQ(Of(kind).response_class, ResponseClass::kMisconfigured);
+  }
 }
 
-TEST(ResponseClass, SummarizesFailuresInFixedWords) {
-  EXPECT_EQ(Of(Kind::kDns).summary, "host name not found");
-  EXPECT_EQ(Of(Kind::kConnect).summary, "no connection");
-  EXPECT_EQ(Of(Kind::kTlsVerification).summary, "TLS certificate not trusted");
-  EXPECT_EQ(Of(Kind::kTls).summary, "TLS failure");
+TEST(ResponseClass, SummarizesFailuresByKindAndNamesTheWay) {
+  EXPECT_EQ(Of(Kind::kDns).summary, "host name not found: detail");
+  EXPECT_EQ(Of(Kind::kConnect).summary, "no connection: detail");
+  EXPECT_EQ(Of(Kind::kProxyRefused).summary, "no connection: detail");
+  EXPECT_EQ(Of(Kind::kTlsVerification).summary,
+            "certificate is not trusted: detail");
+  EXPECT_EQ(Of(Kind::kTls).summary, "TLS failure: detail");
   EXPECT_EQ(Of(Kind::kTimeout).summary, "timeout");
   EXPECT_EQ(Of(Kind::kReset).summary, "connection reset");
   EXPECT_EQ(Of(Kind::kMalformedResponse).summary, "malformed answer");

@@ -46,7 +46,16 @@ CURLM* NewMulti(const CurlTransportOptions& options) {
                         static_cast<long>(options.max_connections_per_host)));
   CheckOk(curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
                             static_cast<long>(options.max_connections)));
+  // One request on a connection at a time, in HTTP/2 too: a connection that
+  // many share may be dead for all of them, and libcurl neither closes it after
+  // a time-out nor renews it by age while one of them is in flight.
+  CheckOk(curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING));
   return multi;
+}
+
+MonotonicTime MonotonicNow() {
+  return std::chrono::time_point_cast<Duration>(
+      std::chrono::steady_clock::now());
 }
 
 }  // namespace
@@ -161,6 +170,8 @@ struct CurlTransport::Transfer {
     ConfigureWay(options, extra_roots);
 
     Set(handle, CURLOPT_TCP_NODELAY, 1);
+    // New connections are rare, and a name that has moved should count.
+    Set(handle, CURLOPT_DNS_CACHE_TIMEOUT, 0);
     Set(handle, CURLOPT_NOSIGNAL, 1);
     // Without this, ending a request joins the thread of its name lookup, and a
     // hanging name server would block all other requests.
@@ -171,7 +182,9 @@ struct CurlTransport::Transfer {
     Set(handle, CURLOPT_LOW_SPEED_TIME, options.stall_timeout.count());
   }
 
-  void Prepare(HeapRequest next, curl_slist* headers) {
+  // `max_age`: see ConnectionReuse::MaxAge().
+  void Prepare(HeapRequest next, curl_slist* headers,
+               std::chrono::seconds max_age) {
     request = std::move(next);
     std::unique_ptr<curl_slist, ListDeleter> former = std::move(own_headers);
     if (!request.traceparent.empty()) {
@@ -185,6 +198,9 @@ struct CurlTransport::Transfer {
     answer_bytes = 0;
     message[0] = '\0';
     Set(easy.get(), CURLOPT_URL, request.url.c_str());
+    // To libcurl, a maximum age of zero is none.
+    Set(easy.get(), CURLOPT_FRESH_CONNECT, max_age.count() == 0);
+    Set(easy.get(), CURLOPT_MAXLIFETIME_CONN, max_age.count());
     CheckOk(curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDSIZE_LARGE,
                              static_cast<curl_off_t>(request.body.size())));
     Set(easy.get(), CURLOPT_POSTFIELDS, request.body.c_str());
@@ -227,6 +243,7 @@ struct CurlTransport::Transfer {
 CurlTransport::CurlTransport(CurlTransportOptions options)
     : options_(std::move(options)),
       extra_roots_(options_.extra_roots),
+      reuse_(options_.max_connection_age),
       multi_(NewMulti(options_)),
       headers_(NewHeaders("")) {}
 
@@ -250,7 +267,9 @@ std::unique_ptr<CurlTransport::Transfer> CurlTransport::TakeTransfer() {
 
 void CurlTransport::Send(HeapRequest request) {
   std::unique_ptr<Transfer> transfer = TakeTransfer();
-  transfer->Prepare(std::move(request), headers_.get());
+  const std::chrono::seconds max_age =
+      reuse_.MaxAge(request.url, MonotonicNow());
+  transfer->Prepare(std::move(request), headers_.get(), max_age);
   CheckOk(curl_multi_add_handle(multi_.get(), transfer->easy.get()));
   transfer->place = in_flight_.size();
   in_flight_.push_back(std::move(transfer));
@@ -274,6 +293,10 @@ void CurlTransport::CollectFinished() {
     std::unique_ptr<Transfer> transfer = std::move(in_flight_.back());
     in_flight_.pop_back();
 
+    if (code == CURLE_OPERATION_TIMEDOUT &&
+        transfer->stage == RequestStage::kSent) {
+      reuse_.OnTimeout(transfer->request.url, MonotonicNow());
+    }
     answers_.push_back(transfer->Answer(code));
     CheckOk(curl_multi_remove_handle(multi_.get(), transfer->easy.get()));
     // Moved out to free its memory: an idle transfer must not keep a megabyte.

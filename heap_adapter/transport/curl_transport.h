@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "heap_adapter/base/clock.h"
+#include "heap_adapter/transport/connection_reuse.h"
 #include "heap_adapter/transport/root_certificates.h"
 #include "heap_adapter/transport/transport.h"
 
@@ -41,6 +42,10 @@ struct CurlTransportOptions {
   // `request_timeout` applies.
   std::chrono::seconds stall_timeout{20};
 
+  // An older connection is closed instead of reused, so that requests follow a
+  // name that has moved. Longer: fewer handshakes. At least one second.
+  std::chrono::seconds max_connection_age{300};
+
   // Root certificates in PEM that are trusted besides the system's, such as the
   // one of a proxy that inspects TLS. Verification cannot be disabled.
   std::string extra_roots;
@@ -64,7 +69,9 @@ struct CurlTransportOptions {
 };
 
 // Sends over HTTP/1.1, or HTTP/2 if a TLS server offers it, and keeps
-// connections alive between requests. One thread drives any number of requests.
+// connections alive between requests; each carries one request at a time. After
+// a request that timed out, no connection to its host that is older is used.
+// One thread drives any number of requests.
 //
 // A request is sent once: redirects are not followed. libcurl would silently
 // repeat a request whose reused connection was closed; instead this fails with
@@ -101,6 +108,7 @@ class CurlTransport final : public Transport {
 
   const CurlTransportOptions options_;
   const RootCertificates extra_roots_;
+  ConnectionReuse reuse_;
   const std::unique_ptr<CURLM, MultiDeleter> multi_;
   std::unique_ptr<curl_slist, ListDeleter> headers_;
   std::vector<std::unique_ptr<Transfer>> in_flight_;

@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
-"""The way to Heap: through a real CONNECT proxy (tinyproxy), with an own root certificate, and past proxies of the environment."""
+"""The way to Heap: through a real CONNECT proxy (tinyproxy), with an own root certificate, past proxies of the environment, and away
+from connections that are dead."""
 
 import http.server
 import json
+import shlex
 import shutil
+import signal
 import ssl
 import subprocess
+import sys
 import threading
 import unittest
 import urllib.request
@@ -13,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from certificates import new_ca, new_certificate
+from certificates import Pair, new_ca, new_certificate
 from harness import APP_US, Binaries, FakeHeap, Program, Server, free_ports, temporary_folder, wait_until
 
 USER, PASSWORD = "courier", "hard:to-guess"
@@ -133,6 +137,50 @@ class HeapWayTest(unittest.TestCase):
         self.assertEqual(destination["last_error"], "certificate is not trusted: unable to get local issuer certificate")
         self.assertNotIn("App ID", destination["why"])
         self.assertEqual(TlsHeap.taken, [])
+
+    def start_http2_heap(self, address: str, port: int, pair: Pair) -> Program:
+        heap = Program(f"heap-{address}", [sys.executable, Path(__file__).with_name("http2_heap.py"), f"--address={address}",
+                                           f"--port={port}", f"--cert={pair.cert}", f"--key={pair.key}"], self.folder)
+        self.addCleanup(heap.kill)
+        wait_until(lambda: "listening" in heap.output() or not heap.running(), "the HTTP/2 Heap to listen")
+        self.assertTrue(heap.running(), heap.output())
+        return heap
+
+    def with_hosts(self, hosts: Path) -> None:
+        """Servers of this test see `hosts` as /etc/hosts."""
+        command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts)]
+        if subprocess.run([*command, "true"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("user namespaces are not permitted here")
+        wrapped = self.folder / "server-with-hosts"
+        wrapped.write_text(f"#!/bin/sh\nexec {shlex.join([*command, str(Binaries.server)])} \"$@\"\n")
+        wrapped.chmod(0o755)
+        self.addCleanup(setattr, Binaries, "server", Binaries.server)
+        Binaries.server = wrapped
+
+    def test_dead_connections_cost_one_timeout_and_the_name_is_looked_up_again(self) -> None:
+        hosts = self.folder / "hosts"
+        hosts.write_text("127.0.0.1 localhost\n127.0.0.1 heap.internal\n")
+        self.with_hosts(hosts)
+        ca = new_ca(self.folder, "internal")
+        pair = new_certificate(self.folder, ca, "heap.internal", "DNS:heap.internal")
+        port = free_ports(1)[0]
+        first = self.start_http2_heap("127.0.0.1", port, pair)
+        second = self.start_http2_heap("127.0.0.2", port, pair)
+        server = self.start(f"--heap_us_url=https://heap.internal:{port}", f"--heap_ca={ca.cert}", "--max_batch_items=10")
+        # Several requests at once leave several connections open.
+        rows = self.folder / "rows.csv"
+        rows.write_text("identity,event\n" + "".join(f"u{i}@example.com,Sent\n" for i in range(300)))
+        subprocess.run([str(Binaries.cli), "import", f"--server={server.address}", "--type=track", "--ack=delivered",
+                        f"--rejects={self.folder / 'rejects'}", str(rows)], check=True, capture_output=True, timeout=harness.PATIENCE)
+        self.assertGreater(first.output().count("connection"), 1)
+        self.assertGreaterEqual(first.output().count("request"), 30)
+
+        first.process.send_signal(signal.SIGSTOP)
+        hosts.write_text("127.0.0.1 localhost\n127.0.0.2 heap.internal\n")
+        self.track(server)
+        wait_until(lambda: "request" in second.output(), "the event at the second address")
+        self.assertEqual(server.stop(), 0)
+        self.assertEqual(server.output().count('"timeout"'), 1, server.output())
 
 
 if __name__ == "__main__":

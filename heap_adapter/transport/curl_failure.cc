@@ -61,8 +61,10 @@ Kind KindOf(CURLcode code, RequestStage stage) {
     case CURLE_AGAIN:
       return Kind::kReset;
 
-    // CURLE_WRITE_ERROR: the response exceeded the transport's maximum.
+    // The response exceeded the transport's maximum, the second time by the
+    // length that it declared.
     case CURLE_WRITE_ERROR:
+    case CURLE_FILESIZE_EXCEEDED:
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_HTTP2:

@@ -13,6 +13,9 @@
 namespace heapsync {
 namespace {
 
+// Of a response's heads, interim ones included, and trailers.
+constexpr size_t kMaxHeadBytes = 64 * 1024;
+
 struct EasyDeleter {
   void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
 };
@@ -86,6 +89,7 @@ struct CurlTransport::Transfer {
   bool head_complete = false;
   std::string answer_body;
   size_t answer_bytes = 0;
+  size_t head_bytes = 0;  // of all heads and trailers
   size_t max_response_bytes = 0;
   char message[CURL_ERROR_SIZE] = {};
 
@@ -103,7 +107,10 @@ struct CurlTransport::Transfer {
   // accepts the part that it has.
   static size_t OnHeader(const char* line, size_t, size_t size, void* self) {
     const absl::string_view text(line, size);
-    auto& complete = static_cast<Transfer*>(self)->head_complete;
+    auto& transfer = *static_cast<Transfer*>(self);
+    transfer.head_bytes += size;
+    if (transfer.head_bytes > kMaxHeadBytes) return 0;
+    bool& complete = transfer.head_complete;
     if (absl::StartsWith(text, "HTTP/")) complete = false;
     if (text == "\r\n" || text == "\n") complete = true;
     return size;
@@ -153,6 +160,9 @@ struct CurlTransport::Transfer {
                  const RootCertificates& extra_roots) {
     CURL* handle = easy.get();
     max_response_bytes = options.max_response_bytes;
+    // A length that the head declares is refused before the body is read.
+    CheckOk(curl_easy_setopt(handle, CURLOPT_MAXFILESIZE_LARGE,
+                             static_cast<curl_off_t>(max_response_bytes)));
     Set(handle, CURLOPT_PRIVATE, this);
     Set(handle, CURLOPT_ERRORBUFFER, &message[0]);
     Set(handle, CURLOPT_WRITEFUNCTION, &OnBody);
@@ -196,6 +206,7 @@ struct CurlTransport::Transfer {
     head_complete = false;
     answer_body.clear();
     answer_bytes = 0;
+    head_bytes = 0;
     message[0] = '\0';
     Set(easy.get(), CURLOPT_URL, request.url.c_str());
     // To libcurl, a maximum age of zero is none.

@@ -60,7 +60,8 @@ struct CurlTransportOptions {
   std::string proxy_user;
   std::string proxy_password;
 
-  // Maximum size of a response body; a longer one counts as malformed. The part
+  // Maximum size of a response body; a longer one counts as malformed, as does
+  // a response with more than 64 KiB of headers. The part
   // beyond kMaxResponseBytes is read and discarded, which keeps the connection
   // usable.
   size_t max_response_bytes = 16 * 1024 * 1024;

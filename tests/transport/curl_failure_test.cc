@@ -39,6 +39,7 @@ TEST(CurlFailure, HasAKindForEachCodeThatHttpCanGive) {
       {CURLE_HTTP2, Kind::kMalformedResponse},
       {CURLE_WEIRD_SERVER_REPLY, Kind::kMalformedResponse},
       {CURLE_WRITE_ERROR, Kind::kMalformedResponse},
+      {CURLE_FILESIZE_EXCEEDED, Kind::kMalformedResponse},
       {CURLE_URL_MALFORMAT, Kind::kOther},
       {CURLE_OUT_OF_MEMORY, Kind::kOther}};
   for (const auto& [code, kind] : expected) {

@@ -209,6 +209,37 @@ TEST(CurlTransport, CallsAHugeAnswerMalformed) {
             Kind::kMalformedResponse);
 }
 
+TEST(CurlTransport, CallsAHugeAnswerMalformedBeforeItComes) {
+  ScriptedServer server(
+      {{"HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\n"}});
+  CurlTransport transport({.max_response_bytes = 100'000});
+  EXPECT_EQ(Failure(Exchange(transport, server.Url())).kind,
+            Kind::kMalformedResponse);
+}
+
+TEST(CurlTransport, CallsHugeHeadersMalformed) {
+  std::string many;
+  for (int i = 0; i < 1'000; ++i) {
+    absl::StrAppend(&many, "X-", i, ": ", std::string(80, 'x'), "\r\n");
+  }
+  std::string interim;
+  for (int i = 0; i < 5'000; ++i) {
+    interim += "HTTP/1.1 103 Early Hints\r\n\r\n";
+  }
+  const std::string replies[] = {
+      "HTTP/1.1 200 OK\r\n" + many + "Content-Length: 0\r\n\r\n",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + many +
+          "\r\n",
+      interim + "HTTP/1.1 204 OK\r\n\r\n"};
+  for (const std::string& reply : replies) {
+    ScriptedServer server({{reply}});
+    CurlTransport transport;
+    EXPECT_EQ(Failure(Exchange(transport, server.Url())).kind,
+              Kind::kMalformedResponse)
+        << reply.substr(0, 60);
+  }
+}
+
 TEST(CurlTransport, TimesOutWhenNoAnswerComes) {
   ScriptedServer server({{"", Then::kHang}});
   CurlTransport transport({.request_timeout = std::chrono::milliseconds(50)});

@@ -124,16 +124,29 @@ EngineOptions OptionsOf(const ServerConfig& config,
                         const std::string& spool_path) {
   return {.destinations = config.destinations,
           .delivery = {.region_urls = {config.heap_us_url, config.heap_eu_url},
+                       .max_retry_after = config.max_retry_after,
                        .max_age = config.max_age,
                        .send_traceparent = config.send_traceparent},
           .spool_path = spool_path,
           .min_free_disk_bytes = config.min_free_disk_bytes};
 }
 
+CurlTransportOptions TransportOptionsOf(const HeapWay& way) {
+  CurlTransportOptions options;
+  options.extra_roots = way.extra_roots;
+  options.proxy = way.proxy;
+  options.proxy_user = way.proxy_user;
+  options.proxy_password = way.proxy_password;
+  options.user_agent = "heapsync/" HEAPSYNC_VERSION;
+  return options;
+}
+
 // The engine with what it works on and what is measured of it.
 struct Adapter {
   explicit Adapter(const ServerConfig& config)
-      : with_metrics(config.metrics_destinations), attempts(with_metrics) {
+      : with_metrics(config.metrics_destinations),
+        attempts(with_metrics),
+        transport(TransportOptionsOf(config.heap_way)) {
     for (const Destination& destination : config.destinations.destinations) {
       with_metrics.HasOwn(destination.name);
     }
@@ -141,7 +154,7 @@ struct Adapter {
 
   MetricDestinations with_metrics;
   AttemptMetrics attempts;
-  CurlTransport transport{{.user_agent = "heapsync/" HEAPSYNC_VERSION}};
+  CurlTransport transport;
   std::unique_ptr<Store> store;
   std::unique_ptr<MeasuredStore> measured;
   std::unique_ptr<Engine> engine;

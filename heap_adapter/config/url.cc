@@ -140,4 +140,29 @@ absl::StatusOr<std::string> CheckHeapUrl(absl::string_view url,
                                                 ":", authority->port);
 }
 
+absl::StatusOr<std::string> CheckProxyUrl(absl::string_view url) {
+  constexpr absl::string_view kScheme = "http://";
+  if (!absl::StartsWithIgnoreCase(url, kScheme)) {
+    return absl::InvalidArgumentError(
+        "must be http://host:port: other kinds of proxies are not supported");
+  }
+  absl::string_view rest = url.substr(kScheme.size());
+  if (absl::StrContains(rest, "@")) {
+    return absl::InvalidArgumentError(
+        "must not contain credentials: everybody on the machine can see them; "
+        "give --heap_proxy_credentials_file");
+  }
+  rest = absl::StripSuffix(rest, "/");
+  if (rest.find_first_of("/?#") != absl::string_view::npos) {
+    return absl::InvalidArgumentError("must end after the port");
+  }
+  const absl::StatusOr<Authority> authority = ParseAuthority(rest);
+  if (!authority.ok()) return authority.status();
+  if (authority->port.empty()) {
+    return absl::InvalidArgumentError(
+        "must name the port, as in http://host:3128");
+  }
+  return absl::StrCat(kScheme, authority->host, ":", authority->port);
+}
+
 }  // namespace heapsync

@@ -29,6 +29,11 @@ bool IsLoopbackHost(const std::string& host);
 absl::StatusOr<std::string> CheckHeapUrl(absl::string_view url,
                                          PlaintextPolicy plaintext);
 
+// Checks the URL of an HTTP proxy: `http://`, a host name or address, and a
+// port. Returns it normalized as CheckHeapUrl() does. Errors: kInvalidArgument,
+// which does not repeat the URL, since it may hold a password.
+absl::StatusOr<std::string> CheckProxyUrl(absl::string_view url);
+
 }  // namespace heapsync
 
 #endif  // HEAPSYNC_HEAP_ADAPTER_CONFIG_URL_H_

@@ -29,8 +29,12 @@ struct DeliveryRules {
   int max_in_flight_per_region = 32;
 
   BackoffRules backoff;
+  // A Retry-After of Heap's counts up to this. Larger: Heap is heeded longer,
+  // but a mistaken or foreign response stops a destination longer.
+  Duration max_retry_after = std::chrono::hours(1);
   // For a destination that needs a person: asking often would not help.
   BackoffRules misconfigured_backoff{.initial = std::chrono::seconds(30),
+                                     .min = std::chrono::seconds(5),
                                      .factor = 2.0,
                                      .cap = std::chrono::minutes(10)};
 

@@ -223,8 +223,10 @@ void DestinationQueue::HoldUntil(MonotonicTime time) {
   held_until_ = std::max(held_until_, time);
 }
 
-void DestinationQueue::SetLastError(std::string error, WallTime at) {
+void DestinationQueue::SetLastError(std::string error, ErrorOrigin origin,
+                                    WallTime at) {
   last_error_ = std::move(error);
+  last_error_origin_ = origin;
   last_error_at_ = at;
 }
 
@@ -289,6 +291,7 @@ DestinationSnapshot DestinationQueue::Snapshot(MonotonicTime now) const {
                                .masked_app_id = destination_->app_id.Masked(),
                                .state = State(),
                                .last_error = last_error_,
+                               .last_error_origin = last_error_origin_,
                                .last_error_at = last_error_at_,
                                .lanes = {},
                                .in_flight_requests = in_flight_,

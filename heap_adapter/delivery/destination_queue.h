@@ -13,6 +13,7 @@
 #include "heap_adapter/delivery/snapshot.h"
 #include "heap_adapter/intake/backlog.h"
 #include "heap_adapter/model/destination.h"
+#include "heap_adapter/model/response_class.h"
 #include "heap_adapter/model/type_policy.h"
 #include "heap_adapter/scheduling/caller_shares.h"
 #include "heap_adapter/scheduling/concurrency_limit.h"
@@ -107,7 +108,7 @@ class DestinationQueue {
   // Nothing is sent before `time`.
   void HoldUntil(MonotonicTime time);
   // Shown to people; must not contain Heap's text.
-  void SetLastError(std::string error, WallTime at);
+  void SetLastError(std::string error, ErrorOrigin origin, WallTime at);
 
   void SetPaused(bool paused) { paused_ = paused; }
 
@@ -142,6 +143,7 @@ class DestinationQueue {
   int misconfigured_failures_ = 0;
   MonotonicTime held_until_;
   std::string last_error_;
+  ErrorOrigin last_error_origin_ = ErrorOrigin::kHeap;
   std::optional<WallTime> last_error_at_;
   Backlog backlog_;
   MonotonicTime next_forecast_;

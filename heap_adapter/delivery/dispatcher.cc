@@ -232,7 +232,8 @@ void Dispatcher::Pull(QueuedLane& lane, uint32_t max_items, Now now) {
                       .may_defer = !disk_short_},
                      change);
   if (!pull.ok()) {
-    queue.SetLastError(std::string(pull.status().message()), now.wall);
+    queue.SetLastError(std::string(pull.status().message()),
+                       ErrorOrigin::kSpool, now.wall);
     lane.not_before = now.monotonic + kStorageRetry;
     return schedule_.WakeAt(lane.schedule, lane.not_before);
   }
@@ -330,7 +331,8 @@ void Dispatcher::OnResponse(const HeapResponse& response, Now now) {
   region_slots_.GiveBack(attempt.region);
   queue.End(lane, attempt.probe);
   const Verdict verdict =
-      Classify(response, lane.type(), attempt.batch.items.size(), now.wall);
+      Classify(response, lane.type(), attempt.batch.items.size(), now.wall,
+               rules_.max_retry_after);
   SpoolChange change;
   const std::optional<Duration> next_try =
       responses_.Handle(attempt, verdict, response, now, change);

@@ -25,12 +25,18 @@ bool NeverSent(const HeapResponse& response) {
   switch (failure->kind) {
     case TransportFailure::Kind::kDns:
     case TransportFailure::Kind::kConnect:
+    case TransportFailure::Kind::kProxyRefused:
     case TransportFailure::Kind::kTls:
     case TransportFailure::Kind::kTlsVerification:
       return true;
     default:
       return false;
   }
+}
+
+// A Retry-After may lengthen the backoff, never shorten it.
+Duration WaitOf(Duration backoff, const Verdict& verdict) {
+  return std::max(backoff, verdict.retry_after.value_or(backoff));
 }
 
 uint32_t StatusOf(const HeapResponse& response) {
@@ -91,7 +97,7 @@ std::optional<Duration> ResponseHandler::Decide(const Attempt& attempt,
   QueuedLane& lane = *attempt.lane;
   DestinationQueue& queue = lane.queue;
   if (verdict.response_class != ResponseClass::kDelivered) {
-    queue.SetLastError(verdict.summary, now.wall);
+    queue.SetLastError(verdict.summary, verdict.origin, now.wall);
   }
   if (verdict.response_class != ResponseClass::kMisconfigured) {
     queue.OnReached();
@@ -110,15 +116,17 @@ std::optional<Duration> ResponseHandler::Decide(const Attempt& attempt,
       [[fallthrough]];
     case ResponseClass::kTransient: {
       queue.OnTrouble();
-      const Duration wait = verdict.retry_after.value_or(
-          FullJitter(++lane.failures, rules_.backoff, random01_()));
+      const Duration wait = WaitOf(
+          FullJitter(++lane.failures, rules_.backoff, random01_()), verdict);
       lane.lane.Return(attempt.batch);
       lane.not_before = std::max(lane.not_before, now.monotonic + wait);
       return wait;
     }
     case ResponseClass::kMisconfigured: {
-      const Duration wait = verdict.retry_after.value_or(FullJitter(
-          queue.OnMisconfigured(), rules_.misconfigured_backoff, random01_()));
+      const Duration wait =
+          WaitOf(FullJitter(queue.OnMisconfigured(),
+                            rules_.misconfigured_backoff, random01_()),
+                 verdict);
       lane.lane.Return(attempt.batch);
       queue.HoldUntil(now.monotonic + wait);
       return wait;

@@ -10,6 +10,7 @@
 #include "heap_adapter/base/clock.h"
 #include "heap_adapter/delivery/lane.h"
 #include "heap_adapter/model/destination.h"
+#include "heap_adapter/model/response_class.h"
 #include "heap_adapter/spool/spool.h"
 
 namespace heapsync {
@@ -74,6 +75,7 @@ struct DestinationSnapshot {
   std::string masked_app_id;
   DestinationState state;
   std::string last_error;  // empty: none since the start
+  ErrorOrigin last_error_origin;
   std::optional<WallTime> last_error_at;
   std::vector<LaneSnapshot> lanes;
   int in_flight_requests;

@@ -11,7 +11,8 @@ Duration FullJitter(int failures, const BackoffRules& rules, double random01) {
       std::min(static_cast<double>(rules.initial.count()) *
                    std::pow(rules.factor, std::max(failures, 1) - 1),
                static_cast<double>(rules.cap.count()));
-  return Duration(static_cast<Duration::rep>(max_wait * random01));
+  return std::max(rules.min,
+                  Duration(static_cast<Duration::rep>(max_wait * random01)));
 }
 
 }  // namespace heapsync

@@ -13,6 +13,11 @@ struct BackoffRules {
   // costs less time, but a failing Heap gets more requests.
   Duration initial = std::chrono::milliseconds(500);
 
+  // Minimum wait after any failure; at most `cap`. Full jitter alone may draw a
+  // wait of nothing. Smaller: a short fault costs less time, but a Heap that
+  // fails at once gets more requests.
+  Duration min = std::chrono::milliseconds(100);
+
   // Factor by which each further failure multiplies the maximum wait; at least
   // 1.
   double factor = 2.0;
@@ -24,8 +29,9 @@ struct BackoffRules {
 
 // The wait before the next attempt, after `failures` consecutive failures:
 // exponential backoff with full jitter, that is, uniformly distributed over
-// [0, min(cap, initial · factor^(failures − 1))). Full jitter keeps the senders
-// that one outage stopped from resuming at the same time.
+// [0, min(cap, initial · factor^(failures − 1))), but at least rules.min. Full
+// jitter keeps the senders that one outage stopped from resuming at the same
+// time.
 //
 // `random01` is uniformly distributed over [0, 1). `failures` may be any
 // number; below one it counts as one. Pure.

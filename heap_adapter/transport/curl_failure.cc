@@ -5,6 +5,9 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace heapsync {
 namespace {
@@ -58,8 +61,10 @@ Kind KindOf(CURLcode code, RequestStage stage) {
     case CURLE_AGAIN:
       return Kind::kReset;
 
-    // CURLE_WRITE_ERROR: the response exceeded the transport's maximum.
+    // The response exceeded the transport's maximum, the second time by the
+    // length that it declared.
     case CURLE_WRITE_ERROR:
+    case CURLE_FILESIZE_EXCEEDED:
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_HTTP2:
@@ -87,12 +92,46 @@ bool DescribesConnection(Kind kind) {
          kind == Kind::kTlsVerification || kind == Kind::kTimeout;
 }
 
+// A failure before the tunnel through the proxy stood.
+TransportFailure ProxyFailure(int status) {
+  if (status == 0) {
+    return {Kind::kConnect, "the proxy did not answer CONNECT"};
+  }
+  const bool may_pass = status >= 500 || status == 408 || status == 429;
+  return {may_pass ? Kind::kConnect : Kind::kProxyRefused,
+          absl::StrCat("proxy refused CONNECT: ", status)};
+}
+
+// "Failed to connect to host port 443 after 12 ms: …" without the duration, and
+// without what the kind says already.
+std::string WithoutNoise(absl::string_view message) {
+  constexpr absl::string_view kDuration = " after ";
+  absl::ConsumePrefix(&message, "SSL certificate problem: ");
+  absl::ConsumePrefix(&message, "SSL: ");
+  const size_t begin = message.find(kDuration);
+  const size_t end = message.find(" ms: ");
+  if (!absl::StartsWith(message, "Failed to connect") ||
+      begin == absl::string_view::npos || end == absl::string_view::npos ||
+      end < begin) {
+    return std::string(message);
+  }
+  return absl::StrCat(message.substr(0, begin), message.substr(end + 3));
+}
+
 }  // namespace
 
 TransportFailure FailureOf(CURLcode code, RequestStage stage,
-                           absl::string_view message) {
+                           absl::string_view message,
+                           std::optional<int> proxy_status) {
   constexpr size_t kMaxDetail = 200;
   Kind kind = KindOf(code, stage);
+  // A status of success means that the tunnel stood: what failed is behind it.
+  if (proxy_status.has_value() && stage == RequestStage::kNotSent &&
+      *proxy_status / 100 != 2 &&
+      (kind == Kind::kReset || kind == Kind::kMalformedResponse ||
+       kind == Kind::kTimeout)) {
+    return ProxyFailure(*proxy_status);
+  }
   // libcurl may open a new connection after it lost the one on which it had
   // sent. A failure to open it does not undo the sending.
   if (stage == RequestStage::kSent &&
@@ -105,7 +144,7 @@ TransportFailure FailureOf(CURLcode code, RequestStage stage,
   if (message.empty() || !DescribesConnection(kind)) {
     return {kind, curl_easy_strerror(code)};
   }
-  std::string detail(message.substr(0, kMaxDetail));
+  std::string detail = WithoutNoise(message).substr(0, kMaxDetail);
   std::replace_if(detail.begin(), detail.end(), absl::ascii_iscntrl, ' ');
   return {kind, std::move(detail)};
 }

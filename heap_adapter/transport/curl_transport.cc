@@ -13,6 +13,9 @@
 namespace heapsync {
 namespace {
 
+// Of a response's heads, interim ones included, and trailers.
+constexpr size_t kMaxHeadBytes = 64 * 1024;
+
 struct EasyDeleter {
   void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
 };
@@ -46,7 +49,16 @@ CURLM* NewMulti(const CurlTransportOptions& options) {
                         static_cast<long>(options.max_connections_per_host)));
   CheckOk(curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
                             static_cast<long>(options.max_connections)));
+  // One request on a connection at a time, in HTTP/2 too: a connection that
+  // many share may be dead for all of them, and libcurl neither closes it after
+  // a time-out nor renews it by age while one of them is in flight.
+  CheckOk(curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING));
   return multi;
+}
+
+MonotonicTime MonotonicNow() {
+  return std::chrono::time_point_cast<Duration>(
+      std::chrono::steady_clock::now());
 }
 
 }  // namespace
@@ -73,9 +85,11 @@ struct CurlTransport::Transfer {
   // Headers of this request; null: the common ones.
   std::unique_ptr<curl_slist, ListDeleter> own_headers;
   RequestStage stage = RequestStage::kNotSent;
+  bool has_proxy = false;
   bool head_complete = false;
   std::string answer_body;
   size_t answer_bytes = 0;
+  size_t head_bytes = 0;  // of all heads and trailers
   size_t max_response_bytes = 0;
   char message[CURL_ERROR_SIZE] = {};
 
@@ -93,7 +107,10 @@ struct CurlTransport::Transfer {
   // accepts the part that it has.
   static size_t OnHeader(const char* line, size_t, size_t size, void* self) {
     const absl::string_view text(line, size);
-    auto& complete = static_cast<Transfer*>(self)->head_complete;
+    auto& transfer = *static_cast<Transfer*>(self);
+    transfer.head_bytes += size;
+    if (transfer.head_bytes > kMaxHeadBytes) return 0;
+    bool& complete = transfer.head_complete;
     if (absl::StartsWith(text, "HTTP/")) complete = false;
     if (text == "\r\n" || text == "\n") complete = true;
     return size;
@@ -107,9 +124,45 @@ struct CurlTransport::Transfer {
     return CURL_PREREQFUNC_OK;
   }
 
-  void Configure(const CurlTransportOptions& options) {
+  // Called for each new TLS connection, with its options but before it begins.
+  static CURLcode OnTls(CURL*, void* context, void* extra_roots) {
+    static_cast<const RootCertificates*>(extra_roots)
+        ->AddTo(*static_cast<SSL_CTX*>(context));
+    return CURLE_OK;
+  }
+
+  void ConfigureWay(const CurlTransportOptions& options,
+                    const RootCertificates& extra_roots) {
+    CURL* handle = easy.get();
+    has_proxy = !options.proxy.empty();
+    // An empty text, unlike null, keeps libcurl from reading the environment.
+    Set(handle, CURLOPT_PROXY, options.proxy.c_str());
+    Set(handle, CURLOPT_NOPROXY, "");
+    if (has_proxy) {
+      Set(handle, CURLOPT_HTTPPROXYTUNNEL, 1);
+      // Or they would count as Heap's.
+      Set(handle, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1);
+    }
+    if (!options.proxy_user.empty()) {
+      Set(handle, CURLOPT_PROXYAUTH, CURLAUTH_BASIC);
+      Set(handle, CURLOPT_PROXYUSERNAME, options.proxy_user.c_str());
+      Set(handle, CURLOPT_PROXYPASSWORD, options.proxy_password.c_str());
+    }
+    Set(handle, CURLOPT_SSL_VERIFYPEER, 1);
+    Set(handle, CURLOPT_SSL_VERIFYHOST, 2);
+    if (!extra_roots.empty()) {
+      Set(handle, CURLOPT_SSL_CTX_FUNCTION, &OnTls);
+      CheckOk(curl_easy_setopt(handle, CURLOPT_SSL_CTX_DATA, &extra_roots));
+    }
+  }
+
+  void Configure(const CurlTransportOptions& options,
+                 const RootCertificates& extra_roots) {
     CURL* handle = easy.get();
     max_response_bytes = options.max_response_bytes;
+    // A length that the head declares is refused before the body is read.
+    CheckOk(curl_easy_setopt(handle, CURLOPT_MAXFILESIZE_LARGE,
+                             static_cast<curl_off_t>(max_response_bytes)));
     Set(handle, CURLOPT_PRIVATE, this);
     Set(handle, CURLOPT_ERRORBUFFER, &message[0]);
     Set(handle, CURLOPT_WRITEFUNCTION, &OnBody);
@@ -124,18 +177,11 @@ struct CurlTransport::Transfer {
     Set(handle, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
     Set(handle, CURLOPT_PROTOCOLS_STR, "http,https");
     Set(handle, CURLOPT_FOLLOWLOCATION, 0);
-    // An empty text, unlike null, keeps libcurl from reading the environment.
-    Set(handle, CURLOPT_PROXY, options.proxy.c_str());
-    Set(handle, CURLOPT_NOPROXY, "");
-
-    Set(handle, CURLOPT_SSL_VERIFYPEER, 1);
-    Set(handle, CURLOPT_SSL_VERIFYHOST, 2);
-    if (!options.ca_file.empty()) {
-      Set(handle, CURLOPT_CAINFO, options.ca_file.c_str());
-      Set(handle, CURLOPT_CAPATH, nullptr);
-    }
+    ConfigureWay(options, extra_roots);
 
     Set(handle, CURLOPT_TCP_NODELAY, 1);
+    // New connections are rare, and a name that has moved should count.
+    Set(handle, CURLOPT_DNS_CACHE_TIMEOUT, 0);
     Set(handle, CURLOPT_NOSIGNAL, 1);
     // Without this, ending a request joins the thread of its name lookup, and a
     // hanging name server would block all other requests.
@@ -146,7 +192,9 @@ struct CurlTransport::Transfer {
     Set(handle, CURLOPT_LOW_SPEED_TIME, options.stall_timeout.count());
   }
 
-  void Prepare(HeapRequest next, curl_slist* headers) {
+  // `max_age`: see ConnectionReuse::MaxAge().
+  void Prepare(HeapRequest next, curl_slist* headers,
+               std::chrono::seconds max_age) {
     request = std::move(next);
     std::unique_ptr<curl_slist, ListDeleter> former = std::move(own_headers);
     if (!request.traceparent.empty()) {
@@ -158,8 +206,12 @@ struct CurlTransport::Transfer {
     head_complete = false;
     answer_body.clear();
     answer_bytes = 0;
+    head_bytes = 0;
     message[0] = '\0';
     Set(easy.get(), CURLOPT_URL, request.url.c_str());
+    // To libcurl, a maximum age of zero is none.
+    Set(easy.get(), CURLOPT_FRESH_CONNECT, max_age.count() == 0);
+    Set(easy.get(), CURLOPT_MAXLIFETIME_CONN, max_age.count());
     CheckOk(curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDSIZE_LARGE,
                              static_cast<curl_off_t>(request.body.size())));
     Set(easy.get(), CURLOPT_POSTFIELDS, request.body.c_str());
@@ -167,7 +219,7 @@ struct CurlTransport::Transfer {
 
   HeapResponse Answer(CURLcode code) {
     if (code != CURLE_OK) {
-      return {request.id, FailureOf(code, stage, message)};
+      return {request.id, FailureOf(code, stage, message, ProxyStatus())};
     }
     if (!head_complete) {
       return {request.id, FailureOf(CURLE_PARTIAL_FILE, stage, "")};
@@ -176,7 +228,16 @@ struct CurlTransport::Transfer {
     CheckOk(curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status));
     return {request.id, HttpResponse{.status = static_cast<int>(status),
                                      .retry_after = Header("Retry-After"),
+                                     .content_type = Header("Content-Type"),
                                      .body = std::move(answer_body)}};
+  }
+
+  // See FailureOf().
+  std::optional<int> ProxyStatus() {
+    if (!has_proxy) return std::nullopt;
+    long status = 0;
+    CheckOk(curl_easy_getinfo(easy.get(), CURLINFO_HTTP_CONNECTCODE, &status));
+    return static_cast<int>(status);
   }
 
   std::optional<std::string> Header(const char* name) {
@@ -192,6 +253,8 @@ struct CurlTransport::Transfer {
 
 CurlTransport::CurlTransport(CurlTransportOptions options)
     : options_(std::move(options)),
+      extra_roots_(options_.extra_roots),
+      reuse_(options_.max_connection_age),
       multi_(NewMulti(options_)),
       headers_(NewHeaders("")) {}
 
@@ -209,13 +272,15 @@ std::unique_ptr<CurlTransport::Transfer> CurlTransport::TakeTransfer() {
   }
   auto transfer = std::make_unique<Transfer>();
   HEAPSYNC_CHECK(transfer->easy != nullptr) << "curl_easy_init failed";
-  transfer->Configure(options_);
+  transfer->Configure(options_, extra_roots_);
   return transfer;
 }
 
 void CurlTransport::Send(HeapRequest request) {
   std::unique_ptr<Transfer> transfer = TakeTransfer();
-  transfer->Prepare(std::move(request), headers_.get());
+  const std::chrono::seconds max_age =
+      reuse_.MaxAge(request.url, MonotonicNow());
+  transfer->Prepare(std::move(request), headers_.get(), max_age);
   CheckOk(curl_multi_add_handle(multi_.get(), transfer->easy.get()));
   transfer->place = in_flight_.size();
   in_flight_.push_back(std::move(transfer));
@@ -239,6 +304,10 @@ void CurlTransport::CollectFinished() {
     std::unique_ptr<Transfer> transfer = std::move(in_flight_.back());
     in_flight_.pop_back();
 
+    if (code == CURLE_OPERATION_TIMEDOUT &&
+        transfer->stage == RequestStage::kSent) {
+      reuse_.OnTimeout(transfer->request.url, MonotonicNow());
+    }
     answers_.push_back(transfer->Answer(code));
     CheckOk(curl_multi_remove_handle(multi_.get(), transfer->easy.get()));
     // Moved out to free its memory: an idle transfer must not keep a megabyte.

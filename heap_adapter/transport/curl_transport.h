@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "heap_adapter/base/clock.h"
+#include "heap_adapter/transport/connection_reuse.h"
+#include "heap_adapter/transport/root_certificates.h"
 #include "heap_adapter/transport/transport.h"
 
 namespace heapsync {
@@ -40,17 +42,26 @@ struct CurlTransportOptions {
   // `request_timeout` applies.
   std::chrono::seconds stall_timeout{20};
 
-  // PEM file of the certificate authorities to trust instead of the system's,
-  // for private authorities and tests. Empty: the system's. Verification cannot
-  // be disabled.
-  std::string ca_file;
+  // An older connection is closed instead of reused, so that requests follow a
+  // name that has moved. Longer: fewer handshakes. At least one second.
+  std::chrono::seconds max_connection_age{300};
 
-  // Proxy URL, such as "http://proxy.internal:3128". Empty: none. The variables
-  // http_proxy and https_proxy are ignored, because the App ID is the only
+  // Root certificates in PEM that are trusted besides the system's, such as the
+  // one of a proxy that inspects TLS. Verification cannot be disabled.
+  std::string extra_roots;
+
+  // Proxy through which every request goes, in a tunnel made by CONNECT:
+  // "http://proxy.internal:3128". Empty: none. The variables http_proxy,
+  // https_proxy and all_proxy are ignored, because the App ID is the only
   // secret and must be sent only through the configured path.
   std::string proxy;
+  // For Basic authentication with the proxy; an empty name: none. The proxy is
+  // reached in plaintext, and so are these.
+  std::string proxy_user;
+  std::string proxy_password;
 
-  // Maximum size of a response body; a longer one counts as malformed. The part
+  // Maximum size of a response body; a longer one counts as malformed, as does
+  // a response with more than 64 KiB of headers. The part
   // beyond kMaxResponseBytes is read and discarded, which keeps the connection
   // usable.
   size_t max_response_bytes = 16 * 1024 * 1024;
@@ -59,7 +70,9 @@ struct CurlTransportOptions {
 };
 
 // Sends over HTTP/1.1, or HTTP/2 if a TLS server offers it, and keeps
-// connections alive between requests. One thread drives any number of requests.
+// connections alive between requests; each carries one request at a time. After
+// a request that timed out, no connection to its host that is older is used.
+// One thread drives any number of requests.
 //
 // A request is sent once: redirects are not followed. libcurl would silently
 // repeat a request whose reused connection was closed; instead this fails with
@@ -95,6 +108,8 @@ class CurlTransport final : public Transport {
   void CollectFinished();
 
   const CurlTransportOptions options_;
+  const RootCertificates extra_roots_;
+  ConnectionReuse reuse_;
   const std::unique_ptr<CURLM, MultiDeleter> multi_;
   std::unique_ptr<curl_slist, ListDeleter> headers_;
   std::vector<std::unique_ptr<Transfer>> in_flight_;

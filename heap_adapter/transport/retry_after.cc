@@ -170,12 +170,14 @@ std::optional<Duration> ParseRetryAfter(absl::string_view text, WallTime now,
                                         Duration max_wait) {
   text = absl::StripAsciiWhitespace(text);
   if (text.empty()) return std::nullopt;
+  Duration wait{0};
   if (std::all_of(text.begin(), text.end(), absl::ascii_isdigit)) {
-    return SecondsUpTo(text, max_wait);
+    wait = SecondsUpTo(text, max_wait);
+  } else if (const auto date = ParseHttpDate(text, now); date.has_value()) {
+    wait = std::min(*date - now, max_wait);
   }
-  const std::optional<WallTime> date = ParseHttpDate(text, now);
-  if (!date.has_value()) return std::nullopt;
-  return std::clamp(*date - now, Duration(0), max_wait);
+  if (wait <= Duration(0)) return std::nullopt;
+  return wait;
 }
 
 }  // namespace heapsync

@@ -16,8 +16,9 @@ namespace heapsync {
 //                                     is moved back by a century
 //   Sun Nov  6 08:49:37 1994          asctime
 //
-// Returns the wait from `now`, limited to [0, max_wait]; a date in the past
-// gives zero. Returns nullopt for anything else (signs, fractions, units,
+// Returns the wait from `now`: above zero and at most `max_wait`. Returns
+// nullopt where nothing is left to wait for (zero seconds, a date that has
+// passed, a `max_wait` of zero) and for anything else (signs, fractions, units,
 // impossible dates). The day of the week is not checked against the date. Pure.
 std::optional<Duration> ParseRetryAfter(absl::string_view text, WallTime now,
                                         Duration max_wait);

@@ -24,7 +24,8 @@ struct HeapRequest {
 struct HttpResponse {
   int status = 0;
   std::optional<std::string> retry_after;  // value of the header, unparsed
-  std::string body;                        // truncated to kMaxResponseBytes
+  std::optional<std::string> content_type = {};  // likewise
+  std::string body;  // truncated to kMaxResponseBytes
 };
 inline constexpr size_t kMaxResponseBytes = 64 * 1024;
 
@@ -33,6 +34,7 @@ struct TransportFailure {
   enum class Kind {
     kDns,
     kConnect,
+    kProxyRefused,  // it does not let the request through at all
     kTlsVerification,
     kTls,
     kTimeout,

@@ -37,6 +37,7 @@ class SettingsReader {
       const absl::Status set = setting.set(config, given->text);
       if (!set.ok()) AddFault(given->place, set.message());
     }
+    ReadHeapWay(config.heap_way);
     ReadTls(config);
     CheckPlaintext(config);
     ReadAccess(config);
@@ -218,6 +219,42 @@ class SettingsReader {
                                    .batch = {}});
     config.default_destination = "default";
     return config;
+  }
+
+  void ReadHeapWay(HeapWay& way) {
+    const std::optional<Given> credentials =
+        Find("heap_proxy_credentials_file");
+    const std::optional<Given> roots = Find("heap_ca");
+    if (credentials.has_value()) {
+      if (!Find("heap_proxy").has_value()) {
+        AddFault(credentials->place, "means nothing without --heap_proxy");
+      }
+      ReadProxyCredentials(*credentials, way);
+    }
+    if (roots.has_value()) {
+      std::optional<std::string> pem = ReadText(*roots);
+      if (!pem.has_value()) return;
+      for (const std::string& fault : CheckCaFile(*pem)) {
+        AddFault(roots->text, fault);
+      }
+      way.extra_roots = *std::move(pem);
+    }
+  }
+
+  void ReadProxyCredentials(const Given& setting, HeapWay& way) {
+    const std::optional<std::string> text = ReadText(setting);
+    if (!text.has_value()) return;
+    const absl::string_view line = absl::StripTrailingAsciiWhitespace(*text);
+    const size_t colon = line.find(':');
+    const bool good =
+        colon != absl::string_view::npos && colon > 0 &&
+        std::none_of(line.begin(), line.end(), absl::ascii_iscntrl);
+    if (!good) {
+      AddFault(setting.text, "must hold one line, user:password");
+      return;
+    }
+    way.proxy_user = std::string(line.substr(0, colon));
+    way.proxy_password = std::string(line.substr(colon + 1));
   }
 
   const FlagValues& flags_;

@@ -52,6 +52,15 @@ struct PortLimits {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
+// How requests get to Heap.
+struct HeapWay {
+  // See CurlTransportOptions.
+  std::string proxy;  // empty: directly
+  std::string proxy_user;
+  std::string proxy_password;
+  std::string extra_roots;  // PEM
+};
+
 // The settings given on the command line, by name.
 using FlagValues = absl::flat_hash_map<std::string, std::string>;
 
@@ -70,8 +79,13 @@ struct ServerConfig {
   // The URLs may be plain http to other machines.
   bool allow_plaintext_heap = false;
 
+  HeapWay heap_way;
+
   // An item that is older is dead-lettered as expired.
   std::chrono::milliseconds max_age = std::chrono::hours(168);
+
+  // A Retry-After of Heap's counts up to this; zero: it is ignored.
+  std::chrono::milliseconds max_retry_after = std::chrono::hours(1);
 
   // Interval at which the files are checked for changes; zero: they are read
   // on SIGHUP only.

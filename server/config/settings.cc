@@ -29,6 +29,7 @@ constexpr NumberRange kConnectionsRange{1, 1'000'000};
 constexpr NumberRange kCallsRange{1, 1'000'000};
 constexpr NumberRange kFreeDiskRange{0, 4'294'967'295};
 constexpr DurationRange kMaxAgeRange{seconds(1), hours(8760)};
+constexpr DurationRange kRetryAfterRange{milliseconds(0), hours(8760)};
 constexpr DurationRange kDrainTimeoutRange{milliseconds(0), hours(1)};
 constexpr DurationRange kConnectionAgeRange{milliseconds(0), hours(8760)};
 constexpr DurationRange kKeepaliveRange{seconds(1), hours(24)};
@@ -132,6 +133,19 @@ Setting HeapAddress(Setting setting) {
         value, config.allow_plaintext_heap ? PlaintextPolicy::kAnywhere
                                            : PlaintextPolicy::kLoopbackOnly);
     if (url.ok()) config.*kMember = *std::move(url);
+    return url.status();
+  };
+  return setting;
+}
+
+Setting HeapProxy(Setting setting) {
+  setting.values = "http://host:port";
+  setting.text = [](const ServerConfig& config) {
+    return config.heap_way.proxy;
+  };
+  setting.set = [](ServerConfig& config, const std::string& value) {
+    absl::StatusOr<std::string> url = CheckProxyUrl(value);
+    if (url.ok()) config.heap_way.proxy = *std::move(url);
     return url.status();
   };
   return setting;
@@ -279,11 +293,42 @@ std::vector<Setting> MakeSettings() {
       HeapAddress<&ServerConfig::heap_eu_url>({.name = "heap_eu_url",
                                                .group = kDelivery,
                                                .meaning = "Heap in the EU."}),
+      HeapProxy({.name = "heap_proxy",
+                 .group = kDelivery,
+                 .meaning = "Proxy through which every request to Heap goes, "
+                            "by CONNECT. http_proxy, https_proxy and all_proxy "
+                            "of the environment are ignored."}),
+      Other("file",
+            {.name = "heap_proxy_credentials_file",
+             .group = kDelivery,
+             .meaning = "File with one line, user:password, for the proxy.",
+             .text =
+                 [](const ServerConfig& config) {
+                   return absl::StrCat(config.heap_way.proxy_user,
+                                       config.heap_way.proxy_password);
+                 }}),
+      Other("PEM file",
+            {.name = "heap_ca",
+             .group = kDelivery,
+             .meaning = "Root certificates that are trusted for Heap besides "
+                        "the system's, such as that of a proxy that inspects "
+                        "TLS.",
+             .text =
+                 [](const ServerConfig& config) {
+                   return config.heap_way.extra_roots;
+                 }}),
       Duration<&ServerConfig::max_age>(
           kMaxAgeRange,
           {.name = "max_age",
            .group = kDelivery,
            .meaning = "Age at which an undelivered item is dead-lettered."}),
+      Duration<&ServerConfig::max_retry_after>(
+          kRetryAfterRange,
+          {.name = "max_retry_after",
+           .group = kDelivery,
+           .meaning = "How long a Retry-After of Heap may delay the next "
+                      "request; 0s: it is ignored. It never shortens a "
+                      "delay."}),
       Duration<&ServerConfig::drain_timeout>(
           kDrainTimeoutRange,
           {.name = "drain_timeout",

@@ -31,8 +31,9 @@ struct Setting {
   // The flag may stand without a value, which means true.
   bool is_switch = false;
 
-  // The value in a configuration as text; that of a default ServerConfig is the
-  // default. Empty: none, or not shown.
+  // The value in a configuration as text, for comparing; it may be a secret.
+  // That of a default ServerConfig is the default, for help and documentation;
+  // empty: none.
   std::function<std::string(const ServerConfig&)> text;
 
   // Stores a value, or says what is wrong with it (kInvalidArgument, without

@@ -94,4 +94,10 @@ TlsFaults CheckTlsMaterial(const TlsMaterial& material,
   return faults;
 }
 
+std::vector<std::string> CheckCaFile(const std::string& pem) {
+  std::vector<std::string> faults;
+  ReadCertificates(pem, faults);
+  return faults;
+}
+
 }  // namespace heapsync

@@ -28,6 +28,9 @@ struct TlsFaults {
 TlsFaults CheckTlsMaterial(const TlsMaterial& material,
                            std::chrono::system_clock::time_point now);
 
+// What is wrong with a file of CA certificates in PEM; empty: nothing.
+std::vector<std::string> CheckCaFile(const std::string& pem);
+
 }  // namespace heapsync
 
 #endif  // HEAPSYNC_SERVER_CONFIG_TLS_MATERIAL_H_

@@ -46,6 +46,11 @@ const char* WhyOf(const DestinationSnapshot& destination) {
       return "Heap, or the network path to it, is failing. One request at a "
              "time is retried; everything is kept.";
     case DestinationState::kNeedsAttention:
+      if (destination.last_error_origin == ErrorOrigin::kWay) {
+        return "Requests do not reach Heap: something on the way there refuses "
+               "or answers them, as the last error says. Check the proxy, the "
+               "certificates and the network; everything is kept.";
+      }
       return "Heap rejects every request. Check the App ID, the region and "
              "Heap's settings; everything is kept.";
     case DestinationState::kPaused:

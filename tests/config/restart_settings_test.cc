@@ -27,11 +27,14 @@ TEST(SettingsThatNeedRestartTest, AreNamedAsTheirFlags) {
   wanted.listen = "127.0.0.1:1";
   wanted.drain_timeout += std::chrono::seconds(1);
   wanted.port.max_calls += 1;
+  wanted.heap_way.proxy_password = "new";
+  wanted.heap_way.extra_roots = "new";
   wanted.tls.emplace();
   wanted.access.emplace();
   EXPECT_THAT(
       SettingsThatNeedRestart(running, wanted),
-      ElementsAre("drain_timeout", "listen", "max_calls", "tls_cert", "auth"));
+      ElementsAre("heap_proxy_credentials_file", "heap_ca", "drain_timeout",
+                  "listen", "max_calls", "tls_cert", "auth"));
 }
 
 }  // namespace

@@ -78,6 +78,7 @@ TEST(ServerConfig, NeedsNothingButAnAppId) {
   EXPECT_EQ(config.heap_us_url, "https://heapanalytics.com");
   EXPECT_EQ(config.heap_eu_url, "https://c.eu.heap-api.com");
   EXPECT_EQ(config.max_age, std::chrono::hours(168));
+  EXPECT_EQ(config.max_retry_after, std::chrono::hours(1));
   EXPECT_EQ(config.drain_timeout, std::chrono::seconds(10));
   EXPECT_EQ(config.port.max_message_bytes, 4u << 20);
   EXPECT_EQ(config.min_free_disk_bytes, 256u << 20);
@@ -100,6 +101,7 @@ TEST(ServerConfig, TakesEverySettingFromFlags) {
                                     {"max_batch_bytes", "2048"},
                                     {"max_batch_wait", "2s"},
                                     {"max_age", "1h"},
+                                    {"max_retry_after", "2m"},
                                     {"drain_timeout", "1m"},
                                     {"max_message_bytes", "8388608"},
                                     {"min_free_disk_bytes", "1048576"},
@@ -120,6 +122,7 @@ TEST(ServerConfig, TakesEverySettingFromFlags) {
   EXPECT_EQ(config.heap_us_url, "http://localhost:8080");
   EXPECT_EQ(config.heap_eu_url, "http://fake-heap:8080");
   EXPECT_EQ(config.max_age, std::chrono::hours(1));
+  EXPECT_EQ(config.max_retry_after, std::chrono::minutes(2));
   EXPECT_EQ(config.drain_timeout, std::chrono::minutes(1));
   EXPECT_EQ(config.port.max_message_bytes, 8u << 20);
   EXPECT_EQ(config.min_free_disk_bytes, 1u << 20);
@@ -270,6 +273,45 @@ TEST(ServerConfig, ReadsCallersAndTellsTheFaultsOfTheirFile) {
               ElementsAre(StartsWith("bad.json: callers[0].name: must be"),
                           StartsWith("bad.json: callers[0]: needs "),
                           StartsWith("bad.json: x: unknown key")));
+}
+
+TEST(ServerConfig, ReadsTheWayToHeap) {
+  const ServerConfig direct = Good({{"app_id", "1"}});
+  EXPECT_EQ(direct.heap_way.proxy, "");
+  EXPECT_EQ(direct.heap_way.extra_roots, "");
+
+  const ServerConfig config =
+      Good({{"app_id", "1"},
+            {"heap_proxy", "http://proxy:3128"},
+            {"heap_proxy_credentials_file", "credentials"}},
+           With({}, {{"credentials", "user:pass:word\n"}}));
+  EXPECT_EQ(config.heap_way.proxy, "http://proxy:3128");
+  EXPECT_EQ(config.heap_way.proxy_user, "user");
+  EXPECT_EQ(config.heap_way.proxy_password, "pass:word");
+}
+
+TEST(ServerConfig, NamesTheFaultsOfTheWayToHeapWithoutItsSecrets) {
+  EXPECT_THAT(
+      Faults({{"app_id", "1"},
+              {"heap_proxy", "http://user:secret@proxy:3128"},
+              {"heap_proxy_credentials_file", "credentials"},
+              {"heap_ca", "junk"}},
+             With({}, {{"credentials", "user secret\n"}, {"junk", "junk"}})),
+      ElementsAre(StartsWith("--heap_proxy: must not contain credentials"),
+                  "credentials: must hold one line, user:password",
+                  "junk: must hold a certificate in PEM"));
+  for (const char* bad : {"", "user", ":secret", "user:a\nuser:b"}) {
+    EXPECT_THAT(Faults({{"app_id", "1"},
+                        {"heap_proxy", "http://proxy:3128"},
+                        {"heap_proxy_credentials_file", "credentials"}},
+                       With({}, {{"credentials", bad}})),
+                ElementsAre("credentials: must hold one line, user:password"))
+        << bad;
+  }
+  EXPECT_THAT(Faults({{"app_id", "1"}, {"heap_proxy_credentials_file", "c"}},
+                     With({}, {{"c", "a:b"}})),
+              ElementsAre("--heap_proxy_credentials_file: means nothing "
+                          "without --heap_proxy"));
 }
 
 TEST(ServerConfig, NeedsCertificateAndKeyTogether) {

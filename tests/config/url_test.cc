@@ -56,6 +56,22 @@ TEST(HeapUrl, MayBePlainHttpElsewhereOnlyWhenAllowed) {
   }
 }
 
+TEST(ProxyUrl, IsHttpWithAPort) {
+  EXPECT_EQ(*CheckProxyUrl("http://proxy.internal:3128"),
+            "http://proxy.internal:3128");
+  EXPECT_EQ(*CheckProxyUrl("HTTP://Proxy:8080/"), "http://proxy:8080");
+  EXPECT_EQ(*CheckProxyUrl("http://[2001:db8::1]:1"), "http://[2001:db8::1]:1");
+  for (const char* url :
+       {"", "proxy:3128", "https://proxy:3128", "socks5://proxy:1080",
+        "http://proxy", "http://proxy:0", "http://proxy:x", "http://:3128",
+        "http://proxy:3128/path", "http://proxy:3128?q",
+        "http://user:secret@proxy:3128"}) {
+    const absl::Status status = CheckProxyUrl(url).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << url;
+    EXPECT_THAT(std::string(status.message()), Not(HasSubstr("secret")));
+  }
+}
+
 class RefusedHeapUrl : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(RefusedHeapUrl, IsRefusedUnderEitherPolicy) {

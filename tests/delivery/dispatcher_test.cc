@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -190,7 +191,7 @@ class DispatcherTest : public ::testing::Test {
         const HeapRequest& request = transport_.sent[0];
         const bool refused = absl::StrContains(request.body, text);
         if (!refused) arrived_ += ItemsOf(request);
-        Answer(Http(refused ? 400 : 200, "no"));
+        Answer(refused ? Http(400, "no") : Http(200));
       }
       if (queued() == 0) return;
       Pass(seconds(1));
@@ -307,6 +308,55 @@ TEST_F(DispatcherTest, RetryAfterOfSevenSecondsWaitsSevenSeconds) {
   EXPECT_THAT(transport_.sent, SizeIs(0));
   Pass(milliseconds(1));
   EXPECT_THAT(transport_.sent, SizeIs(1));
+}
+
+TEST_F(DispatcherTest, ARetryAfterShorterThanTheBackoffDoesNotShortenIt) {
+  random_ = 0.9;
+  Track("us", 1);
+  Pass(seconds(1));
+  for (int i = 0; i < 3; ++i) {
+    Answer(Http(503, "", "1"));
+    Pass(minutes(1));
+  }
+  // 0.45 s, 0.9 s and 1.8 s by the backoff alone.
+  EXPECT_THAT(waits_, ElementsAre(seconds(1), seconds(1), milliseconds(1'800)));
+}
+
+TEST_F(DispatcherTest, ARetryAfterOfAYearIsCutAndItsEndIsShown) {
+  rules_.max_retry_after = minutes(30);
+  Start();
+  Track("us", 1);
+  Pass(seconds(1));
+  Answer(Http(503, "", "31536000"));
+  EXPECT_THAT(waits_, ElementsAre(minutes(30)));
+  EXPECT_EQ(dispatcher_->Snapshot(now_)[0].last_error,
+            "HTTP 503, Retry-After until 2023-11-14T22:43:21Z");
+}
+
+TEST_F(DispatcherTest, ARetryAfterThatIsOverMakesNoStorm) {
+  std::mt19937 generator(7);
+  std::uniform_real_distribution<double> drawn(0, 1);
+  for (const int status : {503, 429}) {
+    for (const char* retry_after :
+         {"0", "Mon, 15 Jan 2018 10:00:00 GMT", "-1", "soon", ""}) {
+      for (int i = 0; i < 10; ++i) User(absl::StrCat("account-", i), 1);
+      Track("us", 1);
+      int requests = 0;
+      for (int passed = 0; passed < 5'000; ++passed) {
+        random_ = drawn(generator);
+        Pass(milliseconds(1));
+        for (; !transport_.sent.empty(); ++requests) {
+          Answer(Http(status, "", retry_after));
+        }
+      }
+      EXPECT_LT(requests, 15) << status << ' ' << retry_after;
+      for (int left = 20; left > 0 && queued() > 0; --left) {
+        Pass(seconds(1));
+        while (!transport_.sent.empty()) Answer(Http(200));
+      }
+      EXPECT_EQ(queued(), 0u) << status << ' ' << retry_after;
+    }
+  }
 }
 
 TEST_F(DispatcherTest, TheLimitOfAnAppHoldsOverARestart) {
@@ -441,6 +491,56 @@ TEST_F(DispatcherTest, AWrongSetUpHoldsTheDestinationAndDropsNothing) {
   ASSERT_THAT(transport_.sent, SizeIs(1));
   while (!transport_.sent.empty()) Answer(Http(200));
   EXPECT_EQ(dispatcher_->queued_items(), 0u);
+}
+
+TEST_F(DispatcherTest, WhatRefusesEverythingDeadLettersNothing) {
+  const std::pair<int, std::string> kRefusals[] = {
+      {402, ""},
+      {406, ""},
+      {407, ""},
+      {410, "gone"},
+      {421, ""},
+      {451, ""},
+      {400, "postBody.app_id should be number"}};
+  for (const auto& [status, body] : kRefusals) {
+    Track("us", 3'000);
+    size_t requests = 0;
+    for (int passed = 0; passed < 60; ++passed) {
+      Pass(seconds(1));
+      for (; !transport_.sent.empty(); ++requests) Answer(Http(status, body));
+    }
+    EXPECT_LE(requests, 6u) << status;
+    const DestinationSnapshot us = dispatcher_->Snapshot(now_)[0];
+    EXPECT_EQ(us.state, DestinationState::kNeedsAttention) << status;
+    EXPECT_TRUE(absl::StartsWith(us.last_error, absl::StrCat("HTTP ", status)));
+    EXPECT_EQ(queued(), 3'000u) << status;
+    EXPECT_THAT(DeadLetters(us_events_), IsEmpty()) << status;
+    for (int passed = 0; passed < 60 && queued() > 0; ++passed) {
+      Pass(minutes(1));
+      while (!transport_.sent.empty()) Answer(Http(200));
+    }
+    EXPECT_EQ(queued(), 0u) << status;
+  }
+}
+
+TEST_F(DispatcherTest, ASuccessThatIsNotHeapsDeliversNothing) {
+  Track("us", 1);
+  Pass(seconds(1));
+  HttpResponse portal = Http(200, "<html>The requested URL was rejected");
+  portal.content_type = "text/html";
+  Answer(portal);
+  Pass(seconds(1));
+  const DestinationSnapshot us = dispatcher_->Snapshot(now_)[0];
+  EXPECT_EQ(us.state, DestinationState::kNeedsAttention);
+  EXPECT_EQ(us.last_error,
+            "HTTP 200 (text/html), a response that does not come from Heap");
+  EXPECT_EQ(us.last_error_origin, ErrorOrigin::kWay);
+  EXPECT_EQ(us.lanes[0].counts.delivered, 0u);
+  EXPECT_EQ(queued(), 1u);
+
+  Pass(minutes(10));
+  Answer(Http(200));
+  EXPECT_EQ(queued(), 0u);
 }
 
 TEST_F(DispatcherTest, DuringAnOutageOneProbeGoesOut) {

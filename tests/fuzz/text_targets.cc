@@ -41,16 +41,20 @@ void FuzzRetryAfter(absl::string_view input) {
   constexpr Duration kMaxLength = std::chrono::hours(1);
   const std::optional<Duration> wait = ParseRetryAfter(input, kNow, kMaxLength);
   if (wait.has_value()) {
-    Check(*wait >= Duration::zero() && *wait <= kMaxLength,
+    Check(*wait > Duration::zero() && *wait <= kMaxLength,
           "a wait is within its bounds");
     Check(std::any_of(input.begin(), input.end(),
                       [](char c) { return c >= '0' && c <= '9'; }),
           "a wait is read from digits");
   }
   if (!IsDigits(input)) return;
-  Check(wait.has_value(), "a number of seconds is a wait");
   uint64_t seconds = 0;
   const bool fits = absl::SimpleAtoi(input, &seconds) && seconds < 3'600;
+  if (fits && seconds == 0) {
+    Check(!wait.has_value(), "zero seconds are no wait");
+    return;
+  }
+  Check(wait.has_value(), "a number of seconds is a wait");
   Check(*wait == (fits ? Duration(std::chrono::seconds(seconds)) : kMaxLength),
         "seconds are seconds");
 }

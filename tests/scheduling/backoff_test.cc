@@ -28,9 +28,10 @@ TEST(FullJitter, IsCapped) {
   EXPECT_EQ(FullJitter(9, rules, 0.5), seconds(30));
 }
 
-TEST(FullJitter, StretchesFromNothingToTheLongestWait) {
+TEST(FullJitter, StretchesFromTheMinimumToTheLongestWait) {
   const BackoffRules rules;
-  EXPECT_EQ(FullJitter(4, rules, 0.0), Duration(0));
+  EXPECT_EQ(FullJitter(4, rules, 0.0), milliseconds(100));
+  EXPECT_EQ(FullJitter(1, rules, 0.19), milliseconds(100));
   EXPECT_EQ(FullJitter(4, rules, 0.25), seconds(1));
   EXPECT_EQ(FullJitter(4, rules, kAlmostOne), seconds(4) - Duration(1));
 }
@@ -40,7 +41,7 @@ TEST(FullJitter, TakesAnyNumberOfFailures) {
   constexpr int kMost = std::numeric_limits<int>::max();
   EXPECT_EQ(FullJitter(2'000, rules, 0.5), seconds(30));
   EXPECT_EQ(FullJitter(kMost, rules, 0.5), seconds(30));
-  EXPECT_EQ(FullJitter(kMost, rules, 0.0), Duration(0));
+  EXPECT_EQ(FullJitter(kMost, rules, 0.0), rules.min);
   EXPECT_EQ(FullJitter(0, rules, 0.5), milliseconds(250));
   EXPECT_EQ(FullJitter(std::numeric_limits<int>::min(), rules, 0.5),
             milliseconds(250));

@@ -465,6 +465,21 @@ TEST_F(HttpTest, DestinationThatHeapRefusesShowsItsStateAndWhatWaits) {
             0);
 }
 
+TEST_F(HttpTest, DestinationWhoseWayIsWrongDoesNotBlameTheAppId) {
+  heap_.AnswerWith(203);
+  ASSERT_TRUE(Append(3).ok());
+  nlohmann::json destination;
+  do {
+    destination =
+        nlohmann::json::parse(Get("/statusz.json").body)["destinations"][0];
+  } while (destination["state"] == "active");
+  EXPECT_EQ(destination["state"], "needs_attention");
+  EXPECT_EQ(
+      destination["last_error"],
+      "HTTP 203 (no content type), a response that does not come from Heap");
+  EXPECT_THAT(destination["why"].get<std::string>(), Not(HasSubstr("App ID")));
+}
+
 TEST_F(HttpTest, StatusShowsAtMostAsManyDestinationsAsAskedFor) {
   const auto status = nlohmann::json::parse(Get("/statusz.json?most=0").body);
   EXPECT_EQ(status["destinations_total"], 1);

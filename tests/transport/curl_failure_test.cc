@@ -39,6 +39,7 @@ TEST(CurlFailure, HasAKindForEachCodeThatHttpCanGive) {
       {CURLE_HTTP2, Kind::kMalformedResponse},
       {CURLE_WEIRD_SERVER_REPLY, Kind::kMalformedResponse},
       {CURLE_WRITE_ERROR, Kind::kMalformedResponse},
+      {CURLE_FILESIZE_EXCEEDED, Kind::kMalformedResponse},
       {CURLE_URL_MALFORMAT, Kind::kOther},
       {CURLE_OUT_OF_MEMORY, Kind::kOther}};
   for (const auto& [code, kind] : expected) {
@@ -85,6 +86,52 @@ TEST(CurlFailure, DescribesTheConnectionButNotTheResponse) {
                         "got jo@example.com")
                   .detail,
               Not(HasSubstr("jo@example.com")));
+}
+
+TEST(CurlFailure, NamesTheProxyThatRefused) {
+  const auto refused = [](int status) {
+    return FailureOf(CURLE_RECV_ERROR, RequestStage::kNotSent, "", status);
+  };
+  for (const int status : {301, 400, 403, 405, 407}) {
+    EXPECT_EQ(refused(status).kind, Kind::kProxyRefused) << status;
+  }
+  for (const int status : {408, 429, 500, 502, 503, 504}) {
+    EXPECT_EQ(refused(status).kind, Kind::kConnect) << status;
+  }
+  EXPECT_EQ(refused(407).detail, "proxy refused CONNECT: 407");
+  for (const CURLcode code :
+       {CURLE_RECV_ERROR, CURLE_OPERATION_TIMEDOUT, CURLE_GOT_NOTHING}) {
+    const TransportFailure silent =
+        FailureOf(code, RequestStage::kNotSent, "", 0);
+    EXPECT_EQ(silent.kind, Kind::kConnect);
+    EXPECT_EQ(silent.detail, "the proxy did not answer CONNECT");
+  }
+}
+
+TEST(CurlFailure, DoesNotBlameTheProxyForWhatIsBehindIt) {
+  EXPECT_EQ(FailureOf(CURLE_RECV_ERROR, RequestStage::kNotSent, "", 200).kind,
+            Kind::kReset);
+  EXPECT_EQ(FailureOf(CURLE_RECV_ERROR, RequestStage::kSent, "", 407).kind,
+            Kind::kReset);
+  EXPECT_EQ(
+      FailureOf(CURLE_PEER_FAILED_VERIFICATION, RequestStage::kNotSent, "", 200)
+          .kind,
+      Kind::kTlsVerification);
+}
+
+TEST(CurlFailure, LeavesOutWhatDiffersFromOneAttemptToTheNext) {
+  const auto detail = [](CURLcode code, const char* message) {
+    return FailureOf(code, RequestStage::kNotSent, message).detail;
+  };
+  EXPECT_EQ(detail(CURLE_COULDNT_CONNECT,
+                   "Failed to connect to 127.0.0.1 port 9 after 12 ms: "
+                   "Couldn't connect to server"),
+            "Failed to connect to 127.0.0.1 port 9: Couldn't connect to "
+            "server");
+  EXPECT_EQ(detail(CURLE_PEER_FAILED_VERIFICATION,
+                   "SSL certificate problem: unable to get local issuer "
+                   "certificate"),
+            "unable to get local issuer certificate");
 }
 
 TEST(CurlFailure, CutsAndCleansTheDetail) {

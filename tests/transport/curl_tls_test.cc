@@ -2,13 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "heap_adapter/transport/curl_transport.h"
+#include "heap_adapter/transport/root_certificates.h"
 #include "tests/transport/scripted_server.h"
 #include "tests/transport/self_signed.h"
 
@@ -18,23 +17,6 @@ namespace {
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using Kind = TransportFailure::Kind;
-
-// A file with the certificate that should be trusted.
-class CaFile {
- public:
-  explicit CaFile(const SelfSigned& identity)
-      : path_(::testing::TempDir() + "heapsync_ca_" +
-              ::testing::UnitTest::GetInstance()->current_test_info()->name() +
-              ".pem") {
-    std::ofstream(path_) << identity.CertificatePem();
-  }
-  ~CaFile() { std::filesystem::remove(path_); }
-
-  const std::string& path() const { return path_; }
-
- private:
-  const std::string path_;
-};
 
 HeapResponse Exchange(CurlTransport& transport, const std::string& url) {
   transport.Send({.id = 1, .url = url, .body = "{}"});
@@ -55,44 +37,71 @@ TEST(CurlTls, SendsNothingToAServerThatItDoesNotTrust) {
   const SelfSigned identity;
   ScriptedServer server({Answer(200, "")}, &identity);
   CurlTransport transport;
-  EXPECT_EQ(KindOf(Exchange(transport, server.Url())), Kind::kTlsVerification);
+  const HeapResponse answer = Exchange(transport, server.Url());
+  EXPECT_EQ(KindOf(answer), Kind::kTlsVerification);
+  EXPECT_EQ(std::get<TransportFailure>(answer.result).detail,
+            "self-signed certificate");
   EXPECT_THAT(server.requests(), IsEmpty());
 }
 
-TEST(CurlTls, TrustsTheAuthoritiesOfTheCaFile) {
+TEST(CurlTls, TrustsTheExtraRoots) {
   const SelfSigned identity;
-  const CaFile authorities(identity);
+  const SelfSigned other;
   ScriptedServer server({Answer(200, ""), Answer(200, "")}, &identity);
-  CurlTransport transport({.ca_file = authorities.path()});
+  CurlTransport transport(
+      {.extra_roots = other.CertificatePem() + identity.CertificatePem()});
   EXPECT_EQ(StatusOf(Exchange(transport, server.Url())), 200);
   EXPECT_EQ(StatusOf(Exchange(transport, server.Url())), 200);
   EXPECT_EQ(server.connections(), 1);
 }
 
-TEST(CurlTls, TrustsOnlyTheCaFile) {
+TEST(CurlTls, TrustsThemOnEveryConnection) {
+  const SelfSigned identity;
+  Reply closing = Answer(200, "");
+  closing.then = Reply::Then::kClose;
+  ScriptedServer server({closing, closing, closing}, &identity);
+  CurlTransport transport({.extra_roots = identity.CertificatePem()});
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(StatusOf(Exchange(transport, server.Url())), 200);
+  }
+  EXPECT_EQ(server.connections(), 3);
+}
+
+TEST(CurlTls, TrustsNoOtherThanTheSystemsAndTheExtraRoots) {
   const SelfSigned identity;
   const SelfSigned other;
-  const CaFile authorities(other);
   ScriptedServer server({Answer(200, "")}, &identity);
-  CurlTransport transport({.ca_file = authorities.path()});
+  CurlTransport transport({.extra_roots = other.CertificatePem()});
   EXPECT_EQ(KindOf(Exchange(transport, server.Url())), Kind::kTlsVerification);
 }
 
 TEST(CurlTls, RefusesACertificateOfAnotherHost) {
   const SelfSigned identity;
-  const CaFile authorities(identity);
   ScriptedServer server({Answer(200, "")}, &identity);
-  CurlTransport transport({.ca_file = authorities.path()});
+  CurlTransport transport({.extra_roots = identity.CertificatePem()});
   std::string url = server.Url();
   url.replace(url.find("127.0.0.1"), 9, "localhost");
   EXPECT_EQ(KindOf(Exchange(transport, url)), Kind::kTlsVerification);
 }
 
-TEST(CurlTls, CountsAMissingCaFileAsAVerificationFailure) {
-  const SelfSigned identity;
-  ScriptedServer server({Answer(200, "")}, &identity);
-  CurlTransport transport({.ca_file = "/nonexistent/ca.pem"});
-  EXPECT_EQ(KindOf(Exchange(transport, server.Url())), Kind::kTlsVerification);
+// The store stands for the system's, which libcurl has filled by then.
+TEST(RootCertificates, AreAddedToThoseOfTheSystem) {
+  const SelfSigned system;
+  const SelfSigned extra;
+  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  RootCertificates(system.CertificatePem()).AddTo(*context);
+  const RootCertificates roots(extra.CertificatePem());
+  roots.AddTo(*context);
+  roots.AddTo(*context);
+  const STACK_OF(X509_OBJECT)* all =
+      X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
+  EXPECT_EQ(sk_X509_OBJECT_num(all), 2);
+  SSL_CTX_free(context);
+}
+
+TEST(RootCertificates, AreNoneInATextWithoutACertificate) {
+  EXPECT_TRUE(RootCertificates("").empty());
+  EXPECT_TRUE(RootCertificates("junk").empty());
 }
 
 TEST(CurlTls, ReportsAServerThatSpeaksNoTls) {

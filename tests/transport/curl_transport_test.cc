@@ -159,15 +159,28 @@ TEST(CurlTransport, ForgetsTheHeadersOfTheAnswerBefore) {
   EXPECT_EQ(answer.body, "");
 }
 
+TEST(CurlTransport, ReturnsTheContentType) {
+  ScriptedServer server(
+      {Answer(200, "", "content-type: text/html; charset=utf-8\r\n"),
+       Answer(200, "")});
+  CurlTransport transport;
+  EXPECT_EQ(Http(Exchange(transport, server.Url())).content_type,
+            "text/html; charset=utf-8");
+  EXPECT_EQ(Http(Exchange(transport, server.Url())).content_type, std::nullopt);
+}
+
 TEST(CurlTransport, TakesTheFinalAnswerAfterAnInterimOne) {
   Reply reply = Answer(200, "OK");
   reply.bytes =
-      "HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n\r\n" + reply.bytes;
+      "HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n"
+      "Content-Type: text/html\r\n\r\n" +
+      reply.bytes;
   ScriptedServer server({reply});
   CurlTransport transport;
   const HttpResponse answer = Http(Exchange(transport, server.Url()));
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(answer.retry_after, std::nullopt);
+  EXPECT_EQ(answer.content_type, std::nullopt);
 }
 
 TEST(CurlTransport, FollowsNoRedirect) {
@@ -194,6 +207,37 @@ TEST(CurlTransport, CallsAHugeAnswerMalformed) {
   CurlTransport transport({.max_response_bytes = 100'000});
   EXPECT_EQ(Failure(Exchange(transport, server.Url())).kind,
             Kind::kMalformedResponse);
+}
+
+TEST(CurlTransport, CallsAHugeAnswerMalformedBeforeItComes) {
+  ScriptedServer server(
+      {{"HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\n"}});
+  CurlTransport transport({.max_response_bytes = 100'000});
+  EXPECT_EQ(Failure(Exchange(transport, server.Url())).kind,
+            Kind::kMalformedResponse);
+}
+
+TEST(CurlTransport, CallsHugeHeadersMalformed) {
+  std::string many;
+  for (int i = 0; i < 1'000; ++i) {
+    absl::StrAppend(&many, "X-", i, ": ", std::string(80, 'x'), "\r\n");
+  }
+  std::string interim;
+  for (int i = 0; i < 5'000; ++i) {
+    interim += "HTTP/1.1 103 Early Hints\r\n\r\n";
+  }
+  const std::string replies[] = {
+      "HTTP/1.1 200 OK\r\n" + many + "Content-Length: 0\r\n\r\n",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + many +
+          "\r\n",
+      interim + "HTTP/1.1 204 OK\r\n\r\n"};
+  for (const std::string& reply : replies) {
+    ScriptedServer server({{reply}});
+    CurlTransport transport;
+    EXPECT_EQ(Failure(Exchange(transport, server.Url())).kind,
+              Kind::kMalformedResponse)
+        << reply.substr(0, 60);
+  }
 }
 
 TEST(CurlTransport, TimesOutWhenNoAnswerComes) {
@@ -341,13 +385,70 @@ TEST(CurlTransport, IgnoresProxiesOfTheEnvironment) {
   unsetenv("all_proxy");
 }
 
-TEST(CurlTransport, UsesTheProxyThatIsConfigured) {
-  ScriptedServer proxy({Answer(200, "")});
+TEST(CurlTransport, GoesThroughATunnelOfTheProxy) {
+  ScriptedServer proxy({{"HTTP/1.1 200 Established\r\nRetry-After: 9\r\n"
+                         "Content-Type: text/html\r\n\r\n"},
+                        Answer(200, "OK"),
+                        Answer(400, "")});
   CurlTransport transport({.proxy = proxy.Url("")});
+  const HttpResponse answer =
+      Http(Exchange(transport, "http://heap.invalid/api/track"));
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.body, "OK");
+  // The proxy's own headers are not Heap's.
+  EXPECT_EQ(answer.retry_after, std::nullopt);
+  EXPECT_EQ(answer.content_type, std::nullopt);
   EXPECT_EQ(Http(Exchange(transport, "http://heap.invalid/api/track")).status,
-            200);
-  EXPECT_THAT(proxy.requests().at(0),
-              StartsWith("POST http://heap.invalid/api/track HTTP/1.1\r\n"));
+            400);
+  ASSERT_THAT(proxy.requests(), SizeIs(3));
+  EXPECT_THAT(proxy.requests()[0],
+              StartsWith("CONNECT heap.invalid:80 HTTP/1.1\r\n"));
+  EXPECT_THAT(proxy.requests()[0], Not(HasSubstr("Proxy-Authorization")));
+  EXPECT_THAT(proxy.requests()[1], StartsWith("POST /api/track HTTP/1.1\r\n"));
+  EXPECT_EQ(proxy.connections(), 1);
+}
+
+TEST(CurlTransport, ShowsItsCredentialsToTheProxyOnly) {
+  ScriptedServer proxy(
+      {{"HTTP/1.1 200 Established\r\n\r\n"}, Answer(200, "OK")});
+  CurlTransport transport({.proxy = proxy.Url(""),
+                           .proxy_user = "user",
+                           .proxy_password = "a:secret"});
+  EXPECT_EQ(Http(Exchange(transport, "http://heap.invalid/")).status, 200);
+  ASSERT_THAT(proxy.requests(), SizeIs(2));
+  EXPECT_THAT(
+      proxy.requests()[0],
+      HasSubstr("\r\nProxy-Authorization: Basic dXNlcjphOnNlY3JldA==\r\n"));
+  EXPECT_THAT(proxy.requests()[1], Not(HasSubstr("Authorization")));
+}
+
+TEST(CurlTransport, NamesTheProxyThatRefuses) {
+  ScriptedServer proxy(
+      {{"HTTP/1.1 407 Who are you\r\nContent-Length: 6\r\n\r\nsecret",
+        Then::kClose},
+       {"HTTP/1.1 503 Not now\r\nContent-Length: 0\r\n\r\n", Then::kClose},
+       {"", Then::kClose}});
+  CurlTransport transport({.proxy = proxy.Url(""),
+                           .proxy_user = "user",
+                           .proxy_password = "secret"});
+  const std::pair<Kind, const char*> expected[] = {
+      {Kind::kProxyRefused, "proxy refused CONNECT: 407"},
+      {Kind::kConnect, "proxy refused CONNECT: 503"},
+      {Kind::kConnect, "the proxy did not answer CONNECT"}};
+  for (const auto& [kind, detail] : expected) {
+    const TransportFailure failure =
+        Failure(Exchange(transport, "http://heap.invalid/"));
+    EXPECT_EQ(failure.kind, kind);
+    EXPECT_EQ(failure.detail, detail);
+  }
+}
+
+TEST(CurlTransport, NamesTheProxyThatHangs) {
+  ScriptedServer proxy({{"", Then::kHang}});
+  CurlTransport transport({.request_timeout = std::chrono::milliseconds(50),
+                           .proxy = proxy.Url("")});
+  EXPECT_EQ(Failure(Exchange(transport, "http://heap.invalid/")).detail,
+            "the proxy did not answer CONNECT");
 }
 
 TEST(CurlTransport, WaitsNoLongerThanAsked) {

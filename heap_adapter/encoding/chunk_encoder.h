@@ -49,12 +49,15 @@ uint64_t HashUserId(absl::string_view user_id);
 // this is the strictest interpretation, and one item that is too long for Heap
 // would fail its whole batch.
 //
+// A field that names or joins (identity, account id, session, idempotency key,
+// email) and says nothing (see placeholder.h) is refused where it would merge
+// people, left out where it only means "none", and warned of where in doubt.
+//
 // One thread at a time. `rules` must outlive the encoder.
 class ChunkEncoder {
  public:
   // `accepted_at` is the timestamp of events that have none. REQUIRES: it lies
-  // in the years 1 to 9999, and `rules.denied_identities` are in ASCII
-  // lowercase.
+  // in the years 1 to 9999.
   ChunkEncoder(const EncodingRules& rules, WallTime accepted_at);
 
   // Reserves memory for further items and bytes, to avoid reallocation. A hint.
@@ -81,14 +84,16 @@ class ChunkEncoder {
                    Limits limits, FindingLog& log);
   void AppendIdentity(absl::string_view identity, FindingLog& log);
   void AppendUserId(absl::string_view user_id, FindingLog& log);
-  bool IsDenied(absl::string_view identity) const;
+  void CheckId(absl::string_view field, absl::string_view id,
+               absl::string_view denied_reason,
+               absl::string_view denied_description, FindingLog& log) const;
+  void AppendSession(absl::string_view session_id, FindingLog& log);
   void AppendPropertyField(const google::protobuf::Struct& properties,
                            std::optional<absl::string_view> email,
                            ObjectType type, FindingLog& log);
   Findings Finish(size_t start, uint64_t identity_hash, FindingLog& log);
 
   const EncodingRules& rules_;
-  size_t max_denied_ = 0;
   TimestampText accepted_at_text_;
   EncodedChunk chunk_;
 };

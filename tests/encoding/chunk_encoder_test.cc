@@ -188,8 +188,8 @@ TEST(ChunkEncoderTest, SendsIdentitiesUnchanged) {
 }
 
 TEST(ChunkEncoderTest, DenyListIsTheDestinations) {
-  EncodingRules rules;
-  rules.denied_identities = {"system"};
+  const EncodingRules rules = {.denied_identities = {"system"},
+                               .allowed_identities = {"null"}};
   v1::UserProperties user;
   user.set_identity("null");
   EXPECT_TRUE(Encode(user, rules).findings.ok());

@@ -1,6 +1,7 @@
 #include "heap_adapter/encoding/chunk_encoder.h"
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -19,6 +20,11 @@ namespace {
 
 // Distinguishes user ids from identities. Hashes are stored: never change it.
 constexpr XXH64_hash_t kUserIdSeed = 0x68656170757369ul;
+
+// Outside these bounds a time was probably converted wrongly: a zero, a missing
+// value, seconds taken for milliseconds.
+constexpr int64_t kFirstPlausibleSecond = 946'684'800;  // 2000-01-01T00:00:00Z
+constexpr std::chrono::hours kMaxAhead{24};
 
 constexpr uint64_t kMaxUserId = (uint64_t{1} << 53) - 1;
 
@@ -65,7 +71,11 @@ uint64_t HashUserId(absl::string_view user_id) {
 
 ChunkEncoder::ChunkEncoder(const EncodingRules& rules, WallTime accepted_at)
     : rules_(rules),
-      accepted_at_text_(TimestampText::FromWallTime(accepted_at)) {
+      accepted_at_text_(TimestampText::FromWallTime(accepted_at)),
+      last_plausible_second_(
+          std::chrono::floor<std::chrono::seconds>(accepted_at + kMaxAhead)
+              .time_since_epoch()
+              .count()) {
   chunk_.accepted_at = accepted_at;
 }
 
@@ -102,13 +112,8 @@ Findings ChunkEncoder::Add(const v1::TrackEvent& event, const ItemPath& path,
   json += "\",\"timestamp\":\"";
   if (!event.has_timestamp()) {
     Append(accepted_at_text_.view(), json);
-  } else if (const auto text = TimestampText::FromUnix(
-                 event.timestamp().seconds(), event.timestamp().nanos())) {
-    Append(text->view(), json);
   } else {
-    log.AddViolation("timestamp", reason::kTimestampOutOfRange,
-                     "a timestamp lies in the years 1 to 9999, with 0 to "
-                     "999999999 nanoseconds");
+    AppendTimestamp(event.timestamp(), log);
   }
   json += '"';
 
@@ -261,6 +266,25 @@ void ChunkEncoder::CheckId(absl::string_view field, absl::string_view id,
       log.AddWarning(field, reason::kPlaceholderSuspected,
                      "looks like a place in a template that nothing filled");
       return;
+  }
+}
+
+void ChunkEncoder::AppendTimestamp(const google::protobuf::Timestamp& timestamp,
+                                   FindingLog& log) {
+  const std::optional<TimestampText> text =
+      TimestampText::FromUnix(timestamp.seconds(), timestamp.nanos());
+  if (!text.has_value()) {
+    log.AddViolation("timestamp", reason::kTimestampOutOfRange,
+                     "a timestamp lies in the years 1 to 9999, with 0 to "
+                     "999999999 nanoseconds");
+    return;
+  }
+  Append(text->view(), chunk_.text);
+  if (timestamp.seconds() < kFirstPlausibleSecond ||
+      timestamp.seconds() > last_plausible_second_) {
+    log.AddWarning("timestamp", reason::kTimestampImplausible,
+                   "lies before the year 2000, or more than a day ahead of the "
+                   "server's clock");
   }
 }
 

@@ -87,6 +87,8 @@ class ChunkEncoder {
   void CheckId(absl::string_view field, absl::string_view id,
                absl::string_view denied_reason,
                absl::string_view denied_description, FindingLog& log) const;
+  void AppendTimestamp(const google::protobuf::Timestamp& timestamp,
+                       FindingLog& log);
   void AppendSession(absl::string_view session_id, FindingLog& log);
   void AppendPropertyField(const google::protobuf::Struct& properties,
                            std::optional<absl::string_view> email,
@@ -95,6 +97,7 @@ class ChunkEncoder {
 
   const EncodingRules& rules_;
   TimestampText accepted_at_text_;
+  int64_t last_plausible_second_;  // Unix time
   EncodedChunk chunk_;
 };
 

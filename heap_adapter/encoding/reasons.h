@@ -93,6 +93,11 @@ inline constexpr absl::string_view kIdLooksMangled = "ID_LOOKS_MANGLED";
 inline constexpr absl::string_view kPlaceholderSuspected =
     "PLACEHOLDER_SUSPECTED";
 
+// Before 2000-01-01, or more than a day ahead of acceptance. An empty Timestamp
+// message is the start of 1970.
+inline constexpr absl::string_view kTimestampImplausible =
+    "TIMESTAMP_IMPLAUSIBLE";
+
 // A user property such as `Email`: only the lowercase key sets Heap's built-in
 // one.
 inline constexpr absl::string_view kEmailCasing = "EMAIL_CASING";

@@ -345,9 +345,10 @@ class PropertyWriter {
              index);
       return false;
     }
-    if (std::abs(number) > kMaxWholeNumber) {
+    if (std::abs(number) >= kFirstInexactNumber) {
       Refuse(key, reason::kNumberTooLarge,
-             "beyond 2^53 whole numbers lose digits; send it as a string",
+             "from 2^53 on, numbers lose their last digits before they "
+             "arrive; send it as a string",
              index);
       return false;
     }

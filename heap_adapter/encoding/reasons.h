@@ -71,7 +71,8 @@ inline constexpr absl::string_view kNestedTooDeep = "NESTED_TOO_DEEP";
 // NaN or infinity.
 inline constexpr absl::string_view kNumberNotFinite = "NUMBER_NOT_FINITE";
 
-// Beyond 2^53, where integers lose precision: send it as a string.
+// 2^53 or beyond (or its negative), where integers have lost digits before they
+// arrive: send it as a string.
 inline constexpr absl::string_view kNumberTooLarge = "NUMBER_TOO_LARGE";
 
 inline constexpr absl::string_view kTooManyProperties = "TOO_MANY_PROPERTIES";

@@ -118,7 +118,7 @@ std::optional<Json> Scalar(const Value& value) {
   }
   if (value.kind_case() == Value::kNumberValue) {
     const double number = value.number_value();
-    if (!(std::abs(number) <= 9007199254740992.0)) return std::nullopt;
+    if (!(std::abs(number) < 9007199254740992.0)) return std::nullopt;
     return number;
   }
   return std::nullopt;

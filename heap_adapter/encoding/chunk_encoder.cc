@@ -85,7 +85,12 @@ void ChunkEncoder::Reserve(size_t items, size_t bytes) {
 }
 
 Findings ChunkEncoder::Add(const v1::TrackEvent& event, const ItemPath& path,
-                           absl::string_view derived_key) {
+                           absl::string_view key) {
+  return Add(event, path, [key](const ContentDigest&) { return key; });
+}
+
+Findings ChunkEncoder::Add(const v1::TrackEvent& event, const ItemPath& path,
+                           KeyChoice choose_key) {
   std::string& json = chunk_.text;
   const size_t start = json.size();
   FindingLog log(path);
@@ -110,6 +115,7 @@ Findings ChunkEncoder::Add(const v1::TrackEvent& event, const ItemPath& path,
   CheckEventName(event.event(), log);
 
   json += "\",\"timestamp\":\"";
+  const size_t timestamp_start = json.size();
   if (!event.has_timestamp()) {
     Append(accepted_at_text_.view(), json);
   } else {
@@ -122,10 +128,9 @@ Findings ChunkEncoder::Add(const v1::TrackEvent& event, const ItemPath& path,
 
   if (!event.session_id().empty()) AppendSession(event.session_id(), log);
 
+  const size_t content_end = json.size();
   json += ",\"idempotency_key\":\"";
-  if (event.idempotency_key().empty()) {
-    AppendJsonText(derived_key, json);
-  } else {
+  if (!event.idempotency_key().empty()) {
     AppendField("idempotency_key", event.idempotency_key(),
                 {.min = 8, .max = 255}, log);
     CheckId("idempotency_key", event.idempotency_key(),
@@ -133,6 +138,17 @@ Findings ChunkEncoder::Add(const v1::TrackEvent& event, const ItemPath& path,
             "the idempotency key is blank or a placeholder; Heap would keep "
             "only one of all events sent with it",
             log);
+  }
+  if (!log.has_violations()) {
+    // The time of acceptance is not the event's content.
+    const size_t content_resumes =
+        timestamp_start +
+        (event.has_timestamp() ? 0 : accepted_at_text_.view().size());
+    const absl::string_view text(json);
+    const absl::string_view key = choose_key(DigestContent(
+        text.substr(start, timestamp_start - start),
+        text.substr(content_resumes, content_end - content_resumes)));
+    if (event.idempotency_key().empty()) AppendJsonText(key, json);
   }
   json += "\"}";
   return Finish(start, hash, log);

@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "heap_adapter/base/clock.h"
 #include "heap_adapter/encoding/findings.h"
+#include "heap_adapter/encoding/idempotency_key.h"
 #include "heap_adapter/encoding/timestamp_text.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/object_type.h"
@@ -63,10 +65,16 @@ class ChunkEncoder {
   // Reserves memory for further items and bytes, to avoid reallocation. A hint.
   void Reserve(size_t items, size_t bytes);
 
-  // `derived_key` is the idempotency key of an event that has none; it is not
-  // checked against the rules for keys.
+  // Called once for each event without violations. Returns the idempotency key
+  // of an event that has none, valid until Add() returns; it is not checked
+  // against the rules for keys. For other events the result is ignored.
+  using KeyChoice = absl::FunctionRef<absl::string_view(const ContentDigest&)>;
+
   Findings Add(const v1::TrackEvent& event, const ItemPath& path,
-               absl::string_view derived_key);
+               KeyChoice choose_key);
+  // With a key that is known.
+  Findings Add(const v1::TrackEvent& event, const ItemPath& path,
+               absl::string_view key);
   Findings Add(const v1::UserProperties& user, const ItemPath& path);
   Findings Add(const v1::AccountProperties& account, const ItemPath& path);
 

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "heap_adapter/encoding/idempotency_key.h"
 #include "heap_adapter/engine.h"
 #include "heap_adapter/stream/bulk_session.h"
 #include "server/access/access.h"
@@ -155,7 +156,9 @@ class BulkIntake {
     settings_->set_request_id(request.request_id());
     settings_->set_validate_only(request.validate_only());
     settings_->set_start_index(request.start_index());
-    keys_.emplace(request.request_id());
+    keys_.emplace(KeyScope{.caller = caller_.name,
+                           .destination = destination_->name,
+                           .request_id = request.request_id()});
     next_index_ = request.start_index();
     BulkLevel level = BulkLevel::kDurable;
     if (request.ack_level() == v1::ACK_LEVEL_DELIVERED) {
@@ -211,14 +214,19 @@ class BulkIntake {
         Reject(index, found->second);
         continue;
       }
+      const absl::string_view own_key = Traits::OwnKey(items[i]);
       std::optional<IdempotencyKey> key;
-      if (Traits::kHasKeys && Traits::OwnKey(items[i]).empty()) {
-        key = keys_->At(index);
-      }
+      const auto choose_key = [&](const ContentDigest& content) {
+        if (own_key.empty()) {
+          key = keys_->At(index, content);
+          return key->view();
+        }
+        return own_key;
+      };
       const Findings findings = Traits::Add(
           encoder, items[i],
           {.field = Traits::kBulkField, .index = static_cast<uint64_t>(i)},
-          key.has_value() ? key->view() : absl::string_view());
+          choose_key);
       if (!findings.ok()) Reject(index, findings.violations);
       if (!findings.warnings.empty()) session_.Warn(findings.warnings);
       if (encoder.size() >= kChunkItems || encoder.text_size() >= kChunkBytes) {

@@ -243,14 +243,23 @@ void EncodeAll(const Items& items, const std::string& request_id,
                ObjectType type) {
   const EncodingRules rules;
   ChunkEncoder encoder(rules, kAcceptedAt);
-  DerivedKeys keys(request_id.empty() ? "none" : request_id);
+  DerivedKeys keys({.caller = "",
+                    .destination = "fuzz",
+                    .request_id = request_id.empty() ? "none" : request_id});
   size_t accepted = 0;
   for (int i = 0; i < items.size(); ++i) {
     const auto index = static_cast<uint64_t>(i);
     const ItemPath path{.field = "items", .index = index};
     Findings findings;
     if constexpr (requires { items.Get(i).event(); }) {
-      findings = encoder.Add(items.Get(i), path, keys.At(index).view());
+      std::optional<IdempotencyKey> key;
+      findings =
+          encoder.Add(items.Get(i), path, [&](const ContentDigest& content) {
+            key = keys.At(index, content);
+            Check(*key == keys.At(index, content), "keys can be repeated");
+            return key->view();
+          });
+      Check(!findings.ok() || key.has_value(), "what is accepted has a key");
     } else {
       findings = encoder.Add(items.Get(i), path);
     }

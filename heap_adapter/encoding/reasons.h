@@ -94,6 +94,11 @@ inline constexpr absl::string_view kIdLooksMangled = "ID_LOOKS_MANGLED";
 inline constexpr absl::string_view kPlaceholderSuspected =
     "PLACEHOLDER_SUSPECTED";
 
+// An idempotency key that came earlier in the stream with other content: Heap
+// keeps only the first event of a key. Found among recent keys only.
+inline constexpr absl::string_view kIdempotencyKeyReused =
+    "IDEMPOTENCY_KEY_REUSED";
+
 // Before 2000-01-01, or more than a day ahead of acceptance. An empty Timestamp
 // message is the start of 1970.
 inline constexpr absl::string_view kTimestampImplausible =

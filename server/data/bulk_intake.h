@@ -12,7 +12,10 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "heap_adapter/encoding/idempotency_key.h"
+#include "heap_adapter/encoding/reasons.h"
+#include "heap_adapter/encoding/repeated_keys.h"
 #include "heap_adapter/engine.h"
 #include "heap_adapter/stream/bulk_session.h"
 #include "server/access/access.h"
@@ -107,6 +110,10 @@ class BulkIntake {
   static constexpr int kMaxItemsPerMessage = 10'000;
   static constexpr size_t kChunkItems = 1'000;
   static constexpr size_t kChunkBytes = 512 << 10;
+
+  // Larger: one key for different content is found at a greater distance, for
+  // 40 bytes a key and stream.
+  static constexpr size_t kMaxOwnKeys = 3'500;
 
   // The destination's configuration may have changed, or been removed.
   std::optional<CallError> FollowDestination() {
@@ -208,6 +215,7 @@ class BulkIntake {
     const auto count = static_cast<size_t>(items.size());
     encoder.Reserve(std::min(count, kChunkItems),
                     std::min(bytes + count * kMorePerItem, kChunkBytes));
+    ReusedKeys reused;
     for (int i = 0; i < items.size(); ++i) {
       const uint64_t index = next_index_++;
       if (const auto found = damaged.find(i); found != damaged.end()) {
@@ -221,6 +229,7 @@ class BulkIntake {
           key = keys_->At(index, content);
           return key->view();
         }
+        if (own_keys_.IsReused(own_key, content)) reused.Add(index);
         return own_key;
       };
       const Findings findings = Traits::Add(
@@ -234,7 +243,24 @@ class BulkIntake {
         if (error.has_value()) return error;
       }
     }
+    if (reused.count > 0) WarnOfReusedKeys(reused, next_index_ - count);
     return Append(encoder, ChunkPart::kEndOfMessage);
+  }
+
+  // One warning for all of a message. `start` is the message's first index.
+  void WarnOfReusedKeys(const ReusedKeys& reused, uint64_t start) {
+    reused_keys_ += reused.count;
+    const ItemPath path{.field = Traits::kBulkField,
+                        .index = reused.first_places.front() - start};
+    session_.WarnFirst(
+        {.field = absl::StrCat(path.ToString(), ".idempotency_key"),
+         .reason = std::string(reason::kIdempotencyKeyReused),
+         .description = absl::StrCat(
+             reused.count, " items of this message, ", reused_keys_,
+             " of this stream so far, have idempotency keys that were first "
+             "used with other content, and Heap keeps only the first event of "
+             "a key; indices in the job: ",
+             reused.PlacesText())});
   }
 
   // Hands over the items encoded so far.
@@ -285,6 +311,8 @@ class BulkIntake {
   const Destination* destination_ = nullptr;
   LaneId lane_ = 0;
   std::optional<KeySource> keys_;
+  RepeatedKeys own_keys_{kMaxOwnKeys};
+  uint64_t reused_keys_ = 0;
   uint64_t next_index_ = 0;
 };
 

@@ -159,6 +159,19 @@ class PythonClientTest(harness.EndToEnd):
         self.assertNotEqual(unary_key("shop"), unary_key("billing"))
         self.assertNotEqual(bulk_key("shop"), bulk_key("billing"))
 
+    def test_one_key_for_different_content_gets_a_warning_with_indices_and_count(self) -> None:
+        def event(identity: str, key: str) -> Any:
+            return items.TrackEvent(identity=identity, event="E", idempotency_key=key)
+
+        messages = [service.BulkTrackEventsRequest(events=[event("py-a", "reused-1"), event("py-b", "reused-1"), event("py-a", "reused-1")]),
+                    service.BulkTrackEventsRequest(events=[event("py-c", "reused-1"), event("py-d", "reused-2"), event("py-e", "reused-1")])]
+        warnings = [warning for answer in self.stub.BulkTrackEvents(iter(messages), timeout=harness.PATIENCE) for warning in answer.warnings]
+        self.assertEqual([(warning.field, warning.reason) for warning in warnings],
+                         [("events[1].idempotency_key", "IDEMPOTENCY_KEY_REUSED"), ("events[0].idempotency_key", "IDEMPOTENCY_KEY_REUSED")])
+        self.assertIn("1 items of this message, 1 of this stream so far", warnings[0].description)
+        self.assertIn("2 items of this message, 3 of this stream so far", warnings[1].description)
+        self.assertIn("indices in the job: 3, 5", warnings[1].description)
+
     def test_a_stream_goes_on_from_its_durable_position(self) -> None:
         def messages(start: int) -> Iterator[Any]:
             yield service.BulkTrackEventsRequest(request_id="py-resumed", ack_level=service.ACK_LEVEL_DELIVERED, start_index=start,

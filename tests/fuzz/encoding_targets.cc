@@ -19,6 +19,7 @@
 #include "heap_adapter/encoding/placeholder.h"
 #include "heap_adapter/encoding/property_writer.h"
 #include "heap_adapter/encoding/reasons.h"
+#include "heap_adapter/encoding/repeated_keys.h"
 #include "heapsync/v1/heap_sync_service.pb.h"
 #include "heapsync/v1/items.pb.h"
 #include "nlohmann/json.hpp"
@@ -246,6 +247,7 @@ void EncodeAll(const Items& items, const std::string& request_id,
   DerivedKeys keys({.caller = "",
                     .destination = "fuzz",
                     .request_id = request_id.empty() ? "none" : request_id});
+  RepeatedKeys repeated(2);
   size_t accepted = 0;
   for (int i = 0; i < items.size(); ++i) {
     const auto index = static_cast<uint64_t>(i);
@@ -257,6 +259,10 @@ void EncodeAll(const Items& items, const std::string& request_id,
           encoder.Add(items.Get(i), path, [&](const ContentDigest& content) {
             key = keys.At(index, content);
             Check(*key == keys.At(index, content), "keys can be repeated");
+            const std::string& own = items.Get(i).idempotency_key();
+            const bool reused = repeated.IsReused(own, content);
+            Check(repeated.IsReused(own, content) == reused,
+                  "an exact repetition is judged alike");
             return key->view();
           });
       Check(!findings.ok() || key.has_value(), "what is accepted has a key");

@@ -18,6 +18,7 @@
 #include "client/cli/command_options.h"
 #include "client/cli/import_job.h"
 #include "client/cli/progress.h"
+#include "heap_adapter/encoding/reasons.h"
 #include "heapsync/client/client.h"
 #include "nlohmann/json.hpp"
 
@@ -140,7 +141,10 @@ void PrintSummaryJson(const ImportSummary& summary, const absl::Status& status,
       {"dead_lettered", summary.stream.dead_lettered},
       {"reconnects", summary.stream.reconnects},
       {"request_id", summary.request_id},
-      {"warnings", summary.warnings}};
+      {"warnings", summary.warnings},
+      {"reused_keys",
+       {{"rows", summary.reused_keys.count},
+        {"first_rows", summary.reused_keys.first_places}}}};
   out << json.dump(-1, ' ', false,
                    nlohmann::ordered_json::error_handler_t::replace)
       << "\n";
@@ -171,6 +175,13 @@ void PrintSummary(const ImportSummary& summary, const ImportOptions& options,
   }
   for (const auto& [reason, count] : summary.warnings) {
     out << "warning: " << reason << " (" << WithThousands(count) << " times)\n";
+  }
+  if (summary.reused_keys.count > 0) {
+    out << "warning: " << reason::kIdempotencyKeyReused << ": "
+        << WithThousands(summary.reused_keys.count)
+        << " rows have an idempotency_key that was first used with other "
+           "content, and Heap keeps only the first event of a key: rows "
+        << summary.reused_keys.PlacesText() << "\n";
   }
 }
 

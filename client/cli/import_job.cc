@@ -1,7 +1,12 @@
 #include "client/cli/import_job.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/message_lite.h>
+
 #include <algorithm>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +14,8 @@
 #include "client/cli/import_state.h"
 #include "client/cli/row_ledger.h"
 #include "client/random_id.h"
+#include "heap_adapter/encoding/idempotency_key.h"
+#include "heap_adapter/encoding/reasons.h"
 
 namespace heapsync {
 namespace {
@@ -21,6 +28,10 @@ constexpr milliseconds kPatience{100};
 constexpr uint64_t kRowsBetweenChores = 256;
 constexpr size_t kMaxHeldBytes = 64 << 20;
 constexpr size_t kRejectedToShow = 5;
+
+// Larger: one key for different content is found at a greater distance, for 40
+// bytes a key.
+constexpr size_t kMaxOwnKeys = 200'000;
 
 // gRPC servers take messages up to 4 MiB; the rest is for the fields that the
 // first message of a stream has besides its items.
@@ -67,6 +78,18 @@ std::vector<Violation> OfRow(const v1::RejectedItem& item) {
   return violations;
 }
 
+// Equal for equal messages, whatever the order of their properties.
+std::string DeterministicBytes(const google::protobuf::MessageLite& message) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream output(&stream);
+    output.SetSerializationDeterministic(true);
+    message.SerializeToCodedStream(&output);
+  }
+  return bytes;
+}
+
 // What is known before the first row is read.
 struct Prepared {
   ImportOptions options;
@@ -102,6 +125,8 @@ class TypedImportJob : public ImportJob {
         ledger_.RejectItem(item.index(), OfRow(item));
       };
       stream.on_warning = [this](const v1::FieldViolation& warning) {
+        // Counted here, by row and over breaks of the connection.
+        if (warning.reason() == reason::kIdempotencyKeyReused) return;
         ++summary_.warnings[warning.reason()];
       };
       BulkWriter<Item> writer(client, std::move(stream));
@@ -178,6 +203,7 @@ class TypedImportJob : public ImportJob {
                                          kMaxItemBytes)}});
       return absl::OkStatus();
     }
+    CheckKey(item);
     // First, because the server's answer may come with the call that adds it.
     ledger_.AddItem(row.line, row.raw);
     while (true) {
@@ -185,6 +211,17 @@ class TypedImportJob : public ImportJob {
       if (!added.ok()) return added.status();
       if (*added) return absl::OkStatus();
       if (absl::Status done = DoChores(); !done.ok()) return done;
+    }
+  }
+
+  // To be called with the next row's item.
+  void CheckKey(const Item& item) {
+    if constexpr (std::is_same_v<Item, v1::TrackEvent>) {
+      if (!item.idempotency_key().empty() &&
+          own_keys_.IsReused(item.idempotency_key(),
+                             DigestContent(DeterministicBytes(item), ""))) {
+        summary_.reused_keys.Add(ledger_.rows_read() + 1);
+      }
     }
   }
 
@@ -264,6 +301,7 @@ class TypedImportJob : public ImportJob {
   RejectsFile rejects_;
   ImportSummary summary_;
   RowLedger ledger_;
+  RepeatedKeys own_keys_{kMaxOwnKeys};
   uint64_t bytes_at_start_ = 0;
   SteadyClock::time_point started_;
   SteadyClock::time_point last_checkpoint_;

@@ -17,6 +17,7 @@
 #include "client/cli/progress.h"
 #include "client/cli/rejects_file.h"
 #include "client/cli/row_source.h"
+#include "heap_adapter/encoding/repeated_keys.h"
 #include "heapsync/client/bulk_writer.h"
 #include "heapsync/client/client.h"
 
@@ -57,6 +58,7 @@ struct ImportSummary {
   std::string request_id;
   std::vector<RejectedRow> first_rejected;   // a few, of this process
   std::map<std::string, uint64_t> warnings;  // count by reason
+  ReusedKeys reused_keys;                    // by row, of this process
   std::vector<std::string> notes;            // worth telling the user
   std::string state_path;                    // empty: nothing to resume from
 };

@@ -20,7 +20,7 @@ using google::protobuf::ListValue;
 using google::protobuf::Struct;
 using google::protobuf::Value;
 
-constexpr int64_t kMaxExactInteger = int64_t{1} << 53;
+constexpr int64_t kMaxExactInteger = (int64_t{1} << 53) - 1;
 constexpr size_t kMaxDepth = 32;
 constexpr int kMaxExactDigits = 15;
 

@@ -14,7 +14,7 @@ enum class ValueTyping {
   kStrings,  // always the text as it stands
 };
 
-// Reads one JSON object. Whole numbers beyond ±2^53, which a Struct cannot
+// Reads one JSON object. Whole numbers from ±2^53 on, which a Struct cannot
 // hold, become strings of the same digits. Of a repeated key the last value
 // counts. Errors: kInvalidArgument, naming the byte but never the text: not
 // JSON, not an object, nested deeper than 32, or a number out of range.

@@ -39,6 +39,9 @@ class RowLedger {
   // Rows settled, since the beginning of the input.
   uint64_t rows_done() const { return rows_done_; }
 
+  // Rows added, or settled before, since the beginning of the input.
+  uint64_t rows_read() const { return rows_done_ + pending_.size(); }
+
   // Index of the first item that is not settled.
   uint64_t settled_index() const {
     return pending_.empty() ? next_index_ : pending_.front().index;

@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/config/ranges.h"
+#include "heap_adapter/encoding/placeholder.h"
 
 namespace heapsync {
 namespace {
@@ -59,21 +59,29 @@ void ReadFlattenNested(ObjectReader& reader, Destination& destination) {
 
 // Both keys, since a contradiction between them is a fault.
 void ReadIdentityLists(ObjectReader& reader, Destination& destination) {
-  absl::flat_hash_set<std::string>& rules =
-      destination.encoding.denied_identities;
-  absl::flat_hash_set<std::string> denied;
-  for (const std::string& identity : reader.Strings("denied_identities")) {
-    denied.insert(absl::AsciiStrToLower(identity));
-  }
-  for (const std::string& identity : reader.Strings("allowed_identities")) {
-    const std::string lowercase = absl::AsciiStrToLower(identity);
-    rules.erase(lowercase);
-    if (denied.contains(lowercase)) {
-      reader.AddFault("allowed_identities",
-                      "must not allow what denied_identities denies");
+  const auto read = [&reader](const char* key) {
+    absl::flat_hash_set<std::string> names;
+    for (const std::string& name : reader.Strings(key)) {
+      std::string folded = FoldName(name);
+      if (folded.empty()) {
+        reader.AddFault(key,
+                        "must not have blank entries; a blank identity is "
+                        "always refused");
+      } else {
+        names.insert(std::move(folded));
+      }
     }
+    return names;
+  };
+  EncodingRules& rules = destination.encoding;
+  rules.denied_identities = read("denied_identities");
+  rules.allowed_identities = read("allowed_identities");
+  for (const std::string& name : rules.allowed_identities) {
+    if (!rules.denied_identities.contains(name)) continue;
+    reader.AddFault("allowed_identities",
+                    "must not allow what denied_identities denies");
+    break;
   }
-  rules.insert(denied.begin(), denied.end());
 }
 
 void ReadBatchWait(ObjectReader& reader, Destination& destination) {
@@ -133,14 +141,17 @@ std::vector<DestinationKey> MakeKeys() {
        .key = "denied_identities",
        .values = "array of strings",
        .default_value = "",
-       .meaning = "Identities that are refused, in addition to the built-in "
-                  "placeholders; upper and lower case count as equal.",
+       .meaning = "Identities, account ids, session ids, idempotency keys and "
+                  "emails that count as placeholders, in addition to the "
+                  "built-in ones; case, brackets and quotes make no "
+                  "difference.",
        .read = ReadIdentityLists},
       {.object = "",
        .key = "allowed_identities",
        .values = "array of strings",
        .default_value = "",
-       .meaning = "Built-in placeholders that are real identities here.",
+       .meaning = "Built-in placeholders that are real names here, for the "
+                  "same fields. Blank names cannot be allowed.",
        .read = nullptr},
       WholeNumber<&Destination::max_queued_mib>(
           "", "max_queued_mib", kQueuedMibRange,

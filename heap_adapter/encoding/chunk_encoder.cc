@@ -1,6 +1,7 @@
 #include "heap_adapter/encoding/chunk_encoder.h"
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -8,8 +9,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/encoding/json_text.h"
+#include "heap_adapter/encoding/placeholder.h"
 #include "heap_adapter/encoding/property_writer.h"
 #include "heap_adapter/encoding/reasons.h"
+#include "heap_adapter/encoding/unicode_text.h"
 #include "xxhash.h"
 
 namespace heapsync {
@@ -18,10 +21,29 @@ namespace {
 // Distinguishes user ids from identities. Hashes are stored: never change it.
 constexpr XXH64_hash_t kUserIdSeed = 0x68656170757369ul;
 
+// Outside these bounds a time was probably converted wrongly: a zero, a missing
+// value, seconds taken for milliseconds.
+constexpr int64_t kFirstPlausibleSecond = 946'684'800;  // 2000-01-01T00:00:00Z
+constexpr std::chrono::hours kMaxAhead{24};
+
 constexpr uint64_t kMaxUserId = (uint64_t{1} << 53) - 1;
 
 void Append(absl::string_view text, std::string& json) {
   json.append(text.data(), text.size());
+}
+
+void AddControlCharacter(absl::string_view field, FindingLog& log) {
+  log.AddViolation(field, reason::kControlCharacter,
+                   absl::StrCat(field, " has a control character"));
+}
+
+void CheckEventName(absl::string_view name, FindingLog& log) {
+  if (name.empty()) return;
+  if (IsBlank(name)) {
+    log.AddViolation("event", reason::kRequired, "event is blank");
+  } else if (HasControlCharacter(name)) {
+    AddControlCharacter("event", log);
+  }
 }
 
 bool IsUserId(absl::string_view text) {
@@ -49,10 +71,11 @@ uint64_t HashUserId(absl::string_view user_id) {
 
 ChunkEncoder::ChunkEncoder(const EncodingRules& rules, WallTime accepted_at)
     : rules_(rules),
-      accepted_at_text_(TimestampText::FromWallTime(accepted_at)) {
-  for (const std::string& denied : rules_.denied_identities) {
-    max_denied_ = std::max(max_denied_, denied.size());
-  }
+      accepted_at_text_(TimestampText::FromWallTime(accepted_at)),
+      last_plausible_second_(
+          std::chrono::floor<std::chrono::seconds>(accepted_at + kMaxAhead)
+              .time_since_epoch()
+              .count()) {
   chunk_.accepted_at = accepted_at;
 }
 
@@ -62,7 +85,12 @@ void ChunkEncoder::Reserve(size_t items, size_t bytes) {
 }
 
 Findings ChunkEncoder::Add(const v1::TrackEvent& event, const ItemPath& path,
-                           absl::string_view derived_key) {
+                           absl::string_view key) {
+  return Add(event, path, [key](const ContentDigest&) { return key; });
+}
+
+Findings ChunkEncoder::Add(const v1::TrackEvent& event, const ItemPath& path,
+                           KeyChoice choose_key) {
   std::string& json = chunk_.text;
   const size_t start = json.size();
   FindingLog log(path);
@@ -84,36 +112,43 @@ Findings ChunkEncoder::Add(const v1::TrackEvent& event, const ItemPath& path,
 
   json += ",\"event\":\"";
   AppendField("event", event.event(), {.min = 1, .max = 1'024}, log);
+  CheckEventName(event.event(), log);
 
   json += "\",\"timestamp\":\"";
+  const size_t timestamp_start = json.size();
   if (!event.has_timestamp()) {
     Append(accepted_at_text_.view(), json);
-  } else if (const auto text = TimestampText::FromUnix(
-                 event.timestamp().seconds(), event.timestamp().nanos())) {
-    Append(text->view(), json);
   } else {
-    log.AddViolation("timestamp", reason::kTimestampOutOfRange,
-                     "a timestamp lies in the years 1 to 9999, with 0 to "
-                     "999999999 nanoseconds");
+    AppendTimestamp(event.timestamp(), log);
   }
   json += '"';
 
   AppendPropertyField(event.properties(), std::nullopt, ObjectType::kTrackEvent,
                       log);
 
-  if (!event.session_id().empty()) {
-    json += ",\"session_id\":\"";
-    AppendField("session_id", event.session_id(), {.min = 1, .max = 1'023},
-                log);
-    json += '"';
-  }
+  if (!event.session_id().empty()) AppendSession(event.session_id(), log);
 
+  const size_t content_end = json.size();
   json += ",\"idempotency_key\":\"";
-  if (event.idempotency_key().empty()) {
-    AppendJsonText(derived_key, json);
-  } else {
+  if (!event.idempotency_key().empty()) {
     AppendField("idempotency_key", event.idempotency_key(),
                 {.min = 8, .max = 255}, log);
+    CheckId("idempotency_key", event.idempotency_key(),
+            reason::kIdempotencyKeyDenied,
+            "the idempotency key is blank or a placeholder; Heap would keep "
+            "only one of all events sent with it",
+            log);
+  }
+  if (!log.has_violations()) {
+    // The time of acceptance is not the event's content.
+    const size_t content_resumes =
+        timestamp_start +
+        (event.has_timestamp() ? 0 : accepted_at_text_.view().size());
+    const absl::string_view text(json);
+    const absl::string_view key = choose_key(DigestContent(
+        text.substr(start, timestamp_start - start),
+        text.substr(content_resumes, content_end - content_resumes)));
+    if (event.idempotency_key().empty()) AppendJsonText(key, json);
   }
   json += "\"}";
   return Finish(start, hash, log);
@@ -128,7 +163,18 @@ Findings ChunkEncoder::Add(const v1::UserProperties& user,
   json += '{';
   AppendIdentity(user.identity(), log);
   std::optional<absl::string_view> email;
-  if (!user.email().empty()) {
+  const NameQuality email_quality = user.email().empty()
+                                        ? NameQuality::kGood
+                                        : JudgeName(user.email(), rules_);
+  if (email_quality == NameQuality::kBlank ||
+      email_quality == NameQuality::kPlaceholder) {
+    log.AddWarning("email", reason::kPlaceholderLeftOut,
+                   "the email is blank or a placeholder, and is left out");
+  } else if (!user.email().empty()) {
+    if (email_quality == NameQuality::kControlCharacter) {
+      log.AddWarning("email", reason::kControlCharacter,
+                     "the email has a control character");
+    }
     // Checked here, under its own path, but written with the properties.
     const size_t before = json.size();
     AppendField("email", user.email(), {.min = 1, .max = kMaxPropertyUnits},
@@ -150,6 +196,10 @@ Findings ChunkEncoder::Add(const v1::AccountProperties& account,
 
   json += "{\"account_id\":\"";
   AppendField("account_id", account.account_id(), {.min = 1, .max = 255}, log);
+  CheckId("account_id", account.account_id(), reason::kIdentityDenied,
+          "the account id is blank or a placeholder; Heap would merge all "
+          "accounts sent under it",
+          log);
   json += '"';
   AppendPropertyField(account.properties(), std::nullopt,
                       ObjectType::kAccountProperties, log);
@@ -191,11 +241,89 @@ void ChunkEncoder::AppendIdentity(absl::string_view identity, FindingLog& log) {
   chunk_.text += "\"identity\":\"";
   AppendField("identity", identity, {.min = 1, .max = 255}, log);
   chunk_.text += '"';
-  if (IsDenied(identity)) {
-    log.AddViolation("identity", reason::kIdentityDenied,
-                     "the identity is blank or a placeholder; Heap would "
-                     "permanently merge all users sent under it");
+  CheckId("identity", identity, reason::kIdentityDenied,
+          "the identity is blank or a placeholder; Heap would permanently "
+          "merge all users sent under it",
+          log);
+}
+
+void ChunkEncoder::CheckId(absl::string_view field, absl::string_view id,
+                           absl::string_view denied_reason,
+                           absl::string_view denied_description,
+                           FindingLog& log) const {
+  if (id.empty()) return;
+  switch (JudgeName(id, rules_)) {
+    case NameQuality::kGood:
+      return;
+    case NameQuality::kBlank:
+    case NameQuality::kPlaceholder:
+      log.AddViolation(field, denied_reason, denied_description);
+      return;
+    case NameQuality::kMangled:
+      log.AddViolation(field, reason::kIdMangled,
+                       "a number in exponent form has lost its last digits, so "
+                       "that several ids become one; export ids as text");
+      return;
+    case NameQuality::kControlCharacter:
+      AddControlCharacter(field, log);
+      return;
+    case NameQuality::kFraction:
+      log.AddWarning(
+          field, reason::kIdLooksMangled,
+          "a number that ends in .0 may be an id that a program "
+          "took for a number; without the fraction it is another id");
+      return;
+    case NameQuality::kPadded:
+      log.AddWarning(field, reason::kIdLooksMangled,
+                     "starts or ends with a blank or an invisible character; "
+                     "without it, it is another id");
+      return;
+    case NameQuality::kTemplateWord:
+      log.AddWarning(field, reason::kPlaceholderSuspected,
+                     "looks like a place in a template that nothing filled");
+      return;
   }
+}
+
+void ChunkEncoder::AppendTimestamp(const google::protobuf::Timestamp& timestamp,
+                                   FindingLog& log) {
+  const std::optional<TimestampText> text =
+      TimestampText::FromUnix(timestamp.seconds(), timestamp.nanos());
+  if (!text.has_value()) {
+    log.AddViolation("timestamp", reason::kTimestampOutOfRange,
+                     "a timestamp lies in the years 1 to 9999, with 0 to "
+                     "999999999 nanoseconds");
+    return;
+  }
+  Append(text->view(), chunk_.text);
+  if (timestamp.seconds() < kFirstPlausibleSecond ||
+      timestamp.seconds() > last_plausible_second_) {
+    log.AddWarning("timestamp", reason::kTimestampImplausible,
+                   "lies before the year 2000, or more than a day ahead of the "
+                   "server's clock");
+  }
+}
+
+void ChunkEncoder::AppendSession(absl::string_view session_id,
+                                 FindingLog& log) {
+  const NameQuality quality = JudgeName(session_id, rules_);
+  if (quality == NameQuality::kBlank || quality == NameQuality::kPlaceholder ||
+      quality == NameQuality::kMangled) {
+    log.AddWarning("session_id", reason::kPlaceholderLeftOut,
+                   "the session id is blank, a placeholder or in exponent "
+                   "form, and is left out; sent, it would join the sessions "
+                   "of several people");
+    return;
+  }
+  if (quality == NameQuality::kControlCharacter) {
+    AddControlCharacter("session_id", log);
+  } else if (quality == NameQuality::kTemplateWord) {
+    log.AddWarning("session_id", reason::kPlaceholderSuspected,
+                   "looks like a place in a template that nothing filled");
+  }
+  chunk_.text += ",\"session_id\":\"";
+  AppendField("session_id", session_id, {.min = 1, .max = 1'023}, log);
+  chunk_.text += '"';
 }
 
 void ChunkEncoder::AppendUserId(absl::string_view user_id, FindingLog& log) {
@@ -205,19 +333,13 @@ void ChunkEncoder::AppendUserId(absl::string_view user_id, FindingLog& log) {
                      "without sign or leading zeros");
     return;
   }
+  if (user_id == "0") {
+    log.AddWarning("user_id", reason::kPlaceholderSuspected,
+                   "0 often stands for a user id that is missing");
+  }
   chunk_.text += "\"user_id\":\"";
   Append(user_id, chunk_.text);
   chunk_.text += '"';
-}
-
-bool ChunkEncoder::IsDenied(absl::string_view identity) const {
-  if (identity.empty()) return false;
-  if (absl::ascii_isspace(static_cast<unsigned char>(identity[0])) &&
-      absl::StripLeadingAsciiWhitespace(identity).empty()) {
-    return true;
-  }
-  return identity.size() <= max_denied_ &&
-         rules_.denied_identities.contains(absl::AsciiStrToLower(identity));
 }
 
 void ChunkEncoder::AppendPropertyField(
@@ -228,8 +350,7 @@ void ChunkEncoder::AppendPropertyField(
   std::string& json = chunk_.text;
   const size_t before = json.size();
   Append(kKey, json);
-  AppendProperties(properties, email,
-                   {.type = type, .flatten_nested = rules_.flatten_nested}, log,
+  AppendProperties(properties, email, {.type = type, .encoding = rules_}, log,
                    json);
   const bool all_left_out = json.size() == before + kKey.size() + 2;
   if (all_left_out) json.resize(before);

@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "heap_adapter/base/clock.h"
 #include "heap_adapter/encoding/findings.h"
+#include "heap_adapter/encoding/idempotency_key.h"
 #include "heap_adapter/encoding/timestamp_text.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/object_type.h"
@@ -49,21 +51,30 @@ uint64_t HashUserId(absl::string_view user_id);
 // this is the strictest interpretation, and one item that is too long for Heap
 // would fail its whole batch.
 //
+// A field that names or joins (identity, account id, session, idempotency key,
+// email) and says nothing (see placeholder.h) is refused where it would merge
+// people, left out where it only means "none", and warned of where in doubt.
+//
 // One thread at a time. `rules` must outlive the encoder.
 class ChunkEncoder {
  public:
   // `accepted_at` is the timestamp of events that have none. REQUIRES: it lies
-  // in the years 1 to 9999, and `rules.denied_identities` are in ASCII
-  // lowercase.
+  // in the years 1 to 9999.
   ChunkEncoder(const EncodingRules& rules, WallTime accepted_at);
 
   // Reserves memory for further items and bytes, to avoid reallocation. A hint.
   void Reserve(size_t items, size_t bytes);
 
-  // `derived_key` is the idempotency key of an event that has none; it is not
-  // checked against the rules for keys.
+  // Called once for each event without violations. Returns the idempotency key
+  // of an event that has none, valid until Add() returns; it is not checked
+  // against the rules for keys. For other events the result is ignored.
+  using KeyChoice = absl::FunctionRef<absl::string_view(const ContentDigest&)>;
+
   Findings Add(const v1::TrackEvent& event, const ItemPath& path,
-               absl::string_view derived_key);
+               KeyChoice choose_key);
+  // With a key that is known.
+  Findings Add(const v1::TrackEvent& event, const ItemPath& path,
+               absl::string_view key);
   Findings Add(const v1::UserProperties& user, const ItemPath& path);
   Findings Add(const v1::AccountProperties& account, const ItemPath& path);
 
@@ -81,15 +92,20 @@ class ChunkEncoder {
                    Limits limits, FindingLog& log);
   void AppendIdentity(absl::string_view identity, FindingLog& log);
   void AppendUserId(absl::string_view user_id, FindingLog& log);
-  bool IsDenied(absl::string_view identity) const;
+  void CheckId(absl::string_view field, absl::string_view id,
+               absl::string_view denied_reason,
+               absl::string_view denied_description, FindingLog& log) const;
+  void AppendTimestamp(const google::protobuf::Timestamp& timestamp,
+                       FindingLog& log);
+  void AppendSession(absl::string_view session_id, FindingLog& log);
   void AppendPropertyField(const google::protobuf::Struct& properties,
                            std::optional<absl::string_view> email,
                            ObjectType type, FindingLog& log);
   Findings Finish(size_t start, uint64_t identity_hash, FindingLog& log);
 
   const EncodingRules& rules_;
-  size_t max_denied_ = 0;
   TimestampText accepted_at_text_;
+  int64_t last_plausible_second_;  // Unix time
   EncodedChunk chunk_;
 };
 

@@ -11,6 +11,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_replace.h"
 #include "heap_adapter/base/check.h"
+#include "xxhash.h"
 
 namespace heapsync {
 namespace {
@@ -52,7 +53,22 @@ void DerivedKeys::FreeDigest::operator()(void* context) const {
   EVP_MD_CTX_free(AsContext(context));
 }
 
-DerivedKeys::DerivedKeys(absl::string_view request_id)
+ContentDigest DigestContent(absl::string_view before, absl::string_view after) {
+  XXH128_hash_t hash = XXH3_128bits(before.data(), before.size());
+  // The seed makes the digest depend on where the first part ends.
+  const XXH128_hash_t rest = XXH3_128bits_withSeed(after.data(), after.size(),
+                                                   hash.low64 ^ hash.high64);
+  hash.low64 += rest.low64;
+  hash.high64 ^= rest.high64;
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, hash);
+  ContentDigest digest;
+  static_assert(sizeof(canonical.digest) == sizeof(digest.bytes));
+  std::memcpy(digest.bytes.data(), canonical.digest, sizeof(digest.bytes));
+  return digest;
+}
+
+DerivedKeys::DerivedKeys(const KeyScope& scope)
     : digest_(EVP_MD_CTX_new()),
       name_(absl::HexStringToBytes(
           absl::StrReplaceAll(kIdempotencyNamespace, {{"-", ""}}))) {
@@ -60,11 +76,14 @@ DerivedKeys::DerivedKeys(absl::string_view request_id)
       EVP_DigestInit_ex2(AsContext(digest_.get()), Sha1(), nullptr) != 1) {
     HEAPSYNC_CHECK(false) << "OpenSSL failed to compute SHA-1";
   }
-  name_.append(request_id.data(), request_id.size());
-  name_ += '/';
+  for (const absl::string_view part :
+       {scope.caller, scope.destination, scope.request_id}) {
+    name_.append(part.data(), part.size());
+    name_ += '\0';
+  }
 }
 
-IdempotencyKey DerivedKeys::At(uint64_t index) {
+IdempotencyKey DerivedKeys::At(uint64_t index, const ContentDigest& content) {
   std::array<char, std::numeric_limits<uint64_t>::digits10 + 1> digits;
   const char* const digits_end =
       std::to_chars(digits.data(), digits.data() + digits.size(), index).ptr;
@@ -74,6 +93,9 @@ IdempotencyKey DerivedKeys::At(uint64_t index) {
       EVP_DigestUpdate(context, name_.data(), name_.size()) != 1 ||
       EVP_DigestUpdate(context, digits.data(),
                        static_cast<size_t>(digits_end - digits.data())) != 1 ||
+      EVP_DigestUpdate(context, "\0", 1) != 1 ||
+      EVP_DigestUpdate(context, content.bytes.data(), content.bytes.size()) !=
+          1 ||
       EVP_DigestFinal_ex(context, hash.data(), nullptr) != 1) {
     HEAPSYNC_CHECK(false) << "OpenSSL failed to compute SHA-1";
   }

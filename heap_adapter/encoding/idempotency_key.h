@@ -11,8 +11,7 @@
 
 namespace heapsync {
 
-// Namespace of derived keys. Callers may compute the same keys, so it never
-// changes.
+// Namespace of derived keys. It never changes.
 inline constexpr absl::string_view kIdempotencyNamespace =
     "1f153053-2795-4644-9f22-a2fa90c7cce4";
 
@@ -37,21 +36,40 @@ class IdempotencyKey {
   std::array<char, 36> text_;
 };
 
-// Keys of the items of one request: the version 5 UUID of
-// "<request_id>/<index>", with the index in decimal, under
-// kIdempotencyNamespace. A repeated request has the same keys, although they
-// are not stored. In Python:
-// uuid.uuid5(uuid.UUID(namespace), f"{request_id}/{index}").
+// Digest of an event's content: XXH3-128 of its JSON, without the idempotency
+// key and without the time of acceptance. Equal for equal events, whatever the
+// order of their properties and whenever they arrive.
+struct ContentDigest {
+  std::array<uint8_t, 16> bytes;
+
+  friend bool operator==(const ContentDigest&, const ContentDigest&) = default;
+};
+
+// Digests the JSON of an event, in the two parts around the time of acceptance.
+ContentDigest DigestContent(absl::string_view before, absl::string_view after);
+
+// The part of a key's name that all keys of one request share.
+struct KeyScope {
+  absl::string_view caller;       // its name; may be empty
+  absl::string_view destination;  // its name
+  absl::string_view request_id;
+};
+
+// Keys of the items of one request, version 5 UUIDs. A repeated request has the
+// same keys, although they are not stored. An item with other content, at
+// another index, or from another caller has another key, so that Heap does not
+// take it for a repetition.
 //
-// The constructor allocates; a key costs one hash. One thread at a time.
+// The constructor allocates; a key costs one hash of about 100 bytes. One
+// thread at a time.
 class DerivedKeys {
  public:
-  // REQUIRES: `request_id` is not empty (two requests without one would share
-  // their keys).
-  explicit DerivedKeys(absl::string_view request_id);
+  // REQUIRES: `scope.request_id` is not empty (two requests without one would
+  // share their keys), and the two names have no zero bytes.
+  explicit DerivedKeys(const KeyScope& scope);
 
   // `index` is the position of the item in the whole job, starting at 0.
-  IdempotencyKey At(uint64_t index);
+  IdempotencyKey At(uint64_t index, const ContentDigest& content);
 
  private:
   struct FreeDigest {
@@ -59,7 +77,7 @@ class DerivedKeys {
   };
 
   std::unique_ptr<void, FreeDigest> digest_;  // an EVP_MD_CTX
-  std::string name_;                          // namespace, request id, "/"
+  std::string name_;  // namespace and scope; a zero byte behind each part
 };
 
 }  // namespace heapsync

@@ -172,7 +172,7 @@ void AppendJsonNumber(double number, std::string& json) {
   // "-2.2250738585072014e-308".
   std::array<char, 32> text;
   std::to_chars_result written;
-  if (std::abs(number) <= kMaxWholeNumber && std::trunc(number) == number) {
+  if (std::abs(number) < kFirstInexactNumber && std::trunc(number) == number) {
     written = std::to_chars(text.data(), text.data() + text.size(),
                             static_cast<int64_t>(number));
   } else {

@@ -10,8 +10,9 @@
 
 namespace heapsync {
 
-// 2^53: every integer up to this one has an exact double.
-inline constexpr double kMaxWholeNumber = 9007199254740992.0;
+// 2^53: from here on, different integers have the same double, so that one may
+// stand for another (2^53 + 1 reads as 2^53).
+inline constexpr double kFirstInexactNumber = 9007199254740992.0;
 
 // Maximum number of UTF-8 bytes per UTF-16 unit. A text with more than three
 // times as many bytes as allowed units is therefore too long in any case.
@@ -32,7 +33,7 @@ std::optional<size_t> CountUtf16Units(absl::string_view raw);
 // there is no valid one. REQUIRES: `raw` is not empty.
 size_t Utf8CharacterLength(absl::string_view raw);
 
-// Appends the shortest text that parses to the same double: integers up to 2^53
+// Appends the shortest text that parses to the same double: integers below 2^53
 // as digits only, "-0" as "0". REQUIRES: `number` is finite.
 void AppendJsonNumber(double number, std::string& json);
 

@@ -10,7 +10,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/encoding/json_text.h"
+#include "heap_adapter/encoding/placeholder.h"
 #include "heap_adapter/encoding/reasons.h"
+#include "heap_adapter/encoding/unicode_text.h"
 
 namespace heapsync {
 namespace {
@@ -119,7 +121,14 @@ class PropertyWriter {
   }
 
   void CollectOne(absl::string_view key, const Value& value, int depth) {
-    if (!rules_.flatten_nested || value.kind_case() != Value::kStructValue) {
+    if (rules_.type == ObjectType::kUserProperties && key == "email" &&
+        SaysNothing(value)) {
+      log_.AddWarning(PathOf(key), reason::kPlaceholderLeftOut,
+                      "the email is blank or a placeholder, and is left out");
+      return;
+    }
+    if (!rules_.encoding.flatten_nested ||
+        value.kind_case() != Value::kStructValue) {
       entries_.emplace_back(key, &value);
     } else if (depth == kMaxNesting) {
       Refuse(key, reason::kNestedTooDeep,
@@ -128,6 +137,18 @@ class PropertyWriter {
     } else {
       Collect(value.struct_value(), absl::StrCat(key, "."), depth + 1);
     }
+  }
+
+  // An empty text says something: it clears the property.
+  bool SaysNothing(const Value& value) const {
+    if (value.kind_case() != Value::kStringValue ||
+        value.string_value().empty()) {
+      return false;
+    }
+    const NameQuality quality =
+        JudgeName(value.string_value(), rules_.encoding);
+    return quality == NameQuality::kBlank ||
+           quality == NameQuality::kPlaceholder;
   }
 
   void AddEmail(absl::string_view email) {
@@ -150,12 +171,29 @@ class PropertyWriter {
       return;
     }
     if (rules_.type == ObjectType::kUserProperties) CheckUserKey(key);
+    if (HasForbiddenControl(key)) {
+      Refuse(key, reason::kControlCharacter,
+             "the key has a control character other than tab and line break");
+    }
     const std::optional<size_t> units = AppendBounded(key);
     if (!units.has_value()) {
       Refuse(key, reason::kInvalidUtf8, "the key is not valid UTF-8");
     } else if (*units > kMaxPropertyUnits) {
       Refuse(key, reason::kKeyTooLong, LengthFault("the key", *units));
     }
+  }
+
+  // Header cells of spreadsheets may have line breaks; everything else is
+  // damage.
+  static bool HasForbiddenControl(absl::string_view key) {
+    if (!HasControlCharacter(key)) return false;
+    std::string others(key);
+    others.erase(std::remove_if(others.begin(), others.end(),
+                                [](char c) {
+                                  return c == '\t' || c == '\n' || c == '\r';
+                                }),
+                 others.end());
+    return HasControlCharacter(others);
   }
 
   void CheckUserKey(absl::string_view key) {
@@ -307,9 +345,10 @@ class PropertyWriter {
              index);
       return false;
     }
-    if (std::abs(number) > kMaxWholeNumber) {
+    if (std::abs(number) >= kFirstInexactNumber) {
       Refuse(key, reason::kNumberTooLarge,
-             "beyond 2^53 whole numbers lose digits; send it as a string",
+             "from 2^53 on, numbers lose their last digits before they "
+             "arrive; send it as a string",
              index);
       return false;
     }

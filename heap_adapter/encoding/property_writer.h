@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "google/protobuf/struct.pb.h"
 #include "heap_adapter/encoding/findings.h"
+#include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/object_type.h"
 
 namespace heapsync {
@@ -32,8 +33,7 @@ struct PropertyRules {
   // Determines the reserved keys and the treatment of lists that are too long.
   ObjectType type;
 
-  // See EncodingRules.
-  bool flatten_nested;
+  const EncodingRules& encoding;
 };
 
 // Appends `properties` to `json` as one object, `{"amount":49.99,"plan":"a"}`,
@@ -46,6 +46,8 @@ struct PropertyRules {
 // users and accounts. For events, for which Heap itself joins and cuts lists,
 // it is sent as a JSON array with a warning, because Heap could reject the
 // whole batch for a text of that length.
+//
+// A user's `email` that is blank or a placeholder is left out with a warning.
 void AppendProperties(const google::protobuf::Struct& properties,
                       std::optional<absl::string_view> email,
                       PropertyRules rules, FindingLog& log, std::string& json);

@@ -17,9 +17,24 @@ inline constexpr absl::string_view kInvalidUtf8 = "INVALID_UTF8";
 // `identity` and `user_id` are both set; Heap takes exactly one.
 inline constexpr absl::string_view kIdentityAndUserId = "IDENTITY_AND_USER_ID";
 
-// A placeholder ("null", "undefined", blanks), under which Heap would
-// permanently merge unrelated people.
+// An identity or account id that is a placeholder ("null", "undefined",
+// blanks), under which Heap would permanently merge unrelated people or
+// accounts.
 inline constexpr absl::string_view kIdentityDenied = "IDENTITY_DENIED";
+
+// An idempotency key that is a placeholder: Heap would keep one event of all
+// that carry it.
+inline constexpr absl::string_view kIdempotencyKeyDenied =
+    "IDEMPOTENCY_KEY_DENIED";
+
+// An identity, account id or idempotency key in exponent form, "1.23457E+11":
+// its last digits are lost, so several ids have become one.
+inline constexpr absl::string_view kIdMangled = "ID_MANGLED";
+
+// A control character (U+0000 to U+001F, U+007F to U+009F) in a field that
+// names something; in keys of properties, other than tab and line break. A
+// warning for emails.
+inline constexpr absl::string_view kControlCharacter = "CONTROL_CHARACTER";
 
 // Not a decimal number from 0 to 2^53 - 1, or with sign or leading zeros.
 inline constexpr absl::string_view kUserIdInvalid = "USER_ID_INVALID";
@@ -56,7 +71,8 @@ inline constexpr absl::string_view kNestedTooDeep = "NESTED_TOO_DEEP";
 // NaN or infinity.
 inline constexpr absl::string_view kNumberNotFinite = "NUMBER_NOT_FINITE";
 
-// Beyond 2^53, where integers lose precision: send it as a string.
+// 2^53 or beyond (or its negative), where integers have lost digits before they
+// arrive: send it as a string.
 inline constexpr absl::string_view kNumberTooLarge = "NUMBER_TOO_LARGE";
 
 inline constexpr absl::string_view kTooManyProperties = "TOO_MANY_PROPERTIES";
@@ -65,6 +81,28 @@ inline constexpr absl::string_view kTooManyProperties = "TOO_MANY_PROPERTIES";
 inline constexpr absl::string_view kItemTooLarge = "ITEM_TOO_LARGE";
 
 // Warnings.
+
+// A session id or email that is blank, a placeholder or in exponent form. The
+// item is sent without it.
+inline constexpr absl::string_view kPlaceholderLeftOut = "PLACEHOLDER_LEFT_OUT";
+
+// An id that may be another one, changed by a program on its way: "123.0", or
+// with a blank at its start or end.
+inline constexpr absl::string_view kIdLooksMangled = "ID_LOOKS_MANGLED";
+
+// A name that may be a placeholder: "{customer}", the user id 0.
+inline constexpr absl::string_view kPlaceholderSuspected =
+    "PLACEHOLDER_SUSPECTED";
+
+// An idempotency key that came earlier in the stream with other content: Heap
+// keeps only the first event of a key. Found among recent keys only.
+inline constexpr absl::string_view kIdempotencyKeyReused =
+    "IDEMPOTENCY_KEY_REUSED";
+
+// Before 2000-01-01, or more than a day ahead of acceptance. An empty Timestamp
+// message is the start of 1970.
+inline constexpr absl::string_view kTimestampImplausible =
+    "TIMESTAMP_IMPLAUSIBLE";
 
 // A user property such as `Email`: only the lowercase key sets Heap's built-in
 // one.

@@ -48,13 +48,11 @@ struct EncodingRules {
   // deliberate choice.
   bool flatten_nested = false;
 
-  // Identities that are rejected, compared in ASCII lowercase. Heap's reference
-  // warns of such placeholders: all users sent under one are merged into one
-  // person, which cannot be undone.
-  absl::flat_hash_set<std::string> denied_identities =
-      DefaultDeniedIdentities();
-
-  static absl::flat_hash_set<std::string> DefaultDeniedIdentities();
+  // Names that count as placeholders besides the built-in ones, and exceptions
+  // from those, both as FoldName() of encoding/placeholder.h writes them. For
+  // identities, account ids, session ids, idempotency keys and emails.
+  absl::flat_hash_set<std::string> denied_identities = {};
+  absl::flat_hash_set<std::string> allowed_identities = {};
 
   bool operator==(const EncodingRules&) const = default;
 };

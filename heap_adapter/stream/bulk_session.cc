@@ -6,6 +6,11 @@
 #include "heap_adapter/base/check.h"
 
 namespace heapsync {
+namespace {
+
+constexpr size_t kMaxWarnings = 100;
+
+}  // namespace
 
 void BulkSession::Start(BulkVerdict verdict, Duration pause) {
   Ops ops;
@@ -52,11 +57,16 @@ void BulkSession::Reject(uint64_t index,
 }
 
 void BulkSession::Warn(const std::vector<Finding>& warnings) {
-  constexpr size_t kMaxWarnings = 100;
   MutexLock lock(mutex_);
   for (const Finding& warning : warnings) {
     if (warnings_.size() < kMaxWarnings) warnings_.push_back(warning);
   }
+}
+
+void BulkSession::WarnFirst(Finding warning) {
+  MutexLock lock(mutex_);
+  warnings_.insert(warnings_.begin(), std::move(warning));
+  if (warnings_.size() > kMaxWarnings) warnings_.pop_back();
 }
 
 void BulkSession::AddAppend(uint64_t items, uint64_t position, ChunkPart part) {

@@ -78,6 +78,9 @@ class BulkSession final : public EndableStream,
   void Reject(uint64_t index, const google::protobuf::MessageLite& answer);
   // Adds warnings about one item; more than 100 that are unsent are dropped.
   void Warn(const std::vector<Finding>& warnings);
+  // Adds a warning about several items, ahead of those about one, which make
+  // space for it.
+  void WarnFirst(Finding warning);
   // Adds a chunk of at least one item that is appended next, before the append
   // is made. `position` is the index behind its last item, or behind the
   // rejected ones that follow it. Durable() follows, in the order of these

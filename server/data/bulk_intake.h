@@ -12,6 +12,10 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "heap_adapter/encoding/idempotency_key.h"
+#include "heap_adapter/encoding/reasons.h"
+#include "heap_adapter/encoding/repeated_keys.h"
 #include "heap_adapter/engine.h"
 #include "heap_adapter/stream/bulk_session.h"
 #include "server/access/access.h"
@@ -107,6 +111,10 @@ class BulkIntake {
   static constexpr size_t kChunkItems = 1'000;
   static constexpr size_t kChunkBytes = 512 << 10;
 
+  // Larger: one key for different content is found at a greater distance, for
+  // 40 bytes a key and stream.
+  static constexpr size_t kMaxOwnKeys = 3'500;
+
   // The destination's configuration may have changed, or been removed.
   std::optional<CallError> FollowDestination() {
     if (destination_ == nullptr) return std::nullopt;
@@ -155,7 +163,9 @@ class BulkIntake {
     settings_->set_request_id(request.request_id());
     settings_->set_validate_only(request.validate_only());
     settings_->set_start_index(request.start_index());
-    keys_.emplace(request.request_id());
+    keys_.emplace(KeyScope{.caller = caller_.name,
+                           .destination = destination_->name,
+                           .request_id = request.request_id()});
     next_index_ = request.start_index();
     BulkLevel level = BulkLevel::kDurable;
     if (request.ack_level() == v1::ACK_LEVEL_DELIVERED) {
@@ -205,20 +215,27 @@ class BulkIntake {
     const auto count = static_cast<size_t>(items.size());
     encoder.Reserve(std::min(count, kChunkItems),
                     std::min(bytes + count * kMorePerItem, kChunkBytes));
+    ReusedKeys reused;
     for (int i = 0; i < items.size(); ++i) {
       const uint64_t index = next_index_++;
       if (const auto found = damaged.find(i); found != damaged.end()) {
         Reject(index, found->second);
         continue;
       }
+      const absl::string_view own_key = Traits::OwnKey(items[i]);
       std::optional<IdempotencyKey> key;
-      if (Traits::kHasKeys && Traits::OwnKey(items[i]).empty()) {
-        key = keys_->At(index);
-      }
+      const auto choose_key = [&](const ContentDigest& content) {
+        if (own_key.empty()) {
+          key = keys_->At(index, content);
+          return key->view();
+        }
+        if (own_keys_.IsReused(own_key, content)) reused.Add(index);
+        return own_key;
+      };
       const Findings findings = Traits::Add(
           encoder, items[i],
           {.field = Traits::kBulkField, .index = static_cast<uint64_t>(i)},
-          key.has_value() ? key->view() : absl::string_view());
+          choose_key);
       if (!findings.ok()) Reject(index, findings.violations);
       if (!findings.warnings.empty()) session_.Warn(findings.warnings);
       if (encoder.size() >= kChunkItems || encoder.text_size() >= kChunkBytes) {
@@ -226,7 +243,24 @@ class BulkIntake {
         if (error.has_value()) return error;
       }
     }
+    if (reused.count > 0) WarnOfReusedKeys(reused, next_index_ - count);
     return Append(encoder, ChunkPart::kEndOfMessage);
+  }
+
+  // One warning for all of a message. `start` is the message's first index.
+  void WarnOfReusedKeys(const ReusedKeys& reused, uint64_t start) {
+    reused_keys_ += reused.count;
+    const ItemPath path{.field = Traits::kBulkField,
+                        .index = reused.first_places.front() - start};
+    session_.WarnFirst(
+        {.field = absl::StrCat(path.ToString(), ".idempotency_key"),
+         .reason = std::string(reason::kIdempotencyKeyReused),
+         .description = absl::StrCat(
+             reused.count, " items of this message, ", reused_keys_,
+             " of this stream so far, have idempotency keys that were first "
+             "used with other content, and Heap keeps only the first event of "
+             "a key; indices in the job: ",
+             reused.PlacesText())});
   }
 
   // Hands over the items encoded so far.
@@ -277,6 +311,8 @@ class BulkIntake {
   const Destination* destination_ = nullptr;
   LaneId lane_ = 0;
   std::optional<KeySource> keys_;
+  RepeatedKeys own_keys_{kMaxOwnKeys};
+  uint64_t reused_keys_ = 0;
   uint64_t next_index_ = 0;
 };
 

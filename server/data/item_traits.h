@@ -15,15 +15,15 @@ namespace heapsync {
 // Differences between the three types of items; the calls are written once
 // over these.
 
-// Gives the idempotency keys of a request's items: derived from its request id,
-// or random where it has none.
+// Gives the idempotency keys of a request's items: derived from its scope and
+// each item's content, or random where it has no request id.
 class KeySource {
  public:
-  explicit KeySource(absl::string_view request_id) {
-    if (!request_id.empty()) derived_.emplace(request_id);
+  explicit KeySource(const KeyScope& scope) {
+    if (!scope.request_id.empty()) derived_.emplace(scope);
   }
-  IdempotencyKey At(uint64_t index) {
-    return derived_.has_value() ? derived_->At(index)
+  IdempotencyKey At(uint64_t index, const ContentDigest& content) {
+    return derived_.has_value() ? derived_->At(index, content)
                                 : IdempotencyKey::Random();
   }
 
@@ -45,12 +45,13 @@ struct TrackEventTraits {
   static const Item& ItemOf(const UnaryRequest& r) { return r.event(); }
   static const auto& ItemsOf(const BulkRequest& r) { return r.events(); }
 
-  // The item's own key; empty: it brings none, and needs one.
+  // The key that the caller set for the item; empty: none.
   static constexpr bool kHasKeys = true;
   static absl::string_view OwnKey(const Item& i) { return i.idempotency_key(); }
   static Findings Add(ChunkEncoder& encoder, const Item& item,
-                      const ItemPath& path, absl::string_view derived_key) {
-    return encoder.Add(item, path, derived_key);
+                      const ItemPath& path,
+                      ChunkEncoder::KeyChoice choose_key) {
+    return encoder.Add(item, path, choose_key);
   }
 };
 
@@ -71,7 +72,7 @@ struct UserPropertiesTraits {
   static constexpr bool kHasKeys = false;
   static absl::string_view OwnKey(const Item&) { return {}; }
   static Findings Add(ChunkEncoder& encoder, const Item& item,
-                      const ItemPath& path, absl::string_view) {
+                      const ItemPath& path, ChunkEncoder::KeyChoice) {
     return encoder.Add(item, path);
   }
 };
@@ -93,7 +94,7 @@ struct AccountPropertiesTraits {
   static constexpr bool kHasKeys = false;
   static absl::string_view OwnKey(const Item&) { return {}; }
   static Findings Add(ChunkEncoder& encoder, const Item& item,
-                      const ItemPath& path, absl::string_view) {
+                      const ItemPath& path, ChunkEncoder::KeyChoice) {
     return encoder.Add(item, path);
   }
 };

@@ -116,7 +116,9 @@ class UnaryCall final {
 
     violations = CheckCallFields(*request);
     ChunkEncoder encoder(destination_->encoding, engine_.clock().Read().wall);
-    KeySource keys(request->request_id());
+    KeySource keys({.caller = caller_.name,
+                    .destination = destination_->name,
+                    .request_id = request->request_id()});
     const ItemPath path{.field = Traits::kUnaryField, .index = {}};
     if (!Traits::HasItem(*request)) {
       violations.push_back({.field = std::string(Traits::kUnaryField),
@@ -124,10 +126,15 @@ class UnaryCall final {
                             .description = "must be set, and is not"});
     } else {
       const auto& item = Traits::ItemOf(*request);
-      std::string key(Traits::OwnKey(item));
-      if (Traits::kHasKeys && key.empty()) key = std::string(keys.At(0).view());
-      Findings findings = Traits::Add(encoder, item, path, key);
-      answer_.set_idempotency_key(std::move(key));
+      answer_.set_idempotency_key(std::string(Traits::OwnKey(item)));
+      Findings findings =
+          Traits::Add(encoder, item, path, [&](const ContentDigest& content) {
+            if (Traits::OwnKey(item).empty()) {
+              answer_.set_idempotency_key(
+                  std::string(keys.At(0, content).view()));
+            }
+            return absl::string_view(answer_.idempotency_key());
+          });
       violations.insert(violations.end(),
                         std::make_move_iterator(findings.violations.begin()),
                         std::make_move_iterator(findings.violations.end()));

@@ -141,17 +141,22 @@ void BM_ParseEvents(benchmark::State& state) {
 }
 BENCHMARK(BM_ParseEvents);
 
+const KeyScope kScope = {.caller = "checkout",
+                         .destination = "prod",
+                         .request_id = "7d444840-9dc0-11d1-b245-5ffdce74fad2"};
+
 void BM_DerivedKey(benchmark::State& state) {
-  DerivedKeys keys("7d444840-9dc0-11d1-b245-5ffdce74fad2");
+  DerivedKeys keys(kScope);
+  const ContentDigest content = DigestContent("content", "");
   uint64_t index = 0;
-  for (auto _ : state) benchmark::DoNotOptimize(keys.At(index++));
+  for (auto _ : state) benchmark::DoNotOptimize(keys.At(index++, content));
 }
 BENCHMARK(BM_DerivedKey);
 
 void BM_FirstDerivedKeyOfRequest(benchmark::State& state) {
   for (auto _ : state) {
-    DerivedKeys keys("7d444840-9dc0-11d1-b245-5ffdce74fad2");
-    benchmark::DoNotOptimize(keys.At(0));
+    DerivedKeys keys(kScope);
+    benchmark::DoNotOptimize(keys.At(0, DigestContent("content", "")));
   }
 }
 BENCHMARK(BM_FirstDerivedKeyOfRequest);

@@ -106,6 +106,28 @@ TEST_F(ImportTest, MapsColumns) {
   EXPECT_EQ(event.properties().fields().at("plan").string_value(), "7");
 }
 
+TEST_F(ImportTest, NamesRowsThatUseAKeyForOtherContent) {
+  const std::string file = folder_.Write("a.csv",
+                                         "identity,event,idempotency_key,n,m\n"
+                                         "a,Buy,order-0001,1,2\n"
+                                         ",Buy,order-0002,1,2\n"
+                                         "b,Buy,order-0001,1,2\n"
+                                         "a,Buy,order-0001,1,2\n"
+                                         "a,Buy,order-0001,1,3\n"
+                                         "a,Buy,,1,2\n"
+                                         "b,Buy,,1,2\n"
+                                         "c,Buy,order-0003,1,2\n");
+  const CommandResult result = Import({"--type=track", file});
+  EXPECT_THAT(
+      result.out,
+      HasSubstr("warning: IDEMPOTENCY_KEY_REUSED: 2 rows have an "
+                "idempotency_key that was first used with other content, and "
+                "Heap keeps only the first event of a key: rows 3, 5\n"));
+  const CommandResult json = Import({"--type=track", "--json", file});
+  EXPECT_EQ(nlohmann::json::parse(json.out).at("reused_keys"),
+            nlohmann::json::parse(R"({"rows":2,"first_rows":[3,5]})"));
+}
+
 TEST_F(ImportTest, SendsNdjsonOfUsersAndAccounts) {
   EXPECT_EQ(Import({"--type=user", folder_.Write("u", R"({"identity":"u"})"
                                                       "\n")})

@@ -34,7 +34,8 @@ TEST(JsonStructTest, KeepsEveryKindOfValue) {
 }
 
 TEST(JsonStructTest, WholeNumbersBeyondTheExactRangeBecomeStrings) {
-  EXPECT_EQ(Parse(R"({"a":9007199254740992})"), R"({"a":9007199254740992})");
+  EXPECT_EQ(Parse(R"({"a":9007199254740991})"), R"({"a":9007199254740991})");
+  EXPECT_EQ(Parse(R"({"a":9007199254740992})"), R"({"a":"9007199254740992"})");
   EXPECT_EQ(Parse(R"({"a":9007199254740993})"), R"({"a":"9007199254740993"})");
   EXPECT_EQ(Parse(R"({"a":-9007199254740993})"),
             R"({"a":"-9007199254740993"})");

@@ -74,10 +74,8 @@ TEST(Config, ReadsEverySetting) {
   EXPECT_EQ(prod.batch.max_wait, std::chrono::seconds(2));
   EXPECT_EQ(prod.max_queued_mib, 77u);
 
-  auto denied = EncodingRules::DefaultDeniedIdentities();
-  denied.insert("nobody");
-  denied.erase("test");
-  EXPECT_EQ(prod.encoding.denied_identities, denied);
+  EXPECT_THAT(prod.encoding.denied_identities, ElementsAre("nobody"));
+  EXPECT_THAT(prod.encoding.allowed_identities, ElementsAre("test"));
 }
 
 TEST(Config, LeavesWhatIsNotSaidAtItsDefault) {
@@ -88,8 +86,7 @@ TEST(Config, LeavesWhatIsNotSaidAtItsDefault) {
   EXPECT_EQ(prod.region, Region::kUs);
   EXPECT_EQ(prod.limit_share, 1.0);
   EXPECT_FALSE(prod.encoding.flatten_nested);
-  EXPECT_EQ(prod.encoding.denied_identities,
-            EncodingRules::DefaultDeniedIdentities());
+  EXPECT_EQ(prod.encoding, EncodingRules());
   EXPECT_EQ(prod.limits.events_per_minute, 15'000u);
   EXPECT_EQ(prod.batch.max_items, 1'000u);
   EXPECT_EQ(prod.batch.max_bytes, 1u << 20);
@@ -186,6 +183,8 @@ TEST(Config, RefusesValuesOutOfTheirRanges) {
                            R"("denied_identities": "x")",
                            R"("denied_identities": [1])",
                            R"("denied_identities": [""])",
+                           R"("denied_identities": [" "])",
+                           R"("allowed_identities": ["\u200b"])",
                            R"("allowed_identities": [null])",
                            R"("region": "US")",
                            R"("region": "")",
@@ -235,7 +234,7 @@ TEST(Config, RefusesNamesThatCouldNotStandInAPathOrMetric) {
 
 TEST(Config, RefusesToAllowWhatItDenies) {
   EXPECT_THAT(Faults(OneWith(R"("denied_identities": ["Bob"],
-                                "allowed_identities": ["bob"])")),
+                                "allowed_identities": ["<bob>"])")),
               ElementsAre("destinations[0].allowed_identities: must not allow "
                           "what denied_identities denies"));
 }

@@ -5,6 +5,7 @@ It does what grpcurl does in grpcurl_test.py, and what JSON cannot say: NaN, tex
 send nothing, that are cancelled, and that lie open while the server stops.
 """
 
+import json
 import math
 import threading
 from collections.abc import Iterator
@@ -130,6 +131,46 @@ class PythonClientTest(harness.EndToEnd):
             self.assertEqual(last.delivered, 20)
         for i in range(20):
             self.assertEqual(len(self.heap.events_of(f"py-repeated-{i}")), 1)
+
+    def test_mondays_and_tuesdays_file_under_one_request_id_both_arrive(self) -> None:
+        for day in ("monday", "tuesday"):
+            message = service.BulkTrackEventsRequest(request_id="py-nightly", ack_level=service.ACK_LEVEL_DELIVERED,
+                                                     events=[self.event(f"py-{day}-{i}") for i in range(5)])
+            *_, last = self.stub.BulkTrackEvents(iter([message]), timeout=harness.PATIENCE)
+            self.assertEqual(last.delivered, 5)
+        for day in ("monday", "tuesday"):
+            for i in range(5):
+                self.assertEqual(len(self.heap.events_of(f"py-{day}-{i}")), 1)
+
+    def test_derived_keys_depend_on_the_caller_and_agree_between_unary_and_bulk(self) -> None:
+        event = self.event("py-keys")
+
+        def unary_key(caller: str) -> str:
+            request = service.TrackEventRequest(request_id="py-same", validate_only=True, event=event)
+            return str(self.stub.TrackEvent(request, metadata=[("heapsync-caller", caller)], timeout=harness.PATIENCE).idempotency_key)
+
+        def bulk_key(caller: str) -> str:
+            message = service.BulkTrackEventsRequest(request_id="py-same", validate_only=True, events=[event])
+            *_, last = self.stub.BulkTrackEvents(iter([message]), metadata=[("heapsync-caller", caller)], timeout=harness.PATIENCE)
+            return str(json.loads(last.preview_json[0])["events"][0]["idempotency_key"])
+
+        self.assertEqual(unary_key("shop"), unary_key("shop"))
+        self.assertEqual(unary_key("shop"), bulk_key("shop"))
+        self.assertNotEqual(unary_key("shop"), unary_key("billing"))
+        self.assertNotEqual(bulk_key("shop"), bulk_key("billing"))
+
+    def test_one_key_for_different_content_gets_a_warning_with_indices_and_count(self) -> None:
+        def event(identity: str, key: str) -> Any:
+            return items.TrackEvent(identity=identity, event="E", idempotency_key=key)
+
+        messages = [service.BulkTrackEventsRequest(events=[event("py-a", "reused-1"), event("py-b", "reused-1"), event("py-a", "reused-1")]),
+                    service.BulkTrackEventsRequest(events=[event("py-c", "reused-1"), event("py-d", "reused-2"), event("py-e", "reused-1")])]
+        warnings = [warning for answer in self.stub.BulkTrackEvents(iter(messages), timeout=harness.PATIENCE) for warning in answer.warnings]
+        self.assertEqual([(warning.field, warning.reason) for warning in warnings],
+                         [("events[1].idempotency_key", "IDEMPOTENCY_KEY_REUSED"), ("events[0].idempotency_key", "IDEMPOTENCY_KEY_REUSED")])
+        self.assertIn("1 items of this message, 1 of this stream so far", warnings[0].description)
+        self.assertIn("2 items of this message, 3 of this stream so far", warnings[1].description)
+        self.assertIn("indices in the job: 3, 5", warnings[1].description)
 
     def test_a_stream_goes_on_from_its_durable_position(self) -> None:
         def messages(start: int) -> Iterator[Any]:

@@ -4,16 +4,15 @@ So nobody keeps what was sent: how far a caller came says which keys, which dead
 must be. A caller repeats what was not acknowledged, in order, until it is.
 """
 
+import json
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
-KEY_NAMESPACE = uuid.UUID("1f153053-2795-4644-9f22-a2fa90c7cce4")
 CALL_PATIENCE = 30.0
 # One event in this many carries a text that Heap refuses, naming it or not. Finding one that is not named costs twenty requests.
 NAMED_POISON_EVERY = 1_999
@@ -214,7 +213,7 @@ class EventCaller(Caller):
         return None
 
     def key(self, number: int) -> str:
-        return f"{self.name}-{number:010}" if self.given_keys else str(uuid.uuid5(KEY_NAMESPACE, f"{self.name}/{number}"))
+        return f"{self.name}-{number:010}"
 
     def item(self, number: int) -> Any:
         event = self.api["items"].TrackEvent(identity=self.identity(number), event="Soaked")
@@ -263,6 +262,26 @@ class BulkEvents(EventCaller, BulkCaller):
 
 class DerivedKeyEvents(BulkEvents):
     given_keys = False
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._keys: list[str] = []
+
+    def key(self, number: int) -> str:
+        """As the server shows it when the same request is only validated: whatever restarts came in between, it must be the same."""
+        if number >= len(self._keys):
+            self._keys += self.previewed_keys(len(self._keys), max(self.acknowledged, number + 1))
+        return self._keys[number]
+
+    def previewed_keys(self, begin: int, end: int) -> list[str]:
+        def messages() -> Iterator[Any]:
+            for at in range(begin, end, self.chunk):
+                message = self.message(at, min(self.chunk, end - at), first=at == begin)
+                message.validate_only = True
+                yield message
+
+        return [event["idempotency_key"] for answer in self.stream(messages(), timeout=CALL_PATIENCE * 10)
+                for body in answer.preview_json for event in json.loads(body)["events"]]
 
 
 class HotEvents(BulkEvents):

@@ -188,13 +188,62 @@ TEST(ChunkEncoderTest, SendsIdentitiesUnchanged) {
 }
 
 TEST(ChunkEncoderTest, DenyListIsTheDestinations) {
-  EncodingRules rules;
-  rules.denied_identities = {"system"};
+  const EncodingRules rules = {.denied_identities = {"system"},
+                               .allowed_identities = {"null"}};
   v1::UserProperties user;
   user.set_identity("null");
   EXPECT_TRUE(Encode(user, rules).findings.ok());
   user.set_identity("System");
   EXPECT_FALSE(Encode(user, rules).findings.ok());
+}
+
+EncodedItem EventAt(int64_t seconds, int32_t nanos = 0) {
+  v1::TrackEvent event = ValidEvent();
+  event.mutable_timestamp()->set_seconds(seconds);
+  event.mutable_timestamp()->set_nanos(nanos);
+  return Encode(event);
+}
+
+TEST(ChunkEncoderTest, WarnsOfImplausibleTimesAndSendsThem) {
+  constexpr int64_t kAccepted = 1'705'314'600;
+  constexpr int64_t kDay = 86'400;
+  struct Case {
+    int64_t seconds;
+    const char* text;
+  };
+  for (const Case& c : {Case{0, "1970-01-01T00:00:00Z"},
+                        Case{-62135596800, "0001-01-01T00:00:00Z"},
+                        Case{253402300799, "9999-12-31T23:59:59Z"},
+                        Case{-1, "1969-12-31T23:59:59Z"},
+                        Case{946'684'799, "1999-12-31T23:59:59Z"},
+                        Case{kAccepted + kDay + 1, "2024-01-16T10:30:01Z"}}) {
+    const EncodedItem item = EventAt(c.seconds);
+    EXPECT_EQ(item.json()["timestamp"], c.text);
+    EXPECT_THAT(item.warnings(),
+                ElementsAre("TIMESTAMP_IMPLAUSIBLE at event.timestamp"));
+  }
+  EXPECT_EQ(EventAt(-1, 999'000'000).json()["timestamp"],
+            "1969-12-31T23:59:59.999Z");
+  for (const int64_t seconds :
+       {int64_t{946'684'800}, kAccepted, kAccepted + kDay}) {
+    EXPECT_THAT(EventAt(seconds).warnings(), IsEmpty()) << seconds;
+  }
+}
+
+TEST(ChunkEncoderTest, AnEmptyTimestampIsTheStartOf1970) {
+  v1::TrackEvent event = ValidEvent();
+  event.mutable_timestamp();
+  EXPECT_EQ(Encode(event).json()["timestamp"], "1970-01-01T00:00:00Z");
+  EXPECT_THAT(Encode(event).warnings(),
+              ElementsAre("TIMESTAMP_IMPLAUSIBLE at event.timestamp"));
+}
+
+TEST(ChunkEncoderTest, RefusesTimesOutOfRange) {
+  const auto refused = ElementsAre("TIMESTAMP_OUT_OF_RANGE at event.timestamp");
+  EXPECT_THAT(EventAt(-62135596801).violations(), refused);
+  EXPECT_THAT(EventAt(253402300800).violations(), refused);
+  EXPECT_THAT(EventAt(0, -1).violations(), refused);
+  EXPECT_THAT(EventAt(0, 1'000'000'000).violations(), refused);
 }
 
 TEST(ChunkEncoderTest, TakesUserIdsUpTo2To53MinusOne) {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,7 +58,9 @@ Outcome Replay(const Json& input) {
   rules.flatten_nested =
       input.value("/rules/flatten_nested"_json_pointer, false);
   ChunkEncoder encoder(rules, kTestAcceptedAt);
-  DerivedKeys keys(kRequestId);
+  DerivedKeys keys(
+      {.caller = "", .destination = "golden", .request_id = kRequestId});
+  std::optional<IdempotencyKey> key;
 
   Outcome outcome;
   uint64_t index = 0;
@@ -67,7 +70,10 @@ Outcome Replay(const Json& input) {
     switch (type) {
       case ObjectType::kTrackEvent:
         findings = encoder.Add(FromJson<v1::TrackEvent>(json), path,
-                               keys.At(index).view());
+                               [&](const ContentDigest& content) {
+                                 key = keys.At(index, content);
+                                 return key->view();
+                               });
         break;
       case ObjectType::kUserProperties:
         findings = encoder.Add(FromJson<v1::UserProperties>(json), path);

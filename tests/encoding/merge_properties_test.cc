@@ -37,7 +37,7 @@ TEST(MergePropertiesTest, EitherMayHaveNoProperties) {
 TEST(MergePropertiesTest, ResultIsWhatTheEncoderWouldWrite) {
   v1::UserProperties older = ValidUser();
   Property(older, "quote\"key").set_string_value("a\\b\n\x01");
-  Property(older, "größe").set_number_value(9007199254740992.0);
+  Property(older, "größe").set_number_value(9007199254740991.0);
   v1::UserProperties newer = ValidUser();
   Property(newer, "tiny").set_number_value(1e-7);
   Property(newer, "emoji").set_string_value("😀");

@@ -99,14 +99,18 @@ TEST(PropertyRulesTest, WritesNumbersAsNumbers) {
   v1::AccountProperties account = ValidAccount();
   Property(account, "a").set_number_value(150000);
   Property(account, "b").set_number_value(-0.5);
-  Property(account, "c").set_number_value(9007199254740992.0);
+  Property(account, "c").set_number_value(9007199254740991.0);
+  Property(account, "d").set_number_value(-9007199254740991.0);
   EXPECT_EQ(Encode(account).text,
-            R"({"account_id":"acme-corp","properties":)"
-            R"({"a":150000,"b":-0.5,"c":9007199254740992}})");
+            R"({"account_id":"acme-corp","properties":{"a":150000,"b":-0.5,)"
+            R"("c":9007199254740991,"d":-9007199254740991}})");
 }
 
-TEST(PropertyRulesTest, RefusesNumbersBeyond2To53) {
-  for (const double number : {9007199254740994.0, -9007199254740994.0, 1e300}) {
+TEST(PropertyRulesTest, RefusesNumbersFrom2To53On) {
+  // 2^53 + 1 has no double: it arrives as 2^53.
+  for (const double number :
+       {9007199254740992.0, 9007199254740993.0, -9007199254740993.0,
+        9007199254740994.0, -9007199254740994.0, 1e300}) {
     v1::AccountProperties account = ValidAccount();
     Property(account, "n").set_number_value(number);
     EXPECT_THAT(Encode(account).violations(),

@@ -118,7 +118,7 @@ std::optional<Json> Scalar(const Value& value) {
   }
   if (value.kind_case() == Value::kNumberValue) {
     const double number = value.number_value();
-    if (!(std::abs(number) <= 9007199254740992.0)) return std::nullopt;
+    if (!(std::abs(number) < 9007199254740992.0)) return std::nullopt;
     return number;
   }
   return std::nullopt;
@@ -164,6 +164,15 @@ bool SameList(const std::string& joined, const ListValue& list) {
 
 enum class Verdict { kRefused, kSame, kDifferent };
 
+// The alphabet has no control characters beyond ASCII.
+bool HasForbiddenControl(const std::string& key) {
+  return std::any_of(key.begin(), key.end(), [](char c) {
+    return (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' &&
+            c != '\r') ||
+           c == '\x7f';
+  });
+}
+
 // Checks `sent`, the encoder's properties, if the rules take `properties`.
 Verdict Compare(const Struct& properties, const Json& sent) {
   size_t left = 0;
@@ -171,7 +180,9 @@ Verdict Compare(const Struct& properties, const Json& sent) {
   for (const auto& [key, value] : properties.fields()) {
     if (value.kind_case() == Value::kNullValue) continue;
     ++left;
-    if (key.empty() || Units(key) > 1'023) return Verdict::kRefused;
+    if (key.empty() || Units(key) > 1'023 || HasForbiddenControl(key)) {
+      return Verdict::kRefused;
+    }
     if (value.kind_case() == Value::kListValue) {
       size_t units = 0;
       size_t count = 0;

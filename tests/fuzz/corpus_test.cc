@@ -47,7 +47,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Target{"encode_user", FuzzEncodeUser},
                     Target{"encode_account", FuzzEncodeAccount},
                     Target{"encode_request", FuzzEncodeRequest},
-                    Target{"json_text", FuzzJsonText},
+                    Target{"name", FuzzName}, Target{"json_text", FuzzJsonText},
                     Target{"merge_properties", FuzzMergeProperties},
                     Target{"retry_after", FuzzRetryAfter},
                     Target{"named_item", FuzzNamedItem},

@@ -1,5 +1,6 @@
 #include "tests/fuzz/encoding_targets.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <optional>
@@ -8,12 +9,17 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "heap_adapter/encoding/batch_body.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
 #include "heap_adapter/encoding/idempotency_key.h"
 #include "heap_adapter/encoding/json_text.h"
 #include "heap_adapter/encoding/merge_properties.h"
+#include "heap_adapter/encoding/placeholder.h"
 #include "heap_adapter/encoding/property_writer.h"
+#include "heap_adapter/encoding/reasons.h"
+#include "heap_adapter/encoding/repeated_keys.h"
 #include "heapsync/v1/heap_sync_service.pb.h"
 #include "heapsync/v1/items.pb.h"
 #include "nlohmann/json.hpp"
@@ -83,10 +89,19 @@ Findings AddTo(ChunkEncoder& encoder, const Item& item, const ItemPath& path) {
   return encoder.Add(item, path);
 }
 
+// True if a warning says that `field` is left out.
+bool LeavesOut(const Findings& findings, absl::string_view field) {
+  return std::any_of(findings.warnings.begin(), findings.warnings.end(),
+                     [field](const Finding& warning) {
+                       return warning.reason == reason::kPlaceholderLeftOut &&
+                              warning.field == field;
+                     });
+}
+
 // What a scalar becomes, by the table of docs/api.md and nothing of the
 // encoder.
 void CheckSameProperties(const google::protobuf::Struct& sent,
-                         const Json& item) {
+                         const Findings& findings, const Json& item) {
   const Json none = Json::object();
   const Json& properties =
       item.contains("properties") ? item["properties"] : none;
@@ -97,6 +112,9 @@ void CheckSameProperties(const google::protobuf::Struct& sent,
   for (const auto& [key, value] : sent.fields()) {
     using Kind = google::protobuf::Value::KindCase;
     const auto found = properties.find(key);
+    if (key == "email" && LeavesOut(findings, "item[3].properties.email")) {
+      continue;
+    }
     switch (value.kind_case()) {
       case Kind::kNumberValue:
         Check(found != properties.end() && found->is_number() &&
@@ -123,6 +141,22 @@ void CheckSameProperties(const google::protobuf::Struct& sent,
   }
 }
 
+// A name that was taken, by the promises and nothing of the encoder.
+void CheckName(const std::string& name) {
+  bool blank = true;
+  for (const char c : name) {
+    Check(static_cast<unsigned char>(c) >= 0x20 && c != '\x7f',
+          "names have no control characters");
+    blank = blank && c == ' ';
+  }
+  Check(name.empty() || !blank, "names are not blank");
+  for (const char* placeholder :
+       {"null", "undefined", "0", "-1", "[]", "n/a"}) {
+    Check(!absl::EqualsIgnoreCase(name, placeholder),
+          "no placeholder is taken for a name");
+  }
+}
+
 // `keys` may stand in the item beside the properties.
 void CheckKeys(const Json& item, const std::set<std::string>& keys) {
   for (const auto& [key, value] : item.items()) {
@@ -130,10 +164,14 @@ void CheckKeys(const Json& item, const std::set<std::string>& keys) {
   }
 }
 
-void CheckSameItem(const v1::TrackEvent& sent, const Json& item) {
+void CheckSameItem(const v1::TrackEvent& sent, const Findings& findings,
+                   const Json& item) {
+  CheckName(sent.identity());
   CheckKeys(item, {"event", "identity", "user_id", "timestamp",
                    "idempotency_key", "session_id"});
-  Check(sent.session_id().empty() != item.contains("session_id"),
+  Check(sent.session_id().empty() || LeavesOut(findings, "item[3].session_id")
+            ? !item.contains("session_id")
+            : item.at("session_id") == sent.session_id(),
         "the event keeps its session");
   Check(item.at("event") == sent.event(), "the event keeps its name");
   Check(sent.identity().empty() ? item.at("user_id") == sent.user_id()
@@ -146,15 +184,19 @@ void CheckSameItem(const v1::TrackEvent& sent, const Json& item) {
         "a given key is kept");
 }
 
-void CheckSameItem(const v1::UserProperties& sent, const Json& item) {
+void CheckSameItem(const v1::UserProperties& sent, const Findings& findings,
+                   const Json& item) {
+  CheckName(sent.identity());
   CheckKeys(item, {"identity"});
   Check(item.at("identity") == sent.identity(), "the user keeps its identity");
-  Check(
-      sent.email().empty() || item.at("properties").at("email") == sent.email(),
-      "the email is a property");
+  Check(sent.email().empty() || LeavesOut(findings, "item[3].email") ||
+            item.at("properties").at("email") == sent.email(),
+        "the email is a property");
 }
 
-void CheckSameItem(const v1::AccountProperties& sent, const Json& item) {
+void CheckSameItem(const v1::AccountProperties& sent, const Findings&,
+                   const Json& item) {
+  CheckName(sent.account_id());
   CheckKeys(item, {"account_id"});
   Check(item.at("account_id") == sent.account_id(), "the account keeps its id");
 }
@@ -186,8 +228,9 @@ void FuzzEncode(absl::string_view input, absl::string_view subject) {
             (json.contains(std::string(subject)) || json.contains("user_id")),
         "the item names its subject");
   CheckProperties(json);
-  CheckSameItem(item, json);
-  if (!rules.flatten_nested) CheckSameProperties(item.properties(), json);
+  CheckSameItem(item, findings, json);
+  if (!rules.flatten_nested)
+    CheckSameProperties(item.properties(), findings, json);
 
   Item copy;
   Check(copy.ParseFromString(item.SerializeAsString()), "items serialize");
@@ -201,14 +244,28 @@ void EncodeAll(const Items& items, const std::string& request_id,
                ObjectType type) {
   const EncodingRules rules;
   ChunkEncoder encoder(rules, kAcceptedAt);
-  DerivedKeys keys(request_id.empty() ? "none" : request_id);
+  DerivedKeys keys({.caller = "",
+                    .destination = "fuzz",
+                    .request_id = request_id.empty() ? "none" : request_id});
+  RepeatedKeys repeated(2);
   size_t accepted = 0;
   for (int i = 0; i < items.size(); ++i) {
     const auto index = static_cast<uint64_t>(i);
     const ItemPath path{.field = "items", .index = index};
     Findings findings;
     if constexpr (requires { items.Get(i).event(); }) {
-      findings = encoder.Add(items.Get(i), path, keys.At(index).view());
+      std::optional<IdempotencyKey> key;
+      findings =
+          encoder.Add(items.Get(i), path, [&](const ContentDigest& content) {
+            key = keys.At(index, content);
+            Check(*key == keys.At(index, content), "keys can be repeated");
+            const std::string& own = items.Get(i).idempotency_key();
+            const bool reused = repeated.IsReused(own, content);
+            Check(repeated.IsReused(own, content) == reused,
+                  "an exact repetition is judged alike");
+            return key->view();
+          });
+      Check(!findings.ok() || key.has_value(), "what is accepted has a key");
     } else {
       findings = encoder.Add(items.Get(i), path);
     }
@@ -288,6 +345,31 @@ void FuzzEncodeUser(absl::string_view input) {
 
 void FuzzEncodeAccount(absl::string_view input) {
   FuzzEncode<v1::AccountProperties>(input, "account_id");
+}
+
+void FuzzName(absl::string_view input) {
+  const EncodingRules rules;
+  const NameQuality quality = JudgeName(input, rules);
+  const std::string folded = FoldName(input);
+  Check(folded.empty() == (quality == NameQuality::kBlank),
+        "a blank folds to nothing, and nothing else does");
+  if (quality == NameQuality::kPlaceholder) {
+    for (const char* around : {"\"", "'", " ", "\u200b"}) {
+      const NameQuality wrapped =
+          JudgeName(absl::StrCat(around, input, around), rules);
+      Check(wrapped == NameQuality::kPlaceholder || input.size() > 64,
+            "quotes and blanks around a placeholder change nothing");
+    }
+  }
+  const EncodingRules denied = {.denied_identities = {folded}};
+  if (!folded.empty() && quality == NameQuality::kGood) {
+    Check(JudgeName(input, denied) == NameQuality::kPlaceholder,
+          "what a destination denies is denied");
+  }
+  const EncodingRules allowed = {.allowed_identities = {folded}};
+  Check(JudgeName(input, allowed) != NameQuality::kPlaceholder ||
+            input.size() > 64,
+        "what a destination allows is no placeholder");
 }
 
 void FuzzJsonText(absl::string_view input) {

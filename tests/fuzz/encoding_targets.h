@@ -17,6 +17,9 @@ void FuzzEncodeAccount(absl::string_view input);
 // the first of its stream if it is a bulk RPC.
 void FuzzEncodeRequest(absl::string_view input);
 
+// A name: an identity, a key, a session id.
+void FuzzName(absl::string_view input);
+
 // The text itself: UTF-8 or not.
 void FuzzJsonText(absl::string_view input);
 

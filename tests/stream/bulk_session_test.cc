@@ -479,6 +479,18 @@ TEST_F(BulkSessionTest, KeepsABoundedNumberOfWarnings) {
   EXPECT_EQ(Last().warnings.size(), 100);
 }
 
+TEST_F(BulkSessionTest, AWarningAboutSeveralItemsIsKeptAheadOfTheOthers) {
+  Start();
+  Receive();
+  for (int i = 0; i < 150; ++i) session_->Warn({{.field = "f"}});
+  session_->WarnFirst({.field = "several"});
+  Append(1);
+  Taken();
+  Durable(1);
+  EXPECT_EQ(Last().warnings.size(), 100);
+  EXPECT_EQ(Last().warnings.front().field, "several");
+}
+
 // A transport that brings the next event from within each operation, as gRPC
 // may.
 class EagerCall final : public BulkSession::Call {

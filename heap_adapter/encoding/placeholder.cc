@@ -1,0 +1,374 @@
+#include "heap_adapter/encoding/placeholder.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <string>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+#include "heap_adapter/encoding/unicode_text.h"
+
+namespace heapsync {
+namespace {
+
+// Longer texts are neither words nor numbers; only templates are looked for.
+constexpr size_t kMaxFoldedBytes = 64;
+
+bool HasOnlyPunctuation(absl::string_view text) {
+  while (!text.empty()) {
+    const Character first = FirstCharacter(text);
+    if (!IsPunctuation(first.code) && !IsBlankCharacter(first.code)) {
+      return false;
+    }
+    text.remove_prefix(first.size);
+  }
+  return true;
+}
+
+bool IsAsciiPunctuation(char32_t c) {
+  return c < 0x80 && (c == ' ' || IsPunctuation(c));
+}
+
+using TextSet = absl::flat_hash_set<absl::string_view>;
+
+// One-word placeholders, in lowercase.
+constexpr absl::string_view kWords[] = {
+    // No value.
+    "null", "undefined", "undef", "nil", "none", "na", "nan", "nat", "empty",
+    "blank", "missing", "unset", "notset", "unknown", "unspecified",
+    "undetermined", "unavailable", "invalid",
+    // No person.
+    "anonymous", "anon", "anonymized", "anonymised", "guest", "notloggedin",
+    "unauthenticated", "unidentified", "deleted", "redacted", "test",
+    // Names of fields, from header rows and templates.
+    "user", "id", "uid", "uuid", "guid", "userid", "username", "identity",
+    "email", "distinctid", "anonymousid", "customerid", "accountid", "clientid",
+    "deviceid", "sessionid",
+    // Values of other types.
+    "true", "false"};
+
+// Placeholders of several words or with punctuation in them. "-" and "_"
+// between words are read as blanks.
+constexpr absl::string_view kPhrases[] = {
+    // No value and no person.
+    "n/a", "n.a", "-1", "\\n", "not set", "not a number", "not a time",
+    "not applicable", "not available", "not provided", "not specified",
+    "not defined", "not found", "not identified", "not authenticated",
+    "not logged in", "not signed in", "logged out", "no value", "no id",
+    "no user", "no email", "object object", "object null", "object undefined",
+    "n/a n/a", "dbnull", "system.dbnull",
+    // Names of fields.
+    "e mail", "distinct id", "customer id", "account id", "client id",
+    "device id", "session id", "email address",
+    // Failed calculations; brackets at the end are gone when they are compared.
+    "1.#ind", "1.#inf", "1.#qnan", "#value!", "#ref!", "#name?", "#div/0!",
+    "#num!", "nan(ind", "nan(snan"};
+
+const TextSet& Words() {
+  static const auto* const words =
+      new TextSet(std::begin(kWords), std::end(kWords));
+  return *words;
+}
+
+const TextSet& Phrases() {
+  static const auto* const phrases =
+      new TextSet(std::begin(kPhrases), std::end(kPhrases));
+  return *phrases;
+}
+
+// "user id", "anonymous_user", "null null": words of the list only.
+bool HasOnlyWords(absl::string_view text) {
+  bool any = false;
+  for (const absl::string_view word :
+       absl::StrSplit(text, ' ', absl::SkipEmpty())) {
+    if (!Words().contains(word)) return false;
+    any = true;
+  }
+  return any;
+}
+
+// "0", "0.0", "-0", "00000000-0000-0000-0000-000000000000", "0x0".
+bool IsZero(absl::string_view text) {
+  return absl::StrContains(text, '0') &&
+         text.find_first_not_of("0+-.,:_ x") == absl::string_view::npos;
+}
+
+// "-1" with or without a fraction of zeros.
+bool IsMinusOne(absl::string_view text) {
+  return absl::ConsumePrefix(&text, "-1") && !text.empty() &&
+         (text[0] == '.' || text[0] == ',') && text.size() > 1 &&
+         text.find_first_not_of('0', 1) == absl::string_view::npos;
+}
+
+// A UUID of one repeated digit that nothing has drawn: f or x.
+bool IsFilledUuid(absl::string_view text) {
+  if (text.size() != 36 || (text[0] != 'f' && text[0] != 'x')) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (text[i] != (dash ? '-' : text[0])) return false;
+  }
+  return true;
+}
+
+// A place in a template that nothing filled, anywhere in `text`.
+bool HasTemplate(absl::string_view text) {
+  constexpr std::array kMarks =
+      std::to_array<std::pair<absl::string_view, absl::string_view>>({
+          {"{{", "}}"},
+          {"${", "}"},
+          {"%{", "}"},
+          {"#{", "}"},
+          {"@{", "}"},
+          {"<%", "%>"},
+          {"{%", "%}"},
+          {"{!", "}"},
+          {"$(", ")"},
+          {"*|", "|*"},
+          {"%%", "%%"},
+          {"<<", ">>"},
+          {"[%", "%]"},
+          {"[[", "]]"},
+          {"%7B%7B", "%7D%7D"},
+          {"%7b%7b", "%7d%7d"},
+          {"%!", ")"},  // Go's fmt on a wrong argument: "%!s(<nil>)"
+      });
+  return std::any_of(kMarks.begin(), kMarks.end(), [text](const auto& mark) {
+    const size_t open = text.find(mark.first);
+    return open != absl::string_view::npos &&
+           text.find(mark.second, open + mark.first.size()) !=
+               absl::string_view::npos;
+  });
+}
+
+// "%s", "%d", "%1$s", "%@".
+bool IsFormatSpecifier(absl::string_view text) {
+  constexpr size_t kMaxSize = 6;
+  if (text.size() < 2 || text.size() > kMaxSize || text[0] != '%') return false;
+  const auto last = static_cast<unsigned char>(text.back());
+  return (absl::ascii_isalpha(last) || last == '@') &&
+         text.substr(1, text.size() - 2).find_first_not_of("0123456789.$-l") ==
+             absl::string_view::npos;
+}
+
+// "{customer}", "<customer>", "%CUSTOMER%", "$customer": a single word of
+// letters. Brackets around anything else are part of many real ids.
+bool IsTemplateWord(absl::string_view text) {
+  text = Stripped(text, [](char32_t c) {
+    return c == '"' || c == '\'' || c == '`' || IsBlankCharacter(c);
+  });
+  if (text.size() < 3) return false;
+  const char first = text.front();
+  const char last = text.back();
+  absl::string_view word = text.substr(1);
+  if ((first == '{' && last == '}') || (first == '<' && last == '>') ||
+      (first == '%' && last == '%')) {
+    word.remove_suffix(1);
+  } else if (first != '$') {
+    return false;
+  }
+  return std::all_of(word.begin(), word.end(), [](char c) {
+    return absl::ascii_isalpha(static_cast<unsigned char>(c)) || c == '_' ||
+           c == '.';
+  });
+}
+
+size_t CountDigits(absl::string_view text) {
+  return std::min(text.find_first_not_of("0123456789"), text.size());
+}
+
+// A number in exponent form or with a fraction of zeros. Hexadecimal ids such
+// as "12e4" are neither: programs write one digit before the point, or a sign
+// after the E, or both.
+NameQuality JudgeNumber(absl::string_view text) {
+  constexpr size_t kMaxExponentDigits = 3;
+  if (text.front() == '-' || text.front() == '+') text.remove_prefix(1);
+  const size_t whole = CountDigits(text);
+  text.remove_prefix(whole);
+  if (whole == 0 || text.empty()) return NameQuality::kGood;
+  bool has_fraction = false;
+  bool only_zeros = false;
+  if (text.front() == '.' || text.front() == ',') {
+    text.remove_prefix(1);
+    const size_t digits = CountDigits(text);
+    has_fraction = true;
+    only_zeros = digits > 0 && text.substr(0, digits).find_first_not_of('0') ==
+                                   absl::string_view::npos;
+    text.remove_prefix(digits);
+    if (text.empty()) {
+      return only_zeros ? NameQuality::kFraction : NameQuality::kGood;
+    }
+  }
+  if (text.front() != 'e' && text.front() != 'E') return NameQuality::kGood;
+  text.remove_prefix(1);
+  bool has_sign = false;
+  if (!text.empty() && (text.front() == '-' || text.front() == '+')) {
+    has_sign = true;
+    text.remove_prefix(1);
+  }
+  const size_t digits = CountDigits(text);
+  const bool is_number =
+      digits == text.size() && digits > 0 && digits <= kMaxExponentDigits;
+  return is_number && (has_fraction || has_sign || whole == 1)
+             ? NameQuality::kMangled
+             : NameQuality::kGood;
+}
+
+bool IsPlaceholder(absl::string_view text, std::string folded,
+                   const EncodingRules& rules) {
+  if (rules.denied_identities.contains(folded)) return true;
+  if (rules.allowed_identities.contains(folded)) return false;
+  if (HasTemplate(text) || IsFormatSpecifier(folded) ||
+      HasOnlyPunctuation(folded) || IsZero(folded) || IsMinusOne(folded) ||
+      IsFilledUuid(folded) || Phrases().contains(folded)) {
+    return true;
+  }
+  const bool dots_too = IsTemplateWord(text);
+  std::replace_if(
+      folded.begin(), folded.end(),
+      [dots_too](char c) {
+        return c == '_' || c == '-' || (dots_too && c == '.');
+      },
+      ' ');
+  const absl::string_view bare = Stripped(folded, IsAsciiPunctuation);
+  return !rules.allowed_identities.contains(bare) &&
+         (Phrases().contains(bare) || HasOnlyWords(bare));
+}
+
+// The kinds of bytes that a text has, as bits.
+enum Trait : uint8_t {
+  kControl = 1,       // U+0000 to U+001F, U+007F
+  kNotAscii = 2,      // and perhaps U+0080 to U+009F
+  kAt = 4,            // '@'
+  kDigit = 8,         // '0' to '9'
+  kOtherLetter = 16,  // a letter that no number has: neither e nor x
+  kSpecial = 32,      // punctuation of templates and of words such as "#n/a"
+};
+
+constexpr std::array<uint8_t, 256> kTraits = [] {
+  std::array<uint8_t, 256> traits{};
+  for (size_t c = 0; c < traits.size(); ++c) {
+    const bool upper = c >= 'A' && c <= 'Z';
+    const size_t lower = upper ? c - 'A' + 'a' : c;
+    if (c < 0x20 || c == 0x7f) {
+      traits[c] = kControl;
+    } else if (c >= 0x80) {
+      traits[c] = kNotAscii;
+    } else if (c == '@') {
+      traits[c] = kAt;
+    } else if (c >= '0' && c <= '9') {
+      traits[c] = kDigit;
+    } else if (lower >= 'a' && lower <= 'z') {
+      traits[c] = lower == 'e' || lower == 'x' ? 0 : kOtherLetter;
+    } else {
+      traits[c] = kSpecial;
+    }
+  }
+  for (const unsigned char c : {'.', '_', '-', '+', ':', ',', '/', '=', ' '}) {
+    traits[c] = 0;
+  }
+  return traits;
+}();
+
+unsigned TraitsOf(absl::string_view text) {
+  unsigned traits = 0;
+  for (const char c : text) traits |= kTraits[static_cast<unsigned char>(c)];
+  return traits;
+}
+
+bool IsLetter(char c) {
+  return absl::ascii_isalpha(static_cast<unsigned char>(c));
+}
+
+bool IsDigit(char c) {
+  return absl::ascii_isdigit(static_cast<unsigned char>(c));
+}
+
+// True if no rule can apply, which most names show without a copy. REQUIRES:
+// `text` is not empty.
+bool IsPlainlyGood(absl::string_view text, unsigned traits,
+                   const EncodingRules& rules) {
+  const char first = text.front();
+  const char last = text.back();
+  if ((traits & (kControl | kNotAscii | kSpecial)) != 0 ||
+      !rules.denied_identities.empty() ||
+      (!IsLetter(first) && !IsDigit(first)) ||
+      (!IsLetter(last) && !IsDigit(last))) {
+    return false;
+  }
+  // Words have no digits, and numbers have no letters.
+  return (traits & kAt) != 0 ||
+         (IsLetter(first) ? (traits & kDigit) != 0
+                          : (traits & kOtherLetter) != 0);
+}
+
+}  // namespace
+
+NameQuality JudgeName(absl::string_view text, const EncodingRules& rules) {
+  if (text.empty()) return NameQuality::kBlank;
+  const unsigned traits = TraitsOf(text);
+  if (IsPlainlyGood(text, traits, rules)) return NameQuality::kGood;
+
+  const absl::string_view trimmed = Stripped(text, IsBlankCharacter);
+  if (trimmed.empty()) return NameQuality::kBlank;
+  if ((traits & (kControl | kNotAscii)) != 0 && HasControlCharacter(text)) {
+    return NameQuality::kControlCharacter;
+  }
+  if (trimmed.size() > kMaxFoldedBytes && rules.denied_identities.empty()) {
+    if (HasTemplate(trimmed) || HasOnlyPunctuation(trimmed)) {
+      return NameQuality::kPlaceholder;
+    }
+  } else {
+    std::string folded = FoldName(trimmed);
+    const NameQuality number = JudgeNumber(folded);
+    if (number == NameQuality::kMangled) {
+      return rules.allowed_identities.contains(folded) ? NameQuality::kGood
+                                                       : number;
+    }
+    if (IsPlaceholder(trimmed, std::move(folded), rules)) {
+      return NameQuality::kPlaceholder;
+    }
+    if (number != NameQuality::kGood) return number;
+  }
+  if (trimmed.size() != text.size()) return NameQuality::kPadded;
+  return IsTemplateWord(text) ? NameQuality::kTemplateWord : NameQuality::kGood;
+}
+
+std::string FoldName(absl::string_view text) {
+  const absl::string_view trimmed = Stripped(text, IsBlankCharacter);
+  absl::string_view inner = Stripped(trimmed, [](char32_t c) {
+    return IsBracketOrQuote(c) || IsBlankCharacter(c);
+  });
+  // A text in escaped quotes: \"null\".
+  if (!inner.empty() && inner.front() == '\\' && inner.back() == '\\') {
+    inner = Stripped(inner, [](char32_t c) {
+      return c == '\\' || IsBracketOrQuote(c) || IsBlankCharacter(c);
+    });
+  }
+  if (inner.empty()) inner = trimmed;
+  std::string folded;
+  while (!inner.empty()) {
+    const Character first = FirstCharacter(inner);
+    // A minus sign and the dashes that word processors make of it.
+    const bool dash = first.code == 0x2212 || first.code == 0x2013;
+    if (dash) {
+      folded += '-';
+    } else if (first.code < 0x80) {
+      folded += absl::ascii_tolower(static_cast<unsigned char>(inner[0]));
+    } else if (first.code == 0xa0 || first.code == 0x3000 ||
+               (first.code >= 0x2000 && first.code <= 0x200a)) {
+      folded += ' ';
+    } else if (!IsBlankCharacter(first.code)) {
+      folded.append(inner.data(), first.size);
+    }
+    inner.remove_prefix(first.size);
+  }
+  return folded;
+}
+
+}  // namespace heapsync

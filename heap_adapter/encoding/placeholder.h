@@ -1,0 +1,58 @@
+#ifndef HEAPSYNC_HEAP_ADAPTER_ENCODING_PLACEHOLDER_H_
+#define HEAPSYNC_HEAP_ADAPTER_ENCODING_PLACEHOLDER_H_
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "heap_adapter/model/destination.h"
+
+// The one notion of "says nothing" for every field that names or joins: the
+// identity of a user, an account, a session, an idempotency key, an email. Each
+// field decides by itself what follows.
+namespace heapsync {
+
+// What a text is good for as a name.
+enum class NameQuality {
+  kGood,
+
+  // Nothing but white space, control characters and characters that show
+  // nothing (Unicode's White_Space, format characters and default ignorables).
+  kBlank,
+
+  // Says "none" or "I am a program's mistake": `null`, `(not set)`, `N/A`,
+  // `-1`, `0.0`, `???`, a UUID of zeros, `{{user.id}}`.
+  kPlaceholder,
+
+  // A number in exponent form, `1.23457E+11`: a spreadsheet cut its digits, so
+  // that several ids became one.
+  kMangled,
+
+  // Contains a control character.
+  kControlCharacter,
+
+  // Doubtful, but perhaps meant: `123.0`, which was `123` before a program took
+  // it for a number.
+  kFraction,
+
+  // Doubtful: starts or ends with a blank.
+  kPadded,
+
+  // Doubtful: one word in braces, angle brackets or percent signs, or after a
+  // dollar sign, as in a template: `{customer}`.
+  kTemplateWord,
+};
+
+// Judges `text` by the built-in rules, `rules.denied_identities` and
+// `rules.allowed_identities`. Empty is blank. Bytes that are not UTF-8 count as
+// characters of their own; whether there are any is for others to check.
+NameQuality JudgeName(absl::string_view text, const EncodingRules& rules);
+
+// The form in which the entries of the two lists are compared: without blanks
+// and brackets or quotes around it, without characters that show nothing, and
+// in ASCII lowercase: "null" for ` "<NULL>" `. A text of nothing but
+// punctuation keeps it. Empty if the text is blank.
+std::string FoldName(absl::string_view text);
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_HEAP_ADAPTER_ENCODING_PLACEHOLDER_H_

@@ -1,0 +1,216 @@
+#include "heap_adapter/encoding/placeholder.h"
+
+#include <string>
+
+#include "gtest/gtest.h"
+#include "heap_adapter/encoding/unicode_text.h"
+
+namespace heapsync {
+namespace {
+
+using std::string_literals::operator""s;
+
+NameQuality Judge(const std::string& text, const EncodingRules& rules = {}) {
+  return JudgeName(text, rules);
+}
+
+TEST(PlaceholderTest, TextsThatShowNothingAreBlank) {
+  for (const char* blank : {"",
+                            " ",
+                            "   ",
+                            "\t\n",
+                            "\u00a0",
+                            "\u200b",
+                            "\ufeff",
+                            "\u2060",
+                            "\u3000",
+                            "\u00ad",
+                            "\u1680",
+                            "\u2003 \u2009",
+                            "\u202f",
+                            "\u180e",
+                            "\u2028",
+                            "\u0085",
+                            "\u3164",
+                            "\u2800",
+                            "\U000e0020",
+                            "\u200e\u200f",
+                            " \u200b \ufeff "}) {
+    EXPECT_EQ(Judge(blank), NameQuality::kBlank) << '[' << blank << ']';
+    EXPECT_TRUE(IsBlank(blank)) << '[' << blank << ']';
+  }
+  EXPECT_EQ(Judge("\0\0"s), NameQuality::kBlank);
+}
+
+TEST(PlaceholderTest, SeesTextsThatMeanNone) {
+  for (const char* text :
+       {// The same word in any case, with anything around it.
+        "null", "NULL", "Null", "(null)", "[null]", "<null>", "{null}",
+        "\"null\"", "'null'", "`null`", "\"null \"", " ( NULL ) ", "[[null]]",
+        "<<null>>", "\"null", "null\"", "\\\"null\\\"", "“null”", "«null»",
+        "null.", "null;", "null,", "-null-", "--None--", "*none*", "_none_",
+        "\ufeffnull", "nu\u200bll", "null\u00a0",
+        // Exports of databases, spreadsheets and programs.
+        "undefined", "nil", "<nil>", "none", "NaN", "-nan", "-NaN(ind)", "N/A",
+        "n.a.", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaT", "\\N",
+        "[object "
+        "Object]",
+        "[object Undefined]", "System.DBNull", "1.#QNAN", "-1.#IND", "#REF!",
+        "#VALUE!", "#DIV/0!", "#NAME?", "(blank)",
+        // No person.
+        "(not set)", "not-set", "not_set", "Not Available", "anonymous",
+        "Anonymous User", "anonymous_user", "guest", "guest-user", "unknown",
+        "not_authenticated", "Unknown User", "null null", "undefined_undefined",
+        "[deleted]", "test", "true", "False",
+        // Names of fields.
+        "user", "user_id", "userId", "User ID", "id", "_id", "email", "E-Mail",
+        "identity", "distinct_id", "account_id",
+        // Numbers that stand for nothing.
+        "0", "-0", "+0", "0.0", "0,00", "000", "0x0", "-1", "-1.0", "\u22121",
+        "00000000-0000-0000-0000-000000000000",
+        "00000000000000000000000000000000",
+        "{00000000-0000-0000-0000-000000000000}", "00:00:00:00:00:00",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF",
+        "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
+        // Nothing but punctuation.
+        "-", "--", "?", "????", "...", "*", "[]", "{}", "<>", "()", "\"\"",
+        "''", "\"\"\"\"", "[ ]", "—", "…", "\ufffd\ufffd", "/",
+        // Templates that nothing filled.
+        "{{user.id}}", "{{ user.id }}", "user-{{id}}", "${user_id}", "$user_id",
+        "%{id}", "<%= id %>", "{% id %}", "#{id}", "{id}", "<id>", "[id]",
+        "{user.id}", "{userId}", "%USER_ID%", "%%email%%", "*|EMAIL|*",
+        "[[email]]", "{{{id}}}", ":user_id", "$(id)", "{0}", "%s", "%d", "%1$s",
+        "%@", "%!s(<nil>)", "%!d(string=x)", "__USER_ID__", "{!Contact.Id}",
+        "acme-${tenant}-prod"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kPlaceholder) << text;
+  }
+  EXPECT_EQ(Judge(std::string(200, '0') + "x{{user.id}}"),
+            NameQuality::kPlaceholder);
+  EXPECT_EQ(Judge(std::string(200, '-')), NameQuality::kPlaceholder);
+}
+
+TEST(PlaceholderTest, LeavesRealNamesAlone) {
+  for (const char* text : {"ada@example.com",
+                           "User@Example.COM",
+                           "ada+test@example.com",
+                           "u123",
+                           "123",
+                           "1",
+                           "10",
+                           "007",
+                           "100",
+                           "0001",
+                           "-17",
+                           "1.5",
+                           "1.10",
+                           "acme-corp",
+                           "acme corp",
+                           "nullable",
+                           "undefined-7",
+                           "user-7",
+                           "user7",
+                           "test-0",
+                           "annul",
+                           "nancy",
+                           "Guestrow",
+                           "t.rue",
+                           "n.one",
+                           "a.non",
+                           "Größe",
+                           "ада",
+                           "山田",
+                           "😀",
+                           "o'neil",
+                           "nilsson",
+                           "Ms. None-Such",
+                           "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+                           "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}",
+                           "11111111-1111-1111-1111-111111111111",
+                           "123e4567",
+                           "12e4",
+                           "123e45",
+                           "00e12345-0000-0000-0000-000000000000",
+                           "a0",
+                           "0a",
+                           "1.2.3",
+                           "e5",
+                           "100%",
+                           "50% off",
+                           "a{b",
+                           "a}b{c",
+                           "user/7",
+                           "\\Name",
+                           "Name\\",
+                           "http://example.com/users/7",
+                           "auth0|5f7c8ec7c33c6c004bbafe82",
+                           "ada\u00a0lovelace",
+                           "ok\xff",
+                           "[ada 7]"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kGood) << text;
+  }
+}
+
+TEST(PlaceholderTest, SeesNumbersThatLostTheirDigits) {
+  for (const char* text :
+       {"1.23457E+11", "1.23457e+11", "1,23457E+11", "1E+11", "1e25", "1E5",
+        "1.0E10", "-1.5E-7", "1.2345678901234567E+25", "\"1.23457E+11\"",
+        " 1.23457E+11"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kMangled) << text;
+  }
+}
+
+TEST(PlaceholderTest, DoubtsWhatAProgramMayHaveChanged) {
+  for (const char* text : {"123.0", "123.00", "123,0", "-7.0", "1.0"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kFraction) << text;
+  }
+  for (const char* text : {" ada@example.com", "ada@example.com ",
+                           "\ufeffada@example.com", "ada@example.com\u200b"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kPadded) << text;
+  }
+  for (const char* text :
+       {"{customer}", "<customer>", "%CUSTOMER%", "$customer"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kTemplateWord) << text;
+  }
+}
+
+TEST(PlaceholderTest, SeesControlCharacters) {
+  for (const std::string& text :
+       {"a\0b"s, "\0ada"s, "ada\n"s, "a\tb"s, "a\x7f"s, "a\u0080b"s, "a\u009f"s,
+        "\x1b[31mada"s}) {
+    EXPECT_EQ(Judge(text), NameQuality::kControlCharacter);
+    EXPECT_TRUE(HasControlCharacter(text));
+  }
+  EXPECT_FALSE(HasControlCharacter("Größe €\u00a0😀\xc2"));
+}
+
+TEST(PlaceholderTest, ADestinationAddsNamesAndExceptions) {
+  const EncodingRules rules = {
+      .denied_identities = {FoldName("Nobody"), FoldName("[N. N.]"),
+                            FoldName("noreply@example.com")},
+      .allowed_identities = {FoldName("TEST"), FoldName("0"), FoldName("--"),
+                             FoldName("user_id"), FoldName("1E5")}};
+  for (const char* denied : {"nobody", "NOBODY", "<nobody>", "\"nobody \"",
+                             "n. n.", "NoReply@example.com"}) {
+    EXPECT_EQ(Judge(denied, rules), NameQuality::kPlaceholder) << denied;
+  }
+  for (const char* allowed :
+       {"test", "Test", "[test]", "0", "--", "user_id", "1e5", "ada"}) {
+    EXPECT_EQ(Judge(allowed, rules), NameQuality::kGood) << allowed;
+  }
+  for (const char* other : {"null", "0.0", "-1", "---", "{{user_id}}x"}) {
+    EXPECT_EQ(Judge(other, rules), NameQuality::kPlaceholder) << other;
+  }
+}
+
+TEST(PlaceholderTest, FoldsWhatMakesNoDifference) {
+  EXPECT_EQ(FoldName(" \"<NULL>\" "), "null");
+  EXPECT_EQ(FoldName("nu\u200bll\ufeff"), "null");
+  EXPECT_EQ(FoldName("a\u00a0b"), "a b");
+  EXPECT_EQ(FoldName("Größe"), "größe");
+  EXPECT_EQ(FoldName("[]"), "[]");
+  EXPECT_EQ(FoldName(" \u3000"), "");
+}
+
+}  // namespace
+}  // namespace heapsync

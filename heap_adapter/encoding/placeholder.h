@@ -11,7 +11,7 @@
 // field decides by itself what follows.
 namespace heapsync {
 
-// What a text is good for as a name.
+// The use of a text as a name.
 enum class NameQuality {
   kGood,
 

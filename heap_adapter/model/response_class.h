@@ -18,7 +18,7 @@ enum class ResponseClass : uint8_t {
   kMisconfigured = 6,  // the destination is misconfigured: hold everything
 };
 
-// Who keeps items from being delivered.
+// The party that keeps items from being delivered.
 enum class ErrorOrigin : uint8_t {
   kSpool,  // it could not be read
   kHeap,

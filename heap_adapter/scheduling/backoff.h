@@ -15,7 +15,7 @@ struct BackoffRules {
 
   // Minimum wait after any failure; at most `cap`. Full jitter alone may draw a
   // wait of nothing. Smaller: a short fault costs less time, but a Heap that
-  // fails at once gets more requests.
+  // fails immediately gets more requests.
   Duration min = std::chrono::milliseconds(100);
 
   // Factor by which each further failure multiplies the maximum wait; at least

@@ -138,7 +138,7 @@ Verdict ClassifyHttp(const HttpResponse& answer, ObjectType type,
   return verdict;
 }
 
-// Whether the detail of a failure names the hop that failed, and why.
+// True if the detail of a failure names the hop that failed, and why.
 bool DetailNamesTheWay(TransportFailure::Kind kind) {
   return kind == TransportFailure::Kind::kDns ||
          kind == TransportFailure::Kind::kConnect ||

@@ -18,7 +18,7 @@ struct Verdict {
   // zero and at most the maximum that Classify() was given. It may lengthen the
   // sender's own backoff, never shorten it.
   std::optional<Duration> retry_after;
-  // kHeap unless the response shows that it is somebody else's. Something in
+  // kHeap unless the response shows that another program sent it. Something in
   // between can give any status, so this is not certain. Means nothing with
   // kDelivered.
   ErrorOrigin origin;

@@ -13,7 +13,7 @@
 namespace heapsync {
 namespace {
 
-// Of a response's heads, interim ones included, and trailers.
+// Maximum size of a response's heads, interim ones included, and trailers.
 constexpr size_t kMaxHeadBytes = 64 * 1024;
 
 struct EasyDeleter {

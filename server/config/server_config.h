@@ -52,7 +52,7 @@ struct PortLimits {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-// How requests get to Heap.
+// The way of requests to Heap.
 struct HeapWay {
   // See CurlTransportOptions.
   std::string proxy;  // empty: directly

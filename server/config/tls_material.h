@@ -28,7 +28,7 @@ struct TlsFaults {
 TlsFaults CheckTlsMaterial(const TlsMaterial& material,
                            std::chrono::system_clock::time_point now);
 
-// What is wrong with a file of CA certificates in PEM; empty: nothing.
+// The faults of a file of CA certificates in PEM; empty: none.
 std::vector<std::string> CheckCaFile(const std::string& pem);
 
 }  // namespace heapsync

@@ -62,7 +62,7 @@ class LogWriter {
   CondVar work_;
   CondVar idle_changed_;
   std::vector<std::string> queue_ ABSL_GUARDED_BY(mutex_);
-  // Of the lines in the queue and those being written.
+  // Bytes of the lines in the queue and of those being written.
   size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   // True from the first line that finds the queue full until the queue is
   // empty, so that there is one report, in its place, for many dropped lines.

@@ -7,6 +7,7 @@ import json
 import shlex
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import harness
 from certificates import Pair, new_ca, new_certificate
 from harness import APP_US, Binaries, FakeHeap, Program, Server, free_ports, temporary_folder, wait_until
 
-USER, PASSWORD = "courier", "hard:to-guess"
+USER, PASSWORD = "courier", "hard-to-guess"
 
 
 class TlsHeap(http.server.BaseHTTPRequestHandler):
@@ -41,6 +42,11 @@ class TlsHeap(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 class HeapWayTest(unittest.TestCase):
     def setUp(self) -> None:
         self.folder = temporary_folder(type(self))
@@ -52,10 +58,10 @@ class HeapWayTest(unittest.TestCase):
     def start_proxy(self) -> str:
         port = free_ports(1)[0]
         config = self.folder / "tinyproxy.conf"
-        config.write_text(f"Port {port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 50\nLogLevel Connect\nBasicAuth {USER} {PASSWORD}\n")
+        config.write_text(f"Port {port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 50\nLogLevel Info\nBasicAuth {USER} {PASSWORD}\n")
         self.proxy = Program("tinyproxy", ["tinyproxy", "-d", "-c", config], self.folder)
         self.addCleanup(self.proxy.kill)
-        wait_until(lambda: "Accepting connections" in self.proxy.output() or not self.proxy.running(), "the proxy to listen")
+        wait_until(lambda: listens(port) or not self.proxy.running(), "the proxy to listen")
         self.assertTrue(self.proxy.running(), self.proxy.output())
         return f"http://127.0.0.1:{port}"
 
@@ -89,6 +95,7 @@ class HeapWayTest(unittest.TestCase):
         server.daemon_threads = True
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
         return f"https://localhost:{server.server_port}", ca.cert
 

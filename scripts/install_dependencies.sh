@@ -18,12 +18,12 @@ readonly GO_MINIMUM_MINOR=19 # Go 1.19: Debian 12's own, and enough for the pinn
 
 runtime_packages=(
   ca-certificates libgrpc++1.51 libprotobuf32 libabsl20220623 libcurl4 libssl3 librocksdb7.8
-  libprometheus-cpp-core1.0 libcivetweb1 libspdlog1.10 liblz4-1 libxxhash0 zlib1g libzstd1)
+  libprometheus-cpp-core1.0 libmicrohttpd12 libspdlog1.10 liblz4-1 libxxhash0 zlib1g libzstd1)
 build_packages=(
   cmake ninja-build g++ ccache pkg-config git ca-certificates
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libabsl-dev
   libgoogle-common-protos-java libcurl4-openssl-dev libssl-dev nlohmann-json3-dev librocksdb-dev
-  prometheus-cpp-dev libcivetweb-dev libcli11-dev libboost-dev
+  prometheus-cpp-dev libmicrohttpd-dev libcli11-dev libboost-dev
   liblz4-dev libxxhash-dev zlib1g-dev libzstd-dev libgtest-dev libgmock-dev)
 test_packages=(lld libbenchmark-dev python3 python3-grpcio python3-protobuf python3-yaml curl jq gzip zstd openssl prometheus tinyproxy
   chromium chromium-driver python3-selenium fonts-liberation)

@@ -69,7 +69,7 @@ struct ServerConfig {
   DestinationConfig destinations;
 
   std::string listen = "127.0.0.1:50051";      // host:port of gRPC
-  std::string http_listen = "127.0.0.1:9464";  // host:port of metrics and pages
+  std::string http_listen = "localhost:9464";  // host:port of metrics and pages
   std::string data_dir = "/var/lib/heapsync";
 
   // Base URL of Heap's API: scheme, host and optional port, without a slash.

@@ -358,7 +358,9 @@ std::vector<Setting> MakeSettings() {
       Address<&ServerConfig::http_listen>(
           {.name = "http_listen",
            .group = kPorts,
-           .meaning = "Address of metrics and status page."}),
+           .meaning = "Address of metrics and status page. localhost is "
+                      "127.0.0.1 and ::1; [::] is every address of IPv6 and "
+                      "IPv4, and of IPv4 alone on a system without IPv6."}),
       Number<kPort, &Port::max_message_bytes>(
           kMessageBytesRange,
           {.name = "max_message_bytes",

@@ -1,7 +1,5 @@
 #include "server/net/connection_acceptor.h"
 
-#include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -14,10 +12,9 @@
 #include <cstring>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "server/log/log.h"
 
 namespace heapsync {
@@ -29,83 +26,15 @@ constexpr int kRecountMs = 50;
 
 std::string LastError() { return std::strerror(errno); }
 
-int PortOf(int listener) {
-  sockaddr_storage address{};
-  socklen_t size = sizeof(address);
-  if (getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) !=
-      0) {
-    return 0;
-  }
-  return ntohs(address.ss_family == AF_INET6
-                   ? reinterpret_cast<sockaddr_in6&>(address).sin6_port
-                   : reinterpret_cast<sockaddr_in&>(address).sin_port);
-}
-
-void SetPort(addrinfo& address, int port) {
-  auto& number =
-      address.ai_family == AF_INET6
-          ? reinterpret_cast<sockaddr_in6*>(address.ai_addr)->sin6_port
-          : reinterpret_cast<sockaddr_in*>(address.ai_addr)->sin_port;
-  number = htons(static_cast<uint16_t>(port));
-}
-
-absl::StatusOr<int> ListenOn(const addrinfo& address) {
-  const int listener =
-      socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (listener < 0) return absl::UnavailableError(LastError());
-  const int on = 1;
-  const int off = 0;
-  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  if (address.ai_family == AF_INET6) {
-    // "[::]" includes IPv4.
-    setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-  }
-  if (bind(listener, address.ai_addr, address.ai_addrlen) != 0 ||
-      listen(listener, kBacklog) != 0) {
-    absl::Status failed = absl::UnavailableError(LastError());
-    close(listener);
-    return failed;
-  }
-  return listener;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> ConnectionAcceptor::Listen(
     absl::string_view address, uint32_t max_connections) {
-  const size_t colon = address.rfind(':');
-  absl::string_view host = address.substr(0, colon);
-  if (absl::StartsWith(host, "[")) host = host.substr(1, host.size() - 2);
-  const addrinfo hints{.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
-                       .ai_family = AF_UNSPEC,
-                       .ai_socktype = SOCK_STREAM};
-  addrinfo* found = nullptr;
-  const int failed = getaddrinfo(std::string(host).c_str(),
-                                 std::string(address.substr(colon + 1)).c_str(),
-                                 &hints, &found);
-  if (failed != 0) {
-    return absl::UnavailableError(
-        absl::StrCat(address, ": ", gai_strerror(failed)));
-  }
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found,
-                                                                 freeaddrinfo);
+  absl::StatusOr<ListeningSockets> listeners =
+      ListeningSockets::Open(address, kBacklog);
+  if (!listeners.ok()) return listeners.status();
   std::unique_ptr<ConnectionAcceptor> acceptor(
-      new ConnectionAcceptor(max_connections));
-  absl::Status first_failure;
-  for (addrinfo* each = found; each != nullptr; each = each->ai_next) {
-    if (acceptor->port_ != 0) SetPort(*each, acceptor->port_);
-    const absl::StatusOr<int> listener = ListenOn(*each);
-    if (listener.ok()) {
-      acceptor->listeners_.push_back(*listener);
-      acceptor->port_ = PortOf(*listener);
-    } else if (first_failure.ok()) {
-      first_failure = absl::UnavailableError(
-          absl::StrCat(address, ": ", listener.status().message()));
-    }
-  }
-  // One usable address is enough: a machine without IPv6 may still have an IPv6
-  // address for localhost.
-  if (acceptor->listeners_.empty()) return first_failure;
+      new ConnectionAcceptor(*std::move(listeners), max_connections));
   acceptor->stop_event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (acceptor->stop_event_ < 0) return absl::UnavailableError(LastError());
   return acceptor;
@@ -128,7 +57,7 @@ void ConnectionAcceptor::Stop() {
     static_cast<void>(write(stop_event_, &one, sizeof(one)));
     thread_.join();
   }
-  for (const int listener : std::exchange(listeners_, {})) close(listener);
+  listeners_.Close();
 }
 
 void ConnectionAcceptor::Run() {
@@ -137,7 +66,7 @@ void ConnectionAcceptor::Run() {
     const bool full = connections_.size() >= max_connections_;
     waits.assign(1, {.fd = stop_event_, .events = POLLIN, .revents = 0});
     if (!full) {
-      for (const int listener : listeners_) {
+      for (const int listener : listeners_.descriptors()) {
         waits.push_back({.fd = listener, .events = POLLIN, .revents = 0});
       }
     }

@@ -7,11 +7,12 @@
 #include <cstdint>
 #include <memory>
 #include <thread>
-#include <vector>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "server/net/listening_sockets.h"
 
 namespace heapsync {
 
@@ -20,8 +21,8 @@ namespace heapsync {
 // listening permanently once the process has run out of file descriptors.
 class ConnectionAcceptor {
  public:
-  // Listens on "host:port"; port 0 lets the system choose. All addresses of a
-  // name use the same port. Errors: kUnavailable with the cause.
+  // Listens on "host:port", see ListeningSockets. Errors: kUnavailable with the
+  // cause.
   static absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> Listen(
       absl::string_view address, uint32_t max_connections);
 
@@ -30,7 +31,7 @@ class ConnectionAcceptor {
   ConnectionAcceptor(const ConnectionAcceptor&) = delete;
   ConnectionAcceptor& operator=(const ConnectionAcceptor&) = delete;
 
-  int port() const { return port_; }
+  int port() const { return listeners_.port(); }
 
   // Starts handing connections to `server`, which must be started. Call once.
   void Start(
@@ -40,8 +41,8 @@ class ConnectionAcceptor {
   void Stop();
 
  private:
-  explicit ConnectionAcceptor(uint32_t max_connections)
-      : max_connections_(max_connections) {}
+  ConnectionAcceptor(ListeningSockets listeners, uint32_t max_connections)
+      : max_connections_(max_connections), listeners_(std::move(listeners)) {}
 
   void Run();
   void Accept(int listener);
@@ -49,8 +50,7 @@ class ConnectionAcceptor {
   void Recount();
 
   const uint32_t max_connections_;
-  int port_ = 0;
-  std::vector<int> listeners_;
+  ListeningSockets listeners_;
   int stop_event_ = -1;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> server_;
   std::thread thread_;

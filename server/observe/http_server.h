@@ -1,67 +1,112 @@
 #ifndef HEAPSYNC_SERVER_OBSERVE_HTTP_SERVER_H_
 #define HEAPSYNC_SERVER_OBSERVE_HTTP_SERVER_H_
 
-#include <netinet/in.h>
+#include <microhttpd.h>
+#include <poll.h>
 
-#include <functional>
+#include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-
-struct mg_connection;
-struct mg_context;
+#include "heap_adapter/base/clock.h"
+#include "heap_adapter/base/mutex.h"
+#include "server/net/listening_sockets.h"
+#include "server/observe/http_connections.h"
+#include "server/observe/http_pages.h"
+#include "server/observe/page_thread.h"
 
 namespace heapsync {
 
-struct HttpReply {
-  int status = 200;
-  std::string content_type = "text/plain; charset=utf-8";
-  std::string body;
-  // Resources that a browser may load and run for this page. Default: none.
-  std::string content_security_policy = "default-src 'none'";
-};
-
-// Answers one path. `query` is what follows the question mark, undecoded. Must
-// not throw; called from several threads at once.
-using HttpHandler = std::function<HttpReply(absl::string_view query)>;
-using HttpHandlers = std::map<std::string, HttpHandler, std::less<>>;
-
-// A small HTTP server for people and scrapers: GET and HEAD of fixed paths, no
-// files. Few threads, one request per connection, short requests only, and a
-// bounded queue limit the resources that a client can make it use.
+// A small HTTP server for people, scrapers and probes: GET and HEAD of fixed
+// paths, one request per connection, no request bodies. One thread serves all
+// connections and never waits for a client or a page, so that an instant page
+// is answered immediately whatever other clients do. HttpLimits and
+// kConnectionBytes bound what clients can make it use.
 class HttpServer {
  public:
-  // Listens on `address`, "host:port", where the host is an IPv4 address or a
-  // name for one: Debian builds the library without IPv6. Port 0 lets the
-  // system choose. Errors: kUnavailable with the address and the cause.
-  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(
-      absl::string_view address, HttpHandlers handlers);
+  // Memory of a connection for the head of its request, and for that of its
+  // response. A longer head gets an error.
+  static constexpr size_t kConnectionBytes = 9 << 10;
 
-  // Waits for the responses that are being written.
+  // Listens on `address`, see ListeningSockets. Errors: kUnavailable with the
+  // address and the cause.
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(
+      absl::string_view address, HttpPages pages, HttpLimits limits = {});
+
+  // Waits for the pages that are being made, and a moment for clients to read
+  // their responses.
   ~HttpServer();
 
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
   // The port that the server listens on.
-  int port() const { return ntohs(address_.sin_port); }
+  int port() const { return port_; }
 
  private:
-  HttpServer(HttpHandlers handlers, sockaddr_in address);
+  // A connection's only request. Used by `thread_`, and by the page thread
+  // while the connection is suspended.
+  struct Exchange {
+    int socket = -1;
+    std::string target;  // path and query
+    std::optional<HttpReply> reply;
+  };
 
-  static int Serve(mg_connection* connection);
-  static int TakeMessage(const mg_connection* connection, const char* message);
-  HttpReply Answer(absl::string_view method, absl::string_view path,
-                   absl::string_view query) const;
+  HttpServer(ListeningSockets listeners, HttpPages pages, HttpLimits limits);
 
-  const HttpHandlers handlers_;
-  sockaddr_in address_;      // with the port that was assigned
-  std::string start_error_;  // the library's words before Start() returns
-  bool starting_ = true;
-  mg_context* context_ = nullptr;
+  // Callbacks of libmicrohttpd; all are called by `thread_`, or by the
+  // destructor after it.
+  static void OnConnection(void* self, MHD_Connection* connection,
+                           void** context, MHD_ConnectionNotificationCode code);
+  static void* OnTarget(void* self, const char* target,
+                        MHD_Connection* connection);
+  static MHD_Result OnRequest(void* self, MHD_Connection* connection,
+                              const char* target, const char* method,
+                              const char* version, const char* body,
+                              size_t* body_size, void** context);
+
+  static Exchange& ExchangeOf(MHD_Connection* connection);
+  // Sets the reply, or suspends the connection and has the page made.
+  void Answer(MHD_Connection* connection, Exchange& exchange,
+              absl::string_view method);
+  static MHD_Result Queue(HttpReply reply, MHD_Connection* connection);
+
+  // Any thread.
+  void Wake();
+  // Resumes the connections whose pages have been made. False: the server has
+  // to stop.
+  bool ResumeFinished();
+  void Run();
+  void FinishResponses();
+  // Waits for a new connection at one of `listeners`, for an event of a
+  // connection, for the time at which one is overdue, for Wake(), or for
+  // `deadline`.
+  void Wait(std::vector<pollfd>& listeners,
+            std::optional<MonotonicTime> deadline);
+  void Accept(int listener);
+  void End(int socket);
+
+  const HttpPages pages_;
+  const int port_;
+  ListeningSockets listeners_;
+  int wake_event_ = -1;
+  MHD_Daemon* daemon_ = nullptr;
+  int daemon_events_ = -1;
+  HttpConnections connections_;
+  std::map<int, Exchange> exchanges_;  // by socket
+  // No connection is accepted before: the process was out of descriptors.
+  MonotonicTime accept_again_;
+  Mutex mutex_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<MHD_Connection*> finished_ ABSL_GUARDED_BY(mutex_);
+  std::optional<PageThread> page_thread_;
+  std::thread thread_;
 };
 
 }  // namespace heapsync

@@ -63,28 +63,38 @@ HttpReply StatusAnswer(StatusReader& status, absl::string_view version,
 
 }  // namespace
 
-HttpHandlers OperatorPages(
-    StatusReader& status, std::string version, MetricDestinations& destinations,
-    std::vector<const prometheus::Collectable*> metrics) {
-  HttpHandlers pages;
-  pages["/"] = [policy = PagePolicy(kStatusPage)](absl::string_view) {
-    return HttpReply{.content_type = "text/html; charset=utf-8",
-                     .body = std::string(kStatusPage),
-                     .content_security_policy = policy};
-  };
-  pages["/statusz.json"] = [&status, version](absl::string_view query) {
-    return StatusAnswer(status, version, query);
-  };
-  pages["/metrics"] = [&status, &destinations, version = std::move(version),
-                       metrics = std::move(metrics)](absl::string_view) {
-    return HttpReply{
-        .content_type = "text/plain; version=0.0.4; charset=utf-8",
-        .body = MetricsText(*status.Read(), version, destinations, metrics)};
-  };
-  pages["/healthz"] = [&status](absl::string_view) -> HttpReply {
-    if (status.spool_healthy()) return {.body = "ok\n"};
-    return {.status = 503, .body = "the spool failed to write\n"};
-  };
+HttpPages OperatorPages(StatusReader& status, std::string version,
+                        MetricDestinations& destinations,
+                        std::vector<const prometheus::Collectable*> metrics) {
+  using Work = HttpPage::Work;
+  HttpPages pages;
+  pages["/"] = {
+      .work = Work::kInstant,
+      .handler = [policy = PagePolicy(kStatusPage)](absl::string_view) {
+        return HttpReply{.content_type = "text/html; charset=utf-8",
+                         .body = std::string(kStatusPage),
+                         .content_security_policy = policy};
+      }};
+  pages["/statusz.json"] = {
+      .work = Work::kMayWait,
+      .handler = [&status, version](absl::string_view query) {
+        return StatusAnswer(status, version, query);
+      }};
+  pages["/metrics"] = {
+      .work = Work::kMayWait,
+      .handler = [&status, &destinations, version = std::move(version),
+                  metrics = std::move(metrics)](absl::string_view) {
+        return HttpReply{
+            .content_type = "text/plain; version=0.0.4; charset=utf-8",
+            .body =
+                MetricsText(*status.Read(), version, destinations, metrics)};
+      }};
+  pages["/healthz"] = {.work = Work::kInstant,
+                       .handler = [&status](absl::string_view) -> HttpReply {
+                         if (status.spool_healthy()) return {.body = "ok\n"};
+                         return {.status = 503,
+                                 .body = "the spool failed to write\n"};
+                       }};
   return pages;
 }
 

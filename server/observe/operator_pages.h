@@ -6,23 +6,23 @@
 #include <string>
 #include <vector>
 
-#include "server/observe/http_server.h"
+#include "server/observe/http_pages.h"
 #include "server/observe/metric_destinations.h"
 #include "server/observe/server_status.h"
 
 namespace heapsync {
 
-// Handlers of the HTTP port:
+// Pages of the HTTP port:
 //
 //   /              status page; loads nothing but /statusz.json
 //   /statusz.json  see StatusJson; "?most=50" shows at most 50 destinations
 //   /metrics       see MetricsText; includes `metrics`
 //   /healthz       200, or 503 after a write to the spool failed
 //
-// Everything given by reference must outlive the handlers.
-HttpHandlers OperatorPages(StatusReader& status, std::string version,
-                           MetricDestinations& destinations,
-                           std::vector<const prometheus::Collectable*> metrics);
+// Everything given by reference must outlive the pages.
+HttpPages OperatorPages(StatusReader& status, std::string version,
+                        MetricDestinations& destinations,
+                        std::vector<const prometheus::Collectable*> metrics);
 
 }  // namespace heapsync
 

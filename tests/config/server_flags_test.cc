@@ -73,7 +73,7 @@ TEST(ServerConfig, NeedsNothingButAnAppId) {
   EXPECT_EQ(only.batch.max_items, 1'000u);
   EXPECT_EQ(config.destinations.default_destination, "default");
   EXPECT_EQ(config.listen, "127.0.0.1:50051");
-  EXPECT_EQ(config.http_listen, "127.0.0.1:9464");
+  EXPECT_EQ(config.http_listen, "localhost:9464");
   EXPECT_EQ(config.data_dir, "/var/lib/heapsync");
   EXPECT_EQ(config.heap_us_url, "https://heapanalytics.com");
   EXPECT_EQ(config.heap_eu_url, "https://c.eu.heap-api.com");

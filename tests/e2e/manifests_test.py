@@ -112,12 +112,13 @@ class KubernetesTest(unittest.TestCase):
     def test_the_ports_are_those_that_it_listens_on(self) -> None:
         ports = {port["name"]: port["containerPort"] for port in self.container["ports"]}
         self.assertEqual(ports, OPEN_PORTS)
-        self.assertEqual(self.arguments["listen"], f"0.0.0.0:{ports['grpc']}")
-        self.assertEqual(self.arguments["http_listen"], f"0.0.0.0:{ports['http']}")
+        self.assertEqual(self.arguments["listen"], f"[::]:{ports['grpc']}")
+        self.assertEqual(self.arguments["http_listen"], f"[::]:{ports['http']}")
         self.assertEqual(self.pod["metadata"]["annotations"]["prometheus.io/port"], str(ports["http"]))
         for name in ("heapsync", "heapsync-headless"):
             for port in self.all[f"Service/{name}"]["spec"]["ports"]:
                 self.assertEqual((port["port"], port["targetPort"]), (ports[port["name"]], port["name"]))
+            self.assertEqual(self.all[f"Service/{name}"]["spec"]["ipFamilyPolicy"], "PreferDualStack")
         self.assertEqual(self.all["Service/heapsync-headless"]["spec"]["clusterIP"], "None")
         self.assertEqual(self.all["StatefulSet/heapsync"]["spec"]["serviceName"], "heapsync-headless")
         allowed = {port["port"] for rule in self.all["NetworkPolicy/heapsync"]["spec"]["ingress"] for port in rule["ports"]}

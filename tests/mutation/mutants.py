@@ -368,4 +368,14 @@ MUTANTS = [
     Mutant("a message after the server's end is taken in", STREAM + "bulk_session.cc",
            "    if (phase_ == Phase::kOpen) {\n      intake_ = Intake::kTakingIn;", "    if (true) {\n      intake_ = Intake::kTakingIn;",
            "stream_test", "BulkSessionTest.TheServersEndWaitsForTheAppendsInFlight"),
+    # Nobody keeps others off the HTTP port.
+    Mutant("silent HTTP clients keep their connections", "server/observe/http_server.cc",
+           "    while (const auto socket = connections_.GivesWay()) End(*socket);\n", "",
+           "http_server_test", "HttpServerTest.ConnectionsBeyondTheMaximumEndTheOldestSilentOnes"),
+    Mutant("a head may drip forever", "server/observe/http_server.cc",
+           "    for (const int socket : connections_.Overdue(MonotonicNow())) End(socket);\n", "",
+           "http_server_test", "HttpServerTest.AResponseThatIsNotReadInTimeIsCut"),
+    Mutant("many connections displace those of others", "server/observe/http_connections.cc",
+           "        CountOf(connection.network),\n", "        size_t{1},\n",
+           "http_server_test", "HttpConnectionsTest.AClientWithManyConnectionsDisplacesItsOwn"),
 ]

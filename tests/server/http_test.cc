@@ -221,28 +221,6 @@ TEST_F(HttpTest, LongRequestsAreRefused) {
   EXPECT_EQ(Get("/metrics").status, 200);
 }
 
-TEST_F(HttpTest, ClientsThatSayNothingKeepNobodyOut) {
-  std::vector<int> silent;
-  const sockaddr_in address{
-      .sin_family = AF_INET,
-      .sin_port = htons(static_cast<uint16_t>(http_->port())),
-      .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-  for (int i = 0; i < 12; ++i) {
-    silent.push_back(socket(AF_INET, SOCK_STREAM, 0));
-    ASSERT_EQ(
-        connect(silent.back(), reinterpret_cast<const sockaddr*>(&address),
-                sizeof(address)),
-        0);
-  }
-  EXPECT_EQ(Get("/metrics").status, 200);
-  // It did not wait until they were thrown out.
-  for (const int connection : silent) {
-    char byte = 0;
-    EXPECT_EQ(recv(connection, &byte, 1, MSG_DONTWAIT), -1);
-    close(connection);
-  }
-}
-
 TEST_F(HttpTest, HostileRequestsAreAnsweredOrCutAndTheNextIsServed) {
   const sockaddr_in address{
       .sin_family = AF_INET,
@@ -302,7 +280,7 @@ TEST_F(HttpTest, TakenAddressIsAClearError) {
 TEST_F(HttpTest, UnusableAddressIsAnError) {
   for (const char* address :
        {"no.such.host.invalid:0", "192.0.2.1:0", "127.0.0.1:0,127.0.0.1:0",
-        "127.0.0.1:0s", "[::1]:0"}) {
+        "127.0.0.1:0s", "[2001:db8::1]:0"}) {
     const auto server = HttpServer::Start(address, {});
     EXPECT_FALSE(server.ok()) << address;
     EXPECT_THAT(std::string(server.status().message()), StartsWith(address));
@@ -310,7 +288,7 @@ TEST_F(HttpTest, UnusableAddressIsAnError) {
 }
 
 TEST_F(HttpTest, ListensOnNamesAndOnAllAddresses) {
-  for (const char* address : {"localhost:0", "0.0.0.0:0"}) {
+  for (const char* address : {"localhost:0", "0.0.0.0:0", "[::]:0"}) {
     const auto server = HttpServer::Start(address, {});
     ASSERT_TRUE(server.ok()) << server.status();
     EXPECT_GT((*server)->port(), 0) << address;

@@ -51,6 +51,9 @@ class FieldMapping {
   // without a row.
   static absl::StatusOr<FieldMapping> ForNdjson(MappingOptions options);
 
+  // Of the header. REQUIRES: made by ForCsv().
+  size_t column_count() const { return column_count_; }
+
   // Empty cells are left out. REQUIRES: made by ForCsv().
   MappedRow FromCells(absl::Span<const absl::string_view> cells) const;
 

@@ -27,8 +27,8 @@ namespace {
 
 struct ImportFlags {
   ServerFlags server;
-  std::string type, format, delimiter = ",", properties = "*",
-                            progress = "auto";
+  std::string type, format, delimiter = ",", escape, quote = "double",
+                            properties = "*", progress = "auto";
   std::vector<std::string> map, set;
   bool typed = false, strings = false, resume = false, restart = false,
        json = false;
@@ -96,7 +96,12 @@ ImportOptions ToOptions(const ImportFlags& flags) {
   mapping.typing = flags.strings ? ValueTyping::kStrings : ValueTyping::kTyped;
   if (flags.format == "csv") options.rows.format = InputFormat::kCsv;
   if (flags.format == "ndjson") options.rows.format = InputFormat::kNdjson;
-  options.rows.delimiter = ParseDelimiter(flags.delimiter);
+  options.rows.csv.delimiter = ParseDelimiter(flags.delimiter);
+  if (flags.escape == "double") options.rows.csv.escape = CsvEscape::kDoubled;
+  if (flags.escape == "backslash") {
+    options.rows.csv.escape = CsvEscape::kBackslash;
+  }
+  if (flags.quote == "none") options.rows.csv.quoting = CsvQuoting::kNone;
   options.stream.give_up_after = flags.server.Timeout();
   options.start = flags.resume    ? ImportOptions::Start::kResume
                   : flags.restart ? ImportOptions::Start::kRestart
@@ -229,6 +234,14 @@ void AddMappingFlags(CLI::App& command, ImportFlags& flags) {
           {.choices = {"csv", "ndjson"}});
   AddText(command, "--delimiter", flags.delimiter,
           "separator of CSV cells: one character, or tab");
+  AddText(command, "--escape", flags.escape,
+          "how CSV writes a quote inside a quoted cell: double, as RFC 4180 "
+          "says, or backslash, as Spark and MySQL do (default: double, but the "
+          "import stops where a backslash could make a difference)",
+          {.choices = {"double", "backslash"}});
+  AddText(command, "--quote", flags.quote,
+          "quotes of CSV cells; none: a quote is text",
+          {.choices = {"double", "none"}});
   AddTexts(command, "--map", flags.map, Separator::kComma,
            "field=column, separated by commas: "
            "identity=email,event=event_name; also properties.<key>=column. "

@@ -47,7 +47,11 @@ std::map<std::string, std::string> JobOptions(const ImportOptions& options,
   const MappingOptions& mapping = options.mapping;
   return {{"type", std::string(Name(mapping.type))},
           {"format", format == InputFormat::kCsv ? "csv" : "ndjson"},
-          {"delimiter", std::string(1, options.rows.delimiter)},
+          {"delimiter", std::string(1, options.rows.csv.delimiter)},
+          // Not --escape: rows whose ends it decides are never sent without it,
+          // and an import that stopped there is resumed with it.
+          {"quote",
+           options.rows.csv.quoting == CsvQuoting::kNone ? "none" : "double"},
           {"max_row_bytes", absl::StrCat(options.rows.max_row_bytes)},
           {"map", Joined(mapping.columns)},
           {"properties",
@@ -132,13 +136,24 @@ class TypedImportJob : public ImportJob {
       BulkWriter<Item> writer(client, std::move(stream));
       writer_ = &writer;
       status = SendRows();
-      if (status.ok()) status = FinishStream();
+      // What the rows before it became is sent all the same.
+      if (const bool all_read = status.ok(); all_read || input_failed_) {
+        const absl::Status finished = FinishStream();
+        if (all_read || !finished.ok()) status = finished;
+      }
       // After an error too, what was settled is worth keeping.
       const absl::Status kept = Checkpoint();
       if (status.ok()) status = kept;
       summary_.stream = writer.totals();
       progress.Finish(Snapshot());
       writer_ = nullptr;
+    }
+    // After a row that cannot be read, with nothing sent before it, there is
+    // nothing to resume either.
+    const bool untouched = input_failed_ && ledger_.rows_done() == 0;
+    if (untouched && !options_.state_path.empty()) {
+      RemoveImportState(options_.state_path).IgnoreError();
+      summary_.state_path.clear();
     }
     if (status.ok() && !options_.state_path.empty()) {
       status = RemoveImportState(options_.state_path);
@@ -170,7 +185,10 @@ class TypedImportJob : public ImportJob {
   absl::Status SendRows() {
     for (uint64_t count = 1;; ++count) {
       const absl::StatusOr<const Row*> row = rows_.Next();
-      if (!row.ok()) return row.status();
+      if (!row.ok()) {
+        input_failed_ = true;
+        return row.status();
+      }
       if (*row == nullptr) return absl::OkStatus();
       MappedRow mapped = rows_.Map(**row);
       if (!mapped.violations.empty()) {
@@ -303,6 +321,7 @@ class TypedImportJob : public ImportJob {
   RowLedger ledger_;
   RepeatedKeys own_keys_{kMaxOwnKeys};
   uint64_t bytes_at_start_ = 0;
+  bool input_failed_ = false;
   SteadyClock::time_point started_;
   SteadyClock::time_point last_checkpoint_;
   // Not owned; set during Run().

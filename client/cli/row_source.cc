@@ -58,7 +58,7 @@ absl::StatusOr<RowSource> RowSource::Open(ByteSource bytes,
     return RowSource(std::move(bytes), format, std::move(reader),
                      *std::move(mapping), typing);
   }
-  CsvReader reader(options.delimiter, options.max_row_bytes);
+  CsvReader reader(options.csv, options.max_row_bytes);
   reader.Feed(*text);
   const absl::StatusOr<const Row*> header = NextRow(bytes, reader);
   if (!header.ok()) return header.status();
@@ -83,8 +83,29 @@ absl::StatusOr<RowSource> RowSource::Open(ByteSource bytes,
 }
 
 absl::StatusOr<const Row*> RowSource::Next() {
-  return std::visit([&](auto& reader) { return NextRow(bytes_, reader); },
-                    reader_);
+  const absl::StatusOr<const Row*> row = std::visit(
+      [&](auto& reader) { return NextRow(bytes_, reader); }, reader_);
+  if (!row.ok() || *row == nullptr) return row;
+  ++rows_given_;
+  std::optional<RowFault> fault = (*row)->fault;
+  // A misplaced quote can also join lines to a row that looks well-formed.
+  if (!fault && format_ == InputFormat::kCsv &&
+      (*row)->cells.size() != mapping_.column_count() &&
+      (*row)->raw.find_first_of("\r\n") != absl::string_view::npos) {
+    fault = {.reason = "WRONG_CELL_COUNT",
+             .description = absl::StrCat(
+                 "the row spans lines and has ", (*row)->cells.size(),
+                 " cells, where the header has ", mapping_.column_count(),
+                 ", so a quote may be misplaced; correct it, or try "
+                 "--escape=backslash or --quote=none"),
+             .extent = RowFault::Extent::kRestOfInput};
+  }
+  if (fault && fault->extent == RowFault::Extent::kRestOfInput) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("stopped before row ", rows_given_, " (line ",
+                     (*row)->line, "): ", fault->description));
+  }
+  return row;
 }
 
 MappedRow RowSource::Map(const Row& row) const {

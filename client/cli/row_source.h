@@ -2,6 +2,7 @@
 #define HEAPSYNC_CLIENT_CLI_ROW_SOURCE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
@@ -21,7 +22,7 @@ enum class InputFormat { kCsv, kNdjson };
 struct RowSourceOptions {
   // Empty: NDJSON if the text begins with a brace, else CSV.
   std::optional<InputFormat> format;
-  char delimiter = ',';
+  CsvDialect csv;
   // Bounds the memory for one row; longer ones are refused.
   size_t max_row_bytes = 1 << 20;
 };
@@ -35,8 +36,13 @@ class RowSource {
                                         MappingOptions mapping);
 
   // The next row of the input, without the CSV header; null at the end. Valid
-  // until the next call. Errors: those of ByteSource::Read().
+  // until the next call. Errors: those of ByteSource::Read(), and
+  // kInvalidArgument where the text can be read in two ways: nothing behind
+  // that place is given as a row. Final.
   absl::StatusOr<const Row*> Next();
+
+  // The number of rows given so far.
+  uint64_t rows_given() const { return rows_given_; }
 
   // What the row becomes, with everything that is wrong with it.
   MappedRow Map(const Row& row) const;
@@ -55,6 +61,7 @@ class RowSource {
   Reader reader_;
   FieldMapping mapping_;
   ValueTyping typing_;
+  uint64_t rows_given_ = 0;
 };
 
 }  // namespace heapsync

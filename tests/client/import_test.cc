@@ -153,7 +153,7 @@ TEST_F(ImportTest, InvalidRowsAreRejectedWithTheirReasonsAndTheRestContinues) {
                      "c,e,soon\n"
                      "d,5\" e,\n"
                      "\"two\nlines\",e,\n"
-                     "\"f\"\xFF,e,\n"
+                     "\"f\xFF\",e,\n"
                      "g,eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
                      "eeeeeeeeeeee,\n"
                      "h,e,\n")});
@@ -173,6 +173,57 @@ TEST_F(ImportTest, InvalidRowsAreRejectedWithTheirReasonsAndTheRestContinues) {
   EXPECT_THAT(result.out,
               HasSubstr("row 3 (line 4): timestamp: INVALID_TIMESTAMP: "));
   EXPECT_THAT(result.out + result.err, Not(HasSubstr("soon")));
+}
+
+// What Spark and MySQL write, with the text of a cell that looks like a row.
+constexpr char kBackslashQuotes[] =
+    "identity,event,note\n"
+    "a@example.com,Signed Up,\"he said \\\"hi\\\"\nb@example.com,Refunded,x\n"
+    "end\"\n"
+    "c@example.com,Signed Up,ok\n";
+
+TEST_F(ImportTest, NothingIsMadeOfTheInsideOfACellWithBackslashQuotes) {
+  const std::string path = folder_.Write("a.csv", kBackslashQuotes);
+  const CommandResult result = Import({"--type=track", path});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("stopped before row 1 (line 2): "));
+  EXPECT_THAT(result.err, HasSubstr("--escape=backslash"));
+  EXPECT_THAT(result.err, Not(HasSubstr("he said")));
+  EXPECT_THAT(server_.StoredNames(), ElementsAre());
+  const CommandResult told =
+      Import({"--type=track", "--escape=backslash", path});
+  EXPECT_EQ(told.exit_code, 0) << told.err;
+  EXPECT_THAT(server_.StoredNames(),
+              ElementsAre("a@example.com", "c@example.com"));
+  EXPECT_EQ(server_.events()[0].properties().fields().at("note").string_value(),
+            "he said \"hi\"\nb@example.com,Refunded,x\nend");
+}
+
+TEST_F(ImportTest, AnImportThatStoppedAtAnEscapeIsResumedWithTheRightOne) {
+  std::string text = kBackslashQuotes;
+  text.insert(text.find("a@"), "z@example.com,Signed Up,first\n");
+  const std::string path = folder_.Write("a.csv", text);
+  const CommandResult result = Import({"--type=track", path});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("stopped before row 2 (line 3): "));
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("z@example.com"));
+  EXPECT_EQ(Import({"--type=track", "--escape=backslash", "--resume", path})
+                .exit_code,
+            0);
+  EXPECT_THAT(server_.StoredNames(),
+              ElementsAre("z@example.com", "a@example.com", "c@example.com"));
+}
+
+TEST_F(ImportTest, LinesThatAMisplacedQuoteJoinsAreNoRow) {
+  const CommandResult result =
+      Import({"--type=track", folder_.Write("a.csv",
+                                            "identity,event,note\n"
+                                            "a,Buy,\"open\n"
+                                            "b,Buy,\",\"\n"
+                                            "c,Buy,ok\n")});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("stopped before row 1 (line 2): "));
+  EXPECT_THAT(server_.StoredNames(), ElementsAre());
 }
 
 TEST_F(ImportTest, RowsThatTheServerRefusesAreRejectedInOrder) {

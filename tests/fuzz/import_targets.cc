@@ -133,10 +133,15 @@ void FuzzCsvImport(absl::string_view input) {
   const uint8_t choice = static_cast<uint8_t>(input[0]);
   absl::string_view text = input.substr(1);
   const MappingOptions options = OptionsOf(choice, text);
+  CsvDialect dialect;
+  dialect.escape = static_cast<CsvEscape>((choice >> 4) % 3);
+  dialect.quoting =
+      (choice & 128) != 0 ? CsvQuoting::kNone : CsvQuoting::kQuotes;
   const std::vector<KeptRow> rows =
-      ReadRows(CsvReader(',', kMaxRowBytes), text, text.size() + 1);
-  Check(rows == ReadRows(CsvReader(',', kMaxRowBytes), text, 1 + choice % 7),
-        "rows do not depend on the pieces");
+      ReadRows(CsvReader(dialect, kMaxRowBytes), text, text.size() + 1);
+  Check(
+      rows == ReadRows(CsvReader(dialect, kMaxRowBytes), text, 1 + choice % 7),
+      "rows do not depend on the pieces");
   if (rows.empty() || !rows[0].fault.empty()) return;
   const std::vector<absl::string_view> header(rows[0].cells.begin(),
                                               rows[0].cells.end());

@@ -20,6 +20,7 @@ class Mutant:
 INTAKE = "heap_adapter/intake/"
 DELIVERY = "heap_adapter/delivery/"
 STREAM = "heap_adapter/stream/"
+IMPORT = "client/cli/"
 MUTANTS = [
     # What is acknowledged survives.
     Mutant("the sync before the answer is skipped", INTAKE + "committer.cc",
@@ -368,4 +369,11 @@ MUTANTS = [
     Mutant("a message after the server's end is taken in", STREAM + "bulk_session.cc",
            "    if (phase_ == Phase::kOpen) {\n      intake_ = Intake::kTakingIn;", "    if (true) {\n      intake_ = Intake::kTakingIn;",
            "stream_test", "BulkSessionTest.TheServersEndWaitsForTheAppendsInFlight"),
+    # An import.
+    Mutant("a quote behind a backslash ends a cell", IMPORT + "csv_reader.cc",
+           "  if (maybe_escaped) {\n    return Fail(", "  if (false) {\n    return Fail(",
+           "import_rows_test", "CsvReaderTest.NothingIsReadBehind*"),
+    Mutant("a quote in a plain cell is always text", IMPORT + "csv_reader.cc",
+           "    if (!opens || closes) break;\n", "",
+           "import_rows_test", "CsvReaderTest.NothingIsReadBehind*"),
 ]

@@ -409,6 +409,7 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
   if (absl::Status status = CheckOutputs(options, *bytes); !status.ok()) {
     return status;
   }
+  options.rows.name = options.input;
   ImportState state;
   state.input = bytes->fingerprint();
   absl::StatusOr<RowSource> rows =

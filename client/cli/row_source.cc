@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "client/cli/utf8.h"
@@ -25,12 +27,25 @@ absl::StatusOr<const Row*> NextRow(ByteSource& bytes, Reader& reader) {
   }
 }
 
-InputFormat GuessFormat(absl::string_view text) {
+// A file of this name holds JSON, packed or not.
+bool IsJsonName(absl::string_view name) {
+  for (const char* packed : {".gz", ".gzip", ".zst", ".zstd"}) {
+    if (absl::ConsumeSuffix(&name, packed)) break;
+  }
+  return absl::EndsWithIgnoreCase(name, ".ndjson") ||
+         absl::EndsWithIgnoreCase(name, ".jsonl") ||
+         absl::EndsWithIgnoreCase(name, ".json");
+}
+
+InputFormat GuessFormat(absl::string_view text, absl::string_view name) {
   absl::ConsumePrefix(&text, "\xEF\xBB\xBF");
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  return first != absl::string_view::npos && text[first] == '{'
-             ? InputFormat::kNdjson
-             : InputFormat::kCsv;
+  text = absl::StripLeadingAsciiWhitespace(text);
+  if (text.empty() && IsJsonName(name)) return InputFormat::kNdjson;
+  if (absl::ConsumePrefix(&text, "[")) {
+    text = absl::StripLeadingAsciiWhitespace(text);
+    if (absl::StartsWith(text, "]")) return InputFormat::kNdjson;
+  }
+  return absl::StartsWith(text, "{") ? InputFormat::kNdjson : InputFormat::kCsv;
 }
 
 }  // namespace
@@ -49,9 +64,10 @@ absl::StatusOr<RowSource> RowSource::Open(ByteSource bytes,
   const ValueTyping typing = mapping_options.typing;
   const absl::StatusOr<absl::string_view> text = bytes.Read();
   if (!text.ok()) return text.status();
-  const InputFormat format = options.format.value_or(GuessFormat(*text));
+  const InputFormat format =
+      options.format.value_or(GuessFormat(*text, options.name));
   if (format == InputFormat::kNdjson) {
-    NdjsonReader reader(options.max_row_bytes);
+    JsonReader reader(options.max_row_bytes);
     reader.Feed(*text);
     auto mapping = FieldMapping::ForNdjson(std::move(mapping_options));
     if (!mapping.ok()) return mapping.status();

@@ -11,8 +11,8 @@
 #include "client/cli/byte_source.h"
 #include "client/cli/csv_reader.h"
 #include "client/cli/field_mapping.h"
+#include "client/cli/json_reader.h"
 #include "client/cli/mapped_row.h"
-#include "client/cli/ndjson_reader.h"
 #include "client/cli/row.h"
 
 namespace heapsync {
@@ -20,8 +20,11 @@ namespace heapsync {
 enum class InputFormat { kCsv, kNdjson };
 
 struct RowSourceOptions {
-  // Empty: NDJSON if the text begins with a brace, else CSV.
+  // Empty: JSON if the text begins with a brace, or with a bracket before one;
+  // else CSV.
   std::optional<InputFormat> format;
+  // Of the file, if it has one: says whether an input without text is JSON.
+  std::string name;
   CsvDialect csv;
   // Bounds the memory for one row; longer ones are refused.
   size_t max_row_bytes = 1 << 20;
@@ -51,7 +54,7 @@ class RowSource {
   const ByteSource& bytes() const { return bytes_; }
 
  private:
-  using Reader = std::variant<CsvReader, NdjsonReader>;
+  using Reader = std::variant<CsvReader, JsonReader>;
 
   RowSource(ByteSource bytes, InputFormat format, Reader reader,
             FieldMapping mapping, ValueTyping typing);

@@ -214,6 +214,53 @@ TEST_F(ImportTest, AnImportThatStoppedAtAnEscapeIsResumedWithTheRightOne) {
               ElementsAre("z@example.com", "a@example.com", "c@example.com"));
 }
 
+TEST_F(ImportTest, JsonIsReadHoweverItsObjectsAreSeparated) {
+  for (const char* text :
+       {R"({"identity":"a"}{"identity":"b"})",
+        R"([{"identity":"a"},{"identity":"b"}])",
+        "[\n  {\n    \"identity\": \"a\"\n  },\n  {\n    \"identity\": "
+        "\"b\"\n  }\n]\n",
+        "{\n  \"identity\": \"a\"\n}\n{\n  \"identity\": \"b\"\n}\n"}) {
+    const CommandResult result =
+        Import({"--type=user", "--json", folder_.Write("a", text)});
+    EXPECT_EQ(result.exit_code, 0) << text << result.err;
+    EXPECT_EQ(nlohmann::json::parse(result.out).at("accepted"), 2) << text;
+  }
+}
+
+TEST_F(ImportTest, NothingIsMadeOfTheInsideOfAnObject) {
+  const CommandResult result =
+      Import({"--type=user", folder_.Write("a",
+                                           "{\"identity\":\"a\"}\n"
+                                           "{\"identity\":\"b\",\"items\":[\n"
+                                           "{\"identity\":\"c\"},\n")});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("stopped before row 2 (line 2): "));
+  EXPECT_THAT(result.err, HasSubstr("one object a line"));
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("a"));
+}
+
+TEST_F(ImportTest, AnInputWithoutTextIsDoneWhereItIsKnownToBeJson) {
+  // As gzip packs nothing.
+  const std::string packed{"\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0",
+                           20};
+  for (const auto& [name, text] :
+       {std::pair<std::string, std::string>{"e.ndjson", ""},
+        {"e.jsonl", "\n\n"},
+        {"e.ndjson.gz", packed},
+        {"e.ndjson", "\xEF\xBB\xBF"}}) {
+    const CommandResult result =
+        Import({"--type=user", folder_.Write(name, text)});
+    EXPECT_EQ(result.exit_code, 0) << name << result.err;
+    EXPECT_EQ(result.out, "0 rows: 0 accepted, 0 rejected\n");
+  }
+  EXPECT_EQ(
+      Import({"--type=user", "--format=ndjson", folder_.Write("e", packed)})
+          .exit_code,
+      0);
+  EXPECT_EQ(Import({"--type=user", folder_.Write("e.csv", "")}).exit_code, 2);
+}
+
 TEST_F(ImportTest, LinesThatAMisplacedQuoteJoinsAreNoRow) {
   const CommandResult result =
       Import({"--type=track", folder_.Write("a.csv",

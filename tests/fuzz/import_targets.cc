@@ -12,7 +12,7 @@
 #include "client/cli/csv_reader.h"
 #include "client/cli/field_mapping.h"
 #include "client/cli/json_struct.h"
-#include "client/cli/ndjson_reader.h"
+#include "client/cli/json_reader.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
 #include "heap_adapter/encoding/json_text.h"
 #include "tests/fuzz/fuzz_check.h"
@@ -177,8 +177,8 @@ void FuzzNdjsonImport(absl::string_view input) {
   absl::string_view text = input.substr(1);
   const MappingOptions options = OptionsOf(choice, text);
   const std::vector<KeptRow> rows =
-      ReadRows(NdjsonReader(kMaxRowBytes), text, text.size() + 1);
-  Check(rows == ReadRows(NdjsonReader(kMaxRowBytes), text, 1 + choice % 7),
+      ReadRows(JsonReader(kMaxRowBytes), text, text.size() + 1);
+  Check(rows == ReadRows(JsonReader(kMaxRowBytes), text, 1 + choice % 7),
         "rows do not depend on the pieces");
   const auto mapping = FieldMapping::ForNdjson(options);
   if (!mapping.ok()) return;

@@ -376,4 +376,7 @@ MUTANTS = [
     Mutant("a quote in a plain cell is always text", IMPORT + "csv_reader.cc",
            "    if (!opens || closes) break;\n", "",
            "import_rows_test", "CsvReaderTest.NothingIsReadBehind*"),
+    Mutant("a broken object costs its line alone", IMPORT + "json_reader.cc",
+           "  if (array_ == Array::kOpen || !begins) {", "  if (array_ == Array::kOpen) {",
+           "import_rows_test", "JsonReaderTest.NothingIsReadBehind*"),
 ]

@@ -379,4 +379,10 @@ MUTANTS = [
     Mutant("a broken object costs its line alone", IMPORT + "json_reader.cc",
            "  if (array_ == Array::kOpen || !begins) {", "  if (array_ == Array::kOpen) {",
            "import_rows_test", "JsonReaderTest.NothingIsReadBehind*"),
+    Mutant("a date in digits is a time since 1970", IMPORT + "timestamp_parsing.cc",
+           "  if (ReadsAsDate(digits)) return UnknownUnit();\n", "",
+           "import_rows_test", "TimestampParsingTest.*"),
+    Mutant("zeros are made up for rounded digits", IMPORT + "timestamp_parsing.cc",
+           "    if (may_be_rounded) return std::nullopt;\n", "",
+           "import_rows_test", "TimestampParsingTest.*"),
 ]

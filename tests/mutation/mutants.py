@@ -385,4 +385,8 @@ MUTANTS = [
     Mutant("zeros are made up for rounded digits", IMPORT + "timestamp_parsing.cc",
            "    if (may_be_rounded) return std::nullopt;\n", "",
            "import_rows_test", "TimestampParsingTest.*"),
+    # The way between client and server.
+    Mutant("an error of the way ends an import", "client/status_details.cc",
+           "  return details.reason.empty() &&\n", "  return false && details.reason.empty() &&\n",
+           "client_test", "ClientTest.AnErrorWithoutAReasonIsOneOfTheWay"),
 ]

@@ -69,6 +69,7 @@ ClientOptions ServerFlags::ToClientOptions(std::ostream& err) const {
                              .server_name = tls_server_name};
   }
   options.allow_plaintext_token = plaintext_token;
+  options.proxy = proxy ? ProxyUse::kEnvironment : ProxyUse::kNone;
   struct stat info;
   if (!token_file.empty() && ::stat(token_file.c_str(), &info) == 0 &&
       S_ISREG(info.st_mode) && (info.st_mode & S_IROTH) != 0) {
@@ -117,6 +118,10 @@ void AddServerFlags(CLI::App& command, ServerFlags& flags,
   AddFlag(command, "--plaintext_token", flags.plaintext_token,
           "let the token go to another machine without TLS",
           {.environment = "HEAPSYNC_PLAINTEXT_TOKEN"});
+  AddFlag(command, "--proxy", flags.proxy,
+          "reach the server through the proxy that the variables https_proxy "
+          "and http_proxy name; they are ignored otherwise",
+          {.environment = "HEAPSYNC_PROXY"});
   AddText(command, "--timeout", flags.timeout,
           absl::StrCat(timeout_meaning, "; such as 30s, 5m, 500ms"),
           {.check = [](const std::string& text) {

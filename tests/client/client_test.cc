@@ -120,6 +120,17 @@ TEST(ClientTest, ATokenStaysOnThisMachineUnlessTheConnectionIsEncrypted) {
       MayCarryToken({.server = "10.0.0.1:1", .allow_plaintext_token = true}));
 }
 
+TEST(ClientTest, ATokenDoesNotGoThroughAProxyInPlaintext) {
+  ClientOptions options{.server = "localhost:1",
+                        .proxy = ProxyUse::kEnvironment};
+  EXPECT_FALSE(MayCarryToken(options));
+  options.server = "unix:/run/x";
+  EXPECT_TRUE(MayCarryToken(options));
+  options.server = "localhost:1";
+  options.tls = TlsOptions();
+  EXPECT_TRUE(MayCarryToken(options));
+}
+
 TEST(ClientTest, AnErrorWithoutAReasonIsOneOfTheWay) {
   EXPECT_TRUE(IsRetryable(absl::InternalError("RST_STREAM")));
   EXPECT_TRUE(IsRetryable(absl::UnknownError("Stream removed")));

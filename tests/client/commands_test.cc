@@ -82,6 +82,13 @@ TEST_F(CommandsTest, ErrorsListEveryViolation) {
   EXPECT_EQ(json.at("error").at("violations").size(), 2u);
 }
 
+TEST_F(CommandsTest, TheServerIsReachedDirectlyWhateverTheProxyVariablesSay) {
+  ::setenv("http_proxy", "http://127.0.0.1:9", 1);
+  EXPECT_EQ(Run({"health", "--timeout=5s"}).exit_code, 0);
+  EXPECT_EQ(Run({"health", "--proxy", "--timeout=500ms"}).exit_code, 1);
+  ::unsetenv("http_proxy");
+}
+
 TEST_F(CommandsTest, HealthIsTheExitCode) {
   EXPECT_EQ(Run({"health"}).exit_code, 0);
   EXPECT_EQ(Run({"health", "--service=none"}).exit_code, 1);

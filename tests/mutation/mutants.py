@@ -389,4 +389,10 @@ MUTANTS = [
     Mutant("an error of the way ends an import", "client/status_details.cc",
            "  return details.reason.empty() &&\n", "  return false && details.reason.empty() &&\n",
            "client_test", "ClientTest.AnErrorWithoutAReasonIsOneOfTheWay"),
+    Mutant("a token goes through a proxy in plaintext", "client/client.cc",
+           "  if (options.proxy == ProxyUse::kEnvironment) return false;\n", "",
+           "client_test", "ClientTest.ATokenDoesNotGoThroughAProxyInPlaintext"),
+    Mutant("gRPC follows http_proxy by itself", "client/client.cc",
+           "arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);", "arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 1);",
+           "command_test", "CommandsTest.TheServerIsReachedDirectlyWhateverTheProxyVariablesSay"),
 ]

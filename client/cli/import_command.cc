@@ -18,6 +18,7 @@
 #include "client/cli/command_options.h"
 #include "client/cli/import_job.h"
 #include "client/cli/progress.h"
+#include "client/cli/utf8.h"
 #include "heap_adapter/encoding/reasons.h"
 #include "heapsync/client/client.h"
 #include "nlohmann/json.hpp"
@@ -127,9 +128,10 @@ std::string ToLine(const RejectedRow& row) {
       absl::StrCat("  row ", row.row, " (line ", row.line, "): ");
   for (size_t i = 0; i < row.violations.size(); ++i) {
     const Violation& violation = row.violations[i];
-    absl::StrAppend(&text, i > 0 ? "; " : "", violation.field,
-                    violation.field.empty() ? "" : ": ", violation.reason, ": ",
-                    violation.description);
+    absl::StrAppend(&text, i > 0 ? "; " : "", Printable(violation.field),
+                    violation.field.empty() ? "" : ": ",
+                    Printable(violation.reason), ": ",
+                    Printable(violation.description));
   }
   return text;
 }
@@ -150,8 +152,8 @@ void PrintSummaryJson(const ImportSummary& summary, const absl::Status& status,
       {"reused_keys",
        {{"rows", summary.reused_keys.count},
         {"first_rows", summary.reused_keys.first_places}}}};
-  out << json.dump(-1, ' ', false,
-                   nlohmann::ordered_json::error_handler_t::replace)
+  out << PrintableJson(json.dump(
+             -1, ' ', false, nlohmann::ordered_json::error_handler_t::replace))
       << "\n";
 }
 
@@ -179,7 +181,8 @@ void PrintSummary(const ImportSummary& summary, const ImportOptions& options,
         << "\n";
   }
   for (const auto& [reason, count] : summary.warnings) {
-    out << "warning: " << reason << " (" << WithThousands(count) << " times)\n";
+    out << "warning: " << Printable(reason) << " (" << WithThousands(count)
+        << " times)\n";
   }
   if (summary.reused_keys.count > 0) {
     out << "warning: " << reason::kIdempotencyKeyReused << ": "

@@ -395,4 +395,7 @@ MUTANTS = [
     Mutant("gRPC follows http_proxy by itself", "client/client.cc",
            "arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);", "arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 1);",
            "command_test", "CommandsTest.TheServerIsReachedDirectlyWhateverTheProxyVariablesSay"),
+    Mutant("Heap's answer is printed raw", IMPORT + "admin_text.cc",
+           "PrintableLines(letter.heap_response())", "letter.heap_response()",
+           "import_parts_test", "AdminTextTest.*"),
 ]

@@ -24,8 +24,10 @@ struct MappingOptions {
 
   // Item field → column. Fields are those of the item's message, and
   // "properties.<key>" for a property of another name than its column. A field
-  // that is not listed takes the column of its own name. In NDJSON a column is
-  // a key, or else a path of keys with dots between them.
+  // that is not listed takes the column of its own name, unless another field
+  // takes that column or contradicts it: identity and user_id exclude each
+  // other, and user_id is Heap's own number, so that it has to be listed. In
+  // NDJSON a column is a key, or else a path of keys with dots between them.
   std::map<std::string, std::string> columns;
 
   // The columns that become properties under their own names. Empty: all that
@@ -42,8 +44,10 @@ struct MappingOptions {
 class FieldMapping {
  public:
   // For rows of cells under these column names. Errors: kInvalidArgument, with
-  // everything that is wrong: unknown fields or columns, a column name twice, a
-  // bad fixed value, a required field that nothing fills.
+  // everything that is wrong: unknown fields or columns, a name of two columns
+  // that is used, a bad fixed value, a required field that nothing fills, a
+  // column user_id that is not mapped. The names of columns are given only if
+  // the header looks like one.
   static absl::StatusOr<FieldMapping> ForCsv(
       MappingOptions options, absl::Span<const absl::string_view> header);
 
@@ -58,8 +62,10 @@ class FieldMapping {
   MappedRow FromCells(absl::Span<const absl::string_view> cells) const;
 
   // Nulls and empty strings are left out; lists and objects are kept as
-  // property values. REQUIRES: made by ForNdjson().
-  MappedRow FromJson(google::protobuf::Struct row) const;
+  // property values. `text` is what `row` was read from. REQUIRES: made by
+  // ForNdjson().
+  MappedRow FromJson(google::protobuf::Struct row,
+                     absl::string_view text) const;
 
  private:
   enum class Field {
@@ -92,6 +98,9 @@ class FieldMapping {
       std::vector<std::string>& problems) const;
   std::string MissingRequired(
       const std::vector<std::pair<std::string, Target>>& columns) const;
+  bool IsListed(Field field) const;
+  void SetNumber(const Target& target, double number, absl::string_view text,
+                 MappedRow& row) const;
   void SetText(const Target& target, absl::string_view text, ValueTyping typing,
                MappedRow& row) const;
   void SetValue(const Target& target, google::protobuf::Value value,

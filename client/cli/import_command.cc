@@ -30,7 +30,7 @@ struct ImportFlags {
   ServerFlags server;
   std::string type, format, delimiter = ",", escape, quote = "double",
                             properties = "*", progress = "auto";
-  std::vector<std::string> map, set;
+  std::vector<std::string> map, set, columns;
   bool typed = false, strings = false, resume = false, restart = false,
        json = false;
   ImportOptions options;
@@ -90,6 +90,7 @@ ImportOptions ToOptions(const ImportFlags& flags) {
                                         : ItemType::kAccount;
   mapping.columns = Pairs("--map", flags.map);
   mapping.fixed = Pairs("--set", flags.set);
+  options.rows.columns = flags.columns;
   if (flags.properties != "*") {
     mapping.properties =
         absl::StrSplit(flags.properties, ',', absl::SkipEmpty());
@@ -250,6 +251,9 @@ void AddMappingFlags(CLI::App& command, ImportFlags& flags) {
            "identity=email,event=event_name; also properties.<key>=column. "
            "Other fields take the column of their own name; in NDJSON a.b "
            "looks into objects");
+  AddTexts(command, "--columns", flags.columns, Separator::kComma,
+           "names of the columns, separated by commas, of CSV without a line "
+           "of names");
   AddText(command, "--properties", flags.properties,
           "columns that become properties, separated by commas; *: all "
           "columns that no field takes. A column `properties` holds a JSON "

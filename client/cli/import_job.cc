@@ -53,6 +53,7 @@ std::map<std::string, std::string> JobOptions(const ImportOptions& options,
           {"quote",
            options.rows.csv.quoting == CsvQuoting::kNone ? "none" : "double"},
           {"max_row_bytes", absl::StrCat(options.rows.max_row_bytes)},
+          {"columns", absl::StrJoin(options.rows.columns, "\n")},
           {"map", Joined(mapping.columns)},
           {"properties",
            mapping.properties

@@ -1,5 +1,6 @@
 #include "client/cli/row_source.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -48,6 +49,16 @@ InputFormat GuessFormat(absl::string_view text, absl::string_view name) {
   return absl::StartsWith(text, "{") ? InputFormat::kNdjson : InputFormat::kCsv;
 }
 
+// The delimiter that a first line like `sep=;` names, as Excel reads it.
+std::optional<char> SeparatorLine(absl::string_view text) {
+  absl::ConsumePrefix(&text, "\xEF\xBB\xBF");
+  if (!absl::StartsWithIgnoreCase(text, "sep=") || text.size() < 6 ||
+      (text[5] != '\n' && text[5] != '\r') || text[4] == '"') {
+    return std::nullopt;
+  }
+  return text[4];
+}
+
 }  // namespace
 
 RowSource::RowSource(ByteSource bytes, InputFormat format, Reader reader,
@@ -74,33 +85,57 @@ absl::StatusOr<RowSource> RowSource::Open(ByteSource bytes,
     return RowSource(std::move(bytes), format, std::move(reader),
                      *std::move(mapping), typing);
   }
-  CsvReader reader(options.csv, options.max_row_bytes);
+  CsvDialect dialect = options.csv;
+  const std::optional<char> separator = SeparatorLine(*text);
+  if (separator && dialect.delimiter == CsvDialect().delimiter) {
+    dialect.delimiter = *separator;
+  }
+  CsvReader reader(dialect, options.max_row_bytes);
   reader.Feed(*text);
-  const absl::StatusOr<const Row*> header = NextRow(bytes, reader);
-  if (!header.ok()) return header.status();
-  if (*header == nullptr) {
-    return absl::InvalidArgumentError(
-        "the input is empty: CSV begins with a line of column names");
+  if (separator) {
+    const absl::StatusOr<const Row*> skipped = NextRow(bytes, reader);
+    if (!skipped.ok()) return skipped.status();
   }
-  if ((*header)->fault) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the line of column names: ", (*header)->fault->description));
+  std::vector<absl::string_view> names(options.columns.begin(),
+                                       options.columns.end());
+  if (names.empty()) {
+    const absl::StatusOr<const Row*> header = NextRow(bytes, reader);
+    if (!header.ok()) return header.status();
+    if (*header == nullptr) {
+      return absl::InvalidArgumentError(
+          "the input is empty: CSV begins with a line of column names "
+          "(--columns names those of an input without one)");
+    }
+    if ((*header)->fault) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the line of column names: ", (*header)->fault->description));
+    }
+    if (!IsValidUtf8((*header)->raw)) {
+      return absl::InvalidArgumentError(
+          "the line of column names is not UTF-8; convert the input first "
+          "(iconv -f WINDOWS-1252 -t UTF-8)");
+    }
+    names = (*header)->cells;
   }
-  if (!IsValidUtf8((*header)->raw)) {
-    return absl::InvalidArgumentError(
-        "the line of column names is not UTF-8; convert the input first "
-        "(iconv -f WINDOWS-1252 -t UTF-8)");
-  }
-  auto mapping =
-      FieldMapping::ForCsv(std::move(mapping_options), (*header)->cells);
+  auto mapping = FieldMapping::ForCsv(std::move(mapping_options), names);
   if (!mapping.ok()) return mapping.status();
-  return RowSource(std::move(bytes), format, std::move(reader),
+  RowSource source(std::move(bytes), format, std::move(reader),
                    *std::move(mapping), typing);
+  source.columns_ = options.columns;
+  return source;
 }
 
 absl::StatusOr<const Row*> RowSource::Next() {
-  const absl::StatusOr<const Row*> row = std::visit(
-      [&](auto& reader) { return NextRow(bytes_, reader); }, reader_);
+  const auto next = [&] {
+    return std::visit([&](auto& reader) { return NextRow(bytes_, reader); },
+                      reader_);
+  };
+  absl::StatusOr<const Row*> row = next();
+  if (rows_given_ == 0 && !columns_.empty() && row.ok() && *row != nullptr &&
+      std::equal(columns_.begin(), columns_.end(), (*row)->cells.begin(),
+                 (*row)->cells.end())) {
+    row = next();
+  }
   if (!row.ok() || *row == nullptr) return row;
   ++rows_given_;
   std::optional<RowFault> fault = (*row)->fault;
@@ -143,7 +178,7 @@ MappedRow RowSource::Map(const Row& row) const {
   if (!parsed.ok()) {
     return refuse("INVALID_JSON", std::string(parsed.status().message()));
   }
-  return mapping_.FromJson(*std::move(parsed));
+  return mapping_.FromJson(*std::move(parsed), row.raw);
 }
 
 }  // namespace heapsync

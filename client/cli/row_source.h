@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "client/cli/byte_source.h"
@@ -25,7 +26,10 @@ struct RowSourceOptions {
   std::optional<InputFormat> format;
   // Of the file, if it has one: says whether an input without text is JSON.
   std::string name;
+  // A first line `sep=;` overrides the default delimiter.
   CsvDialect csv;
+  // Names for the columns of CSV without a header. Empty: the first row is one.
+  std::vector<std::string> columns;
   // Bounds the memory for one row; longer ones are refused.
   size_t max_row_bytes = 1 << 20;
 };
@@ -64,6 +68,8 @@ class RowSource {
   Reader reader_;
   FieldMapping mapping_;
   ValueTyping typing_;
+  // Not empty: a first row that is the same is a header after all.
+  std::vector<std::string> columns_;
   uint64_t rows_given_ = 0;
 };
 

@@ -261,6 +261,110 @@ TEST_F(ImportTest, AnInputWithoutTextIsDoneWhereItIsKnownToBeJson) {
   EXPECT_EQ(Import({"--type=user", folder_.Write("e.csv", "")}).exit_code, 2);
 }
 
+TEST_F(ImportTest, AColumnThatIsMappedFillsNoFieldOfItsOwnName) {
+  const CommandResult result =
+      Import({"--type=track", "--map=identity=user_id,idempotency_key=id",
+              folder_.Write("a.csv",
+                            "id,user_id,event,timestamp\n"
+                            "m-00000001,ada@example.com,Signed Up,"
+                            "2024-01-15 10:30:00\n")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const v1::TrackEvent event = server_.events().at(0);
+  EXPECT_EQ(event.identity(), "ada@example.com");
+  EXPECT_EQ(event.user_id(), "");
+  EXPECT_EQ(event.idempotency_key(), "m-00000001");
+  EXPECT_EQ(event.properties().fields_size(), 0);
+}
+
+TEST_F(ImportTest, AUserIdBesideAnIdentityIsAProperty) {
+  for (const auto& [map, header] :
+       {std::pair("--map=identity=email", "email,user_id,event\n"),
+        std::pair("--map=event=event", "identity,user_id,event\n")}) {
+    const CommandResult result = Import(
+        {"--type=track", map,
+         folder_.Write("a.csv", absl::StrCat(header, "ada@x.io,42,Buy\n"))});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const v1::TrackEvent event = server_.events().back();
+    EXPECT_EQ(event.identity(), "ada@x.io");
+    EXPECT_EQ(event.user_id(), "");
+    EXPECT_EQ(event.properties().fields().at("user_id").number_value(), 42);
+  }
+}
+
+TEST_F(ImportTest, HeapsOwnUserIdIsOnlyFilledByAMapping) {
+  const std::string path = folder_.Write("a.csv",
+                                         "user_id,event,timestamp\n"
+                                         "42,Signed Up,2024-01-15 10:30:00\n");
+  const CommandResult result = Import({"--type=track", path});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("--map=user_id=user_id"));
+  EXPECT_THAT(result.err, HasSubstr("--map=identity=user_id"));
+  EXPECT_TRUE(server_.events().empty());
+  EXPECT_EQ(Import({"--type=track", "--map=user_id=user_id", path}).exit_code,
+            0);
+  EXPECT_EQ(server_.events().at(0).user_id(), "42");
+}
+
+TEST_F(ImportTest, AFirstLineThatIsNoHeaderIsNotShown) {
+  const std::string row = "ada@example.com|Signed Up|2024-01-15\n";
+  const std::string path =
+      folder_.Write("a.csv", row + "bob@example.com|Signed Up|2024-01-16\n");
+  const CommandResult result = Import({"--type=track", "--delimiter=|", path});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("--columns"));
+  EXPECT_THAT(result.err, Not(HasSubstr("ada")));
+  EXPECT_THAT(result.err, Not(HasSubstr("Signed")));
+  const CommandResult undivided = Import({"--type=track", path});
+  EXPECT_EQ(undivided.exit_code, 2);
+  EXPECT_THAT(undivided.err, Not(HasSubstr("ada")));
+
+  const CommandResult named =
+      Import({"--type=track", "--delimiter=|",
+              "--columns=identity,event,timestamp", path});
+  EXPECT_EQ(named.exit_code, 0) << named.err;
+  EXPECT_THAT(server_.StoredNames(),
+              ElementsAre("ada@example.com", "bob@example.com"));
+}
+
+TEST_F(ImportTest, NamesOfColumnsThatTheInputHasAfterAllAreNoRow) {
+  const CommandResult result =
+      Import({"--type=track", "--columns=identity,event",
+              folder_.Write("a.csv", "identity,event\na,Buy\n")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("a"));
+}
+
+TEST_F(ImportTest, ALineThatNamesTheSeparatorIsObeyed) {
+  for (const std::string sep : {"sep=;\r\n", "\xEF\xBB\xBFsep=;\r\n"}) {
+    const CommandResult result =
+        Import({"--type=track",
+                folder_.Write("a.csv", sep + "identity;event\r\na;Buy\r\n")});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+  }
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("a", "a"));
+  EXPECT_EQ(server_.events().at(0).event(), "Buy");
+}
+
+TEST_F(ImportTest, NamesOfColumnsAreTrimmed) {
+  const CommandResult result =
+      Import({"--type=track", folder_.Write("a.csv",
+                                            "identity, event ,\"note\"\n"
+                                            "a,Buy,x\n")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const v1::TrackEvent event = server_.events().at(0);
+  EXPECT_EQ(event.event(), "Buy");
+  EXPECT_EQ(event.properties().fields().at("note").string_value(), "x");
+}
+
+TEST_F(ImportTest, RowsOfDelimitersAreSkipped) {
+  std::string text = "identity,event,note\na,Buy,x\n";
+  for (int i = 0; i < 1'000; ++i) text += ",,\n";
+  const CommandResult result =
+      Import({"--type=track", folder_.Write("a.csv", text)});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "1 rows: 1 accepted, 0 rejected\n");
+}
+
 TEST_F(ImportTest, LinesThatAMisplacedQuoteJoinsAreNoRow) {
   const CommandResult result =
       Import({"--type=track", folder_.Write("a.csv",

@@ -11,8 +11,8 @@
 #include "absl/strings/str_split.h"
 #include "client/cli/csv_reader.h"
 #include "client/cli/field_mapping.h"
-#include "client/cli/json_struct.h"
 #include "client/cli/json_reader.h"
+#include "client/cli/json_struct.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
 #include "heap_adapter/encoding/json_text.h"
 #include "tests/fuzz/fuzz_check.h"
@@ -191,7 +191,7 @@ void FuzzNdjsonImport(absl::string_view input) {
     Check(json.is_object() &&
               json.size() == static_cast<size_t>(object->fields_size()),
           "what is read as an object is one, with the same keys");
-    CheckItem(options, mapping->FromJson(*std::move(object)));
+    CheckItem(options, mapping->FromJson(*std::move(object), row.raw));
   }
 }
 

@@ -43,6 +43,17 @@ bool IsEmpty(const Value& value) {
          (value.has_string_value() && value.string_value().empty());
 }
 
+// What programs write for a value that is missing, besides markers that only
+// mean that.
+bool IsNullLike(absl::string_view text) {
+  constexpr absl::string_view kWords[] = {"null", "none", "nan",
+                                          "<na>", "#n/a", "nat"};
+  return std::any_of(std::begin(kWords), std::end(kWords),
+                     [&](absl::string_view word) {
+                       return absl::EqualsIgnoreCase(text, word);
+                     });
+}
+
 std::string Quoted(absl::string_view name) {
   return absl::StrCat("\"", Printable(name), "\"");
 }
@@ -75,6 +86,7 @@ absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
   std::vector<absl::string_view> names;
   for (const absl::string_view cell : header) {
     names.push_back(absl::StripAsciiWhitespace(cell));
+    mapping.column_names_.emplace_back(names.back());
   }
   absl::flat_hash_map<std::string, size_t> position;
   absl::flat_hash_set<std::string> doubled;
@@ -202,8 +214,10 @@ MappedRow FieldMapping::FromCells(
   row = fixed_;
   for (const auto& [index, target] : cell_targets_) {
     if (cells[index].empty()) continue;
+    if (IsNull(column_names_[index], cells[index], row)) continue;
     SetText(target, cells[index], options_.typing, row);
   }
+  RequireFields(row);
   return row;
 }
 
@@ -225,6 +239,9 @@ MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
     }
     taken.push_back(path);
     if (IsEmpty(*value)) continue;
+    if (value->has_string_value() && IsNull(path, value->string_value(), row)) {
+      continue;
+    }
     if (value->has_number_value() && target.field != Field::kProperty &&
         target.field != Field::kProperties) {
       // Digits and exponents as they stand, which a double has lost.
@@ -240,16 +257,53 @@ MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
     // Copied: two fields may share a column.
     SetValue(target, *value, row);
   }
+  RequireFields(row);
   if (options_.properties) return row;
   auto& rest = *source.mutable_fields();
   for (const std::string& path : taken) rest.erase(path);
   for (auto& [key, value] : rest) {
     const Target target{Field::kProperty, key};
-    if (!IsEmpty(value) && !IsFixed(target)) {
-      SetValue(target, std::move(value), row);
+    if (IsEmpty(value) || IsFixed(target) ||
+        (value.has_string_value() && IsNull(key, value.string_value(), row))) {
+      continue;
     }
+    SetValue(target, std::move(value), row);
   }
   return row;
+}
+
+// Notes what looks like a NULL; true if it is one.
+bool FieldMapping::IsNull(absl::string_view column, absl::string_view text,
+                          MappedRow& row) const {
+  if (std::find(options_.nulls.begin(), options_.nulls.end(), text) !=
+      options_.nulls.end()) {
+    row.null_columns.emplace_back(column);
+    return true;
+  }
+  if (IsNullLike(text)) row.null_like_columns.emplace_back(column);
+  return false;
+}
+
+// Where a NULL took the place of a field that an item cannot do without.
+void FieldMapping::RequireFields(MappedRow& row) const {
+  if (row.null_columns.empty() || !row.violations.empty()) return;
+  const auto require = [&](absl::string_view field, bool filled) {
+    if (filled) return;
+    row.violations.push_back(
+        {std::string(field), "REQUIRED", "the field is empty or NULL"});
+  };
+  switch (options_.type) {
+    case ItemType::kTrack:
+      require("identity", !row.identity.empty() || !row.user_id.empty());
+      require("event", !row.event.empty());
+      break;
+    case ItemType::kUser:
+      require("identity", !row.identity.empty());
+      break;
+    case ItemType::kAccount:
+      require("account_id", !row.account_id.empty());
+      break;
+  }
 }
 
 std::vector<FieldMapping::Field> FieldMapping::FieldsOfType() const {

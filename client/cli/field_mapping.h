@@ -22,6 +22,9 @@ namespace heapsync {
 struct MappingOptions {
   ItemType type = ItemType::kTrack;
 
+  // Cells and JSON strings that stand for no value. As a whole, to the letter.
+  std::vector<std::string> nulls = {"\\N"};
+
   // Item field → column. Fields are those of the item's message, and
   // "properties.<key>" for a property of another name than its column. A field
   // that is not listed takes the column of its own name, unless another field
@@ -99,6 +102,9 @@ class FieldMapping {
   std::string MissingRequired(
       const std::vector<std::pair<std::string, Target>>& columns) const;
   bool IsListed(Field field) const;
+  bool IsNull(absl::string_view column, absl::string_view text,
+              MappedRow& row) const;
+  void RequireFields(MappedRow& row) const;
   void SetNumber(const Target& target, double number, absl::string_view text,
                  MappedRow& row) const;
   void SetText(const Target& target, absl::string_view text, ValueTyping typing,
@@ -111,6 +117,7 @@ class FieldMapping {
   MappingOptions options_;
   MappedRow fixed_;
   size_t column_count_ = 0;
+  std::vector<std::string> column_names_;
   // CSV: what each mapped column becomes. Bags of properties come first, so
   // that a column beats a key of the same name.
   std::vector<std::pair<size_t, Target>> cell_targets_;

@@ -30,7 +30,7 @@ struct ImportFlags {
   ServerFlags server;
   std::string type, format, delimiter = ",", escape, quote = "double",
                             properties = "*", progress = "auto";
-  std::vector<std::string> map, set, columns;
+  std::vector<std::string> map, set, nulls, columns;
   bool typed = false, strings = false, resume = false, restart = false,
        json = false;
   ImportOptions options;
@@ -90,6 +90,7 @@ ImportOptions ToOptions(const ImportFlags& flags) {
                                         : ItemType::kAccount;
   mapping.columns = Pairs("--map", flags.map);
   mapping.fixed = Pairs("--set", flags.set);
+  if (!flags.nulls.empty()) mapping.nulls = flags.nulls;
   options.rows.columns = flags.columns;
   if (flags.properties != "*") {
     mapping.properties =
@@ -150,6 +151,8 @@ void PrintSummaryJson(const ImportSummary& summary, const absl::Status& status,
       {"reconnects", summary.stream.reconnects},
       {"request_id", summary.request_id},
       {"warnings", summary.warnings},
+      {"null_cells", summary.null_cells},
+      {"null_like_cells", summary.null_like_cells},
       {"reused_keys",
        {{"rows", summary.reused_keys.count},
         {"first_rows", summary.reused_keys.first_places}}}};
@@ -180,6 +183,16 @@ void PrintSummary(const ImportSummary& summary, const ImportOptions& options,
                 ? "  (--rejects=FILE keeps rejected rows with their reasons)"
                 : absl::StrCat("  all rejected rows: ", options.rejects_path))
         << "\n";
+  }
+  for (const auto& [column, count] : summary.null_cells) {
+    out << "NULL in column \"" << Printable(column)
+        << "\": " << WithThousands(count) << " cells, left out\n";
+  }
+  for (const auto& [column, count] : summary.null_like_cells) {
+    out << "warning: column \"" << Printable(column) << "\" holds "
+        << WithThousands(count)
+        << " cells like NULL, None or NaN, which were taken for text; "
+           "--null=TEXT leaves them out\n";
   }
   for (const auto& [reason, count] : summary.warnings) {
     out << "warning: " << Printable(reason) << " (" << WithThousands(count)
@@ -254,6 +267,9 @@ void AddMappingFlags(CLI::App& command, ImportFlags& flags) {
   AddTexts(command, "--columns", flags.columns, Separator::kComma,
            "names of the columns, separated by commas, of CSV without a line "
            "of names");
+  AddTexts(command, "--null", flags.nulls, Separator::kNone,
+           "what stands for no value, as a whole cell; may be repeated "
+           "(default: \\N)");
   AddText(command, "--properties", flags.properties,
           "columns that become properties, separated by commas; *: all "
           "columns that no field takes. A column `properties` holds a JSON "

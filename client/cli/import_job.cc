@@ -54,6 +54,7 @@ std::map<std::string, std::string> JobOptions(const ImportOptions& options,
            options.rows.csv.quoting == CsvQuoting::kNone ? "none" : "double"},
           {"max_row_bytes", absl::StrCat(options.rows.max_row_bytes)},
           {"columns", absl::StrJoin(options.rows.columns, "\n")},
+          {"null", absl::StrJoin(mapping.nulls, "\n")},
           {"map", Joined(mapping.columns)},
           {"properties",
            mapping.properties
@@ -192,6 +193,12 @@ class TypedImportJob : public ImportJob {
       }
       if (*row == nullptr) return absl::OkStatus();
       MappedRow mapped = rows_.Map(**row);
+      for (const std::string& column : mapped.null_columns) {
+        ++summary_.null_cells[column];
+      }
+      for (const std::string& column : mapped.null_like_columns) {
+        ++summary_.null_like_cells[column];
+      }
       if (!mapped.violations.empty()) {
         ledger_.AddRejected((*row)->line, (*row)->raw,
                             std::move(mapped.violations));

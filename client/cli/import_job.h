@@ -58,9 +58,12 @@ struct ImportSummary {
   std::string request_id;
   std::vector<RejectedRow> first_rejected;   // a few, of this process
   std::map<std::string, uint64_t> warnings;  // count by reason
-  ReusedKeys reused_keys;                    // by row, of this process
-  std::vector<std::string> notes;            // worth telling the user
-  std::string state_path;                    // empty: nothing to resume from
+  // By column, of the rows that this process read: cells that are NULL, and
+  // those whose text only looks like it.
+  std::map<std::string, uint64_t> null_cells, null_like_cells;
+  ReusedKeys reused_keys;          // by row, of this process
+  std::vector<std::string> notes;  // worth telling the user
+  std::string state_path;          // empty: nothing to resume from
 };
 
 // One import: reads rows, streams items, writes rejected rows to their file

@@ -252,6 +252,21 @@ TEST(FieldMappingTest, TimesAreTheSameInCsvAndNdjson) {
   }
 }
 
+TEST(FieldMappingTest, NullsAreLeftOut) {
+  EXPECT_EQ(Csv({.type = ItemType::kUser}, {"identity", "plan", "seats"},
+                {"i", "\\N", "3"}),
+            R"({"identity":"i","properties":{"seats":3}})");
+  EXPECT_EQ(
+      Csv({.type = ItemType::kUser}, {"identity", "plan"}, {"\\N", "Free"}),
+      "identity REQUIRED");
+  EXPECT_EQ(Csv({.type = ItemType::kAccount}, {"account_id"}, {"\\N"}),
+            "account_id REQUIRED");
+  EXPECT_EQ(Csv({.nulls = {"-"}}, {"identity", "event", "a"}, {"i", "e", "-"}),
+            R"({"event":"e","identity":"i"})");
+  EXPECT_EQ(Ndjson({}, R"({"event":"e","identity":"i","plan":"\\N"})"),
+            R"({"event":"e","identity":"i"})");
+}
+
 TEST(FieldMappingTest, NdjsonFieldsOfAWrongTypeAreNamed) {
   EXPECT_EQ(Ndjson({}, R"({"identity":["i"]})"), "identity WRONG_TYPE");
   EXPECT_EQ(Ndjson({}, R"({"identity":true})"), "identity WRONG_TYPE");

@@ -365,6 +365,36 @@ TEST_F(ImportTest, RowsOfDelimitersAreSkipped) {
   EXPECT_EQ(result.out, "1 rows: 1 accepted, 0 rejected\n");
 }
 
+TEST_F(ImportTest, NullsAreLeftOutAndCounted) {
+  const std::string path = folder_.Write("a.csv",
+                                         "identity,plan,seats\n"
+                                         "\\N,Free,3\n"
+                                         "ada@example.com,\\N,\\N\n");
+  const CommandResult result =
+      Import({"--type=user", "--rejects=" + folder_.File("rejects"), path});
+  EXPECT_EQ(result.exit_code, 3) << result.err;
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("ada@example.com"));
+  EXPECT_EQ(Rejects().at(0).at("violations").at(0).at("reason"), "REQUIRED");
+  EXPECT_THAT(result.out, HasSubstr("NULL in column \"plan\": 1 cells"));
+  const auto summary =
+      nlohmann::json::parse(Import({"--type=user", "--json", path}).out);
+  EXPECT_EQ(summary.at("null_cells").dump(),
+            R"({"identity":1,"plan":1,"seats":1})");
+}
+
+TEST_F(ImportTest, TextThatLooksLikeNullIsKeptWithAWarning) {
+  const std::string path = folder_.Write(
+      "a.csv",
+      "identity,plan\na,NULL\nb,None\nc,NaN\nd,<NA>\ne,#N/A\nf,NaT\ng,Free\n");
+  const CommandResult kept = Import({"--type=user", path});
+  EXPECT_EQ(kept.exit_code, 0) << kept.err;
+  EXPECT_THAT(kept.out, HasSubstr("warning: column \"plan\" holds 6 cells"));
+  const CommandResult told =
+      Import({"--type=user", "--null=NULL", "--null=None", path});
+  EXPECT_THAT(told.out, HasSubstr("NULL in column \"plan\": 2 cells"));
+  EXPECT_THAT(told.out, HasSubstr("warning: column \"plan\" holds 4 cells"));
+}
+
 TEST_F(ImportTest, LinesThatAMisplacedQuoteJoinsAreNoRow) {
   const CommandResult result =
       Import({"--type=track", folder_.Write("a.csv",

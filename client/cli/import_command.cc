@@ -148,6 +148,7 @@ void PrintSummaryJson(const ImportSummary& summary, const absl::Status& status,
       {"rejected", summary.rejected},
       {"delivered", summary.stream.delivered},
       {"dead_lettered", summary.stream.dead_lettered},
+      {"counts_are_partial", summary.counts_are_partial},
       {"reconnects", summary.stream.reconnects},
       {"request_id", summary.request_id},
       {"warnings", summary.warnings},
@@ -162,16 +163,18 @@ void PrintSummaryJson(const ImportSummary& summary, const absl::Status& status,
 }
 
 void PrintSummary(const ImportSummary& summary, const ImportOptions& options,
-                  std::ostream& out) {
+                  const absl::Status& status, std::ostream& out) {
   out << WithThousands(summary.rows)
       << " rows: " << WithThousands(summary.rows - summary.rejected)
       << " accepted, " << WithThousands(summary.rejected) << " rejected\n";
   if (options.stream.ack_level == v1::ACK_LEVEL_DELIVERED) {
     out << WithThousands(summary.stream.delivered) << " delivered to Heap, "
         << WithThousands(summary.stream.dead_lettered) << " dead letters\n";
-    if (summary.stream.ack_level != v1::ACK_LEVEL_DELIVERED) {
-      out << "the connection broke, so these counts may be too low; "
-             "all accepted rows are stored on the server\n";
+    if (summary.counts_are_partial) {
+      out << (status.ok()
+                  ? "rows sent before an interruption are not counted here; "
+                    "Heap has them, too, unless they are dead letters\n"
+                  : "rows sent before an interruption are not counted here\n");
     }
   }
   for (const RejectedRow& row : summary.first_rejected) {
@@ -227,7 +230,7 @@ int RunImport(const ImportFlags& flags, CommandContext& context) {
   if (flags.json) {
     PrintSummaryJson(summary, status, context.out);
   } else {
-    PrintSummary(summary, options, context.out);
+    PrintSummary(summary, options, status, context.out);
   }
   if (!status.ok()) {
     PrintError(context.err, status, errors);

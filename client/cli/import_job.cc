@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/cli/delivery_wait.h"
 #include "client/cli/import_state.h"
 #include "client/cli/row_ledger.h"
 #include "client/random_id.h"
@@ -96,6 +97,15 @@ std::string DeterministicBytes(const google::protobuf::MessageLite& message) {
   return bytes;
 }
 
+// The same error, with its details.
+absl::Status WithPrefix(absl::string_view prefix, const absl::Status& status) {
+  absl::Status result(status.code(), absl::StrCat(prefix, status.message()));
+  status.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) {
+    result.SetPayload(type, payload);
+  });
+  return result;
+}
+
 // What is known before the first row is read.
 struct Prepared {
   ImportOptions options;
@@ -143,6 +153,7 @@ class TypedImportJob : public ImportJob {
         const absl::Status finished = FinishStream();
         if (all_read || !finished.ok()) status = finished;
       }
+      if (status.ok()) status = AwaitEarlierRows(client, writer.totals());
       // After an error too, what was settled is worth keeping.
       const absl::Status kept = Checkpoint();
       if (status.ok()) status = kept;
@@ -259,6 +270,28 @@ class TypedImportJob : public ImportJob {
     }
   }
 
+  // The stream waits for its own items only: those of an earlier process or of
+  // a connection that broke are still on their way to Heap.
+  absl::Status AwaitEarlierRows(const Client& client,
+                                const BulkTotals& totals) {
+    if (options_.stream.ack_level != v1::ACK_LEVEL_DELIVERED ||
+        (summary_.rows_before == 0 &&
+         totals.ack_level == v1::ACK_LEVEL_DELIVERED)) {
+      return absl::OkStatus();
+    }
+    summary_.counts_are_partial = true;
+    awaiting_earlier_rows_ = true;
+    const absl::Status status = AwaitDelivery(
+        client, options_.stream.destination, options_.stream.give_up_after,
+        [this] { return DoChores(); });
+    awaiting_earlier_rows_ = false;
+    if (status.ok() || absl::IsCancelled(status)) return status;
+    return WithPrefix(
+        "all accepted rows are stored on the server, but it is not known "
+        "whether those sent before the interruption reached Heap: ",
+        status);
+  }
+
   absl::Status DoChores() {
     if (absl::Status status = Settle(); !status.ok()) return status;
     const SteadyClock::time_point now = SteadyClock::now();
@@ -318,6 +351,9 @@ class TypedImportJob : public ImportJob {
       snapshot.trouble =
           absl::StrCat("waiting for the server: ", outage->message());
     }
+    if (awaiting_earlier_rows_) {
+      snapshot.trouble = "waiting until Heap has the rows sent before";
+    }
     return snapshot;
   }
 
@@ -330,6 +366,7 @@ class TypedImportJob : public ImportJob {
   RepeatedKeys own_keys_{kMaxOwnKeys};
   uint64_t bytes_at_start_ = 0;
   bool input_failed_ = false;
+  bool awaiting_earlier_rows_ = false;
   SteadyClock::time_point started_;
   SteadyClock::time_point last_checkpoint_;
   // Not owned; set during Run().

@@ -476,6 +476,53 @@ TEST_F(ImportTest, AfterAFailureResumeGoesOnWhereItStopped) {
   EXPECT_FALSE(std::filesystem::exists(path + ".heapsync-state"));
 }
 
+TEST_F(ImportTest, AResumedImportWaitsForWhatTheFirstRunLeft) {
+  const std::string path = folder_.Write("a.csv", "identity\na\nb\n");
+  std::vector<std::string> arguments = {"--type=user", "--ack=delivered",
+                                        "--json", path};
+  // Both rows are stored; then the connection breaks and the server refuses.
+  server_.AddStreamFault({.refuse = {},
+                          .break_after_messages = 1,
+                          .last = StreamFault::Last::kAnswered});
+  server_.OnFlush([](const std::string&) {
+    return RichStatus(grpc::StatusCode::PERMISSION_DENIED,
+                      "SERVICE_NOT_ALLOWED");
+  });
+  const CommandResult cut = Import(arguments);
+  EXPECT_EQ(cut.exit_code, 1);
+  EXPECT_EQ(nlohmann::json::parse(cut.out).at("complete"), false);
+  EXPECT_THAT(cut.err, HasSubstr("it is not known whether"));
+
+  // The destination is paused for a while.
+  std::atomic<int> refusals = 0;
+  server_.OnFlush([&](const std::string& destination) {
+    EXPECT_EQ(destination, "main");
+    return ++refusals < 2
+               ? grpc::Status(grpc::StatusCode::UNAVAILABLE, "restarting")
+               : grpc::Status::OK;
+  });
+  arguments.push_back("--resume");
+  const CommandResult resumed = Import(arguments);
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(refusals, 2);
+  const auto summary = nlohmann::json::parse(resumed.out);
+  EXPECT_EQ(summary.at("complete"), true);
+  EXPECT_EQ(summary.at("counts_are_partial"), true);
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("a", "b"));
+}
+
+TEST_F(ImportTest, AnImportThatWasNotCutAsksForNoMoreThanItsOwnRows) {
+  server_.OnFlush([](const std::string&) {
+    ADD_FAILURE();
+    return grpc::Status::OK;
+  });
+  const CommandResult result =
+      Import({"--type=user", "--ack=delivered",
+              folder_.Write("a.csv", "identity\na\n")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("1 delivered to Heap"));
+}
+
 TEST_F(ImportTest, AnInterruptedImportIsNotBegunAnewByMistake) {
   const std::string path = folder_.Write("a.csv", "identity\na\n");
   server_.AddStreamFault(

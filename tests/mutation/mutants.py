@@ -400,6 +400,9 @@ MUTANTS = [
     Mutant("zeros are made up for rounded digits", IMPORT + "timestamp_parsing.cc",
            "    if (may_be_rounded) return std::nullopt;\n", "",
            "import_rows_test", "TimestampParsingTest.*"),
+    Mutant("a resumed import does not wait for what the first run left", IMPORT + "import_job.cc",
+           "        (summary_.rows_before == 0 &&\n", "        (true &&\n",
+           "command_test", "ImportTest.AResumedImportWaitsForWhatTheFirstRunLeft"),
     # The way between client and server.
     Mutant("an error of the way ends an import", "client/status_details.cc",
            "  return details.reason.empty() &&\n", "  return false && details.reason.empty() &&\n",

@@ -88,6 +88,7 @@ absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
     names.push_back(absl::StripAsciiWhitespace(cell));
     mapping.column_names_.emplace_back(names.back());
   }
+  mapping.text_columns_.resize(names.size());
   absl::flat_hash_map<std::string, size_t> position;
   absl::flat_hash_set<std::string> doubled;
   for (size_t i = 0; i < names.size(); ++i) {
@@ -146,6 +147,13 @@ absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
       mapping.cell_targets_.emplace_back(i, std::move(target));
     }
     for (const std::string& name : doubled) taken.insert(name);
+  }
+  for (const std::string& column : mapping.options_.text_columns) {
+    if (const auto found = position.find(column); found != position.end()) {
+      mapping.text_columns_[found->second] = true;
+    } else {
+      absent.push_back(column);
+    }
   }
   for (const std::string& name : doubled) {
     if (!taken.contains(name)) continue;
@@ -215,16 +223,38 @@ MappedRow FieldMapping::FromCells(
   for (const auto& [index, target] : cell_targets_) {
     if (cells[index].empty()) continue;
     if (IsNull(column_names_[index], cells[index], row)) continue;
-    SetText(target, cells[index], options_.typing, row);
+    SetText(target, cells[index],
+            text_columns_[index] ? ValueTyping::kStrings : options_.typing,
+            row);
   }
   RequireFields(row);
   return row;
 }
 
+std::vector<std::string> FieldMapping::TextColumns() const {
+  std::vector<std::string> names;
+  if (options_.typing == ValueTyping::kStrings) return names;
+  for (const auto& [index, target] : cell_targets_) {
+    if (target.field == Field::kProperty && text_columns_[index]) {
+      names.push_back(column_names_[index]);
+    }
+  }
+  return names;
+}
+
 MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
   MappedRow row = fixed_;
   std::vector<std::string> taken;
+  // Digits and exponents as they stand, which a double has lost.
   std::optional<Struct> as_written;
+  const auto written = [&](const std::string& path) {
+    if (!as_written) {
+      as_written =
+          ParseJsonObject(text, ValueTyping::kStrings).value_or(Struct());
+    }
+    const Value* value = FindPath(*as_written, path);
+    return value == nullptr ? Value() : *value;
+  };
   for (const auto& [path, target] : path_targets_) {
     Value* value = FindPath(source, path);
     if (value == nullptr) continue;
@@ -244,16 +274,11 @@ MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
     }
     if (value->has_number_value() && target.field != Field::kProperty &&
         target.field != Field::kProperties) {
-      // Digits and exponents as they stand, which a double has lost.
-      if (!as_written) {
-        as_written =
-            ParseJsonObject(text, ValueTyping::kStrings).value_or(Struct());
-      }
-      const Value* written = FindPath(*as_written, path);
-      SetNumber(target, value->number_value(),
-                written == nullptr ? "" : written->string_value(), row);
+      SetNumber(target, value->number_value(), written(path).string_value(),
+                row);
       continue;
     }
+    if (options_.text_columns.count(path) > 0) *value = written(path);
     // Copied: two fields may share a column.
     SetValue(target, *value, row);
   }
@@ -267,6 +292,7 @@ MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
         (value.has_string_value() && IsNull(key, value.string_value(), row))) {
       continue;
     }
+    if (options_.text_columns.count(key) > 0) value = written(key);
     SetValue(target, std::move(value), row);
   }
   return row;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +22,9 @@ namespace heapsync {
 
 struct MappingOptions {
   ItemType type = ItemType::kTrack;
+
+  // Columns whose values stay text, whatever `typing` says.
+  std::set<std::string> text_columns;
 
   // Cells and JSON strings that stand for no value. As a whole, to the letter.
   std::vector<std::string> nulls = {"\\N"};
@@ -63,6 +67,14 @@ class FieldMapping {
 
   // Empty cells are left out. REQUIRES: made by ForCsv().
   MappedRow FromCells(absl::Span<const absl::string_view> cells) const;
+
+  // Adds a column to those whose values stay text. REQUIRES: made by ForCsv();
+  // a column of the header.
+  void KeepText(size_t column) { text_columns_[column] = true; }
+
+  // The names of the columns that become properties and stay text, though
+  // `typing` is kTyped.
+  std::vector<std::string> TextColumns() const;
 
   // Nulls and empty strings are left out; lists and objects are kept as
   // property values. `text` is what `row` was read from. REQUIRES: made by
@@ -118,6 +130,7 @@ class FieldMapping {
   MappedRow fixed_;
   size_t column_count_ = 0;
   std::vector<std::string> column_names_;
+  std::vector<bool> text_columns_;
   // CSV: what each mapped column becomes. Bags of properties come first, so
   // that a column beats a key of the same name.
   std::vector<std::pair<size_t, Target>> cell_targets_;

@@ -31,8 +31,8 @@ struct ImportFlags {
   std::string type, format, delimiter = ",", escape, quote = "double",
                             properties = "*", progress = "auto";
   std::vector<std::string> map, set, nulls, columns;
-  bool typed = false, strings = false, resume = false, restart = false,
-       json = false;
+  std::string strings;
+  bool typed = false, resume = false, restart = false, json = false;
   ImportOptions options;
 };
 
@@ -96,7 +96,12 @@ ImportOptions ToOptions(const ImportFlags& flags) {
     mapping.properties =
         absl::StrSplit(flags.properties, ',', absl::SkipEmpty());
   }
-  mapping.typing = flags.strings ? ValueTyping::kStrings : ValueTyping::kTyped;
+  if (flags.strings == "true") {
+    mapping.typing = ValueTyping::kStrings;
+  } else {
+    mapping.text_columns =
+        absl::StrSplit(flags.strings, ',', absl::SkipEmpty());
+  }
   if (flags.format == "csv") options.rows.format = InputFormat::kCsv;
   if (flags.format == "ndjson") options.rows.format = InputFormat::kNdjson;
   options.rows.csv.delimiter = ParseDelimiter(flags.delimiter);
@@ -283,8 +288,10 @@ void AddMappingFlags(CLI::App& command, ImportFlags& flags) {
   AddFlag(command, "--typed", flags.typed,
           "numbers and true/false become JSON numbers and booleans where that "
           "loses nothing (default)");
-  AddFlag(command, "--strings", flags.strings,
-          "keep all property values as text", {.excludes = "--typed"});
+  AddFlagOrText(command, "--strings", flags.strings,
+                "keep all property values as text; --strings=a,b: those of "
+                "these columns",
+                {.excludes = "--typed"});
   AddSize(command, "--max_row_bytes", flags.options.rows.max_row_bytes, 1,
           64 << 20, "longer rows are rejected; bounds the memory");
 }

@@ -14,6 +14,7 @@
 #include "client/cli/delivery_wait.h"
 #include "client/cli/import_state.h"
 #include "client/cli/row_ledger.h"
+#include "client/cli/utf8.h"
 #include "client/random_id.h"
 #include "heap_adapter/encoding/idempotency_key.h"
 #include "heap_adapter/encoding/reasons.h"
@@ -62,6 +63,7 @@ std::map<std::string, std::string> JobOptions(const ImportOptions& options,
                ? absl::StrCat("=", absl::StrJoin(*mapping.properties, "\n"))
                : "*"},
           {"set", Joined(mapping.fixed)},
+          {"strings", absl::StrJoin(mapping.text_columns, "\n")},
           {"typed", mapping.typing == ValueTyping::kTyped ? "true" : "false"},
           {"destination", options.stream.destination},
           {"rejects", options.rejects_path}};
@@ -479,6 +481,12 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
       RemoveImportState(options.state_path).IgnoreError();
     }
     return rejects.status();
+  }
+  for (const std::string& column : rows->TextColumns()) {
+    if (options.mapping.text_columns.count(column) > 0) continue;
+    summary.notes.push_back(absl::StrCat(
+        "column \"", Printable(column),
+        "\" stays text: as numbers, some of its cells would change"));
   }
   summary.request_id = state.request_id;
   summary.rows = summary.rows_before = state.rows_done;

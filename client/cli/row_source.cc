@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "client/cli/column_typing.h"
 #include "client/cli/utf8.h"
 
 namespace heapsync {
@@ -57,6 +58,26 @@ std::optional<char> SeparatorLine(absl::string_view text) {
     return std::nullopt;
   }
   return text[4];
+}
+
+// Reads a table to its end. The first `skipped_rows` hold no values.
+ColumnTyping TypingOf(ByteSource bytes, const CsvDialect& dialect,
+                      size_t max_row_bytes, int skipped_rows) {
+  ColumnTyping typing;
+  CsvReader reader(dialect, max_row_bytes);
+  while (true) {
+    const absl::StatusOr<const Row*> row = NextRow(bytes, reader);
+    // The import itself reports what cannot be read.
+    if (!row.ok() || *row == nullptr ||
+        ((*row)->fault &&
+         (*row)->fault->extent == RowFault::Extent::kRestOfInput)) {
+      return typing;
+    }
+    if (skipped_rows-- > 0) continue;
+    for (size_t i = 0; i < (*row)->cells.size(); ++i) {
+      typing.Observe(i, (*row)->cells[i]);
+    }
+  }
 }
 
 }  // namespace
@@ -119,6 +140,18 @@ absl::StatusOr<RowSource> RowSource::Open(ByteSource bytes,
   }
   auto mapping = FieldMapping::ForCsv(std::move(mapping_options), names);
   if (!mapping.ok()) return mapping.status();
+  const bool can_be_read_twice =
+      options.name != "-" && bytes.fingerprint().size.has_value();
+  if (typing == ValueTyping::kTyped && can_be_read_twice) {
+    absl::StatusOr<ByteSource> again = ByteSource::Open(options.name);
+    if (!again.ok()) return again.status();
+    const ColumnTyping columns =
+        TypingOf(*std::move(again), dialect, options.max_row_bytes,
+                 (separator ? 1 : 0) + (options.columns.empty() ? 1 : 0));
+    for (size_t i = 0; i < names.size(); ++i) {
+      if (columns.KeepsText(i)) mapping->KeepText(i);
+    }
+  }
   RowSource source(std::move(bytes), format, std::move(reader),
                    *std::move(mapping), typing);
   source.columns_ = options.columns;

@@ -54,6 +54,12 @@ class RowSource {
   // What the row becomes, with everything that is wrong with it.
   MappedRow Map(const Row& row) const;
 
+  // The columns of CSV that stay text because a number would change some of
+  // their cells. A file is read to its end for that, a pipe is not.
+  std::vector<std::string> TextColumns() const {
+    return mapping_.TextColumns();
+  }
+
   InputFormat format() const { return format_; }
   const ByteSource& bytes() const { return bytes_; }
 

@@ -123,6 +123,15 @@ TEST(FieldMappingTest, StringsModeKeepsCellsAsText) {
             R"({"event":"e","identity":"i","properties":{"a":"1"}})");
 }
 
+TEST(FieldMappingTest, ChosenColumnsStayText) {
+  EXPECT_EQ(Csv({.text_columns = {"a"}}, {"identity", "event", "a", "b"},
+                {"i", "e", "1.10", "2"}),
+            R"({"event":"e","identity":"i","properties":{"a":"1.10","b":2}})");
+  EXPECT_EQ(Ndjson({.text_columns = {"a"}},
+                   R"({"event":"e","identity":"i","a":1.10,"b":2})"),
+            R"({"event":"e","identity":"i","properties":{"a":"1.10","b":2}})");
+}
+
 TEST(FieldMappingTest, NamelessColumnsAreIgnored) {
   EXPECT_EQ(Csv({}, {"identity", "event", "", ""}, {"i", "e", "x", "y"}),
             R"({"event":"e","identity":"i"})");

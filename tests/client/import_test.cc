@@ -365,6 +365,26 @@ TEST_F(ImportTest, RowsOfDelimitersAreSkipped) {
   EXPECT_EQ(result.out, "1 rows: 1 accepted, 0 rejected\n");
 }
 
+TEST_F(ImportTest, AColumnStaysTextIfANumberWouldChangeOneOfItsCells) {
+  const std::string path = folder_.Write("a.csv",
+                                         "identity,event,app_version,price\n"
+                                         "a,Open,1.1,9.90\n"
+                                         "b,Open,1.10,12.00\n");
+  const CommandResult result = Import({"--type=track", path});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("column \"app_version\" stays text"));
+  const auto value = [&](size_t event, const char* key) {
+    return server_.events().at(event).properties().fields().at(key);
+  };
+  EXPECT_EQ(value(0, "app_version").string_value(), "1.1");
+  EXPECT_EQ(value(1, "app_version").string_value(), "1.10");
+  EXPECT_EQ(value(1, "price").number_value(), 12);
+
+  EXPECT_EQ(Import({"--type=track", "--strings=price", path}).exit_code, 0);
+  EXPECT_EQ(value(2, "price").string_value(), "9.90");
+  EXPECT_EQ(Import({"--type=track", "--strings=prize", path}).exit_code, 2);
+}
+
 TEST_F(ImportTest, NullsAreLeftOutAndCounted) {
   const std::string path = folder_.Write("a.csv",
                                          "identity,plan,seats\n"

@@ -18,7 +18,7 @@ namespace {
 constexpr size_t kPieceBytes = 256 * 1024;
 constexpr size_t kHeadBytes = 64 * 1024;
 
-// What the first bytes of a file say about it.
+// A guess from the first bytes of a file.
 struct Magic {
   absl::string_view bytes;
   absl::string_view what;

@@ -306,7 +306,7 @@ void CsvReader::Take(size_t bytes, absl::string_view text) {
   DropTextBeyondLimit();
 }
 
-// Of a row that is too long, only its beginning is kept.
+// Keeps only the beginning of a row that is too long.
 void CsvReader::DropTextBeyondLimit() {
   if (row_bytes_ <= max_row_bytes_) return;
   if (!too_long_) {

@@ -13,7 +13,7 @@
 
 namespace heapsync {
 
-// How a CSV file writes a quote inside a quoted cell.
+// The way in which a CSV file writes a quote inside a quoted cell.
 enum class CsvEscape {
   kUnstated,   // doubled, as RFC 4180 says; a backslash that could make a
                // difference ends the input
@@ -22,7 +22,7 @@ enum class CsvEscape {
                // meaning from a delimiter, a line break and a backslash
 };
 
-// Whether quotes have a meaning.
+// The meaning of quotes.
 enum class CsvQuoting { kQuotes, kNone };
 
 struct CsvDialect {
@@ -77,7 +77,7 @@ class CsvReader {
   // The byte at this distance from the position: empty at the end of the
   // input. REQUIRES: Knows(distance).
   std::optional<char> ByteAt(size_t distance) const;
-  // Whether the byte at this distance is there, or the end of the input is.
+  // True if the byte at this distance is there, or the end of the input is.
   bool Knows(size_t distance) const;
   bool EndsCell(std::optional<char> byte) const;
   Scan EndRow(size_t line_break_bytes);

@@ -43,8 +43,8 @@ bool IsEmpty(const Value& value) {
          (value.has_string_value() && value.string_value().empty());
 }
 
-// What programs write for a value that is missing, besides markers that only
-// mean that.
+// The words that programs write for a missing value, besides markers that mean
+// nothing else.
 bool IsNullLike(absl::string_view text) {
   constexpr absl::string_view kWords[] = {"null", "none", "nan",
                                           "<na>", "#n/a", "nat"};
@@ -58,7 +58,7 @@ std::string Quoted(absl::string_view name) {
   return absl::StrCat("\"", Printable(name), "\"");
 }
 
-// Whether no cell could belong to a person or an event.
+// True if no cell could belong to a person or an event.
 bool LooksLikeNames(absl::Span<const absl::string_view> header) {
   return std::none_of(header.begin(), header.end(), [](absl::string_view cell) {
     double number;
@@ -167,7 +167,7 @@ absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
   std::string missing = mapping.MissingRequired(present);
   if (!missing.empty()) problems.push_back(missing);
   if (!absent.empty() || !missing.empty()) {
-    // What is no header may be a person.
+    // A first line that is no header may be about a person.
     problems.push_back(
         any_found && LooksLikeNames(names)
             ? absl::StrCat(
@@ -310,7 +310,7 @@ bool FieldMapping::IsNull(absl::string_view column, absl::string_view text,
   return false;
 }
 
-// Where a NULL took the place of a field that an item cannot do without.
+// Refuses a row in which a NULL took the place of a required field.
 void FieldMapping::RequireFields(MappedRow& row) const {
   if (row.null_columns.empty() || !row.violations.empty()) return;
   const auto require = [&](absl::string_view field, bool filled) {

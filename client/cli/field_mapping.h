@@ -62,7 +62,7 @@ class FieldMapping {
   // without a row.
   static absl::StatusOr<FieldMapping> ForNdjson(MappingOptions options);
 
-  // Of the header. REQUIRES: made by ForCsv().
+  // The number of columns of the header. REQUIRES: made by ForCsv().
   size_t column_count() const { return column_count_; }
 
   // Empty cells are left out. REQUIRES: made by ForCsv().

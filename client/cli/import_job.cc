@@ -150,7 +150,7 @@ class TypedImportJob : public ImportJob {
       BulkWriter<Item> writer(client, std::move(stream));
       writer_ = &writer;
       status = SendRows();
-      // What the rows before it became is sent all the same.
+      // The items of the rows before it are sent all the same.
       if (const bool all_read = status.ok(); all_read || input_failed_) {
         const absl::Status finished = FinishStream();
         if (all_read || !finished.ok()) status = finished;

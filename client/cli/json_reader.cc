@@ -236,7 +236,7 @@ void JsonReader::Begin(State state) {
   beginning_.clear();
 }
 
-// Of a row that is too long, only its beginning is kept.
+// Keeps only the beginning of a row that is too long.
 void JsonReader::Advance() {
   if (buffer_[position_] == '\n') ++line_;
   ++position_;

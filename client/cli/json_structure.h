@@ -21,7 +21,7 @@ class JsonStructure {
   // of an object that is malformed.
   Verdict AddLeniently(char byte);
 
-  // Whether the last byte was within a string.
+  // True if the last byte was within a string.
   bool in_string() const { return in_string_; }
 
  private:

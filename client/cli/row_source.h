@@ -24,7 +24,7 @@ struct RowSourceOptions {
   // Empty: JSON if the text begins with a brace, or with a bracket before one;
   // else CSV.
   std::optional<InputFormat> format;
-  // Of the file, if it has one: says whether an input without text is JSON.
+  // The name of the file, or "-". It decides if an input without text is JSON.
   std::string name;
   // A first line `sep=;` overrides the default delimiter.
   CsvDialect csv;

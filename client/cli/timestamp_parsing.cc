@@ -95,7 +95,7 @@ absl::Status UnknownUnit() {
       "microseconds (15 or 16) since 1970, and no date like 202401151030");
 }
 
-// Whether digits begin like YYYYMMDDHH, YYYYMMDDHHMM and so on.
+// True if digits begin like YYYYMMDDHH, YYYYMMDDHHMM and so on.
 bool ReadsAsDate(absl::string_view digits) {
   if (digits.size() % 2 != 0) return false;
   const int year = *TakeDigits(digits, 4);

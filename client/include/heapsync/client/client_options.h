@@ -22,7 +22,7 @@ struct TlsOptions {
   std::string server_name;
 };
 
-// Whether the server is reached through an HTTP proxy.
+// The HTTP proxy through which the server is reached.
 enum class ProxyUse {
   kNone,
   kEnvironment  // the one that https_proxy, http_proxy or grpc_proxy names

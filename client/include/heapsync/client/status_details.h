@@ -11,7 +11,7 @@
 
 namespace heapsync {
 
-// What the server said about an error besides its code and message.
+// The details of an error besides its code and message.
 struct ErrorDetails {
   // google.rpc.ErrorInfo: stable, UPPER_SNAKE; empty if absent.
   std::string reason;

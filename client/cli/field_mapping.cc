@@ -255,6 +255,25 @@ MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
     const Value* value = FindPath(*as_written, path);
     return value == nullptr ? Value() : *value;
   };
+  // Numbers that a double does not hold, and all with --strings, are strings in
+  // `source`.
+  std::optional<Struct> as_doubles;
+  const auto number_at = [&](const std::string& path,
+                             const Value& value) -> std::optional<double> {
+    if (value.has_number_value()) return value.number_value();
+    double number;
+    if (!value.has_string_value() ||
+        !absl::SimpleAtod(value.string_value(), &number)) {
+      return std::nullopt;
+    }
+    if (!as_doubles) {
+      as_doubles =
+          ParseJsonObject(text, ValueTyping::kDoubles).value_or(Struct());
+    }
+    const Value* found = FindPath(*as_doubles, path);
+    if (found == nullptr || !found->has_number_value()) return std::nullopt;
+    return found->number_value();
+  };
   for (const auto& [path, target] : path_targets_) {
     Value* value = FindPath(source, path);
     if (value == nullptr) continue;
@@ -272,11 +291,12 @@ MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
     if (value->has_string_value() && IsNull(path, value->string_value(), row)) {
       continue;
     }
-    if (value->has_number_value() && target.field != Field::kProperty &&
+    if (target.field != Field::kProperty &&
         target.field != Field::kProperties) {
-      SetNumber(target, value->number_value(), written(path).string_value(),
-                row);
-      continue;
+      if (const std::optional<double> number = number_at(path, *value)) {
+        SetNumber(target, *number, written(path).string_value(), row);
+        continue;
+      }
     }
     if (options_.text_columns.count(path) > 0) *value = written(path);
     // Copied: two fields may share a column.

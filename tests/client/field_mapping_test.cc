@@ -238,13 +238,16 @@ TEST(FieldMappingTest, NdjsonNumbersFillTextFieldsAndTimes) {
 }
 
 TEST(FieldMappingTest, NdjsonNumbersNameSomethingAsTheyAreWritten) {
-  for (const char* number : {"9007199254740993.0", "9007199254740992", "1e25",
-                             "1.5", "1.23457E+11", "1E5"}) {
+  for (const char* number :
+       {"9007199254740993.0", "9007199254740992", "1e25", "1.5", "1.23457E+11",
+        "1E5", "9007199254740993", "123456789012345678901"}) {
     EXPECT_EQ(
         Ndjson({}, absl::StrCat(R"({"event":"e","identity":)", number, "}")),
         "identity ID_MANGLED")
         << number;
   }
+  EXPECT_EQ(Ndjson({}, R"({"event":"e","identity":"9007199254740993"})"),
+            R"({"event":"e","identity":"9007199254740993"})");
   EXPECT_EQ(Ndjson({}, R"({"event":"e","identity":123.0})"),
             Csv({}, {"identity", "event"}, {"123.0", "e"}));
   EXPECT_EQ(Ndjson({}, R"({"event":"e","identity":9007199254740991})"),

@@ -77,6 +77,10 @@ std::shared_ptr<grpc::Channel> Connect(const ClientOptions& options) {
   if (options.tls.has_value() && !options.tls->server_name.empty()) {
     arguments.SetSslTargetNameOverride(options.tls->server_name);
   }
+  // gRPC would follow http_proxy and https_proxy by itself.
+  if (options.proxy == ProxyUse::kNone) {
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  }
   // gRPC would wait up to two minutes before it tries to connect again; the
   // backoff of our own calls already spares the server.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
@@ -132,6 +136,8 @@ bool MayCarryToken(const ClientOptions& options) {
   if (options.tls.has_value() || options.allow_plaintext_token) return true;
   absl::string_view target = options.server;
   if (absl::StartsWith(target, "unix:")) return true;
+  // The way to a proxy may lead off this machine, whatever lies behind it.
+  if (options.proxy == ProxyUse::kEnvironment) return false;
   absl::ConsumePrefix(&target, "dns:///");
   const absl::string_view host = target.substr(0, target.rfind(':'));
   if (host == "localhost" || host == "[::1]") return true;

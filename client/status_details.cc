@@ -88,8 +88,14 @@ ErrorDetails DetailsOf(const absl::Status& status) {
 
 bool IsRetryable(const absl::Status& status) {
   if (status.ok()) return false;
-  return absl::IsUnavailable(status) ||
-         DetailsOf(status).retry_delay.has_value();
+  const ErrorDetails details = DetailsOf(status);
+  if (absl::IsUnavailable(status) || details.retry_delay.has_value()) {
+    return true;
+  }
+  // The server gives a reason with each of its errors; a proxy that resets a
+  // stream, or answers itself, gives none.
+  return details.reason.empty() &&
+         (absl::IsInternal(status) || absl::IsUnknown(status));
 }
 
 }  // namespace heapsync

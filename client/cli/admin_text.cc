@@ -13,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "client/cli/progress.h"
 #include "client/cli/table.h"
+#include "client/cli/utf8.h"
 
 namespace heapsync {
 namespace {
@@ -134,11 +135,12 @@ std::string DestinationTable(
 }
 
 std::string DestinationText(const v1::Destination& destination) {
-  std::string text = absl::StrCat(destination.name(),
+  std::string text = absl::StrCat(Printable(destination.name()),
                                   destination.is_default() ? " (default)" : "",
                                   ": ", Text(destination.state()), "\n");
   const auto line = [&text](absl::string_view name, absl::string_view value) {
-    absl::StrAppend(&text, absl::StrFormat("  %-16s", name), value, "\n");
+    absl::StrAppend(&text, absl::StrFormat("  %-16s", name), Printable(value),
+                    "\n");
   };
   line("region", Text(destination.region()));
   line("app id", destination.masked_app_id());
@@ -183,7 +185,7 @@ std::string DestinationText(const v1::Destination& destination) {
 std::string DeliveryText(const v1::GetDeliveryResponse& delivery) {
   std::string text = absl::StrCat(WithThousands(delivery.total_items()), " ",
                                   Text(delivery.type()), " for ",
-                                  delivery.destination(), "\n");
+                                  Printable(delivery.destination()), "\n");
   Table table({{"SEQUENCE", kRight},
                {"STATE"},
                {"ATTEMPTS", kRight},
@@ -224,14 +226,18 @@ std::string DeadLetterTable(
 
 std::string DeadLetterText(const v1::DeadLetter& letter) {
   return absl::StrCat(
-      letter.id(), "\n  destination  ", letter.destination(),
-      "\n  type         ", Text(letter.type()), "\n  reason       ",
-      Text(letter.reason()), "\n  accepted at  ", Text(letter.accepted_at()),
-      "\n  given up at  ", Text(letter.dead_lettered_at()), "\n  replays      ",
-      letter.replays(), "\n  http status  ",
+      Printable(letter.id()), "\n  destination  ",
+      Printable(letter.destination()), "\n  type         ", Text(letter.type()),
+      "\n  reason       ", Text(letter.reason()), "\n  accepted at  ",
+      Text(letter.accepted_at()), "\n  given up at  ",
+      Text(letter.dead_lettered_at()), "\n  replays      ", letter.replays(),
+      "\n  http status  ",
       letter.http_status() == 0 ? "-" : absl::StrCat(letter.http_status()),
-      "\n  heap's answer\n", letter.heap_response(), "\n  item\n",
-      letter.item_json().empty() ? "(damaged)" : letter.item_json(), "\n");
+      "\n  heap's answer\n", PrintableLines(letter.heap_response()),
+      "\n  item\n",
+      letter.item_json().empty() ? "(damaged)"
+                                 : PrintableLines(letter.item_json()),
+      "\n");
 }
 
 std::string ResultTable(

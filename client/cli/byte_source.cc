@@ -18,6 +18,53 @@ namespace {
 constexpr size_t kPieceBytes = 256 * 1024;
 constexpr size_t kHeadBytes = 64 * 1024;
 
+// A guess from the first bytes of a file.
+struct Magic {
+  absl::string_view bytes;
+  absl::string_view what;
+  absl::string_view remedy;
+};
+constexpr Magic kUnreadable[] = {
+    {"BZh", "bzip2", "unpack it first: bzip2 -dc FILE | heapsync import … -"},
+    {{"\xFD"
+      "7zXZ\0",
+      6},
+     "xz",
+     "unpack it first: xz -dc FILE | heapsync import … -"},
+    {"PK\x03\x04", "a zip archive or a spreadsheet",
+     "unpack it first: unzip -p FILE | heapsync import … -, or save the "
+     "spreadsheet as CSV UTF-8"},
+    {"7z\xBC\xAF\x27\x1C", "7z",
+     "unpack it first: 7z x -so FILE | heapsync import … -"},
+    {"\x04\x22\x4D\x18", "lz4",
+     "unpack it first: lz4 -dc FILE | heapsync import … -"},
+    {{"\xFF\x06\0\0sNaPpY", 10}, "snappy", "unpack it first"},
+    {"PAR1", "Parquet", "export it as CSV or NDJSON"},
+    {{"Obj\x01", 4}, "Avro", "export it as CSV or NDJSON"},
+    {"ORC", "ORC", "export it as CSV or NDJSON"},
+    {"\xD0\xCF\x11\xE0", "an old spreadsheet", "save it as CSV UTF-8"},
+};
+
+absl::Status CheckReadable(absl::string_view head) {
+  for (const Magic& magic : kUnreadable) {
+    if (!absl::StartsWith(head, magic.bytes)) continue;
+    // Text may begin with these letters.
+    const absl::string_view rest = head.substr(magic.bytes.size());
+    if (magic.what == "bzip2" &&
+        (rest.empty() || rest.front() < '1' || rest.front() > '9')) {
+      continue;
+    }
+    if ((magic.what == "ORC" || magic.what == "Parquet") &&
+        head.find('\0') == absl::string_view::npos) {
+      continue;
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat("the input is ", magic.what, ", which is not read; ",
+                     magic.remedy, " (gzip and Zstandard are)"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<ByteSource> ByteSource::Open(const std::string& path) {
@@ -88,7 +135,7 @@ absl::Status ByteSource::ReadHead() {
         "UTF-8)");
   }
   decompressor_ = Decompressor::ForMagic(stored_);
-  return absl::OkStatus();
+  return CheckReadable(stored_);
 }
 
 absl::StatusOr<size_t> ByteSource::ReadStored(char* buffer, size_t size) {

@@ -29,7 +29,8 @@ struct InputFingerprint {
 class ByteSource {
  public:
   // "-" is standard input. Errors: kNotFound, kPermissionDenied,
-  // kInvalidArgument for a directory or UTF-16 text, kDataLoss.
+  // kInvalidArgument for a directory, UTF-16 text or what is packed in
+  // another way (by name), kDataLoss.
   static absl::StatusOr<ByteSource> Open(const std::string& path);
 
   // Reads from a file descriptor, which it closes.

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "client/cli/command_options.h"
+#include "client/cli/utf8.h"
 #include "heapsync/client/client.h"
 #include "heapsync/client/status_details.h"
 #include "heapsync/v1/heap_sync_service.pb.h"
@@ -69,6 +70,7 @@ ClientOptions ServerFlags::ToClientOptions(std::ostream& err) const {
                              .server_name = tls_server_name};
   }
   options.allow_plaintext_token = plaintext_token;
+  options.proxy = proxy ? ProxyUse::kEnvironment : ProxyUse::kNone;
   struct stat info;
   if (!token_file.empty() && ::stat(token_file.c_str(), &info) == 0 &&
       S_ISREG(info.st_mode) && (info.st_mode & S_IROTH) != 0) {
@@ -117,6 +119,10 @@ void AddServerFlags(CLI::App& command, ServerFlags& flags,
   AddFlag(command, "--plaintext_token", flags.plaintext_token,
           "let the token go to another machine without TLS",
           {.environment = "HEAPSYNC_PLAINTEXT_TOKEN"});
+  AddFlag(command, "--proxy", flags.proxy,
+          "reach the server through the proxy that the variables https_proxy "
+          "and http_proxy name; they are ignored otherwise",
+          {.environment = "HEAPSYNC_PROXY"});
   AddText(command, "--timeout", flags.timeout,
           absl::StrCat(timeout_meaning, "; such as 30s, 5m, 500ms"),
           {.check = [](const std::string& text) {
@@ -180,21 +186,21 @@ void PrintError(std::ostream& err, const absl::Status& status,
                           {"reason", details.reason},
                           {"violations", std::move(violations)}};
     if (details.retry_delay) error["retry_after_seconds"] = retry_seconds();
-    err << ordered_json{{"error", std::move(error)}}.dump(
-               -1, ' ', false, ordered_json::error_handler_t::replace)
+    err << PrintableJson(ordered_json{{"error", std::move(error)}}.dump(
+               -1, ' ', false, ordered_json::error_handler_t::replace))
         << "\n";
     return;
   }
-  err << "heapsync: " << status.message() << " (" << code;
-  if (!details.reason.empty()) err << ", " << details.reason;
+  err << "heapsync: " << Printable(status.message()) << " (" << code;
+  if (!details.reason.empty()) err << ", " << Printable(details.reason);
   err << ")\n";
   for (const Violation& violation : details.violations) {
-    err << "  " << violation.field << ": ";
-    if (!violation.reason.empty()) err << violation.reason << ": ";
-    err << violation.description << "\n";
+    err << "  " << Printable(violation.field) << ": ";
+    if (!violation.reason.empty()) err << Printable(violation.reason) << ": ";
+    err << Printable(violation.description) << "\n";
   }
   if (!details.resource.empty())
-    err << "  resource: " << details.resource << "\n";
+    err << "  resource: " << Printable(details.resource) << "\n";
   if (details.retry_delay) {
     err << "  retry after " << retry_seconds() << " s\n";
   }

@@ -42,6 +42,7 @@ struct ServerFlags {
   std::string tls_server_name;
   std::string token_file;
   bool plaintext_token = false;
+  bool proxy = false;
 
   std::chrono::milliseconds Timeout() const;
   // Warns on `err` of a token file that every user of the machine can read.

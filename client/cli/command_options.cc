@@ -38,6 +38,12 @@ void AddFlag(CLI::App& command, const std::string& name, bool& value,
   Apply(command, traits, command.add_flag(name, value, help));
 }
 
+void AddFlagOrText(CLI::App& command, const std::string& name,
+                   std::string& value, const std::string& help,
+                   const OptionTraits& traits) {
+  Apply(command, traits, command.add_flag(name, value, help));
+}
+
 void AddText(CLI::App& command, const std::string& name, std::string& value,
              const std::string& help, const OptionTraits& traits) {
   CLI::Option* option =

@@ -49,6 +49,11 @@ void OnRun(CLI::App& command, std::function<void()> run);
 void AddFlag(CLI::App& command, const std::string& name, bool& value,
              const std::string& help, const OptionTraits& traits = {});
 
+// A flag that may have a value, as --name=value: "true" without one.
+void AddFlagOrText(CLI::App& command, const std::string& name,
+                   std::string& value, const std::string& help,
+                   const OptionTraits& traits = {});
+
 void AddText(CLI::App& command, const std::string& name, std::string& value,
              const std::string& help, const OptionTraits& traits = {});
 

@@ -5,11 +5,14 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "client/cli/timestamp_parsing.h"
+#include "client/cli/utf8.h"
 
 namespace heapsync {
 namespace {
@@ -40,13 +43,28 @@ bool IsEmpty(const Value& value) {
          (value.has_string_value() && value.string_value().empty());
 }
 
-// A string, or a number as text; empty if it is neither.
-std::optional<std::string> TextOf(Value& value) {
-  if (value.has_string_value()) return std::move(*value.mutable_string_value());
-  if (!value.has_number_value()) return std::nullopt;
-  const double number = value.number_value();
-  if (std::trunc(number) == number) return absl::StrFormat("%.0f", number);
-  return absl::StrFormat("%.6f", number);
+// The words that programs write for a missing value, besides markers that mean
+// nothing else.
+bool IsNullLike(absl::string_view text) {
+  constexpr absl::string_view kWords[] = {"null", "none", "nan",
+                                          "<na>", "#n/a", "nat"};
+  return std::any_of(std::begin(kWords), std::end(kWords),
+                     [&](absl::string_view word) {
+                       return absl::EqualsIgnoreCase(text, word);
+                     });
+}
+
+std::string Quoted(absl::string_view name) {
+  return absl::StrCat("\"", Printable(name), "\"");
+}
+
+// True if no cell could belong to a person or an event.
+bool LooksLikeNames(absl::Span<const absl::string_view> header) {
+  return std::none_of(header.begin(), header.end(), [](absl::string_view cell) {
+    double number;
+    return absl::StrContains(cell, '@') || cell.size() > 64 ||
+           absl::SimpleAtod(cell, &number) || ParseTimestamp(cell).ok();
+  });
 }
 
 // "; " between the problems; OK if there are none.
@@ -65,56 +83,103 @@ absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
     problems.emplace_back(fixed.message());
   }
   mapping.column_count_ = header.size();
+  std::vector<absl::string_view> names;
+  for (const absl::string_view cell : header) {
+    names.push_back(absl::StripAsciiWhitespace(cell));
+    mapping.column_names_.emplace_back(names.back());
+  }
+  mapping.text_columns_.resize(names.size());
   absl::flat_hash_map<std::string, size_t> position;
-  for (size_t i = 0; i < header.size(); ++i) {
-    if (header[i].empty()) continue;  // spreadsheets leave such behind
-    if (!position.emplace(header[i], i).second) {
-      problems.push_back(absl::StrCat("two columns are named \"", header[i],
-                                      "\"; the header must be unambiguous"));
-    }
+  absl::flat_hash_set<std::string> doubled;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i].empty()) continue;  // spreadsheets leave such behind
+    if (!position.emplace(names[i], i).second) doubled.emplace(names[i]);
   }
 
+  bool any_found = false;
   absl::flat_hash_set<std::string> taken;
   std::vector<std::pair<std::string, Target>> present;
+  std::vector<std::string> absent;
   for (auto& [column, target] : mapping.ColumnsOfFields(problems)) {
     const auto found = position.find(column);
-    if (found != position.end()) {
-      taken.insert(column);
-      mapping.cell_targets_.emplace_back(found->second, target);
-      present.emplace_back(column, target);
-    } else if (mapping.options_.columns.count(
-                   target.field == Field::kProperty
-                       ? absl::StrCat("properties.", target.key)
-                       : std::string(FieldName(target.field))) > 0) {
-      problems.push_back(
-          absl::StrCat("no column is named \"", column,
-                       "\"; there are: ", absl::StrJoin(header, ", ")));
+    if (found == position.end()) {
+      if (mapping.options_.columns.count(
+              target.field == Field::kProperty
+                  ? absl::StrCat("properties.", target.key)
+                  : std::string(FieldName(target.field))) > 0) {
+        absent.push_back(column);
+      }
+      continue;
     }
-  }
-  if (std::string missing = mapping.MissingRequired(present);
-      !missing.empty()) {
-    problems.push_back(absl::StrCat(
-        missing, "; the columns are: ", absl::StrJoin(header, ", ")));
+    any_found = true;
+    if (target.field == Field::kUserId && !mapping.IsListed(Field::kUserId)) {
+      // Beside an identity it is a column like any other.
+      if (position.contains(FieldName(Field::kIdentity))) continue;
+      problems.push_back(
+          "the column \"user_id\" is not mapped: --map=user_id=user_id if it "
+          "holds Heap's own user ids, --map=identity=user_id if it holds "
+          "yours");
+      continue;
+    }
+    taken.insert(column);
+    mapping.cell_targets_.emplace_back(found->second, target);
+    present.emplace_back(column, target);
   }
 
   if (mapping.options_.properties) {
     for (const std::string& column : *mapping.options_.properties) {
       const auto found = position.find(column);
       if (found == position.end()) {
-        problems.push_back(absl::StrCat("no column is named \"", column, "\""));
+        absent.push_back(column);
         continue;
       }
+      any_found = true;
       if (mapping.IsFixed({Field::kProperty, column})) continue;
+      taken.insert(column);
       mapping.cell_targets_.emplace_back(found->second,
                                          Target{Field::kProperty, column});
     }
   } else {
-    for (size_t i = 0; i < header.size(); ++i) {
-      Target target{Field::kProperty, std::string(header[i])};
-      if (header[i].empty() || taken.contains(header[i])) continue;
+    for (size_t i = 0; i < names.size(); ++i) {
+      Target target{Field::kProperty, std::string(names[i])};
+      if (names[i].empty() || taken.contains(names[i])) continue;
       if (mapping.IsFixed(target)) continue;
       mapping.cell_targets_.emplace_back(i, std::move(target));
     }
+    for (const std::string& name : doubled) taken.insert(name);
+  }
+  for (const std::string& column : mapping.options_.text_columns) {
+    if (const auto found = position.find(column); found != position.end()) {
+      mapping.text_columns_[found->second] = true;
+    } else {
+      absent.push_back(column);
+    }
+  }
+  for (const std::string& name : doubled) {
+    if (!taken.contains(name)) continue;
+    problems.push_back(absl::StrCat("two columns are named ", Quoted(name),
+                                    "; a column that is used has a name of "
+                                    "its own (--properties chooses columns)"));
+  }
+  for (const std::string& column : absent) {
+    problems.push_back(absl::StrCat("no column is named ", Quoted(column)));
+  }
+  std::string missing = mapping.MissingRequired(present);
+  if (!missing.empty()) problems.push_back(missing);
+  if (!absent.empty() || !missing.empty()) {
+    // A first line that is no header may be about a person.
+    problems.push_back(
+        any_found && LooksLikeNames(names)
+            ? absl::StrCat(
+                  "the columns are: ",
+                  absl::StrJoin(names, ", ",
+                                [](std::string* out, absl::string_view name) {
+                                  out->append(Quoted(name));
+                                }))
+            : absl::StrCat("the first line, of ", names.size(),
+                           " cells, may be no line of column names; "
+                           "--columns=NAME,… names the columns of an input "
+                           "without one"));
   }
   std::stable_partition(
       mapping.cell_targets_.begin(), mapping.cell_targets_.end(),
@@ -157,31 +222,134 @@ MappedRow FieldMapping::FromCells(
   row = fixed_;
   for (const auto& [index, target] : cell_targets_) {
     if (cells[index].empty()) continue;
-    SetText(target, cells[index], options_.typing, row);
+    if (IsNull(column_names_[index], cells[index], row)) continue;
+    SetText(target, cells[index],
+            text_columns_[index] ? ValueTyping::kStrings : options_.typing,
+            row);
   }
+  RequireFields(row);
   return row;
 }
 
-MappedRow FieldMapping::FromJson(Struct source) const {
+std::vector<std::string> FieldMapping::TextColumns() const {
+  std::vector<std::string> names;
+  if (options_.typing == ValueTyping::kStrings) return names;
+  for (const auto& [index, target] : cell_targets_) {
+    if (target.field == Field::kProperty && text_columns_[index]) {
+      names.push_back(column_names_[index]);
+    }
+  }
+  return names;
+}
+
+MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
   MappedRow row = fixed_;
   std::vector<std::string> taken;
+  // Digits and exponents as they stand, which a double has lost.
+  std::optional<Struct> as_written;
+  const auto written = [&](const std::string& path) {
+    if (!as_written) {
+      as_written =
+          ParseJsonObject(text, ValueTyping::kStrings).value_or(Struct());
+    }
+    const Value* value = FindPath(*as_written, path);
+    return value == nullptr ? Value() : *value;
+  };
+  // Numbers that a double does not hold, and all with --strings, are strings in
+  // `source`.
+  std::optional<Struct> as_doubles;
+  const auto number_at = [&](const std::string& path,
+                             const Value& value) -> std::optional<double> {
+    if (value.has_number_value()) return value.number_value();
+    double number;
+    if (!value.has_string_value() ||
+        !absl::SimpleAtod(value.string_value(), &number)) {
+      return std::nullopt;
+    }
+    if (!as_doubles) {
+      as_doubles =
+          ParseJsonObject(text, ValueTyping::kDoubles).value_or(Struct());
+    }
+    const Value* found = FindPath(*as_doubles, path);
+    if (found == nullptr || !found->has_number_value()) return std::nullopt;
+    return found->number_value();
+  };
   for (const auto& [path, target] : path_targets_) {
     Value* value = FindPath(source, path);
     if (value == nullptr) continue;
-    // Copied: two fields may share a column.
-    if (!IsEmpty(*value)) SetValue(target, *value, row);
+    if (target.field == Field::kUserId && !IsListed(Field::kUserId)) {
+      // Beside an identity it is a key like any other.
+      if (!row.identity.empty() || IsEmpty(*value)) continue;
+      row.violations.push_back(
+          {std::string(FieldName(Field::kUserId)), "NOT_MAPPED",
+           "--map=user_id=user_id if it holds Heap's own user ids, "
+           "--map=identity=user_id if it holds yours"});
+      return row;
+    }
     taken.push_back(path);
+    if (IsEmpty(*value)) continue;
+    if (value->has_string_value() && IsNull(path, value->string_value(), row)) {
+      continue;
+    }
+    if (target.field != Field::kProperty &&
+        target.field != Field::kProperties) {
+      if (const std::optional<double> number = number_at(path, *value)) {
+        SetNumber(target, *number, written(path).string_value(), row);
+        continue;
+      }
+    }
+    if (options_.text_columns.count(path) > 0) *value = written(path);
+    // Copied: two fields may share a column.
+    SetValue(target, *value, row);
   }
+  RequireFields(row);
   if (options_.properties) return row;
   auto& rest = *source.mutable_fields();
   for (const std::string& path : taken) rest.erase(path);
   for (auto& [key, value] : rest) {
     const Target target{Field::kProperty, key};
-    if (!IsEmpty(value) && !IsFixed(target)) {
-      SetValue(target, std::move(value), row);
+    if (IsEmpty(value) || IsFixed(target) ||
+        (value.has_string_value() && IsNull(key, value.string_value(), row))) {
+      continue;
     }
+    if (options_.text_columns.count(key) > 0) value = written(key);
+    SetValue(target, std::move(value), row);
   }
   return row;
+}
+
+// Notes what looks like a NULL; true if it is one.
+bool FieldMapping::IsNull(absl::string_view column, absl::string_view text,
+                          MappedRow& row) const {
+  if (std::find(options_.nulls.begin(), options_.nulls.end(), text) !=
+      options_.nulls.end()) {
+    row.null_columns.emplace_back(column);
+    return true;
+  }
+  if (IsNullLike(text)) row.null_like_columns.emplace_back(column);
+  return false;
+}
+
+// Refuses a row in which a NULL took the place of a required field.
+void FieldMapping::RequireFields(MappedRow& row) const {
+  if (row.null_columns.empty() || !row.violations.empty()) return;
+  const auto require = [&](absl::string_view field, bool filled) {
+    if (filled) return;
+    row.violations.push_back(
+        {std::string(field), "REQUIRED", "the field is empty or NULL"});
+  };
+  switch (options_.type) {
+    case ItemType::kTrack:
+      require("identity", !row.identity.empty() || !row.user_id.empty());
+      require("event", !row.event.empty());
+      break;
+    case ItemType::kUser:
+      require("identity", !row.identity.empty());
+      break;
+    case ItemType::kAccount:
+      require("account_id", !row.account_id.empty());
+      break;
+  }
 }
 
 std::vector<FieldMapping::Field> FieldMapping::FieldsOfType() const {
@@ -304,12 +472,27 @@ FieldMapping::ColumnsOfFields(std::vector<std::string>& problems) const {
   }
   for (const Field field : FieldsOfType()) {
     const std::string name(FieldName(field));
-    if (options_.columns.count(name) > 0 || options_.fixed.count(name) > 0) {
+    if (IsListed(field) || IsFixed({field, ""})) continue;
+    // One person has one of the two.
+    if (field == Field::kIdentity && IsListed(Field::kUserId)) continue;
+    if (field == Field::kUserId &&
+        (IsListed(Field::kIdentity) || IsFixed({Field::kIdentity, ""}))) {
+      continue;
+    }
+    // Only an address often serves twice.
+    if (field != Field::kEmail && field != Field::kProperties &&
+        std::any_of(
+            options_.columns.begin(), options_.columns.end(),
+            [&](const auto& mapped) { return mapped.second == name; })) {
       continue;
     }
     result.emplace_back(name, Target{field, ""});
   }
   return result;
+}
+
+bool FieldMapping::IsListed(Field field) const {
+  return options_.columns.count(std::string(FieldName(field))) > 0;
 }
 
 std::string FieldMapping::MissingRequired(
@@ -385,13 +568,30 @@ void FieldMapping::SetValue(const Target& target, Value value,
     }
     return;
   }
-  const std::optional<std::string> text = TextOf(value);
-  if (!text) {
+  if (!value.has_string_value()) {
     row.violations.push_back(
         {name, "WRONG_TYPE", "must be a string or a number"});
     return;
   }
-  SetText(target, *text, ValueTyping::kStrings, row);
+  SetText(target, value.string_value(), ValueTyping::kStrings, row);
+}
+
+// `text`: the number as it stands in the input.
+void FieldMapping::SetNumber(const Target& target, double number,
+                             absl::string_view text, MappedRow& row) const {
+  constexpr double kMaxExact = 9'007'199'254'740'992;  // 2^53
+  Value value;
+  value.set_string_value(std::string(text));
+  if (target.field != Field::kTimestamp &&
+      (std::trunc(number) != number || std::abs(number) >= kMaxExact ||
+       text.find_first_of("eE") != absl::string_view::npos)) {
+    row.violations.push_back(
+        {std::string(FieldName(target.field)), "ID_MANGLED",
+         "a number that names something is whole, below 2^53 and without an "
+         "exponent; write others as strings"});
+    return;
+  }
+  SetValue(target, std::move(value), row);
 }
 
 }  // namespace heapsync

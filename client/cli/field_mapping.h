@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,10 +23,18 @@ namespace heapsync {
 struct MappingOptions {
   ItemType type = ItemType::kTrack;
 
+  // Columns whose values stay text, whatever `typing` says.
+  std::set<std::string> text_columns;
+
+  // Cells and JSON strings that stand for no value. As a whole, to the letter.
+  std::vector<std::string> nulls = {"\\N"};
+
   // Item field → column. Fields are those of the item's message, and
   // "properties.<key>" for a property of another name than its column. A field
-  // that is not listed takes the column of its own name. In NDJSON a column is
-  // a key, or else a path of keys with dots between them.
+  // that is not listed takes the column of its own name, unless another field
+  // takes that column or contradicts it: identity and user_id exclude each
+  // other, and user_id is Heap's own number, so that it has to be listed. In
+  // NDJSON a column is a key, or else a path of keys with dots between them.
   std::map<std::string, std::string> columns;
 
   // The columns that become properties under their own names. Empty: all that
@@ -42,8 +51,10 @@ struct MappingOptions {
 class FieldMapping {
  public:
   // For rows of cells under these column names. Errors: kInvalidArgument, with
-  // everything that is wrong: unknown fields or columns, a column name twice, a
-  // bad fixed value, a required field that nothing fills.
+  // everything that is wrong: unknown fields or columns, a name of two columns
+  // that is used, a bad fixed value, a required field that nothing fills, a
+  // column user_id that is not mapped. The names of columns are given only if
+  // the header looks like one.
   static absl::StatusOr<FieldMapping> ForCsv(
       MappingOptions options, absl::Span<const absl::string_view> header);
 
@@ -51,12 +62,25 @@ class FieldMapping {
   // without a row.
   static absl::StatusOr<FieldMapping> ForNdjson(MappingOptions options);
 
+  // The number of columns of the header. REQUIRES: made by ForCsv().
+  size_t column_count() const { return column_count_; }
+
   // Empty cells are left out. REQUIRES: made by ForCsv().
   MappedRow FromCells(absl::Span<const absl::string_view> cells) const;
 
+  // Adds a column to those whose values stay text. REQUIRES: made by ForCsv();
+  // a column of the header.
+  void KeepText(size_t column) { text_columns_[column] = true; }
+
+  // The names of the columns that become properties and stay text, though
+  // `typing` is kTyped.
+  std::vector<std::string> TextColumns() const;
+
   // Nulls and empty strings are left out; lists and objects are kept as
-  // property values. REQUIRES: made by ForNdjson().
-  MappedRow FromJson(google::protobuf::Struct row) const;
+  // property values. `text` is what `row` was read from. REQUIRES: made by
+  // ForNdjson().
+  MappedRow FromJson(google::protobuf::Struct row,
+                     absl::string_view text) const;
 
  private:
   enum class Field {
@@ -89,6 +113,12 @@ class FieldMapping {
       std::vector<std::string>& problems) const;
   std::string MissingRequired(
       const std::vector<std::pair<std::string, Target>>& columns) const;
+  bool IsListed(Field field) const;
+  bool IsNull(absl::string_view column, absl::string_view text,
+              MappedRow& row) const;
+  void RequireFields(MappedRow& row) const;
+  void SetNumber(const Target& target, double number, absl::string_view text,
+                 MappedRow& row) const;
   void SetText(const Target& target, absl::string_view text, ValueTyping typing,
                MappedRow& row) const;
   void SetValue(const Target& target, google::protobuf::Value value,
@@ -99,6 +129,8 @@ class FieldMapping {
   MappingOptions options_;
   MappedRow fixed_;
   size_t column_count_ = 0;
+  std::vector<std::string> column_names_;
+  std::vector<bool> text_columns_;
   // CSV: what each mapped column becomes. Bags of properties come first, so
   // that a column beats a key of the same name.
   std::vector<std::pair<size_t, Target>> cell_targets_;

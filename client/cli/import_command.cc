@@ -18,6 +18,7 @@
 #include "client/cli/command_options.h"
 #include "client/cli/import_job.h"
 #include "client/cli/progress.h"
+#include "client/cli/utf8.h"
 #include "heap_adapter/encoding/reasons.h"
 #include "heapsync/client/client.h"
 #include "nlohmann/json.hpp"
@@ -27,11 +28,11 @@ namespace {
 
 struct ImportFlags {
   ServerFlags server;
-  std::string type, format, delimiter = ",", properties = "*",
-                            progress = "auto";
-  std::vector<std::string> map, set;
-  bool typed = false, strings = false, resume = false, restart = false,
-       json = false;
+  std::string type, format, delimiter = ",", escape, quote = "double",
+                            properties = "*", progress = "auto";
+  std::vector<std::string> map, set, nulls, columns;
+  std::string strings;
+  bool typed = false, resume = false, restart = false, json = false;
   ImportOptions options;
 };
 
@@ -89,14 +90,26 @@ ImportOptions ToOptions(const ImportFlags& flags) {
                                         : ItemType::kAccount;
   mapping.columns = Pairs("--map", flags.map);
   mapping.fixed = Pairs("--set", flags.set);
+  if (!flags.nulls.empty()) mapping.nulls = flags.nulls;
+  options.rows.columns = flags.columns;
   if (flags.properties != "*") {
     mapping.properties =
         absl::StrSplit(flags.properties, ',', absl::SkipEmpty());
   }
-  mapping.typing = flags.strings ? ValueTyping::kStrings : ValueTyping::kTyped;
+  if (flags.strings == "true") {
+    mapping.typing = ValueTyping::kStrings;
+  } else {
+    mapping.text_columns =
+        absl::StrSplit(flags.strings, ',', absl::SkipEmpty());
+  }
   if (flags.format == "csv") options.rows.format = InputFormat::kCsv;
   if (flags.format == "ndjson") options.rows.format = InputFormat::kNdjson;
-  options.rows.delimiter = ParseDelimiter(flags.delimiter);
+  options.rows.csv.delimiter = ParseDelimiter(flags.delimiter);
+  if (flags.escape == "double") options.rows.csv.escape = CsvEscape::kDoubled;
+  if (flags.escape == "backslash") {
+    options.rows.csv.escape = CsvEscape::kBackslash;
+  }
+  if (flags.quote == "none") options.rows.csv.quoting = CsvQuoting::kNone;
   options.stream.give_up_after = flags.server.Timeout();
   options.start = flags.resume    ? ImportOptions::Start::kResume
                   : flags.restart ? ImportOptions::Start::kRestart
@@ -122,9 +135,10 @@ std::string ToLine(const RejectedRow& row) {
       absl::StrCat("  row ", row.row, " (line ", row.line, "): ");
   for (size_t i = 0; i < row.violations.size(); ++i) {
     const Violation& violation = row.violations[i];
-    absl::StrAppend(&text, i > 0 ? "; " : "", violation.field,
-                    violation.field.empty() ? "" : ": ", violation.reason, ": ",
-                    violation.description);
+    absl::StrAppend(&text, i > 0 ? "; " : "", Printable(violation.field),
+                    violation.field.empty() ? "" : ": ",
+                    Printable(violation.reason), ": ",
+                    Printable(violation.description));
   }
   return text;
 }
@@ -139,28 +153,33 @@ void PrintSummaryJson(const ImportSummary& summary, const absl::Status& status,
       {"rejected", summary.rejected},
       {"delivered", summary.stream.delivered},
       {"dead_lettered", summary.stream.dead_lettered},
+      {"counts_are_partial", summary.counts_are_partial},
       {"reconnects", summary.stream.reconnects},
       {"request_id", summary.request_id},
       {"warnings", summary.warnings},
+      {"null_cells", summary.null_cells},
+      {"null_like_cells", summary.null_like_cells},
       {"reused_keys",
        {{"rows", summary.reused_keys.count},
         {"first_rows", summary.reused_keys.first_places}}}};
-  out << json.dump(-1, ' ', false,
-                   nlohmann::ordered_json::error_handler_t::replace)
+  out << PrintableJson(json.dump(
+             -1, ' ', false, nlohmann::ordered_json::error_handler_t::replace))
       << "\n";
 }
 
 void PrintSummary(const ImportSummary& summary, const ImportOptions& options,
-                  std::ostream& out) {
+                  const absl::Status& status, std::ostream& out) {
   out << WithThousands(summary.rows)
       << " rows: " << WithThousands(summary.rows - summary.rejected)
       << " accepted, " << WithThousands(summary.rejected) << " rejected\n";
   if (options.stream.ack_level == v1::ACK_LEVEL_DELIVERED) {
     out << WithThousands(summary.stream.delivered) << " delivered to Heap, "
         << WithThousands(summary.stream.dead_lettered) << " dead letters\n";
-    if (summary.stream.ack_level != v1::ACK_LEVEL_DELIVERED) {
-      out << "the connection broke, so these counts may be too low; "
-             "all accepted rows are stored on the server\n";
+    if (summary.counts_are_partial) {
+      out << (status.ok()
+                  ? "rows sent before an interruption are not counted here; "
+                    "Heap has them, too, unless they are dead letters\n"
+                  : "rows sent before an interruption are not counted here\n");
     }
   }
   for (const RejectedRow& row : summary.first_rejected) {
@@ -173,8 +192,19 @@ void PrintSummary(const ImportSummary& summary, const ImportOptions& options,
                 : absl::StrCat("  all rejected rows: ", options.rejects_path))
         << "\n";
   }
+  for (const auto& [column, count] : summary.null_cells) {
+    out << "NULL in column \"" << Printable(column)
+        << "\": " << WithThousands(count) << " cells, left out\n";
+  }
+  for (const auto& [column, count] : summary.null_like_cells) {
+    out << "warning: column \"" << Printable(column) << "\" holds "
+        << WithThousands(count)
+        << " cells like NULL, None or NaN, which were taken for text; "
+           "--null=TEXT leaves them out\n";
+  }
   for (const auto& [reason, count] : summary.warnings) {
-    out << "warning: " << reason << " (" << WithThousands(count) << " times)\n";
+    out << "warning: " << Printable(reason) << " (" << WithThousands(count)
+        << " times)\n";
   }
   if (summary.reused_keys.count > 0) {
     out << "warning: " << reason::kIdempotencyKeyReused << ": "
@@ -205,7 +235,7 @@ int RunImport(const ImportFlags& flags, CommandContext& context) {
   if (flags.json) {
     PrintSummaryJson(summary, status, context.out);
   } else {
-    PrintSummary(summary, options, context.out);
+    PrintSummary(summary, options, status, context.out);
   }
   if (!status.ok()) {
     PrintError(context.err, status, errors);
@@ -229,11 +259,25 @@ void AddMappingFlags(CLI::App& command, ImportFlags& flags) {
           {.choices = {"csv", "ndjson"}});
   AddText(command, "--delimiter", flags.delimiter,
           "separator of CSV cells: one character, or tab");
+  AddText(command, "--escape", flags.escape,
+          "how CSV writes a quote inside a quoted cell: double, as RFC 4180 "
+          "says, or backslash, as Spark and MySQL do (default: double, but the "
+          "import stops where a backslash could make a difference)",
+          {.choices = {"double", "backslash"}});
+  AddText(command, "--quote", flags.quote,
+          "quotes of CSV cells; none: a quote is text",
+          {.choices = {"double", "none"}});
   AddTexts(command, "--map", flags.map, Separator::kComma,
            "field=column, separated by commas: "
            "identity=email,event=event_name; also properties.<key>=column. "
            "Other fields take the column of their own name; in NDJSON a.b "
            "looks into objects");
+  AddTexts(command, "--columns", flags.columns, Separator::kComma,
+           "names of the columns, separated by commas, of CSV without a line "
+           "of names");
+  AddTexts(command, "--null", flags.nulls, Separator::kNone,
+           "what stands for no value, as a whole cell; may be repeated "
+           "(default: \\N)");
   AddText(command, "--properties", flags.properties,
           "columns that become properties, separated by commas; *: all "
           "columns that no field takes. A column `properties` holds a JSON "
@@ -244,8 +288,10 @@ void AddMappingFlags(CLI::App& command, ImportFlags& flags) {
   AddFlag(command, "--typed", flags.typed,
           "numbers and true/false become JSON numbers and booleans where that "
           "loses nothing (default)");
-  AddFlag(command, "--strings", flags.strings,
-          "keep all property values as text", {.excludes = "--typed"});
+  AddFlagOrText(command, "--strings", flags.strings,
+                "keep all property values as text; --strings=a,b: those of "
+                "these columns",
+                {.excludes = "--typed"});
   AddSize(command, "--max_row_bytes", flags.options.rows.max_row_bytes, 1,
           64 << 20, "longer rows are rejected; bounds the memory");
 }

@@ -11,8 +11,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/cli/delivery_wait.h"
 #include "client/cli/import_state.h"
 #include "client/cli/row_ledger.h"
+#include "client/cli/utf8.h"
 #include "client/random_id.h"
 #include "heap_adapter/encoding/idempotency_key.h"
 #include "heap_adapter/encoding/reasons.h"
@@ -47,14 +49,21 @@ std::map<std::string, std::string> JobOptions(const ImportOptions& options,
   const MappingOptions& mapping = options.mapping;
   return {{"type", std::string(Name(mapping.type))},
           {"format", format == InputFormat::kCsv ? "csv" : "ndjson"},
-          {"delimiter", std::string(1, options.rows.delimiter)},
+          {"delimiter", std::string(1, options.rows.csv.delimiter)},
+          // Not --escape: rows whose ends it decides are never sent without it,
+          // and an import that stopped there is resumed with it.
+          {"quote",
+           options.rows.csv.quoting == CsvQuoting::kNone ? "none" : "double"},
           {"max_row_bytes", absl::StrCat(options.rows.max_row_bytes)},
+          {"columns", absl::StrJoin(options.rows.columns, "\n")},
+          {"null", absl::StrJoin(mapping.nulls, "\n")},
           {"map", Joined(mapping.columns)},
           {"properties",
            mapping.properties
                ? absl::StrCat("=", absl::StrJoin(*mapping.properties, "\n"))
                : "*"},
           {"set", Joined(mapping.fixed)},
+          {"strings", absl::StrJoin(mapping.text_columns, "\n")},
           {"typed", mapping.typing == ValueTyping::kTyped ? "true" : "false"},
           {"destination", options.stream.destination},
           {"rejects", options.rejects_path}};
@@ -88,6 +97,15 @@ std::string DeterministicBytes(const google::protobuf::MessageLite& message) {
     message.SerializeToCodedStream(&output);
   }
   return bytes;
+}
+
+// The same error, with its details.
+absl::Status WithPrefix(absl::string_view prefix, const absl::Status& status) {
+  absl::Status result(status.code(), absl::StrCat(prefix, status.message()));
+  status.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) {
+    result.SetPayload(type, payload);
+  });
+  return result;
 }
 
 // What is known before the first row is read.
@@ -132,13 +150,25 @@ class TypedImportJob : public ImportJob {
       BulkWriter<Item> writer(client, std::move(stream));
       writer_ = &writer;
       status = SendRows();
-      if (status.ok()) status = FinishStream();
+      // The items of the rows before it are sent all the same.
+      if (const bool all_read = status.ok(); all_read || input_failed_) {
+        const absl::Status finished = FinishStream();
+        if (all_read || !finished.ok()) status = finished;
+      }
+      if (status.ok()) status = AwaitEarlierRows(client, writer.totals());
       // After an error too, what was settled is worth keeping.
       const absl::Status kept = Checkpoint();
       if (status.ok()) status = kept;
       summary_.stream = writer.totals();
       progress.Finish(Snapshot());
       writer_ = nullptr;
+    }
+    // After a row that cannot be read, with nothing sent before it, there is
+    // nothing to resume either.
+    const bool untouched = input_failed_ && ledger_.rows_done() == 0;
+    if (untouched && !options_.state_path.empty()) {
+      RemoveImportState(options_.state_path).IgnoreError();
+      summary_.state_path.clear();
     }
     if (status.ok() && !options_.state_path.empty()) {
       status = RemoveImportState(options_.state_path);
@@ -170,9 +200,18 @@ class TypedImportJob : public ImportJob {
   absl::Status SendRows() {
     for (uint64_t count = 1;; ++count) {
       const absl::StatusOr<const Row*> row = rows_.Next();
-      if (!row.ok()) return row.status();
+      if (!row.ok()) {
+        input_failed_ = true;
+        return row.status();
+      }
       if (*row == nullptr) return absl::OkStatus();
       MappedRow mapped = rows_.Map(**row);
+      for (const std::string& column : mapped.null_columns) {
+        ++summary_.null_cells[column];
+      }
+      for (const std::string& column : mapped.null_like_columns) {
+        ++summary_.null_like_cells[column];
+      }
       if (!mapped.violations.empty()) {
         ledger_.AddRejected((*row)->line, (*row)->raw,
                             std::move(mapped.violations));
@@ -231,6 +270,28 @@ class TypedImportJob : public ImportJob {
       if (result.has_value()) return result->status();
       if (absl::Status done = DoChores(); !done.ok()) return done;
     }
+  }
+
+  // The stream waits for its own items only: those of an earlier process or of
+  // a connection that broke are still on their way to Heap.
+  absl::Status AwaitEarlierRows(const Client& client,
+                                const BulkTotals& totals) {
+    if (options_.stream.ack_level != v1::ACK_LEVEL_DELIVERED ||
+        (summary_.rows_before == 0 &&
+         totals.ack_level == v1::ACK_LEVEL_DELIVERED)) {
+      return absl::OkStatus();
+    }
+    summary_.counts_are_partial = true;
+    awaiting_earlier_rows_ = true;
+    const absl::Status status = AwaitDelivery(
+        client, options_.stream.destination, options_.stream.give_up_after,
+        [this] { return DoChores(); });
+    awaiting_earlier_rows_ = false;
+    if (status.ok() || absl::IsCancelled(status)) return status;
+    return WithPrefix(
+        "all accepted rows are stored on the server, but it is not known "
+        "whether those sent before the interruption reached Heap: ",
+        status);
   }
 
   absl::Status DoChores() {
@@ -292,6 +353,9 @@ class TypedImportJob : public ImportJob {
       snapshot.trouble =
           absl::StrCat("waiting for the server: ", outage->message());
     }
+    if (awaiting_earlier_rows_) {
+      snapshot.trouble = "waiting until Heap has the rows sent before";
+    }
     return snapshot;
   }
 
@@ -303,6 +367,8 @@ class TypedImportJob : public ImportJob {
   RowLedger ledger_;
   RepeatedKeys own_keys_{kMaxOwnKeys};
   uint64_t bytes_at_start_ = 0;
+  bool input_failed_ = false;
+  bool awaiting_earlier_rows_ = false;
   SteadyClock::time_point started_;
   SteadyClock::time_point last_checkpoint_;
   // Not owned; set during Run().
@@ -390,6 +456,7 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
   if (absl::Status status = CheckOutputs(options, *bytes); !status.ok()) {
     return status;
   }
+  options.rows.name = options.input;
   ImportState state;
   state.input = bytes->fingerprint();
   absl::StatusOr<RowSource> rows =
@@ -414,6 +481,12 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
       RemoveImportState(options.state_path).IgnoreError();
     }
     return rejects.status();
+  }
+  for (const std::string& column : rows->TextColumns()) {
+    if (options.mapping.text_columns.count(column) > 0) continue;
+    summary.notes.push_back(absl::StrCat(
+        "column \"", Printable(column),
+        "\" stays text: as numbers, some of its cells would change"));
   }
   summary.request_id = state.request_id;
   summary.rows = summary.rows_before = state.rows_done;

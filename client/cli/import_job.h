@@ -58,9 +58,16 @@ struct ImportSummary {
   std::string request_id;
   std::vector<RejectedRow> first_rejected;   // a few, of this process
   std::map<std::string, uint64_t> warnings;  // count by reason
-  ReusedKeys reused_keys;                    // by row, of this process
-  std::vector<std::string> notes;            // worth telling the user
-  std::string state_path;                    // empty: nothing to resume from
+  // By column, of the rows that this process read: cells that are NULL, and
+  // those whose text only looks like it.
+  std::map<std::string, uint64_t> null_cells, null_like_cells;
+  // With ACK_LEVEL_DELIVERED: `stream` counts only a part of the deliveries,
+  // because an earlier run or connection sent rows, too. They were waited for
+  // all the same.
+  bool counts_are_partial = false;
+  ReusedKeys reused_keys;          // by row, of this process
+  std::vector<std::string> notes;  // worth telling the user
+  std::string state_path;          // empty: nothing to resume from
 };
 
 // One import: reads rows, streams items, writes rejected rows to their file

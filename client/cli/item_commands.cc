@@ -10,6 +10,7 @@
 #include "client/cli/command_options.h"
 #include "client/cli/json_struct.h"
 #include "client/cli/timestamp_parsing.h"
+#include "client/cli/utf8.h"
 #include "heapsync/client/client.h"
 
 namespace heapsync {
@@ -88,8 +89,9 @@ void PrintFindings(
     std::ostream& out, absl::string_view kind,
     const google::protobuf::RepeatedPtrField<v1::FieldViolation>& findings) {
   for (const v1::FieldViolation& finding : findings) {
-    out << kind << ": " << finding.field() << ": " << finding.reason() << ": "
-        << finding.description() << "\n";
+    out << kind << ": " << Printable(finding.field()) << ": "
+        << Printable(finding.reason()) << ": "
+        << Printable(finding.description()) << "\n";
   }
 }
 
@@ -119,13 +121,14 @@ void Print(const absl::StatusOr<Response>& response, const ItemFlags& flags,
   }
   if (flags.validate_only) {
     if (!response->preview_json().empty()) {
-      context.out << response->preview_json() << "\n";
+      context.out << PrintableJson(response->preview_json()) << "\n";
     }
   } else {
     context.out << Describe(response->ack_level(), response->outcome())
-                << "\nreceipt: " << response->receipt() << "\n";
+                << "\nreceipt: " << Printable(response->receipt()) << "\n";
     if (!response->idempotency_key().empty()) {
-      context.out << "idempotency key: " << response->idempotency_key() << "\n";
+      context.out << "idempotency key: "
+                  << Printable(response->idempotency_key()) << "\n";
     }
   }
   PrintFindings(context.err, "wrong", response->violations());

@@ -122,7 +122,8 @@ class StructBuilder {
 
   bool Number(bool exact, double number, std::string text) {
     return Scalar([&](Value& value) {
-      if (exact && typing_ == ValueTyping::kTyped) {
+      if (typing_ == ValueTyping::kDoubles ||
+          (exact && typing_ == ValueTyping::kTyped)) {
         value.set_number_value(number);
       } else {
         value.set_string_value(std::move(text));

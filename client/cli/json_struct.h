@@ -12,6 +12,7 @@ namespace heapsync {
 enum class ValueTyping {
   kTyped,    // numbers and booleans, wherever nothing is lost
   kStrings,  // always the text as it stands
+  kDoubles   // as typed, but every number of JSON, even if digits are lost
 };
 
 // Reads one JSON object. Whole numbers from ±2^53 on, which a Struct cannot

@@ -26,6 +26,9 @@ struct MappedRow {
       idempotency_key;
   std::optional<google::protobuf::Timestamp> timestamp;
   google::protobuf::Struct properties;
+  // The columns that hold a NULL, which was left out, and those whose text only
+  // looks like one.
+  std::vector<std::string> null_columns, null_like_columns;
   // Not empty: the row cannot become an item.
   std::vector<Violation> violations;
 };

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/cli/utf8.h"
 
 namespace heapsync {
 namespace {
@@ -46,7 +47,7 @@ std::string Figures(const ProgressSnapshot& snapshot) {
   }
   absl::StrAppend(&text, "  ", WithThousands(snapshot.rejected), " rejected");
   if (!snapshot.trouble.empty()) {
-    absl::StrAppend(&text, "  ", snapshot.trouble);
+    absl::StrAppend(&text, "  ", Printable(snapshot.trouble));
   }
   return text;
 }

@@ -12,8 +12,14 @@ namespace heapsync {
 
 // Why the text of a row cannot be read.
 struct RowFault {
+  enum class Extent {
+    kRow,         // the rows behind it are certain
+    kRestOfInput  // what follows may be the inside of a cell or of an object
+  };
+
   absl::string_view reason;  // UPPER_SNAKE, a literal
   std::string description;
+  Extent extent = Extent::kRow;
 
   friend bool operator==(const RowFault&, const RowFault&) = default;
 };

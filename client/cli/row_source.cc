@@ -1,10 +1,14 @@
 #include "client/cli/row_source.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "client/cli/column_typing.h"
 #include "client/cli/utf8.h"
 
 namespace heapsync {
@@ -25,12 +29,55 @@ absl::StatusOr<const Row*> NextRow(ByteSource& bytes, Reader& reader) {
   }
 }
 
-InputFormat GuessFormat(absl::string_view text) {
+// A file of this name holds JSON, packed or not.
+bool IsJsonName(absl::string_view name) {
+  for (const char* packed : {".gz", ".gzip", ".zst", ".zstd"}) {
+    if (absl::ConsumeSuffix(&name, packed)) break;
+  }
+  return absl::EndsWithIgnoreCase(name, ".ndjson") ||
+         absl::EndsWithIgnoreCase(name, ".jsonl") ||
+         absl::EndsWithIgnoreCase(name, ".json");
+}
+
+InputFormat GuessFormat(absl::string_view text, absl::string_view name) {
   absl::ConsumePrefix(&text, "\xEF\xBB\xBF");
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  return first != absl::string_view::npos && text[first] == '{'
-             ? InputFormat::kNdjson
-             : InputFormat::kCsv;
+  text = absl::StripLeadingAsciiWhitespace(text);
+  if (text.empty() && IsJsonName(name)) return InputFormat::kNdjson;
+  if (absl::ConsumePrefix(&text, "[")) {
+    text = absl::StripLeadingAsciiWhitespace(text);
+    if (absl::StartsWith(text, "]")) return InputFormat::kNdjson;
+  }
+  return absl::StartsWith(text, "{") ? InputFormat::kNdjson : InputFormat::kCsv;
+}
+
+// The delimiter that a first line like `sep=;` names, as Excel reads it.
+std::optional<char> SeparatorLine(absl::string_view text) {
+  absl::ConsumePrefix(&text, "\xEF\xBB\xBF");
+  if (!absl::StartsWithIgnoreCase(text, "sep=") || text.size() < 6 ||
+      (text[5] != '\n' && text[5] != '\r') || text[4] == '"') {
+    return std::nullopt;
+  }
+  return text[4];
+}
+
+// Reads a table to its end. The first `skipped_rows` hold no values.
+ColumnTyping TypingOf(ByteSource bytes, const CsvDialect& dialect,
+                      size_t max_row_bytes, int skipped_rows) {
+  ColumnTyping typing;
+  CsvReader reader(dialect, max_row_bytes);
+  while (true) {
+    const absl::StatusOr<const Row*> row = NextRow(bytes, reader);
+    // The import itself reports what cannot be read.
+    if (!row.ok() || *row == nullptr ||
+        ((*row)->fault &&
+         (*row)->fault->extent == RowFault::Extent::kRestOfInput)) {
+      return typing;
+    }
+    if (skipped_rows-- > 0) continue;
+    for (size_t i = 0; i < (*row)->cells.size(); ++i) {
+      typing.Observe(i, (*row)->cells[i]);
+    }
+  }
 }
 
 }  // namespace
@@ -49,42 +96,100 @@ absl::StatusOr<RowSource> RowSource::Open(ByteSource bytes,
   const ValueTyping typing = mapping_options.typing;
   const absl::StatusOr<absl::string_view> text = bytes.Read();
   if (!text.ok()) return text.status();
-  const InputFormat format = options.format.value_or(GuessFormat(*text));
+  const InputFormat format =
+      options.format.value_or(GuessFormat(*text, options.name));
   if (format == InputFormat::kNdjson) {
-    NdjsonReader reader(options.max_row_bytes);
+    JsonReader reader(options.max_row_bytes);
     reader.Feed(*text);
     auto mapping = FieldMapping::ForNdjson(std::move(mapping_options));
     if (!mapping.ok()) return mapping.status();
     return RowSource(std::move(bytes), format, std::move(reader),
                      *std::move(mapping), typing);
   }
-  CsvReader reader(options.delimiter, options.max_row_bytes);
+  CsvDialect dialect = options.csv;
+  const std::optional<char> separator = SeparatorLine(*text);
+  if (separator && dialect.delimiter == CsvDialect().delimiter) {
+    dialect.delimiter = *separator;
+  }
+  CsvReader reader(dialect, options.max_row_bytes);
   reader.Feed(*text);
-  const absl::StatusOr<const Row*> header = NextRow(bytes, reader);
-  if (!header.ok()) return header.status();
-  if (*header == nullptr) {
-    return absl::InvalidArgumentError(
-        "the input is empty: CSV begins with a line of column names");
+  if (separator) {
+    const absl::StatusOr<const Row*> skipped = NextRow(bytes, reader);
+    if (!skipped.ok()) return skipped.status();
   }
-  if ((*header)->fault) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the line of column names: ", (*header)->fault->description));
+  std::vector<absl::string_view> names(options.columns.begin(),
+                                       options.columns.end());
+  if (names.empty()) {
+    const absl::StatusOr<const Row*> header = NextRow(bytes, reader);
+    if (!header.ok()) return header.status();
+    if (*header == nullptr) {
+      return absl::InvalidArgumentError(
+          "the input is empty: CSV begins with a line of column names "
+          "(--columns names those of an input without one)");
+    }
+    if ((*header)->fault) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the line of column names: ", (*header)->fault->description));
+    }
+    if (!IsValidUtf8((*header)->raw)) {
+      return absl::InvalidArgumentError(
+          "the line of column names is not UTF-8; convert the input first "
+          "(iconv -f WINDOWS-1252 -t UTF-8)");
+    }
+    names = (*header)->cells;
   }
-  if (!IsValidUtf8((*header)->raw)) {
-    return absl::InvalidArgumentError(
-        "the line of column names is not UTF-8; convert the input first "
-        "(iconv -f WINDOWS-1252 -t UTF-8)");
-  }
-  auto mapping =
-      FieldMapping::ForCsv(std::move(mapping_options), (*header)->cells);
+  auto mapping = FieldMapping::ForCsv(std::move(mapping_options), names);
   if (!mapping.ok()) return mapping.status();
-  return RowSource(std::move(bytes), format, std::move(reader),
+  const bool can_be_read_twice =
+      options.name != "-" && bytes.fingerprint().size.has_value();
+  if (typing == ValueTyping::kTyped && can_be_read_twice) {
+    absl::StatusOr<ByteSource> again = ByteSource::Open(options.name);
+    if (!again.ok()) return again.status();
+    const ColumnTyping columns =
+        TypingOf(*std::move(again), dialect, options.max_row_bytes,
+                 (separator ? 1 : 0) + (options.columns.empty() ? 1 : 0));
+    for (size_t i = 0; i < names.size(); ++i) {
+      if (columns.KeepsText(i)) mapping->KeepText(i);
+    }
+  }
+  RowSource source(std::move(bytes), format, std::move(reader),
                    *std::move(mapping), typing);
+  source.columns_ = options.columns;
+  return source;
 }
 
 absl::StatusOr<const Row*> RowSource::Next() {
-  return std::visit([&](auto& reader) { return NextRow(bytes_, reader); },
-                    reader_);
+  const auto next = [&] {
+    return std::visit([&](auto& reader) { return NextRow(bytes_, reader); },
+                      reader_);
+  };
+  absl::StatusOr<const Row*> row = next();
+  if (rows_given_ == 0 && !columns_.empty() && row.ok() && *row != nullptr &&
+      std::equal(columns_.begin(), columns_.end(), (*row)->cells.begin(),
+                 (*row)->cells.end())) {
+    row = next();
+  }
+  if (!row.ok() || *row == nullptr) return row;
+  ++rows_given_;
+  std::optional<RowFault> fault = (*row)->fault;
+  // A misplaced quote can also join lines to a row that looks well-formed.
+  if (!fault && format_ == InputFormat::kCsv &&
+      (*row)->cells.size() != mapping_.column_count() &&
+      (*row)->raw.find_first_of("\r\n") != absl::string_view::npos) {
+    fault = {.reason = "WRONG_CELL_COUNT",
+             .description = absl::StrCat(
+                 "the row spans lines and has ", (*row)->cells.size(),
+                 " cells, where the header has ", mapping_.column_count(),
+                 ", so a quote may be misplaced; correct it, or try "
+                 "--escape=backslash or --quote=none"),
+             .extent = RowFault::Extent::kRestOfInput};
+  }
+  if (fault && fault->extent == RowFault::Extent::kRestOfInput) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("stopped before row ", rows_given_, " (line ",
+                     (*row)->line, "): ", fault->description));
+  }
+  return row;
 }
 
 MappedRow RowSource::Map(const Row& row) const {
@@ -106,7 +211,7 @@ MappedRow RowSource::Map(const Row& row) const {
   if (!parsed.ok()) {
     return refuse("INVALID_JSON", std::string(parsed.status().message()));
   }
-  return mapping_.FromJson(*std::move(parsed));
+  return mapping_.FromJson(*std::move(parsed), row.raw);
 }
 
 }  // namespace heapsync

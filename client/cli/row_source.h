@@ -2,16 +2,18 @@
 #define HEAPSYNC_CLIENT_CLI_ROW_SOURCE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "client/cli/byte_source.h"
 #include "client/cli/csv_reader.h"
 #include "client/cli/field_mapping.h"
+#include "client/cli/json_reader.h"
 #include "client/cli/mapped_row.h"
-#include "client/cli/ndjson_reader.h"
 #include "client/cli/row.h"
 
 namespace heapsync {
@@ -19,9 +21,15 @@ namespace heapsync {
 enum class InputFormat { kCsv, kNdjson };
 
 struct RowSourceOptions {
-  // Empty: NDJSON if the text begins with a brace, else CSV.
+  // Empty: JSON if the text begins with a brace, or with a bracket before one;
+  // else CSV.
   std::optional<InputFormat> format;
-  char delimiter = ',';
+  // The name of the file, or "-". It decides if an input without text is JSON.
+  std::string name;
+  // A first line `sep=;` overrides the default delimiter.
+  CsvDialect csv;
+  // Names for the columns of CSV without a header. Empty: the first row is one.
+  std::vector<std::string> columns;
   // Bounds the memory for one row; longer ones are refused.
   size_t max_row_bytes = 1 << 20;
 };
@@ -35,17 +43,28 @@ class RowSource {
                                         MappingOptions mapping);
 
   // The next row of the input, without the CSV header; null at the end. Valid
-  // until the next call. Errors: those of ByteSource::Read().
+  // until the next call. Errors: those of ByteSource::Read(), and
+  // kInvalidArgument where the text can be read in two ways: nothing behind
+  // that place is given as a row. Final.
   absl::StatusOr<const Row*> Next();
+
+  // The number of rows given so far.
+  uint64_t rows_given() const { return rows_given_; }
 
   // What the row becomes, with everything that is wrong with it.
   MappedRow Map(const Row& row) const;
+
+  // The columns of CSV that stay text because a number would change some of
+  // their cells. A file is read to its end for that, a pipe is not.
+  std::vector<std::string> TextColumns() const {
+    return mapping_.TextColumns();
+  }
 
   InputFormat format() const { return format_; }
   const ByteSource& bytes() const { return bytes_; }
 
  private:
-  using Reader = std::variant<CsvReader, NdjsonReader>;
+  using Reader = std::variant<CsvReader, JsonReader>;
 
   RowSource(ByteSource bytes, InputFormat format, Reader reader,
             FieldMapping mapping, ValueTyping typing);
@@ -55,6 +74,9 @@ class RowSource {
   Reader reader_;
   FieldMapping mapping_;
   ValueTyping typing_;
+  // Not empty: a first row that is the same is a header after all.
+  std::vector<std::string> columns_;
+  uint64_t rows_given_ = 0;
 };
 
 }  // namespace heapsync

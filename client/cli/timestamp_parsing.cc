@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "absl/time/civil_time.h"
@@ -19,7 +21,8 @@ using google::protobuf::Timestamp;
 absl::Status Unrecognised() {
   return absl::InvalidArgumentError(
       "not a time: expected RFC 3339 (2024-01-15T10:30:00Z), \"YYYY-MM-DD "
-      "HH:MM:SS\", a date, or seconds or milliseconds since 1970");
+      "HH:MM:SS\", a date, or seconds, milliseconds or microseconds since "
+      "1970");
 }
 
 // Reads exactly `count` digits off the front.
@@ -86,28 +89,93 @@ absl::StatusOr<Timestamp> MakeTimestamp(int64_t seconds, int32_t nanos) {
   return result;
 }
 
+absl::Status UnknownUnit() {
+  return absl::InvalidArgumentError(
+      "digits alone are seconds (9 or 10 digits), milliseconds (12 or 13) or "
+      "microseconds (15 or 16) since 1970, and no date like 202401151030");
+}
+
+// True if digits begin like YYYYMMDDHH, YYYYMMDDHHMM and so on.
+bool ReadsAsDate(absl::string_view digits) {
+  if (digits.size() % 2 != 0) return false;
+  const int year = *TakeDigits(digits, 4);
+  const int month = *TakeDigits(digits, 2);
+  const int day = *TakeDigits(digits, 2);
+  const int hour = *TakeDigits(digits, 2);
+  const int minute = digits.empty() ? 0 : *TakeDigits(digits, 2);
+  const int second = digits.size() < 2 ? 0 : *TakeDigits(digits, 2);
+  return year >= 1970 && year < 2100 && month >= 1 && month <= 12 && day >= 1 &&
+         day <= 31 && hour < 24 && minute < 60 && second < 60;
+}
+
+// "1.705314600123E+12" as "1705314600123"; empty if digits are missing. With a
+// sign, spreadsheets and printf have rounded what is missing; without one
+// ("1.7053146E9"), JSON writers print all digits but the zeros at the end.
+std::optional<std::string> WithoutExponent(absl::string_view text) {
+  const size_t e = text.find_first_of("eE");
+  absl::string_view exponent_text = text.substr(e + 1);
+  const bool may_be_rounded = absl::ConsumePrefix(&exponent_text, "+");
+  if (exponent_text.empty() || exponent_text.size() > 2) return std::nullopt;
+  const std::optional<int> exponent =
+      TakeDigits(exponent_text, exponent_text.size());
+  const absl::string_view mantissa = text.substr(0, e);
+  if (!exponent || *exponent > 18 || mantissa.size() < 3 ||
+      mantissa[1] != '.') {
+    return std::nullopt;
+  }
+  std::string fraction(mantissa.substr(2));
+  const auto whole = static_cast<size_t>(*exponent);
+  if (fraction.size() < whole) {
+    if (may_be_rounded) return std::nullopt;
+    fraction.append(whole - fraction.size(), '0');
+  }
+  std::string plain =
+      absl::StrCat(mantissa.substr(0, 1), fraction.substr(0, whole));
+  if (fraction.size() > whole) {
+    absl::StrAppend(&plain, ".", fraction.substr(whole));
+  }
+  return plain;
+}
+
 absl::StatusOr<Timestamp> ParseEpoch(absl::string_view text) {
-  const size_t digits = std::min(text.find('.'), text.size());
+  std::string plain;
+  if (text.find_first_of("eE") != absl::string_view::npos) {
+    const std::optional<std::string> expanded = WithoutExponent(text);
+    if (!expanded) return Unrecognised();
+    plain = *expanded;
+    text = plain;
+  }
+  const absl::string_view digits = text.substr(0, text.find('.'));
   int64_t value = 0;
-  for (size_t i = 0; i < digits; ++i) {
-    if (!absl::ascii_isdigit(static_cast<unsigned char>(text[i])) || i > 15) {
+  for (const char digit : digits) {
+    if (!absl::ascii_isdigit(static_cast<unsigned char>(digit))) {
       return Unrecognised();
     }
-    value = value * 10 + (text[i] - '0');
+    if (digits.size() <= 16) value = value * 10 + (digit - '0');
   }
-  text.remove_prefix(digits);
-  if (digits == 9 || digits == 10) {
-    const std::optional<int32_t> nanos = TakeFraction(text);
-    if (!nanos || !text.empty()) return Unrecognised();
-    return MakeTimestamp(value, *nanos);
+  text.remove_prefix(digits.size());
+  int64_t units = 1;  // in a second
+  switch (digits.size()) {
+    case 9:
+    case 10:
+      break;
+    case 12:
+    case 13:
+      units = 1'000;
+      break;
+    case 15:
+    case 16:
+      units = 1'000'000;
+      break;
+    default:
+      return UnknownUnit();
   }
-  if ((digits == 12 || digits == 13) && text.empty()) {
-    return MakeTimestamp(value / 1000,
-                         static_cast<int32_t>(value % 1000) * 1'000'000);
-  }
-  return absl::InvalidArgumentError(
-      "digits alone are seconds (9 or 10 digits) or milliseconds (12 or 13) "
-      "since 1970");
+  if (ReadsAsDate(digits)) return UnknownUnit();
+  const std::optional<int32_t> fraction = TakeFraction(text);
+  if (!fraction || !text.empty()) return Unrecognised();
+  const int64_t nanos =
+      value % units * (1'000'000'000 / units) + *fraction / units;
+  return MakeTimestamp(value / units, static_cast<int32_t>(nanos));
 }
 
 }  // namespace
@@ -115,8 +183,7 @@ absl::StatusOr<Timestamp> ParseEpoch(absl::string_view text) {
 absl::StatusOr<Timestamp> ParseTimestamp(absl::string_view text) {
   absl::string_view rest = text;
   const std::optional<int> year = TakeDigits(rest, 4);
-  if (!year) return Unrecognised();
-  if (!absl::ConsumePrefix(&rest, "-")) return ParseEpoch(text);
+  if (!year || !absl::ConsumePrefix(&rest, "-")) return ParseEpoch(text);
   const std::optional<int> month = TakeDigits(rest, 2);
   if (!month || !absl::ConsumePrefix(&rest, "-")) return Unrecognised();
   const std::optional<int> day = TakeDigits(rest, 2);

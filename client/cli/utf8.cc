@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <cstring>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
 namespace heapsync {
 namespace {
 
@@ -45,6 +48,63 @@ bool IsValidUtf8(absl::string_view text) {
     text.remove_prefix(length);
   }
   return true;
+}
+
+namespace {
+
+bool IsInvisible(uint32_t code) {
+  return code < 0x20 || (code >= 0x7F && code <= 0x9F) || code == 0xAD ||
+         (code >= 0x200B && code <= 0x200F) ||
+         (code >= 0x2028 && code <= 0x202E) ||
+         (code >= 0x2060 && code <= 0x206F) || code == 0xFEFF;
+}
+
+enum class Notation { kLine, kLines, kJson };
+
+std::string Escape(absl::string_view text, Notation notation) {
+  std::string result;
+  while (!text.empty()) {
+    const uint8_t first = static_cast<uint8_t>(text.front());
+    const size_t bytes = CharacterLength(text);
+    if (bytes == 0) {
+      absl::StrAppendFormat(&result, "\\x%02x", first);
+      text.remove_prefix(1);
+      continue;
+    }
+    const absl::string_view character = text.substr(0, bytes);
+    uint32_t code = first;
+    if (bytes > 1) {
+      code = first & (0xFFu >> (bytes + 1));
+      for (const char byte : character.substr(1)) {
+        code = code << 6 | (static_cast<uint8_t>(byte) & 0x3Fu);
+      }
+    }
+    const bool kept =
+        notation == Notation::kLines && (code == '\n' || code == '\t');
+    if (kept || !IsInvisible(code)) {
+      absl::StrAppend(&result, character);
+    } else if (code < 0x80 && notation != Notation::kJson) {
+      absl::StrAppendFormat(&result, "\\x%02x", code);
+    } else {
+      absl::StrAppendFormat(&result, "\\u%04x", code);
+    }
+    text.remove_prefix(bytes);
+  }
+  return result;
+}
+
+}  // namespace
+
+std::string Printable(absl::string_view text) {
+  return Escape(text, Notation::kLine);
+}
+
+std::string PrintableLines(absl::string_view text) {
+  return Escape(text, Notation::kLines);
+}
+
+std::string PrintableJson(absl::string_view json) {
+  return Escape(json, Notation::kJson);
 }
 
 }  // namespace heapsync

@@ -1,6 +1,8 @@
 #ifndef HEAPSYNC_CLIENT_CLI_UTF8_H_
 #define HEAPSYNC_CLIENT_CLI_UTF8_H_
 
+#include <string>
+
 #include "absl/strings/string_view.h"
 
 namespace heapsync {
@@ -8,6 +10,17 @@ namespace heapsync {
 // Whether `text` is well-formed UTF-8 (Unicode table 3-7: no surrogates, no
 // overlong forms, nothing above U+10FFFF).
 bool IsValidUtf8(absl::string_view text);
+
+// The text for a terminal or a log: bytes that are not UTF-8, and control and
+// invisible formatting characters, which could move the cursor or reorder what
+// is read, are escaped (\x1b, \u202e).
+std::string Printable(absl::string_view text);
+
+// The same, with line breaks and tabs left as they are.
+std::string PrintableLines(absl::string_view text);
+
+// The same JSON, with such characters escaped as JSON does (\u009b).
+std::string PrintableJson(absl::string_view json);
 
 }  // namespace heapsync
 

@@ -112,7 +112,11 @@ void BulkSession::HalfClosed() {
   {
     MutexLock lock(mutex_);
     intake_ = Intake::kClosed;
-    if (!level_.has_value()) Fail(BulkEnd::Reason::kEmpty);
+    // A client that has nothing to say gets an answer of zeros.
+    if (!level_.has_value()) {
+      level_ = BulkLevel::kDurable;
+      news_ = true;
+    }
     ops = NextOps();
   }
   Perform(std::move(ops));

@@ -57,7 +57,6 @@ struct BulkEnd {
   enum class Reason {
     kComplete,
     kRefused,  // by the call, which knows the error
-    kEmpty,    // half-closed before the first message
     kNotStored,
     kShuttingDown,
     kCancelled,

@@ -135,12 +135,6 @@ class BulkCall final
         return grpc::Status::OK;
       case BulkEnd::Reason::kRefused:
         return error_->ToStatus();
-      case BulkEnd::Reason::kEmpty:
-        return InvalidRequest(
-                   {{.field = std::string(Traits::kBulkField),
-                     .reason = "EMPTY_STREAM",
-                     .description = "the stream ended without a message"}})
-            .ToStatus();
       case BulkEnd::Reason::kNotStored:
         return NotStored(end.status).ToStatus();
       case BulkEnd::Reason::kShuttingDown:

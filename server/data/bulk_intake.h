@@ -124,26 +124,13 @@ class BulkIntake {
     return std::nullopt;
   }
 
-  // The first message carries the settings; later ones may repeat them.
+  // The first message carries the settings; later ones may repeat them. Any
+  // message may be without items.
   std::optional<CallError> CheckSettings(const Request& request) {
-    if (settings_.has_value()) {
-      std::vector<Finding> changed = ChangedSettings(request);
-      if (!changed.empty()) return InvalidRequest(std::move(changed));
-    } else {
-      if (auto error = TakeSettings(request); error.has_value()) return error;
-      const bool sets_something =
-          !request.destination().empty() || request.ack_level() != 0 ||
-          !request.request_id().empty() || request.validate_only() ||
-          request.start_index() != 0;
-      if (sets_something) return std::nullopt;
-    }
-    if (Traits::ItemsOf(request).empty()) {
-      return InvalidRequest(
-          {{.field = std::string(Traits::kBulkField),
-            .reason = "EMPTY_BATCH",
-            .description = "a message must carry at least one item"}});
-    }
-    return std::nullopt;
+    if (!settings_.has_value()) return TakeSettings(request);
+    std::vector<Finding> changed = ChangedSettings(request);
+    if (changed.empty()) return std::nullopt;
+    return InvalidRequest(std::move(changed));
   }
 
   std::optional<CallError> TakeSettings(const Request& request) {

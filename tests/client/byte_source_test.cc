@@ -86,6 +86,24 @@ TEST_F(ByteSourceTest, UnpacksZstandard) {
   EXPECT_EQ(ReadAll(Zstd("")), "");
 }
 
+TEST_F(ByteSourceTest, WhatIsPackedInAnotherWayIsNamed) {
+  for (const auto& [head, name] :
+       {std::pair<std::string, std::string>{"BZh91AY&SY", "bzip2"},
+        {{"\xFD"
+          "7zXZ\0\0",
+          7},
+         "xz"},
+        {"PK\x03\x04\x14", "zip"},
+        {{"PAR1\x15\0", 6}, "Parquet"}}) {
+    const auto source = ByteSource::Open(folder_.Write("input", head));
+    EXPECT_EQ(source.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_NE(source.status().message().find(name), absl::string_view::npos)
+        << source.status();
+  }
+  EXPECT_EQ(ReadAll("BZhang,ORC\n"), "BZhang,ORC\n");
+  EXPECT_EQ(ReadAll("ORC,b\n"), "ORC,b\n");
+}
+
 TEST_F(ByteSourceTest, StreamsOneAfterTheOtherCountAsOne) {
   EXPECT_EQ(ReadAll(Gzip("a") + Gzip("") + Gzip("b")), "ab");
   EXPECT_EQ(ReadAll(Zstd("a") + Zstd("b")), "ab");

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "client/random_id.h"
+#include "heapsync/client/status_details.h"
 #include "tests/client/fake_heapsync.h"
 
 namespace heapsync {
@@ -117,6 +118,32 @@ TEST(ClientTest, ATokenStaysOnThisMachineUnlessTheConnectionIsEncrypted) {
   EXPECT_TRUE(MayCarryToken({.server = "10.0.0.1:1", .tls = TlsOptions()}));
   EXPECT_TRUE(
       MayCarryToken({.server = "10.0.0.1:1", .allow_plaintext_token = true}));
+}
+
+TEST(ClientTest, ATokenDoesNotGoThroughAProxyInPlaintext) {
+  ClientOptions options{.server = "localhost:1",
+                        .proxy = ProxyUse::kEnvironment};
+  EXPECT_FALSE(MayCarryToken(options));
+  options.server = "unix:/run/x";
+  EXPECT_TRUE(MayCarryToken(options));
+  options.server = "localhost:1";
+  options.tls = TlsOptions();
+  EXPECT_TRUE(MayCarryToken(options));
+}
+
+TEST(ClientTest, AnErrorWithoutAReasonIsOneOfTheWay) {
+  EXPECT_TRUE(IsRetryable(absl::InternalError("RST_STREAM")));
+  EXPECT_TRUE(IsRetryable(absl::UnknownError("Stream removed")));
+  EXPECT_FALSE(IsRetryable(absl::InvalidArgumentError("")));
+  FakeHeapSync server;
+  server.AddUnaryFault(
+      {grpc::StatusCode::INTERNAL, "Received RST_STREAM with error code 2"});
+  const Client client(QuickOptions(server));
+  EXPECT_TRUE(client.TrackEvent(v1::TrackEventRequest()).ok());
+  server.AddUnaryFault(
+      RichStatus(grpc::StatusCode::INTERNAL, "STORAGE_FAILED"));
+  EXPECT_EQ(client.TrackEvent(v1::TrackEventRequest()).status().code(),
+            absl::StatusCode::kInternal);
 }
 
 TEST(RetryPolicyTest, BackoffGrowsUpToItsBoundWithFullJitter) {

@@ -82,6 +82,29 @@ TEST_F(CommandsTest, ErrorsListEveryViolation) {
   EXPECT_EQ(json.at("error").at("violations").size(), 2u);
 }
 
+TEST_F(CommandsTest, ErrorsCannotControlTheTerminal) {
+  const auto refuse = [&] {
+    server_.AddUnaryFault(RichStatus(grpc::StatusCode::INVALID_ARGUMENT,
+                                     "INVALID_REQUEST", std::nullopt,
+                                     {{"event.properties[\"\x1b[2J\"]",
+                                       "TOO_LONG: \xC2\x9B"
+                                       "31m"}}));
+  };
+  refuse();
+  EXPECT_THAT(
+      Run({"track"}).err,
+      HasSubstr("  event.properties[\"\\x1b[2J\"]: TOO_LONG: \\u009b31m"));
+  refuse();
+  EXPECT_THAT(Run({"track", "--json"}).err, HasSubstr("\\u009b31m"));
+}
+
+TEST_F(CommandsTest, TheServerIsReachedDirectlyWhateverTheProxyVariablesSay) {
+  ::setenv("http_proxy", "http://127.0.0.1:9", 1);
+  EXPECT_EQ(Run({"health", "--timeout=5s"}).exit_code, 0);
+  EXPECT_EQ(Run({"health", "--proxy", "--timeout=500ms"}).exit_code, 1);
+  ::unsetenv("http_proxy");
+}
+
 TEST_F(CommandsTest, HealthIsTheExitCode) {
   EXPECT_EQ(Run({"health"}).exit_code, 0);
   EXPECT_EQ(Run({"health", "--service=none"}).exit_code, 1);

@@ -7,25 +7,34 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 
 namespace heapsync {
 namespace {
 
 using ::testing::ElementsAre;
 
-// Each row as "line:cell|cell", or "line!REASON:raw".
-std::vector<std::string> Read(absl::string_view text, size_t piece = 1 << 20,
-                              char delimiter = ',', size_t limit = 1 << 20) {
-  CsvReader reader(delimiter, limit);
+// Each row as "line:cell|cell" or "line!REASON:raw", or "line!!REASON" where
+// it ends the input.
+std::vector<std::string> ReadAs(const CsvDialect& dialect,
+                                absl::string_view text, size_t piece = 1 << 20,
+                                size_t limit = 1 << 20) {
+  CsvReader reader(dialect, limit);
   std::vector<std::string> rows;
   const auto drain = [&] {
     while (const Row* row = reader.Next()) {
-      rows.push_back(
-          row->fault
-              ? absl::StrCat(row->line, "!", row->fault->reason, ":", row->raw)
-              : absl::StrCat(row->line, ":", absl::StrJoin(row->cells, "|")));
+      if (!row->fault) {
+        rows.push_back(
+            absl::StrCat(row->line, ":", absl::StrJoin(row->cells, "|")));
+      } else if (row->fault->extent == RowFault::Extent::kRow) {
+        rows.push_back(
+            absl::StrCat(row->line, "!", row->fault->reason, ":", row->raw));
+      } else {
+        rows.push_back(absl::StrCat(row->line, "!!", row->fault->reason));
+      }
     }
   };
   while (!text.empty()) {
@@ -37,6 +46,14 @@ std::vector<std::string> Read(absl::string_view text, size_t piece = 1 << 20,
   drain();
   return rows;
 }
+
+std::vector<std::string> Read(absl::string_view text, size_t piece = 1 << 20,
+                              char delimiter = ',', size_t limit = 1 << 20) {
+  return ReadAs({.delimiter = delimiter}, text, piece, limit);
+}
+
+constexpr CsvDialect kDoubled{.escape = CsvEscape::kDoubled};
+constexpr CsvDialect kBackslash{.escape = CsvEscape::kBackslash};
 
 TEST(CsvReaderTest, SplitsRowsAndCells) {
   EXPECT_THAT(Read("a,b,c\n1,,3\n"), ElementsAre("1:a|b|c", "2:1||3"));
@@ -51,8 +68,19 @@ TEST(CsvReaderTest, QuotedCellsHoldDelimitersQuotesAndLineBreaks) {
               ElementsAre("1:a,b|say \"hi\"|two\r\nlines", "3:next||"));
 }
 
-TEST(CsvReaderTest, RowsEndWithLfCrlfOrCr) {
-  EXPECT_THAT(Read("a\r\nb\rc\nd"), ElementsAre("1:a", "2:b", "3:c", "4:d"));
+TEST(CsvReaderTest, RowsEndWithLfOrCrlf) {
+  EXPECT_THAT(Read("a\r\nb\nc\r\nd"), ElementsAre("1:a", "2:b", "3:c", "4:d"));
+}
+
+TEST(CsvReaderTest, RowsEndWithCrWhereTheFirstDoes) {
+  EXPECT_THAT(Read("a\rb\rc"), ElementsAre("1:a", "2:b", "3:c"));
+  EXPECT_THAT(Read("a,b\nc,d\re,f\n"), ElementsAre("1:a|b", "2:c|d\re|f"));
+  EXPECT_THAT(Read("a,b\rc,d\ne,f\r"), ElementsAre("1:a|b", "2:c|d\ne|f"));
+}
+
+TEST(CsvReaderTest, RowsOfDelimitersOnlyAreSkippedLikeEmptyLines) {
+  EXPECT_THAT(Read(",,\na,b,\n,,\n,,\r\n\"\",,\nc,,\n,,"),
+              ElementsAre("2:a|b|", "5:||", "6:c||"));
 }
 
 TEST(CsvReaderTest, ByteOrderMarkIsSkippedEvenBeforeAQuote) {
@@ -79,45 +107,109 @@ TEST(CsvReaderTest, TakesOtherDelimiters) {
 TEST(CsvReaderTest, QuoteInsideAPlainCellCostsThatLine) {
   EXPECT_THAT(Read("1,5\" pipe,x\n2,ok,y\n"),
               ElementsAre("1!BAD_QUOTING:1,5\" pipe,x", "2:2|ok|y"));
+  EXPECT_THAT(Read("1,5\" pipe\n2,\"\",\"quoted, \"\"cell\"\"\"\n3,z\n"),
+              ElementsAre("1!BAD_QUOTING:1,5\" pipe", "2:2||quoted, \"cell\"",
+                          "3:3|z"));
+  EXPECT_THAT(
+      Read("1,say \"hi\" now,\"two\nlines\"\n2,x,y\n"),
+      ElementsAre("1!BAD_QUOTING:1,say \"hi\" now,\"two\nlines\"", "3:2|x|y"));
 }
 
-TEST(CsvReaderTest, TextAfterAClosingQuoteCostsThatLine) {
-  EXPECT_THAT(Read("\"a\"b,c\nd,e\n"),
-              ElementsAre("1!BAD_QUOTING:\"a\"b,c", "2:d|e"));
+TEST(CsvReaderTest, NothingIsReadBehindAQuoteInAPlainCellThatMayBeOpen) {
+  EXPECT_THAT(Read("a,said \"hi\nb,forged\nend\"\nc,ok\n"),
+              ElementsAre("1!!AMBIGUOUS_QUOTE"));
+  EXPECT_THAT(Read("a,said \"hi\nb,forged\nend\" and so on\nc,ok\n"),
+              ElementsAre("1!!AMBIGUOUS_QUOTE"));
+  EXPECT_THAT(Read("a,5\" x,y\nb,z\n0123456789", 99, ',', 10),
+              ElementsAre("1!!AMBIGUOUS_QUOTE"));
 }
 
-TEST(CsvReaderTest, AForgottenQuoteCostsItsOwnLineAndNotTheNextOnes) {
+TEST(CsvReaderTest, NothingIsReadBehindAQuoteAfterWhiteSpace) {
+  EXPECT_THAT(Read("a, \"hi\nb,forged\nend\"\nc,ok\n"),
+              ElementsAre("1!!AMBIGUOUS_QUOTE"));
+  EXPECT_THAT(Read("a,\t\"hi\"\nc,ok\n"), ElementsAre("1!!AMBIGUOUS_QUOTE"));
+}
+
+TEST(CsvReaderTest, NothingIsReadBehindTextAfterAClosingQuote) {
+  EXPECT_THAT(Read("ok,x\n\"a\"b,c\nd,e\n"),
+              ElementsAre("1:ok|x", "2!!BAD_QUOTING"));
+  EXPECT_THAT(Read("\"a\" ,c\nd,e\n"), ElementsAre("1!!BAD_QUOTING"));
+  EXPECT_THAT(Read("a,b\n\"c\"\rd,e\n"),
+              ElementsAre("1:a|b", "2!!BAD_QUOTING"));
   EXPECT_THAT(Read("1,\"open\n2,\"fine\",x\n3,y,z\n"),
-              ElementsAre("1!BAD_QUOTING:1,\"open", "2:2|fine|x", "3:3|y|z"));
+              ElementsAre("1!!BAD_QUOTING"));
 }
 
-TEST(CsvReaderTest, AQuoteOpenAtTheEndCostsItsOwnLine) {
-  EXPECT_THAT(Read("1,\"open\n2,b\n3,c"),
-              ElementsAre("1!UNCLOSED_QUOTE:1,\"open", "2:2|b", "3:3|c"));
+TEST(CsvReaderTest, NothingIsReadBehindAQuoteThatIsNeverClosed) {
+  EXPECT_THAT(Read("1,\"open\n2,b\n3,c"), ElementsAre("1!!UNCLOSED_QUOTE"));
+  EXPECT_THAT(Read("\"open\nab\ncd\nef\ngh\n", 99, ',', 8),
+              ElementsAre("1!!UNCLOSED_QUOTE"));
 }
 
-TEST(CsvReaderTest, LinesOfAGoodCellBeforeABadOneAreNotReadAsRows) {
-  EXPECT_THAT(Read("1,\"a\nb,c\nd\",5\"x\n2,e,f\n"),
-              ElementsAre("1!BAD_QUOTING:1,\"a\nb,c\nd\",5\"x", "4:2|e|f"));
+TEST(CsvReaderTest, NothingIsReadBehindAQuoteThatABackslashMayEscape) {
+  // What Spark writes for: he said "hi", a line of another row, end".
+  EXPECT_THAT(Read("a,\"he said \\\"hi\\\"\nb,forged\nend\"\nc,ok\n"),
+              ElementsAre("1!!AMBIGUOUS_ESCAPE"));
+  EXPECT_THAT(Read("a,\"x\\\",\nb,forged\n\\\"end\"\nc,ok\n"),
+              ElementsAre("1!!AMBIGUOUS_ESCAPE"));
+  EXPECT_THAT(Read("a,\"he said \\\"\"\nb,x,\"y\\\"\"\nc,ok\n"),
+              ElementsAre("1!!AMBIGUOUS_ESCAPE"));
+  EXPECT_THAT(Read("a,\"C:\\\"\n"), ElementsAre("1!!AMBIGUOUS_ESCAPE"));
+  EXPECT_THAT(Read("a,\"C:\\"), ElementsAre("1!!UNCLOSED_QUOTE"));
+}
+
+TEST(CsvReaderTest, NothingIsReadBehindALineEndThatABackslashMayEscape) {
+  // What MySQL writes for a line break in a cell that is not quoted.
+  EXPECT_THAT(Read("a,x\\\nb,forged\nc,ok\n"),
+              ElementsAre("1!!AMBIGUOUS_ESCAPE"));
+  EXPECT_THAT(Read("a,x\\\\\nb,ok\n"), ElementsAre("1:a|x\\\\", "2:b|ok"));
+}
+
+TEST(CsvReaderTest, BackslashesThatChangeNoEndAreText) {
+  EXPECT_THAT(Read("\"C:\\dir\\\\\",\\N,a\\b\n"),
+              ElementsAre("1:C:\\dir\\\\|\\N|a\\b"));
+  // JSON with a quote in a string, as RFC 4180 writes it.
+  EXPECT_THAT(Read("\"{\"\"a\"\":\"\"x\\\"\",\\\"\"\"\"}\",b\n"),
+              ElementsAre("1:{\"a\":\"x\\\",\\\"\"}|b"));
+}
+
+TEST(CsvReaderTest, WithDoubledQuotesABackslashIsText) {
+  EXPECT_THAT(ReadAs(kDoubled, "\"C:\\\",x\\\n\"a\\\"\"\",b\n"),
+              ElementsAre("1:C:\\|x\\", "2:a\\\"|b"));
+}
+
+TEST(CsvReaderTest, WithBackslashesQuotesDelimitersAndLineBreaksAreEscaped) {
+  EXPECT_THAT(
+      ReadAs(kBackslash,
+             "a,\"he said \\\"hi\\\"\nb,forged\nend\"\nc,x\\\ny\\,z\\\\\n"
+             "\\N,\"\",\"C:\\dir\\\\\"\r\nd,e\\\r\nf,\\"),
+      ElementsAre("1:a|he said \"hi\"\nb,forged\nend", "4:c|x\ny,z\\",
+                  "6:\\N||C:\\dir\\", "7:d|e\r\nf|\\"));
+  EXPECT_THAT(ReadAs(kBackslash, "\"a\"\"b\"\nc\n"),
+              ElementsAre("1!!BAD_QUOTING"));
+}
+
+TEST(CsvReaderTest, WithoutQuotingAQuoteIsText) {
+  EXPECT_THAT(ReadAs({.quoting = CsvQuoting::kNone}, "\"a,5\" x\nb\",\"\n"),
+              ElementsAre("1:\"a|5\" x", "2:b\"|\""));
 }
 
 TEST(CsvReaderTest, ALongRowIsCutAndTheNextOneIsRead) {
   EXPECT_THAT(Read("12345678\nab\n", 99, ',', 8),
               ElementsAre("1:12345678", "2:ab"));
   EXPECT_THAT(Read("123456789\nab\n", 99, ',', 8),
-              ElementsAre("1!ROW_TOO_LONG:123456789", "2:ab"));
+              ElementsAre("1!ROW_TOO_LONG:12345678", "2:ab"));
   EXPECT_THAT(Read("12345678901234567890\r\nab\n", 99, ',', 8),
-              ElementsAre("1!ROW_TOO_LONG:1234567890", "2:ab"));
+              ElementsAre("1!ROW_TOO_LONG:12345678", "2:ab"));
 }
 
-TEST(CsvReaderTest, AQuoteLeftOpenBeyondTheLimitCostsItsOwnLine) {
-  EXPECT_THAT(
-      Read("\"open\nab\ncd\nef\ngh\n", 99, ',', 8),
-      ElementsAre("1!ROW_TOO_LONG:\"open", "2:ab", "3:cd", "4:ef", "5:gh"));
+TEST(CsvReaderTest, LinesOfALongCellAreNotReadAsRows) {
+  EXPECT_THAT(Read("a,\"1234567890\nb,forged\nend\",\"\nx\"\ncd\n", 99, ',', 8),
+              ElementsAre("1!ROW_TOO_LONG:a,\"12345", "5:cd"));
 }
 
 TEST(CsvReaderTest, RawIsTheTextOfTheRow) {
-  CsvReader reader(',', 100);
+  CsvReader reader({}, 100);
   reader.Feed("\"a\nb\",c\r\n");
   EXPECT_EQ(reader.Next()->raw, "\"a\nb\",c");
 }
@@ -126,17 +218,67 @@ TEST(CsvReaderTest, RawIsTheTextOfTheRow) {
 // how the input was cut.
 TEST(CsvReaderTest, RowsDoNotDependOnWhereTheTextIsCut) {
   std::mt19937 random(7);
-  const std::string alphabet = "ab,,\"\"\"\n\n\r";
-  for (int round = 0; round < 3'000; ++round) {
+  const std::string alphabet = "ab,, \"\"\"\n\n\r\\";
+  for (int round = 0; round < 6'000; ++round) {
     std::string text;
     for (size_t length = random() % 60; length > 0; --length) {
       text += alphabet[random() % alphabet.size()];
     }
     const size_t limit = 4 + random() % 20;
-    const auto whole = Read(text, 1'000, ',', limit);
-    ASSERT_EQ(Read(text, 1, ',', limit), whole) << absl::StrCat(text);
-    ASSERT_EQ(Read(text, 1 + random() % 9, ',', limit), whole) << text;
+    const CsvDialect dialect{.escape = static_cast<CsvEscape>(random() % 3)};
+    const auto whole = ReadAs(dialect, text, 1'000, limit);
+    ASSERT_EQ(ReadAs(dialect, text, 1, limit), whole) << text;
+    ASSERT_EQ(ReadAs(dialect, text, 1 + random() % 9, limit), whole) << text;
   }
+}
+
+// A writer of either dialect never has the inside of a cell read as a row: as
+// far as rows are given, they are the ones that were written.
+TEST(CsvReaderTest, RowsOfEitherDialectAreReadAsWrittenOrNotAtAll) {
+  std::mt19937 random(11);
+  const std::string alphabet = "ab,\"\"\n\\\\ ";
+  int complete = 0;
+  for (int round = 0; round < 6'000; ++round) {
+    const bool backslash = round % 2 == 0;
+    std::string text;
+    std::vector<std::string> written;
+    for (int row = 0; row < 3; ++row) {
+      std::vector<std::string> cells;
+      for (int cell = 0; cell < 2; ++cell) {
+        std::string value, quoted;
+        for (size_t length = 1 + random() % 6; length > 0; --length) {
+          const char byte = alphabet[random() % alphabet.size()];
+          value += byte;
+          if (byte == '"') quoted += backslash ? '\\' : '"';
+          if (byte == '\\' && backslash) quoted += '\\';
+          quoted += byte;
+        }
+        absl::StrAppend(&text, cell > 0 ? "," : "", "\"", quoted, "\"");
+        cells.push_back(value);
+      }
+      text += "\n";
+      written.push_back(absl::StrJoin(cells, "|"));
+    }
+    std::vector<std::string> rows = Read(text);
+    const bool stopped = absl::StrContains(rows.back(), "!!");
+    if (stopped) rows.pop_back();
+    complete += stopped ? 0 : 1;
+    ASSERT_TRUE(stopped || rows.size() == written.size()) << text;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const std::string cells = rows[i].substr(rows[i].find(':') + 1);
+      // Backslashes aside, which a writer may have doubled.
+      ASSERT_EQ(absl::StrReplaceAll(cells, {{"\\", ""}}),
+                absl::StrReplaceAll(written[i], {{"\\", ""}}))
+          << text;
+    }
+    // Told which dialect it is, the reader takes all of it.
+    const auto told = ReadAs(backslash ? kBackslash : kDoubled, text);
+    ASSERT_EQ(told.size(), written.size()) << text;
+    for (size_t i = 0; i < told.size(); ++i) {
+      ASSERT_EQ(told[i].substr(told[i].find(':') + 1), written[i]) << text;
+    }
+  }
+  EXPECT_GT(complete, 100);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "heapsync/v1/heap_sync_admin_service.grpc.pb.h"
 
 namespace heapsync {
 namespace {
@@ -232,7 +233,35 @@ class FakeHeapSync::Service : public v1::HeapSyncService::Service {
   }
 };
 
-FakeHeapSync::FakeHeapSync() : service_(std::make_unique<Service>()) {
+// One destination, "main".
+class FakeHeapSync::AdminService : public v1::HeapSyncAdminService::Service {
+ public:
+  grpc::Status ListDestinations(
+      grpc::ServerContext*, const v1::ListDestinationsRequest*,
+      v1::ListDestinationsResponse* response) override {
+    v1::Destination& destination = *response->add_destinations();
+    destination.set_name("main");
+    destination.set_is_default(true);
+    return grpc::Status::OK;
+  }
+
+  grpc::Status Flush(grpc::ServerContext*, const v1::FlushRequest* request,
+                     v1::FlushResponse*) override {
+    std::function<grpc::Status(const std::string&)> callback;
+    {
+      const std::lock_guard lock(mutex);
+      callback = on_flush;
+    }
+    return callback ? callback(request->destination()) : grpc::Status::OK;
+  }
+
+  std::mutex mutex;
+  std::function<grpc::Status(const std::string&)> on_flush;
+};
+
+FakeHeapSync::FakeHeapSync()
+    : service_(std::make_unique<Service>()),
+      admin_service_(std::make_unique<AdminService>()) {
   grpc::EnableDefaultHealthCheckService(true);
   Start();
 }
@@ -246,6 +275,7 @@ void FakeHeapSync::Start() {
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddListeningPort(address_, grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(service_.get());
+  builder.RegisterService(admin_service_.get());
   server_ = builder.BuildAndStart();
   ASSERT_NE(server_, nullptr);
   address_ = absl::StrCat("127.0.0.1:", port);
@@ -276,6 +306,12 @@ void FakeHeapSync::Reject(std::function<bool(const std::string&)> predicate) {
 void FakeHeapSync::LagBehind(uint64_t items) {
   const std::lock_guard lock(service_->mutex);
   service_->lag = items;
+}
+
+void FakeHeapSync::OnFlush(
+    std::function<grpc::Status(const std::string&)> callback) {
+  const std::lock_guard lock(admin_service_->mutex);
+  admin_service_->on_flush = std::move(callback);
 }
 
 void FakeHeapSync::OnMessage(std::function<void(uint64_t)> callback) {

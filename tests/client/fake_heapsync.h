@@ -60,6 +60,10 @@ class FakeHeapSync {
   // the client ends its stream; refusals are told at once.
   void LagBehind(uint64_t items);
 
+  // Answers each Flush, which otherwise finds everything delivered. Called
+  // without a lock, with the destination.
+  void OnFlush(std::function<grpc::Status(const std::string&)> callback);
+
   // Called after each message of a stream, without a lock.
   void OnMessage(std::function<void(uint64_t items_stored)> callback);
 
@@ -85,7 +89,9 @@ class FakeHeapSync {
 
  private:
   class Service;
+  class AdminService;
   std::unique_ptr<Service> service_;
+  std::unique_ptr<AdminService> admin_service_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_ = "127.0.0.1:0";
 };

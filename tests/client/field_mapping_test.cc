@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 
 namespace heapsync {
@@ -48,7 +49,7 @@ std::string Csv(MappingOptions options, std::vector<absl::string_view> header,
 std::string Ndjson(MappingOptions options, absl::string_view row) {
   const auto mapping = FieldMapping::ForNdjson(std::move(options));
   if (!mapping.ok()) return std::string(mapping.status().message());
-  return Json<v1::TrackEvent>(mapping->FromJson(*ParseJsonObject(row)));
+  return Json<v1::TrackEvent>(mapping->FromJson(*ParseJsonObject(row), row));
 }
 
 TEST(FieldMappingTest, DefaultFieldsOfTrackNeedNoMapping) {
@@ -122,6 +123,15 @@ TEST(FieldMappingTest, StringsModeKeepsCellsAsText) {
             R"({"event":"e","identity":"i","properties":{"a":"1"}})");
 }
 
+TEST(FieldMappingTest, ChosenColumnsStayText) {
+  EXPECT_EQ(Csv({.text_columns = {"a"}}, {"identity", "event", "a", "b"},
+                {"i", "e", "1.10", "2"}),
+            R"({"event":"e","identity":"i","properties":{"a":"1.10","b":2}})");
+  EXPECT_EQ(Ndjson({.text_columns = {"a"}},
+                   R"({"event":"e","identity":"i","a":1.10,"b":2})"),
+            R"({"event":"e","identity":"i","properties":{"a":"1.10","b":2}})");
+}
+
 TEST(FieldMappingTest, NamelessColumnsAreIgnored) {
   EXPECT_EQ(Csv({}, {"identity", "event", "", ""}, {"i", "e", "x", "y"}),
             R"({"event":"e","identity":"i"})");
@@ -146,7 +156,7 @@ TEST(FieldMappingTest, AllFaultsOfARowAreFound) {
 TEST(FieldMappingTest, OptionsThatDoNotFitTheHeaderAreAllNamed) {
   const std::string problems =
       Csv({.columns = {{"identity", "nobody"}, {"evnt", "event"}},
-           .properties = {{"nothing"}},
+           .properties = {{"nothing", "x"}},
            .fixed = {{"timestamp", "soon"}}},
           {"event", "x", "x"}, {});
   EXPECT_THAT(problems, HasSubstr("no column is named \"nobody\""));
@@ -155,6 +165,45 @@ TEST(FieldMappingTest, OptionsThatDoNotFitTheHeaderAreAllNamed) {
   EXPECT_THAT(problems, HasSubstr("fixed value of \"timestamp\""));
   EXPECT_THAT(problems, HasSubstr("two columns are named \"x\""));
   EXPECT_THAT(problems, HasSubstr("nothing fills identity"));
+}
+
+TEST(FieldMappingTest, AMappedColumnFillsNoOtherField) {
+  EXPECT_EQ(Csv({.columns = {{"identity", "session_id"}, {"event", "what"}}},
+                {"session_id", "what", "event"}, {"s", "Buy", "x"}),
+            R"({"event":"Buy","identity":"s","properties":{"event":"x"}})");
+  EXPECT_EQ(Ndjson({.columns = {{"identity", "user_id"}}},
+                   R"({"event":"e","user_id":"ada@example.com"})"),
+            R"({"event":"e","identity":"ada@example.com"})");
+}
+
+TEST(FieldMappingTest, AUserIdIsMappedOrBesideAnIdentity) {
+  EXPECT_EQ(Ndjson({}, R"({"event":"e","user_id":42})"), "user_id NOT_MAPPED");
+  EXPECT_EQ(Ndjson({}, R"({"event":"e","identity":"i","user_id":42})"),
+            R"({"event":"e","identity":"i","properties":{"user_id":42}})");
+  EXPECT_EQ(
+      Ndjson({.fixed = {{"identity", "i"}}}, R"({"event":"e","user_id":42})"),
+      R"({"event":"e","identity":"i","properties":{"user_id":42}})");
+}
+
+TEST(FieldMappingTest, OnlyColumnsThatAreUsedNeedAName) {
+  EXPECT_EQ(Csv({.properties = {{"plan"}}},
+                {"identity", "event", "plan", "Labels", "Labels"},
+                {"i", "e", "Pro", "x", "y"}),
+            R"({"event":"e","identity":"i","properties":{"plan":"Pro"}})");
+  EXPECT_THAT(Csv({}, {"identity", "event", "plan", "Labels", "Labels"}, {}),
+              HasSubstr("two columns are named \"Labels\""));
+  EXPECT_THAT(Csv({.properties = {{"plan"}}},
+                  {"identity", "event", "plan", "event"}, {}),
+              HasSubstr("two columns are named \"event\""));
+}
+
+TEST(FieldMappingTest, NamesAreTrimmedAndShownInQuotes) {
+  EXPECT_EQ(Csv({}, {"identity", " event ", "note\t"}, {"i", "e", "x"}),
+            R"({"event":"e","identity":"i","properties":{"note":"x"}})");
+  EXPECT_THAT(Csv({}, {"who", " event"}, {}),
+              HasSubstr("the columns are: \"who\", \"event\""));
+  EXPECT_THAT(Csv({}, {"who\x1b[2J", "event"}, {}),
+              HasSubstr("\"who\\x1b[2J\""));
 }
 
 TEST(FieldMappingTest, AFieldHasAColumnOrAFixedValueNotBoth) {
@@ -181,10 +230,53 @@ TEST(FieldMappingTest, NdjsonColumnsCanBePaths) {
 
 TEST(FieldMappingTest, NdjsonNumbersFillTextFieldsAndTimes) {
   EXPECT_EQ(
-      Ndjson({}, R"({"event":"e","timestamp":1705314600123,"user_id":12345})"),
+      Ndjson({.columns = {{"user_id", "user_id"}}},
+             R"({"event":"e","timestamp":1705314600123,"user_id":12345})"),
       R"({"event":"e","timestamp":"2024-01-15T10:30:00.123Z","user_id":"12345"})");
   EXPECT_EQ(Ndjson({}, R"({"identity":"i","timestamp":1705314600.5})"),
             R"({"identity":"i","timestamp":"2024-01-15T10:30:00.500Z"})");
+}
+
+TEST(FieldMappingTest, NdjsonNumbersNameSomethingAsTheyAreWritten) {
+  for (const char* number :
+       {"9007199254740993.0", "9007199254740992", "1e25", "1.5", "1.23457E+11",
+        "1E5", "9007199254740993", "123456789012345678901"}) {
+    EXPECT_EQ(
+        Ndjson({}, absl::StrCat(R"({"event":"e","identity":)", number, "}")),
+        "identity ID_MANGLED")
+        << number;
+  }
+  EXPECT_EQ(Ndjson({}, R"({"event":"e","identity":"9007199254740993"})"),
+            R"({"event":"e","identity":"9007199254740993"})");
+  EXPECT_EQ(Ndjson({}, R"({"event":"e","identity":123.0})"),
+            Csv({}, {"identity", "event"}, {"123.0", "e"}));
+  EXPECT_EQ(Ndjson({}, R"({"event":"e","identity":9007199254740991})"),
+            R"({"event":"e","identity":"9007199254740991"})");
+}
+
+TEST(FieldMappingTest, TimesAreTheSameInCsvAndNdjson) {
+  for (const char* time : {"1705314600123.0", "1.705314600123E+12",
+                           "1705314600123456", "1.7053146E9", "1.70531E+12"}) {
+    EXPECT_EQ(Ndjson({}, absl::StrCat(R"({"event":"e","identity":"i",)",
+                                      R"("timestamp":)", time, "}")),
+              Csv({}, {"identity", "event", "timestamp"}, {"i", "e", time}))
+        << time;
+  }
+}
+
+TEST(FieldMappingTest, NullsAreLeftOut) {
+  EXPECT_EQ(Csv({.type = ItemType::kUser}, {"identity", "plan", "seats"},
+                {"i", "\\N", "3"}),
+            R"({"identity":"i","properties":{"seats":3}})");
+  EXPECT_EQ(
+      Csv({.type = ItemType::kUser}, {"identity", "plan"}, {"\\N", "Free"}),
+      "identity REQUIRED");
+  EXPECT_EQ(Csv({.type = ItemType::kAccount}, {"account_id"}, {"\\N"}),
+            "account_id REQUIRED");
+  EXPECT_EQ(Csv({.nulls = {"-"}}, {"identity", "event", "a"}, {"i", "e", "-"}),
+            R"({"event":"e","identity":"i"})");
+  EXPECT_EQ(Ndjson({}, R"({"event":"e","identity":"i","plan":"\\N"})"),
+            R"({"event":"e","identity":"i"})");
 }
 
 TEST(FieldMappingTest, NdjsonFieldsOfAWrongTypeAreNamed) {

@@ -153,7 +153,7 @@ TEST_F(ImportTest, InvalidRowsAreRejectedWithTheirReasonsAndTheRestContinues) {
                      "c,e,soon\n"
                      "d,5\" e,\n"
                      "\"two\nlines\",e,\n"
-                     "\"f\"\xFF,e,\n"
+                     "\"f\xFF\",e,\n"
                      "g,eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
                      "eeeeeeeeeeee,\n"
                      "h,e,\n")});
@@ -173,6 +173,258 @@ TEST_F(ImportTest, InvalidRowsAreRejectedWithTheirReasonsAndTheRestContinues) {
   EXPECT_THAT(result.out,
               HasSubstr("row 3 (line 4): timestamp: INVALID_TIMESTAMP: "));
   EXPECT_THAT(result.out + result.err, Not(HasSubstr("soon")));
+}
+
+// What Spark and MySQL write, with the text of a cell that looks like a row.
+constexpr char kBackslashQuotes[] =
+    "identity,event,note\n"
+    "a@example.com,Signed Up,\"he said \\\"hi\\\"\nb@example.com,Refunded,x\n"
+    "end\"\n"
+    "c@example.com,Signed Up,ok\n";
+
+TEST_F(ImportTest, NothingIsMadeOfTheInsideOfACellWithBackslashQuotes) {
+  const std::string path = folder_.Write("a.csv", kBackslashQuotes);
+  const CommandResult result = Import({"--type=track", path});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("stopped before row 1 (line 2): "));
+  EXPECT_THAT(result.err, HasSubstr("--escape=backslash"));
+  EXPECT_THAT(result.err, Not(HasSubstr("he said")));
+  EXPECT_THAT(server_.StoredNames(), ElementsAre());
+  const CommandResult told =
+      Import({"--type=track", "--escape=backslash", path});
+  EXPECT_EQ(told.exit_code, 0) << told.err;
+  EXPECT_THAT(server_.StoredNames(),
+              ElementsAre("a@example.com", "c@example.com"));
+  EXPECT_EQ(server_.events()[0].properties().fields().at("note").string_value(),
+            "he said \"hi\"\nb@example.com,Refunded,x\nend");
+}
+
+TEST_F(ImportTest, AnImportThatStoppedAtAnEscapeIsResumedWithTheRightOne) {
+  std::string text = kBackslashQuotes;
+  text.insert(text.find("a@"), "z@example.com,Signed Up,first\n");
+  const std::string path = folder_.Write("a.csv", text);
+  const CommandResult result = Import({"--type=track", path});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("stopped before row 2 (line 3): "));
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("z@example.com"));
+  EXPECT_EQ(Import({"--type=track", "--escape=backslash", "--resume", path})
+                .exit_code,
+            0);
+  EXPECT_THAT(server_.StoredNames(),
+              ElementsAre("z@example.com", "a@example.com", "c@example.com"));
+}
+
+TEST_F(ImportTest, JsonIsReadHoweverItsObjectsAreSeparated) {
+  for (const char* text :
+       {R"({"identity":"a"}{"identity":"b"})",
+        R"([{"identity":"a"},{"identity":"b"}])",
+        "[\n  {\n    \"identity\": \"a\"\n  },\n  {\n    \"identity\": "
+        "\"b\"\n  }\n]\n",
+        "{\n  \"identity\": \"a\"\n}\n{\n  \"identity\": \"b\"\n}\n"}) {
+    const CommandResult result =
+        Import({"--type=user", "--json", folder_.Write("a", text)});
+    EXPECT_EQ(result.exit_code, 0) << text << result.err;
+    EXPECT_EQ(nlohmann::json::parse(result.out).at("accepted"), 2) << text;
+  }
+}
+
+TEST_F(ImportTest, NothingIsMadeOfTheInsideOfAnObject) {
+  const CommandResult result =
+      Import({"--type=user", folder_.Write("a",
+                                           "{\"identity\":\"a\"}\n"
+                                           "{\"identity\":\"b\",\"items\":[\n"
+                                           "{\"identity\":\"c\"},\n")});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("stopped before row 2 (line 2): "));
+  EXPECT_THAT(result.err, HasSubstr("one object a line"));
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("a"));
+}
+
+TEST_F(ImportTest, AnInputWithoutTextIsDoneWhereItIsKnownToBeJson) {
+  // As gzip packs nothing.
+  const std::string packed{"\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0",
+                           20};
+  for (const auto& [name, text] :
+       {std::pair<std::string, std::string>{"e.ndjson", ""},
+        {"e.jsonl", "\n\n"},
+        {"e.ndjson.gz", packed},
+        {"e.ndjson", "\xEF\xBB\xBF"}}) {
+    const CommandResult result =
+        Import({"--type=user", folder_.Write(name, text)});
+    EXPECT_EQ(result.exit_code, 0) << name << result.err;
+    EXPECT_EQ(result.out, "0 rows: 0 accepted, 0 rejected\n");
+  }
+  EXPECT_EQ(
+      Import({"--type=user", "--format=ndjson", folder_.Write("e", packed)})
+          .exit_code,
+      0);
+  EXPECT_EQ(Import({"--type=user", folder_.Write("e.csv", "")}).exit_code, 2);
+}
+
+TEST_F(ImportTest, AColumnThatIsMappedFillsNoFieldOfItsOwnName) {
+  const CommandResult result =
+      Import({"--type=track", "--map=identity=user_id,idempotency_key=id",
+              folder_.Write("a.csv",
+                            "id,user_id,event,timestamp\n"
+                            "m-00000001,ada@example.com,Signed Up,"
+                            "2024-01-15 10:30:00\n")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const v1::TrackEvent event = server_.events().at(0);
+  EXPECT_EQ(event.identity(), "ada@example.com");
+  EXPECT_EQ(event.user_id(), "");
+  EXPECT_EQ(event.idempotency_key(), "m-00000001");
+  EXPECT_EQ(event.properties().fields_size(), 0);
+}
+
+TEST_F(ImportTest, AUserIdBesideAnIdentityIsAProperty) {
+  for (const auto& [map, header] :
+       {std::pair("--map=identity=email", "email,user_id,event\n"),
+        std::pair("--map=event=event", "identity,user_id,event\n")}) {
+    const CommandResult result = Import(
+        {"--type=track", map,
+         folder_.Write("a.csv", absl::StrCat(header, "ada@x.io,42,Buy\n"))});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const v1::TrackEvent event = server_.events().back();
+    EXPECT_EQ(event.identity(), "ada@x.io");
+    EXPECT_EQ(event.user_id(), "");
+    EXPECT_EQ(event.properties().fields().at("user_id").number_value(), 42);
+  }
+}
+
+TEST_F(ImportTest, HeapsOwnUserIdIsOnlyFilledByAMapping) {
+  const std::string path = folder_.Write("a.csv",
+                                         "user_id,event,timestamp\n"
+                                         "42,Signed Up,2024-01-15 10:30:00\n");
+  const CommandResult result = Import({"--type=track", path});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("--map=user_id=user_id"));
+  EXPECT_THAT(result.err, HasSubstr("--map=identity=user_id"));
+  EXPECT_TRUE(server_.events().empty());
+  EXPECT_EQ(Import({"--type=track", "--map=user_id=user_id", path}).exit_code,
+            0);
+  EXPECT_EQ(server_.events().at(0).user_id(), "42");
+}
+
+TEST_F(ImportTest, AFirstLineThatIsNoHeaderIsNotShown) {
+  const std::string row = "ada@example.com|Signed Up|2024-01-15\n";
+  const std::string path =
+      folder_.Write("a.csv", row + "bob@example.com|Signed Up|2024-01-16\n");
+  const CommandResult result = Import({"--type=track", "--delimiter=|", path});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("--columns"));
+  EXPECT_THAT(result.err, Not(HasSubstr("ada")));
+  EXPECT_THAT(result.err, Not(HasSubstr("Signed")));
+  const CommandResult undivided = Import({"--type=track", path});
+  EXPECT_EQ(undivided.exit_code, 2);
+  EXPECT_THAT(undivided.err, Not(HasSubstr("ada")));
+
+  const CommandResult named =
+      Import({"--type=track", "--delimiter=|",
+              "--columns=identity,event,timestamp", path});
+  EXPECT_EQ(named.exit_code, 0) << named.err;
+  EXPECT_THAT(server_.StoredNames(),
+              ElementsAre("ada@example.com", "bob@example.com"));
+}
+
+TEST_F(ImportTest, NamesOfColumnsThatTheInputHasAfterAllAreNoRow) {
+  const CommandResult result =
+      Import({"--type=track", "--columns=identity,event",
+              folder_.Write("a.csv", "identity,event\na,Buy\n")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("a"));
+}
+
+TEST_F(ImportTest, ALineThatNamesTheSeparatorIsObeyed) {
+  for (const std::string sep : {"sep=;\r\n", "\xEF\xBB\xBFsep=;\r\n"}) {
+    const CommandResult result =
+        Import({"--type=track",
+                folder_.Write("a.csv", sep + "identity;event\r\na;Buy\r\n")});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+  }
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("a", "a"));
+  EXPECT_EQ(server_.events().at(0).event(), "Buy");
+}
+
+TEST_F(ImportTest, NamesOfColumnsAreTrimmed) {
+  const CommandResult result =
+      Import({"--type=track", folder_.Write("a.csv",
+                                            "identity, event ,\"note\"\n"
+                                            "a,Buy,x\n")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const v1::TrackEvent event = server_.events().at(0);
+  EXPECT_EQ(event.event(), "Buy");
+  EXPECT_EQ(event.properties().fields().at("note").string_value(), "x");
+}
+
+TEST_F(ImportTest, RowsOfDelimitersAreSkipped) {
+  std::string text = "identity,event,note\na,Buy,x\n";
+  for (int i = 0; i < 1'000; ++i) text += ",,\n";
+  const CommandResult result =
+      Import({"--type=track", folder_.Write("a.csv", text)});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "1 rows: 1 accepted, 0 rejected\n");
+}
+
+TEST_F(ImportTest, AColumnStaysTextIfANumberWouldChangeOneOfItsCells) {
+  const std::string path = folder_.Write("a.csv",
+                                         "identity,event,app_version,price\n"
+                                         "a,Open,1.1,9.90\n"
+                                         "b,Open,1.10,12.00\n");
+  const CommandResult result = Import({"--type=track", path});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("column \"app_version\" stays text"));
+  const auto value = [&](size_t event, const char* key) {
+    return server_.events().at(event).properties().fields().at(key);
+  };
+  EXPECT_EQ(value(0, "app_version").string_value(), "1.1");
+  EXPECT_EQ(value(1, "app_version").string_value(), "1.10");
+  EXPECT_EQ(value(1, "price").number_value(), 12);
+
+  EXPECT_EQ(Import({"--type=track", "--strings=price", path}).exit_code, 0);
+  EXPECT_EQ(value(2, "price").string_value(), "9.90");
+  EXPECT_EQ(Import({"--type=track", "--strings=prize", path}).exit_code, 2);
+}
+
+TEST_F(ImportTest, NullsAreLeftOutAndCounted) {
+  const std::string path = folder_.Write("a.csv",
+                                         "identity,plan,seats\n"
+                                         "\\N,Free,3\n"
+                                         "ada@example.com,\\N,\\N\n");
+  const CommandResult result =
+      Import({"--type=user", "--rejects=" + folder_.File("rejects"), path});
+  EXPECT_EQ(result.exit_code, 3) << result.err;
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("ada@example.com"));
+  EXPECT_EQ(Rejects().at(0).at("violations").at(0).at("reason"), "REQUIRED");
+  EXPECT_THAT(result.out, HasSubstr("NULL in column \"plan\": 1 cells"));
+  const auto summary =
+      nlohmann::json::parse(Import({"--type=user", "--json", path}).out);
+  EXPECT_EQ(summary.at("null_cells").dump(),
+            R"({"identity":1,"plan":1,"seats":1})");
+}
+
+TEST_F(ImportTest, TextThatLooksLikeNullIsKeptWithAWarning) {
+  const std::string path = folder_.Write(
+      "a.csv",
+      "identity,plan\na,NULL\nb,None\nc,NaN\nd,<NA>\ne,#N/A\nf,NaT\ng,Free\n");
+  const CommandResult kept = Import({"--type=user", path});
+  EXPECT_EQ(kept.exit_code, 0) << kept.err;
+  EXPECT_THAT(kept.out, HasSubstr("warning: column \"plan\" holds 6 cells"));
+  const CommandResult told =
+      Import({"--type=user", "--null=NULL", "--null=None", path});
+  EXPECT_THAT(told.out, HasSubstr("NULL in column \"plan\": 2 cells"));
+  EXPECT_THAT(told.out, HasSubstr("warning: column \"plan\" holds 4 cells"));
+}
+
+TEST_F(ImportTest, LinesThatAMisplacedQuoteJoinsAreNoRow) {
+  const CommandResult result =
+      Import({"--type=track", folder_.Write("a.csv",
+                                            "identity,event,note\n"
+                                            "a,Buy,\"open\n"
+                                            "b,Buy,\",\"\n"
+                                            "c,Buy,ok\n")});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("stopped before row 1 (line 2): "));
+  EXPECT_THAT(server_.StoredNames(), ElementsAre());
 }
 
 TEST_F(ImportTest, RowsThatTheServerRefusesAreRejectedInOrder) {
@@ -242,6 +494,53 @@ TEST_F(ImportTest, AfterAFailureResumeGoesOnWhereItStopped) {
   server_.OnlyRequestId();
   ExpectRowsOnce(5'000);
   EXPECT_FALSE(std::filesystem::exists(path + ".heapsync-state"));
+}
+
+TEST_F(ImportTest, AResumedImportWaitsForWhatTheFirstRunLeft) {
+  const std::string path = folder_.Write("a.csv", "identity\na\nb\n");
+  std::vector<std::string> arguments = {"--type=user", "--ack=delivered",
+                                        "--json", path};
+  // Both rows are stored; then the connection breaks and the server refuses.
+  server_.AddStreamFault({.refuse = {},
+                          .break_after_messages = 1,
+                          .last = StreamFault::Last::kAnswered});
+  server_.OnFlush([](const std::string&) {
+    return RichStatus(grpc::StatusCode::PERMISSION_DENIED,
+                      "SERVICE_NOT_ALLOWED");
+  });
+  const CommandResult cut = Import(arguments);
+  EXPECT_EQ(cut.exit_code, 1);
+  EXPECT_EQ(nlohmann::json::parse(cut.out).at("complete"), false);
+  EXPECT_THAT(cut.err, HasSubstr("it is not known whether"));
+
+  // The destination is paused for a while.
+  std::atomic<int> refusals = 0;
+  server_.OnFlush([&](const std::string& destination) {
+    EXPECT_EQ(destination, "main");
+    return ++refusals < 2
+               ? grpc::Status(grpc::StatusCode::UNAVAILABLE, "restarting")
+               : grpc::Status::OK;
+  });
+  arguments.push_back("--resume");
+  const CommandResult resumed = Import(arguments);
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(refusals, 2);
+  const auto summary = nlohmann::json::parse(resumed.out);
+  EXPECT_EQ(summary.at("complete"), true);
+  EXPECT_EQ(summary.at("counts_are_partial"), true);
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("a", "b"));
+}
+
+TEST_F(ImportTest, AnImportThatWasNotCutAsksForNoMoreThanItsOwnRows) {
+  server_.OnFlush([](const std::string&) {
+    ADD_FAILURE();
+    return grpc::Status::OK;
+  });
+  const CommandResult result =
+      Import({"--type=user", "--ack=delivered",
+              folder_.Write("a.csv", "identity\na\n")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("1 delivered to Heap"));
 }
 
 TEST_F(ImportTest, AnInterruptedImportIsNotBegunAnewByMistake) {

@@ -17,6 +17,12 @@ TEST(TableTest, ColumnsLineUpAndLinesDoNotEndInSpaces) {
             "europe       0  fine\n");
 }
 
+TEST(TableTest, ControlCharactersAreEscaped) {
+  Table table({{"NAME"}, {"N"}});
+  table.AddRow({"\x1b]0;x\x07", "1"});
+  EXPECT_EQ(table.ToString(), "NAME          N\n\\x1b]0;x\\x07  1\n");
+}
+
 TEST(TableTest, ACharacterOfSeveralBytesIsOneColumn) {
   Table table({{"ID"}, {"N"}});
   table.AddRow({"…7890", "1"});

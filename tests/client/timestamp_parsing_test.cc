@@ -40,16 +40,41 @@ TEST(TimestampParsingTest, DateAloneIsMidnight) {
   EXPECT_EQ(Parse("2024-02-29"), "2024-02-29T00:00:00Z");
 }
 
-TEST(TimestampParsingTest, ReadsSecondsAndMillisecondsSince1970) {
+TEST(TimestampParsingTest, ReadsSecondsToMicrosecondsSince1970) {
   EXPECT_EQ(Parse("1705314600"), "2024-01-15T10:30:00Z");
   EXPECT_EQ(Parse("1705314600.5"), "2024-01-15T10:30:00.500Z");
   EXPECT_EQ(Parse("1705314600123"), "2024-01-15T10:30:00.123Z");
   EXPECT_EQ(Parse("999999999"), "2001-09-09T01:46:39Z");
+  EXPECT_EQ(Parse("1705314600123456"), "2024-01-15T10:30:00.123456Z");
+  EXPECT_EQ(Parse("999999999000001"), "2001-09-09T01:46:39.000001Z");
+}
+
+TEST(TimestampParsingTest, ReadsNumbersAsProgramsWriteThem) {
+  EXPECT_EQ(Parse("1705314600123.0"), "2024-01-15T10:30:00.123Z");
+  EXPECT_EQ(Parse("1705314600.0"), "2024-01-15T10:30:00Z");
+  EXPECT_EQ(Parse("1705314600123.4567"), "2024-01-15T10:30:00.123456700Z");
+  EXPECT_EQ(Parse("1705314600123456.0"), "2024-01-15T10:30:00.123456Z");
+  EXPECT_EQ(Parse("1.705314600123E+12"), "2024-01-15T10:30:00.123Z");
+  EXPECT_EQ(Parse("1.705314600123e12"), "2024-01-15T10:30:00.123Z");
+  EXPECT_EQ(Parse("1.705314600123456E15"), "2024-01-15T10:30:00.123456Z");
+  EXPECT_EQ(Parse("1.7053146005E9"), "2024-01-15T10:30:00.500Z");
+  EXPECT_EQ(Parse("1.7053146E9"), "2024-01-15T10:30:00Z");
+}
+
+TEST(TimestampParsingTest, NumbersThatWereRoundedAreRefused) {
+  for (const char* text :
+       {"1.70531E+12", "1.7053146E+09", "1.70531E+09", "17053146.00123E+5",
+        "1.7053146E-9", "1.7053146E", "1.7053146E+", "1.7053146E999999999999",
+        ".7053146E9", "1E12"}) {
+    EXPECT_EQ(Parse(text), "error") << text;
+  }
 }
 
 TEST(TimestampParsingTest, DigitsThatCouldMeanAnythingAreRefused) {
-  for (const char* text : {"20240115", "20240115103000", "0", "17053146001",
-                           "1705314600123456", "99999999999999999999"}) {
+  for (const char* text :
+       {"20240115", "20240115103000", "0", "17053146001", "17053146001234567",
+        "1705314600123456789", "202401151030", "2024011510300012",
+        "99999999999999999999"}) {
     EXPECT_EQ(Parse(text), "error") << text;
   }
 }

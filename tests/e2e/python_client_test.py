@@ -280,16 +280,17 @@ class PythonClientTest(harness.EndToEnd):
                        iter([service.BulkTrackEventsRequest(events=[event])]))
         self.assert_neighbours_are_well("py-after-big")
 
-    def test_a_stream_that_sends_nothing_ends_with_an_error(self) -> None:
+    def test_a_stream_that_sends_nothing_is_answered_with_zeros(self) -> None:
         for method in (self.stub.BulkTrackEvents, self.stub.BulkUserProperties, self.stub.BulkAccountProperties):
-            error = self.fail_call(grpc.StatusCode.INVALID_ARGUMENT, method, iter(()))
-            self.assertEqual(details_of(error)["ErrorInfo"].domain, "heapsync")
+            answers = list(method(iter(()), timeout=harness.PATIENCE))
+            self.assertEqual([(answer.received, answer.accepted, answer.rejected) for answer in answers], [(0, 0, 0)])
 
-    def test_an_empty_batch_is_refused(self) -> None:
-        for messages in ([service.BulkTrackEventsRequest()],
-                         [service.BulkTrackEventsRequest(events=[self.event("py-before-empty")]), service.BulkTrackEventsRequest()]):
-            error = self.fail_call(grpc.StatusCode.INVALID_ARGUMENT, self.stub.BulkTrackEvents, iter(messages))
-            self.assertEqual(violations_of(error), {"events": "EMPTY_BATCH"})
+    def test_messages_without_items_are_ignored(self) -> None:
+        empty = service.BulkTrackEventsRequest()
+        around = [service.BulkTrackEventsRequest(events=[self.event(f"py-empty-{i}")]) for i in range(2)]
+        for messages, accepted in (([empty], 0), ([empty, around[0]], 1), ([around[0], empty, around[1]], 2)):
+            last = list(self.stub.BulkTrackEvents(iter(messages), timeout=harness.PATIENCE))[-1]
+            self.assertEqual((last.received, last.accepted, last.durable_position), (accepted, accepted, accepted))
 
     def test_a_cancelled_stream_harms_no_other(self) -> None:
         never = threading.Event()

@@ -11,8 +11,8 @@
 #include "absl/strings/str_split.h"
 #include "client/cli/csv_reader.h"
 #include "client/cli/field_mapping.h"
+#include "client/cli/json_reader.h"
 #include "client/cli/json_struct.h"
-#include "client/cli/ndjson_reader.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
 #include "heap_adapter/encoding/json_text.h"
 #include "tests/fuzz/fuzz_check.h"
@@ -133,10 +133,15 @@ void FuzzCsvImport(absl::string_view input) {
   const uint8_t choice = static_cast<uint8_t>(input[0]);
   absl::string_view text = input.substr(1);
   const MappingOptions options = OptionsOf(choice, text);
+  CsvDialect dialect;
+  dialect.escape = static_cast<CsvEscape>((choice >> 4) % 3);
+  dialect.quoting =
+      (choice & 128) != 0 ? CsvQuoting::kNone : CsvQuoting::kQuotes;
   const std::vector<KeptRow> rows =
-      ReadRows(CsvReader(',', kMaxRowBytes), text, text.size() + 1);
-  Check(rows == ReadRows(CsvReader(',', kMaxRowBytes), text, 1 + choice % 7),
-        "rows do not depend on the pieces");
+      ReadRows(CsvReader(dialect, kMaxRowBytes), text, text.size() + 1);
+  Check(
+      rows == ReadRows(CsvReader(dialect, kMaxRowBytes), text, 1 + choice % 7),
+      "rows do not depend on the pieces");
   if (rows.empty() || !rows[0].fault.empty()) return;
   const std::vector<absl::string_view> header(rows[0].cells.begin(),
                                               rows[0].cells.end());
@@ -172,8 +177,8 @@ void FuzzNdjsonImport(absl::string_view input) {
   absl::string_view text = input.substr(1);
   const MappingOptions options = OptionsOf(choice, text);
   const std::vector<KeptRow> rows =
-      ReadRows(NdjsonReader(kMaxRowBytes), text, text.size() + 1);
-  Check(rows == ReadRows(NdjsonReader(kMaxRowBytes), text, 1 + choice % 7),
+      ReadRows(JsonReader(kMaxRowBytes), text, text.size() + 1);
+  Check(rows == ReadRows(JsonReader(kMaxRowBytes), text, 1 + choice % 7),
         "rows do not depend on the pieces");
   const auto mapping = FieldMapping::ForNdjson(options);
   if (!mapping.ok()) return;
@@ -186,7 +191,7 @@ void FuzzNdjsonImport(absl::string_view input) {
     Check(json.is_object() &&
               json.size() == static_cast<size_t>(object->fields_size()),
           "what is read as an object is one, with the same keys");
-    CheckItem(options, mapping->FromJson(*std::move(object)));
+    CheckItem(options, mapping->FromJson(*std::move(object), row.raw));
   }
 }
 

@@ -221,10 +221,31 @@ TEST_F(BulkSessionTest, TheEndWaitsUntilEverythingIsDurableAndSaid) {
   EXPECT_EQ(call_.ends[0].accepted, 2);
 }
 
-TEST_F(BulkSessionTest, AStreamWithoutAMessageIsAnError) {
+TEST_F(BulkSessionTest, AStreamWithoutAMessageIsAnsweredWithZeros) {
   Start();
   session_->HalfClosed();
-  EXPECT_EQ(End(), Reason::kEmpty);
+  ASSERT_EQ(call_.answers.size(), 1);
+  EXPECT_EQ(Last().totals.received, 0);
+  EXPECT_EQ(Last().totals.durable_position, 0);
+  EXPECT_EQ(End(), std::nullopt);
+  Written();
+  EXPECT_EQ(End(), Reason::kComplete);
+}
+
+TEST_F(BulkSessionTest, AMessageWithoutItemsChangesNothing) {
+  Start();
+  Message(1);
+  Durable(1);
+  Receive();
+  session_->AddWithoutAppend("", index_, ChunkPart::kEndOfMessage);
+  Taken();
+  Message(1);
+  Durable(1);
+  session_->HalfClosed();
+  while (End() == std::nullopt) Written();
+  EXPECT_EQ(End(), Reason::kComplete);
+  EXPECT_EQ(Last().totals.received, 2);
+  EXPECT_EQ(Last().totals.durable_position, 2);
 }
 
 TEST_F(BulkSessionTest, ARefusedCallEndsWithoutARead) {

@@ -22,6 +22,12 @@ struct TlsOptions {
   std::string server_name;
 };
 
+// The HTTP proxy through which the server is reached.
+enum class ProxyUse {
+  kNone,
+  kEnvironment  // the one that https_proxy, http_proxy or grpc_proxy names
+};
+
 struct ClientOptions {
   // host:port, or any other target that gRPC resolves.
   std::string server = "localhost:50051";
@@ -36,6 +42,8 @@ struct ClientOptions {
   // something else encrypts.
   bool allow_plaintext_token = false;
 
+  ProxyUse proxy = ProxyUse::kNone;
+
   // Bounds one call with all its retries.
   std::chrono::milliseconds timeout{30'000};
 
@@ -43,8 +51,9 @@ struct ClientOptions {
 };
 
 // True if nobody on the network can read what these options send: with TLS, to
-// a target on this machine (localhost, 127.0.0.0/8, [::1], unix:), or where the
-// options allow it explicitly. Otherwise the token is left out.
+// a target on this machine (localhost, 127.0.0.0/8, [::1], unix:) without a
+// proxy, or where the options allow it explicitly. Otherwise the token is left
+// out.
 bool MayCarryToken(const ClientOptions& options);
 
 }  // namespace heapsync

@@ -32,7 +32,8 @@ struct ErrorDetails {
 ErrorDetails DetailsOf(const absl::Status& status);
 
 // True if repeating the call unchanged can help: the server or the way to it is
-// unavailable, or the answer carries a retry delay.
+// unavailable, the answer carries a retry delay, or the call broke on its way:
+// an INTERNAL or UNKNOWN error without a reason.
 bool IsRetryable(const absl::Status& status);
 
 }  // namespace heapsync

@@ -49,7 +49,11 @@ CLI::Option* AddOption(CLI::App& program, const Setting& setting) {
   std::string text = absl::StrCat("(", setting.values, ")");
   const std::string default_value = setting.text(ServerConfig());
   if (!default_value.empty()) absl::StrAppend(&text, " [", default_value, "]");
-  return option->group(setting.group)->option_text(text);
+  // A later flag replaces an earlier one, which lets the arguments of a
+  // container override those of its entry point.
+  return option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+      ->group(setting.group)
+      ->option_text(text);
 }
 
 // Only the name is shown: anything else may hold an App ID.

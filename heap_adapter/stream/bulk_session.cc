@@ -65,7 +65,8 @@ void BulkSession::Warn(const std::vector<Finding>& warnings) {
 
 void BulkSession::WarnFirst(Finding warning) {
   MutexLock lock(mutex_);
-  warnings_.insert(warnings_.begin(), std::move(warning));
+  if (warnings_ahead_ == kMaxWarnings) return;
+  warnings_.insert(warnings_.begin() + warnings_ahead_++, std::move(warning));
   if (warnings_.size() > kMaxWarnings) warnings_.pop_back();
 }
 
@@ -295,6 +296,7 @@ BulkAnswer BulkSession::TakeAnswer() {
     previews_.pop_front();
   }
   answer.warnings = std::exchange(warnings_, {});
+  warnings_ahead_ = 0;
   news_ = !receipt_.empty();
   return answer;
 }

@@ -200,6 +200,8 @@ class BulkSession final : public EndableStream,
   std::deque<std::string> previews_ ABSL_GUARDED_BY(mutex_);
   size_t preview_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Finding> warnings_ ABSL_GUARDED_BY(mutex_);
+  // Warnings at the front of `warnings_` that came by WarnFirst().
+  size_t warnings_ahead_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace heapsync

@@ -285,7 +285,7 @@ MUTANTS = [
            "return known->second != digest;", "return false;",
            "encoding_test", "RepeatedKeysTest.FindsAKeyWithOtherContent"),
     Mutant("the warning of reused keys is dropped among others", "heap_adapter/stream/bulk_session.cc",
-           "  warnings_.insert(warnings_.begin(), std::move(warning));", "  warnings_.push_back(std::move(warning));",
+           "  warnings_.insert(warnings_.begin() + warnings_ahead_++, std::move(warning));", "  warnings_.push_back(std::move(warning));",
            "stream_test", "BulkSessionTest.AWarningAboutSeveralItemsIsKeptAheadOfTheOthers"),
     Mutant("an import names the wrong rows for reused keys", "client/cli/import_job.cc",
            "summary_.reused_keys.Add(ledger_.rows_read() + 1);", "summary_.reused_keys.Add(ledger_.rows_read());",

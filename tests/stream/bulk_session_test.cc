@@ -505,11 +505,13 @@ TEST_F(BulkSessionTest, AWarningAboutSeveralItemsIsKeptAheadOfTheOthers) {
   Receive();
   for (int i = 0; i < 150; ++i) session_->Warn({{.field = "f"}});
   session_->WarnFirst({.field = "several"});
+  session_->WarnFirst({.field = "several more"});
   Append(1);
   Taken();
   Durable(1);
   EXPECT_EQ(Last().warnings.size(), 100);
-  EXPECT_EQ(Last().warnings.front().field, "several");
+  EXPECT_EQ(Last().warnings[0].field, "several");
+  EXPECT_EQ(Last().warnings[1].field, "several more");
 }
 
 // A transport that brings the next event from within each operation, as gRPC

@@ -7,6 +7,7 @@
 
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
+#include "heap_adapter/base/check.h"
 #include "heap_adapter/base/promise.h"
 #include "heap_adapter/inspection/edited_item.h"
 
@@ -174,7 +175,9 @@ uint64_t Engine::QueuedBytes() const {
 }
 
 const Backlog& Engine::BacklogOf(const Destination& destination) const {
-  return *Current().backlogs.find(destination.name)->second;
+  const auto it = Current().backlogs.find(destination.name);
+  HEAPSYNC_CHECK(it != Current().backlogs.end()) << "no such destination";
+  return *it->second;
 }
 
 Admission Engine::Append(const Destination& destination, LaneId lane,

@@ -103,7 +103,7 @@ void ExitOnSecondSignal() {
     const sigset_t signals = StopSignals();
     int signal = 0;
     sigwait(&signals, &signal);
-    Log(LogSeverity::kWarning, "second signal: leaving at once");
+    Log(LogSeverity::kWarning, "second signal: exiting immediately");
     FlushLog();
     _exit(EXIT_FAILURE);
   }).detach();

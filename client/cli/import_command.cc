@@ -276,7 +276,7 @@ void AddMappingFlags(CLI::App& command, ImportFlags& flags) {
            "names of the columns, separated by commas, of CSV without a line "
            "of names");
   AddTexts(command, "--null", flags.nulls, Separator::kNone,
-           "what stands for no value, as a whole cell; may be repeated "
+           "whole cell that means NULL; may be repeated "
            "(default: \\N)");
   AddText(command, "--properties", flags.properties,
           "columns that become properties, separated by commas; *: all "

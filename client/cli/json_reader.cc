@@ -178,7 +178,7 @@ bool JsonReader::ScanBrokenObject() {
   }
   if (AtEnd() && !finished_) return false;
   if (AtEnd()) return TakeRow(row_bytes_);
-  return Stop("an object is broken, and goes on behind its line");
+  return Stop("an object is broken, and spans several lines");
 }
 
 bool JsonReader::ScanLine() {

@@ -6,7 +6,7 @@ namespace heapsync {
 
 void RecentTraces::Remember(LaneId lane, SeqRange items,
                             const TraceContext& trace) {
-  if (most_ == 0) return;
+  if (max_ == 0) return;
   // The chunks of a stream follow each other.
   if (!by_age_.empty() && by_age_.back() == Key(lane, items.begin)) {
     const auto last = entries_.find(by_age_.back());
@@ -18,7 +18,7 @@ void RecentTraces::Remember(LaneId lane, SeqRange items,
       return;
     }
   }
-  if (by_age_.size() == most_) {
+  if (by_age_.size() == max_) {
     entries_.erase(by_age_.front());
     by_age_.pop_front();
   }

@@ -13,14 +13,14 @@
 
 namespace heapsync {
 
-// Which of the items that were accepted lately came with a trace. In memory
-// only, and bounded: an item that waits for long, or over a restart, loses its
+// Trace contexts of recently accepted items. In memory only, and bounded: an
+// item that waits for long, or over a restart, loses its
 // trace, but no item costs the spool a byte for it.
 class RecentTraces {
  public:
-  // Keeps the last `most` appends that came with one; of the neighbours of one
+  // Keeps the last `max` appends that came with one; of the neighbours of one
   // trace it keeps one entry. Each costs some 100 bytes.
-  explicit RecentTraces(size_t most) : most_(most) {}
+  explicit RecentTraces(size_t max) : max_(max) {}
 
   void Remember(LaneId lane, SeqRange items, const TraceContext& trace);
 
@@ -38,7 +38,7 @@ class RecentTraces {
     TraceContext trace;
   };
 
-  const size_t most_;
+  const size_t max_;
   absl::btree_map<Key, Entry> entries_;
   std::deque<Key> by_age_;
 };

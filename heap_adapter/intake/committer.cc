@@ -17,8 +17,8 @@ size_t BytesOf(const EncodedChunk& chunk) {
 
 absl::Status SpoolFailed() {
   return absl::DataLossError(
-      "the spool failed to write and stores nothing any more; the server must "
-      "be restarted once its disk is well");
+      "the spool failed to write, and nothing more is accepted; fix the disk "
+      "and restart the server");
 }
 
 absl::Status DiskFull() {

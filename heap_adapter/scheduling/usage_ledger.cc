@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "heap_adapter/base/check.h"
+
 namespace heapsync {
 
 void UsageLedger::Begin(uint64_t attempt, Usage usage, uint32_t account) {
@@ -114,7 +116,9 @@ double UsageLedger::EvenPace(uint64_t free, MonotonicTime now,
 }
 
 void UsageLedger::Watch(uint64_t identity_hash) {
-  identities_.find(identity_hash)->second.watched = true;
+  const auto it = identities_.find(identity_hash);
+  HEAPSYNC_CHECK(it != identities_.end()) << "identity was never used";
+  it->second.watched = true;
 }
 
 }  // namespace heapsync

@@ -46,7 +46,7 @@ struct PortLimits {
   std::chrono::milliseconds max_connection_age = std::chrono::hours(1);
   std::chrono::milliseconds max_connection_age_grace = std::chrono::minutes(1);
 
-  // A client that says nothing for so long is asked whether it is there.
+  // Idle time after which a connection is pinged.
   std::chrono::milliseconds keepalive_time = std::chrono::minutes(1);
 };
 

@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "heap_adapter/config/duration_text.h"
 #include "heap_adapter/config/ranges.h"
 #include "heap_adapter/config/url.h"
@@ -304,8 +305,9 @@ std::vector<Setting> MakeSettings() {
              .meaning = "File with one line, user:password, for the proxy.",
              .text =
                  [](const ServerConfig& config) {
-                   return absl::StrCat(config.heap_way.proxy_user,
-                                       config.heap_way.proxy_password);
+                   return absl::StrJoin({config.heap_way.proxy_user,
+                                         config.heap_way.proxy_password},
+                                        ":");
                  }}),
       Other("PEM file",
             {.name = "heap_ca",

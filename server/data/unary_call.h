@@ -94,7 +94,7 @@ class UnaryCall final {
     return std::nullopt;
   }
 
-  // Reads the request. What stands against it, or nothing once Proceed() may
+  // Reads the request. Returns why it is refused, or nothing if Proceed() may
   // follow.
   std::optional<CallError> Prepare(const grpc::ByteBuffer& bytes) {
     google::protobuf::Arena arena;

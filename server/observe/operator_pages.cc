@@ -51,14 +51,14 @@ std::string PagePolicy(absl::string_view page) {
 
 HttpReply StatusAnswer(StatusReader& status, absl::string_view version,
                        absl::string_view query) {
-  size_t most = std::numeric_limits<size_t>::max();
+  size_t max = std::numeric_limits<size_t>::max();
   for (absl::string_view part : absl::StrSplit(query, '&')) {
-    if (absl::ConsumePrefix(&part, "most=") && !absl::SimpleAtoi(part, &most)) {
-      return {.status = 400, .body = "most must be a number\n"};
+    if (absl::ConsumePrefix(&part, "max=") && !absl::SimpleAtoi(part, &max)) {
+      return {.status = 400, .body = "max must be a number\n"};
     }
   }
   return {.content_type = "application/json",
-          .body = StatusJson(*status.Read(), version, most)};
+          .body = StatusJson(*status.Read(), version, max)};
 }
 
 }  // namespace

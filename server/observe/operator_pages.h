@@ -15,7 +15,7 @@ namespace heapsync {
 // Pages of the HTTP port:
 //
 //   /              status page; loads nothing but /statusz.json
-//   /statusz.json  see StatusJson; "?most=50" shows at most 50 destinations
+//   /statusz.json  see StatusJson; "?max=50" shows at most 50 destinations
 //   /metrics       see MetricsText; includes `metrics`
 //   /healthz       200, or 503 after a write to the spool failed
 //

@@ -459,10 +459,10 @@ TEST_F(HttpTest, DestinationWhoseWayIsWrongDoesNotBlameTheAppId) {
 }
 
 TEST_F(HttpTest, StatusShowsAtMostAsManyDestinationsAsAskedFor) {
-  const auto status = nlohmann::json::parse(Get("/statusz.json?most=0").body);
+  const auto status = nlohmann::json::parse(Get("/statusz.json?max=0").body);
   EXPECT_EQ(status["destinations_total"], 1);
   EXPECT_TRUE(status["destinations"].empty());
-  EXPECT_EQ(Get("/statusz.json?most=some").status, 400);
+  EXPECT_EQ(Get("/statusz.json?max=some").status, 400);
 }
 
 TEST_F(HttpTest, BusyDispatcherIsShownAsItWasLastSeen) {

@@ -146,7 +146,9 @@ std::string DestinationText(const v1::Destination& destination) {
   line("app id", destination.masked_app_id());
   line("queued", absl::StrCat(WithThousands(destination.queued_items()),
                               " items, ", Bytes(destination.queued_bytes())));
-  line("deferred", WithThousands(destination.deferred_items()));
+  line("deferred",
+       absl::StrCat(WithThousands(destination.deferred_items()), ", ",
+                    WithThousands(destination.isolated_items()), " isolated"));
   line("oldest", OldestAge(destination));
   line("drained in", DrainedIn(destination));
   line("events a minute", Allowance(destination));

@@ -19,6 +19,9 @@ BatchPlan Batch::PlanOf(size_t begin, size_t end) const {
                  .tries = tries,
                  .stored_as = stored_as,
                  .part = part,
+                 .standing = standing,
+                 .failures = failures,
+                 .deliveries = deliveries,
                  .main = {},
                  .deferred = {}};
   for (size_t i = begin; i < end; ++i) plan.Add(items[i]);

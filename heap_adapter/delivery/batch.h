@@ -29,6 +29,14 @@ struct BatchItem {
   std::vector<Seq> merged;  // later updates that travel inside it
 };
 
+// How far a plan is suspected of making Heap fail by its content; see
+// Suspicion.
+enum class Standing : uint8_t {
+  kTrusted,    // it may fail, but so may anything
+  kSuspected,  // tried beside the others, whole or in parts
+  kIsolated,   // one item that fails alone while others get through
+};
+
 // Which items a request is made of: all that is kept of one between attempts,
 // so that an outage costs little memory. The bodies are read again.
 struct BatchPlan {
@@ -38,6 +46,11 @@ struct BatchPlan {
   // A part of a batch that Heap refused. It may get smaller but never larger,
   // or the search for what was refused would not end.
   bool part = false;
+  Standing standing = Standing::kTrusted;
+  int failures = 0;  // in a row, that the content may have caused
+  // Suspicion::deliveries() when it was suspected; before that, at the last of
+  // these failures.
+  uint64_t deliveries = 0;
   SeqSet main;                                     // from the lane's blocks
   std::vector<std::pair<uint64_t, Seq>> deferred;  // (identity hash, sequence)
 
@@ -51,6 +64,9 @@ struct Batch {
   int tries = 0;
   AttemptId stored_as = 0;  // see BatchPlan
   bool part = false;        // see BatchPlan
+  Standing standing = Standing::kTrusted;
+  int failures = 0;         // see BatchPlan
+  uint64_t deliveries = 0;  // see BatchPlan
   std::vector<BatchItem> items;
   std::string body;
 

@@ -53,10 +53,21 @@ Seq DeferredItems::LastOf(uint64_t identity_hash) const {
   return Of(identity_hash).last;
 }
 
-std::vector<uint64_t> DeferredItems::SomeIdentities(size_t max) const {
+std::vector<uint64_t> DeferredItems::SomeIdentities(
+    size_t max, absl::FunctionRef<bool(Seq)> isolated) const {
+  const auto all_isolated = [&](const Identity& identity) {
+    if (identity.waiting > 0) return false;
+    for (const auto& [begin, end] : identity.in_flight.ranges()) {
+      for (Seq seq = begin; seq < end; ++seq) {
+        if (!isolated(seq)) return false;
+      }
+    }
+    return true;
+  };
   std::vector<uint64_t> hashes;
   for (const auto& [hash, identity] : identities_) {
     if (hashes.size() == max) break;
+    if (all_isolated(identity)) continue;
     hashes.push_back(hash);
   }
   return hashes;

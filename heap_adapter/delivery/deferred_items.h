@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "heap_adapter/spool/records.h"
 #include "heap_adapter/spool/seq_set.h"
 #include "heap_adapter/spool/spool.h"
@@ -28,8 +29,10 @@ class DeferredItems {
   bool Waits(uint64_t identity_hash) const;
   // The newest item that waits. REQUIRES: Waits(identity_hash).
   Seq LastOf(uint64_t identity_hash) const;
-  // At most `max` identities, in no order.
-  std::vector<uint64_t> SomeIdentities(size_t max) const;
+  // At most `max` identities, in no order, that have other items than those
+  // which `isolated` names.
+  std::vector<uint64_t> SomeIdentities(
+      size_t max, absl::FunctionRef<bool(Seq)> isolated) const;
 
   // A new item waits.
   void Add(uint64_t identity_hash, Seq seq);

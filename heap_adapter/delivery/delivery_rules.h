@@ -38,6 +38,16 @@ struct DeliveryRules {
                                      .factor = 2.0,
                                      .cap = std::chrono::minutes(10)};
 
+  // For an item that makes Heap fail: half of each wait is random. Longer: such
+  // items cost fewer requests, but one that Heap takes later waits longer.
+  BackoffRules isolated_backoff{.initial = std::chrono::minutes(1),
+                                .factor = 2.0,
+                                .cap = std::chrono::hours(1)};
+  // Maximum wait of a destination, and between two requests of a region, while
+  // nothing gets through to the region. Longer: an outage gets fewer requests,
+  // but its end is noticed later.
+  Duration probe_interval = std::chrono::seconds(1);
+
   // Older items are dead-lettered instead of sent.
   Duration max_age = std::chrono::hours(7 * 24);
 

@@ -7,6 +7,10 @@ namespace heapsync {
 namespace {
 
 constexpr int kMaxInFlightPerDestination = 8;
+// Suspected plans in flight, besides the others.
+constexpr int kMaxSuspectedInFlight = kMaxInFlightPerDestination / 2;
+// Failures of suspected plans in a row that look like an outage.
+constexpr int kSuspectedFailuresShown = 3;
 constexpr Duration kForecastInterval = std::chrono::milliseconds(250);
 constexpr size_t kMaxDeferredLookedAt = 16;
 // A user ledger holds an entry for each user of each request in its window; its
@@ -109,17 +113,36 @@ UsageLedger* DestinationQueue::LedgerOf(ObjectType type) {
   return ledger.has_value() ? &*ledger : nullptr;
 }
 
+Lane::Trials DestinationQueue::TrialsOf(const QueuedLane& lane) const {
+  constexpr MonotonicTime kUntilEvent = MonotonicTime::max();
+  Lane::Trials trials{.suspected = lane.suspected_not_before};
+  const bool probing_suspected =
+      lane.suspected_failures > 0 && lane.suspected_in_flight > 0;
+  if (suspected_in_flight_ >= kMaxSuspectedInFlight || probing_suspected) {
+    trials.suspected = kUntilEvent;
+  }
+  // An outage says nothing about an isolated item.
+  if (lane.failures > 0 || lane.suspected_failures > 0 ||
+      isolated_in_flight_ > 0) {
+    trials.isolated = kUntilEvent;
+  }
+  return trials;
+}
+
 std::optional<MonotonicTime> DestinationQueue::BlockedUntil(
     const QueuedLane& lane, MonotonicTime now) const {
   constexpr MonotonicTime kUntilEvent = MonotonicTime::max();
   if (paused_ || lane.awaited_changes > 0) return kUntilEvent;
   if (held_until_ > now) return held_until_;
+  if (lane.heap_wants_until > now) return lane.heap_wants_until;
   if (lane.not_before > now) return lane.not_before;
   if (misconfigured_failures_ > 0 && in_flight_ > 0) return kUntilEvent;
   if (lane.failures > 0 && (probing_ || lane.in_flight > 0)) {
     return kUntilEvent;
   }
-  if (in_flight_ >= concurrency_.limit()) return kUntilEvent;
+  // Trials have slots of their own: some that hang leave the limit to the rest.
+  const int trusted = in_flight_ - suspected_in_flight_ - isolated_in_flight_;
+  if (trusted >= concurrency_.limit()) return kUntilEvent;
   return std::nullopt;
 }
 
@@ -158,7 +181,7 @@ DestinationQueue::Turn DestinationQueue::TurnOf(QueuedLane& candidate,
   QueuedLane* least = &candidate;
   uint64_t min_used = ledger->UsedBy(candidate.id());
   for (QueuedLane* each : of_type.lanes) {
-    const auto ready = each->lane.ReadyAt(destination_->batch);
+    const auto ready = ReadyAt(*each);
     if (!ready.has_value() || *ready > now.monotonic) continue;
     if (BlockedUntil(*each, now.monotonic).has_value()) continue;
     const uint64_t used = ledger->UsedBy(each->id());
@@ -184,9 +207,25 @@ std::optional<MonotonicTime> DestinationQueue::NextAllowance(
   return next;
 }
 
-bool DestinationQueue::Begin(QueuedLane& lane) {
-  ++in_flight_;
-  ++lane.in_flight;
+void DestinationQueue::CountInFlight(QueuedLane& lane, Standing standing,
+                                     int change) {
+  in_flight_ += change;
+  switch (standing) {
+    case Standing::kTrusted:
+      lane.in_flight += change;
+      break;
+    case Standing::kSuspected:
+      lane.suspected_in_flight += change;
+      suspected_in_flight_ += change;
+      break;
+    case Standing::kIsolated:
+      isolated_in_flight_ += change;
+      break;
+  }
+}
+
+bool DestinationQueue::Begin(QueuedLane& lane, Standing standing) {
+  CountInFlight(lane, standing, 1);
   const bool probe = lane.failures > 0;
   if (probe) probing_ = true;
   return probe;
@@ -199,13 +238,16 @@ void DestinationQueue::CountUsage(QueuedLane& lane, uint64_t used_before,
       .shares.OnBegun(ledger, used_before, ledger.UsedBy(lane.id()), now);
 }
 
-void DestinationQueue::End(QueuedLane& lane, bool probe) {
-  --in_flight_;
-  --lane.in_flight;
+void DestinationQueue::End(QueuedLane& lane, Standing standing, bool probe) {
+  CountInFlight(lane, standing, -1);
   if (probe) probing_ = false;
 }
 
-void DestinationQueue::OnDelivered(Duration latency) {
+void DestinationQueue::OnDelivered(QueuedLane& lane, Duration latency) {
+  lane.failures = 0;
+  lane.suspected_failures = 0;
+  lane.suspected_not_before = MonotonicTime();
+  SuspicionOf(lane.type()).OnDelivered();
   concurrency_.OnSuccess(latency);
   for (OfType& of_type : types_) {
     if (!of_type.ledger.has_value()) continue;
@@ -217,6 +259,13 @@ void DestinationQueue::OnThrottled(ObjectType type) {
   if (PolicyOf(type).limit.unit != LimitedUnit::kItems) return;
   UsageLedger& ledger = *LedgerOf(type);
   ledger.Slow(std::max(kMinFactor, ledger.factor() / 2));
+}
+
+void DestinationQueue::EndWaits() {
+  for (const auto& each : lanes_) {
+    if (each->failures > 0) each->not_before = MonotonicTime();
+    each->suspected_not_before = MonotonicTime();
+  }
 }
 
 void DestinationQueue::HoldUntil(MonotonicTime time) {
@@ -243,8 +292,10 @@ DestinationState DestinationQueue::State() const {
   if (paused_) return DestinationState::kPaused;
   if (misconfigured_failures_ > 0) return DestinationState::kNeedsAttention;
   const bool failing =
-      std::any_of(lanes_.begin(), lanes_.end(),
-                  [](const auto& each) { return each->failures > 0; });
+      std::any_of(lanes_.begin(), lanes_.end(), [](const auto& each) {
+        return each->failures > 0 ||
+               each->suspected_failures >= kSuspectedFailuresShown;
+      });
   return failing ? DestinationState::kBackingOff : DestinationState::kActive;
 }
 
@@ -318,6 +369,7 @@ DestinationSnapshot DestinationQueue::Snapshot(MonotonicTime now) const {
                      .queued_items = lane.queued_items(),
                      .queued_bytes = lane.queued_bytes(),
                      .deferred_items = lane.deferred_items(),
+                     .isolated_items = lane.isolated_items(),
                      .delivered_per_second = each->delivered.PerSecond(now),
                      .counts = lane.counts(),
                      .unsettled = {lane.first_unsettled(), lane.head()},

@@ -11,6 +11,7 @@
 #include "heap_adapter/delivery/lane.h"
 #include "heap_adapter/delivery/lane_schedule.h"
 #include "heap_adapter/delivery/snapshot.h"
+#include "heap_adapter/delivery/suspicion.h"
 #include "heap_adapter/intake/backlog.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/response_class.h"
@@ -39,9 +40,13 @@ struct QueuedLane {
   DestinationQueue& queue;
   ScheduledLane schedule;
   int awaited_changes = 0;  // that must be stored before the next pull
-  int in_flight = 0;        // requests
-  int failures = 0;         // in a row
+  int in_flight = 0;        // requests of trusted plans
+  int failures = 0;         // in a row, not counting suspected plans
   MonotonicTime not_before;
+  MonotonicTime heap_wants_until;  // asked for with Retry-After
+  int suspected_in_flight = 0;
+  int suspected_failures = 0;  // in a row, without proof; see Suspicion
+  MonotonicTime suspected_not_before;
   MonotonicTime next_forgetting;
   bool limit_holds = false;  // nothing but the limit keeps it from sending
   RecentRate delivered;
@@ -72,6 +77,12 @@ class DestinationQueue {
   // Null: Heap does not limit the type.
   UsageLedger* LedgerOf(ObjectType type);
 
+  // When a pull of the lane is worth it, see Lane::ReadyAt(), and what it may
+  // take then.
+  std::optional<MonotonicTime> ReadyAt(const QueuedLane& lane) const {
+    return lane.lane.ReadyAt(destination_->batch, TrialsOf(lane));
+  }
+  Lane::Trials TrialsOf(const QueuedLane& lane) const;
   // Until when the lane may not send; MonotonicTime::max() if an event that
   // enqueues the lane ends it, none if it may send.
   std::optional<MonotonicTime> BlockedUntil(const QueuedLane& lane,
@@ -92,19 +103,24 @@ class DestinationQueue {
                                              MonotonicTime now);
 
   // A request of the lane goes out. Gives whether it probes a failing lane.
-  bool Begin(QueuedLane& lane);
+  bool Begin(QueuedLane& lane, Standing standing);
   // `used_before`: what the lane had used of the limit before it.
   void CountUsage(QueuedLane& lane, uint64_t used_before, MonotonicTime now);
   // Its response is there.
-  void End(QueuedLane& lane, bool probe);
+  void End(QueuedLane& lane, Standing standing, bool probe);
 
-  // Heap took a batch after `latency`, or slowed down or failed.
-  void OnDelivered(Duration latency);
+  // What is known of failures of the type's items.
+  Suspicion& SuspicionOf(ObjectType type) { return Of(type).suspicion; }
+
+  // Heap took a batch of the lane after `latency`, or slowed down or failed.
+  void OnDelivered(QueuedLane& lane, Duration latency);
   void OnThrottled(ObjectType type);
   void OnTrouble() { concurrency_.OnTrouble(); }
   // Everything is refused. Gives the number of times in a row.
   int OnMisconfigured() { return ++misconfigured_failures_; }
   void OnReached() { misconfigured_failures_ = 0; }
+  // Heap is back: what waits for no reason but its failures may go at once.
+  void EndWaits();
   // Nothing is sent before `time`.
   void HoldUntil(MonotonicTime time);
   // Shown to people; must not contain Heap's text.
@@ -126,9 +142,11 @@ class DestinationQueue {
     std::optional<UsageLedger> ledger;  // none: Heap does not limit the type
     std::vector<QueuedLane*> lanes;
     CallerShares shares;  // accounts are lanes
+    Suspicion suspicion;
   };
   OfType& Of(ObjectType type) { return types_[IndexOf(type)]; }
 
+  void CountInFlight(QueuedLane& lane, Standing standing, int change);
   DestinationState State() const;
   static bool HeldByLimit(const std::vector<QueuedLane*>& lanes);
   std::optional<Duration> DrainedIn(MonotonicTime now) const;
@@ -138,6 +156,8 @@ class DestinationQueue {
   std::vector<std::unique_ptr<QueuedLane>> lanes_;
   ConcurrencyLimit concurrency_;
   int in_flight_ = 0;
+  int suspected_in_flight_ = 0;
+  int isolated_in_flight_ = 0;
   bool probing_ = false;  // a request of a failing lane is in flight
   bool paused_ = false;
   int misconfigured_failures_ = 0;

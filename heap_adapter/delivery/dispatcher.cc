@@ -17,6 +17,13 @@ constexpr uint64_t kMaxAttemptsKept = 200'000;
 // Appends whose trace is remembered; see RecentTraces.
 constexpr size_t kMaxTraces = 1 << 16;
 
+// True if the response shows that Heap is there, whatever it says of the items.
+bool GetsThrough(ResponseClass response_class) {
+  return response_class == ResponseClass::kDelivered ||
+         response_class == ResponseClass::kOversized ||
+         response_class == ResponseClass::kInvalid;
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(Spool& spool, Committer& committer, Transport& transport,
@@ -28,8 +35,8 @@ Dispatcher::Dispatcher(Spool& spool, Committer& committer, Transport& transport,
       rules_(rules),
       sink_(std::move(sink)),
       history_(spool, kMaxAttemptsKept),
-      responses_(rules_, history_, std::move(random01)),
       region_slots_(rules.max_in_flight_per_region),
+      responses_(rules_, history_, region_slots_, std::move(random01)),
       traces_(kMaxTraces) {}
 
 absl::Status Dispatcher::Start(const std::vector<Destination>& destinations,
@@ -42,7 +49,8 @@ absl::Status Dispatcher::Start(const std::vector<Destination>& destinations,
   for (const Destination& destination : destinations) {
     all.push_back(&destination);
   }
-  auto queues = ReadQueues(spool_, all, lanes);
+  auto queues = ReadQueues(spool_, all, lanes,
+                           now.monotonic + rules_.isolated_backoff.initial);
   if (!queues.ok()) return queues.status();
   auto usage = ReadUsage(spool_, now, epoch_);
   if (!usage.ok()) return usage.status();
@@ -66,7 +74,8 @@ absl::Status Dispatcher::SetDestinations(
   std::vector<std::unique_ptr<DestinationQueue>> queues;
   std::vector<StoredUsage> usage;
   if (!added.empty()) {
-    auto read_queues = ReadQueues(spool_, added, lanes);
+    auto read_queues = ReadQueues(
+        spool_, added, lanes, now.monotonic + rules_.isolated_backoff.initial);
     if (!read_queues.ok()) return read_queues.status();
     auto read_usage = ReadUsage(spool_, now, epoch_);
     if (!read_usage.ok()) return read_usage.status();
@@ -159,24 +168,35 @@ Duration Dispatcher::Step(Now now) {
   schedule_.WakeDue(now.monotonic);
   // A lane that starts something goes to the end of the line.
   while (in_flight_.size() < static_cast<size_t>(rules_.max_in_flight)) {
-    if (!schedule_.HasReady() && !OfferRegionSlot()) break;
+    if (!schedule_.HasReady() && !OfferRegionSlot(now.monotonic)) break;
     TryStart(LaneOf(schedule_.TakeReady()), now);
   }
-  const std::optional<MonotonicTime> wake = schedule_.NextWake();
+  std::optional<MonotonicTime> wake = schedule_.NextWake();
+  if (const auto probe = region_slots_.NextProbe(); probe.has_value()) {
+    wake = std::min(wake.value_or(*probe), *probe);
+  }
   if (!wake.has_value()) return kMaxSleep;
   return std::clamp<Duration>(*wake - now.monotonic, Duration(1), kMaxSleep);
 }
 
 // A lane that waits for its region may turn out to have nothing to send now;
 // the slot is then offered to the next.
-bool Dispatcher::OfferRegionSlot() {
+bool Dispatcher::OfferRegionSlot(MonotonicTime now) {
   for (const RegionRow& row : kRegions) {
-    const std::optional<LaneId> lane = region_slots_.Offer(row.region);
+    const std::optional<LaneId> lane = region_slots_.Offer(row.region, now);
     if (!lane.has_value()) continue;
     schedule_.Offer(LaneOf(*lane).schedule);
     return true;
   }
   return false;
+}
+
+void Dispatcher::WakeRegion(Region region) {
+  for (const auto& queue : queues_) {
+    if (queue->destination().region != region) continue;
+    queue->EndWaits();
+    Enqueue(*queue);
+  }
 }
 
 void Dispatcher::TryStart(QueuedLane& lane, Now now) {
@@ -191,7 +211,7 @@ void Dispatcher::TryStart(QueuedLane& lane, Now now) {
       schedule_.WakeAt(lane.schedule, *release);
     }
   }
-  const auto ready = lane.lane.ReadyAt(queue.destination().batch);
+  const auto ready = queue.ReadyAt(lane);
   if (!ready.has_value()) return;
   if (*ready > now.monotonic) return schedule_.WakeAt(lane.schedule, *ready);
   if (const auto until = queue.BlockedUntil(lane, now.monotonic);
@@ -200,7 +220,7 @@ void Dispatcher::TryStart(QueuedLane& lane, Now now) {
     return;
   }
   const Region region = queue.destination().region;
-  if (region_slots_.full(region)) {
+  if (region_slots_.full(region, now.monotonic)) {
     schedule_.Park(lane.schedule);
     return region_slots_.Wait(region, lane.id());
   }
@@ -229,7 +249,8 @@ void Dispatcher::Pull(QueuedLane& lane, uint32_t max_items, Now now) {
                       .max_age = rules_.max_age,
                       .next_id = [&] { return history_.NextId(now.wall); },
                       .max_items = max_items,
-                      .may_defer = !disk_short_},
+                      .may_defer = !disk_short_,
+                      .trials = queue.TrialsOf(lane)},
                      change);
   if (!pull.ok()) {
     queue.SetLastError(std::string(pull.status().message()),
@@ -285,13 +306,14 @@ HeapRequest Dispatcher::BeginAttempt(QueuedLane& lane, AttemptId id,
     request.traceparent = trace->context.TraceParent(trace->span);
   }
   region_slots_.Take(region);
+  const Standing standing = batch.standing;
   in_flight_.emplace(id, Attempt{.id = id,
                                  .lane = &lane,
                                  .batch = std::move(batch),
                                  .started = now,
                                  .trace = trace,
                                  .region = region,
-                                 .probe = lane.queue.Begin(lane)});
+                                 .probe = lane.queue.Begin(lane, standing)});
   return request;
 }
 
@@ -329,10 +351,14 @@ void Dispatcher::OnResponse(const HeapResponse& response, Now now) {
   DestinationQueue& queue = lane.queue;
 
   region_slots_.GiveBack(attempt.region);
-  queue.End(lane, attempt.probe);
+  queue.End(lane, attempt.batch.standing, attempt.probe);
   const Verdict verdict =
       Classify(response, lane.type(), attempt.batch.items.size(), now.wall,
                rules_.max_retry_after);
+  if (GetsThrough(verdict.response_class) &&
+      region_slots_.OnReached(attempt.region)) {
+    WakeRegion(attempt.region);
+  }
   SpoolChange change;
   const std::optional<Duration> next_try =
       responses_.Handle(attempt, verdict, response, now, change);
@@ -346,7 +372,7 @@ void Dispatcher::OnResponse(const HeapResponse& response, Now now) {
                    });
   Report(attempt, verdict, next_try, now);
   // The lane that waits for the region goes before the one just served.
-  if (const auto waiting = region_slots_.Offer(attempt.region);
+  if (const auto waiting = region_slots_.Offer(attempt.region, now.monotonic);
       waiting.has_value()) {
     schedule_.OfferFirst(LaneOf(*waiting).schedule);
   }

@@ -124,7 +124,8 @@ class Dispatcher {
                            Now now);
   std::optional<BatchTrace> TraceOf(LaneId lane, const Batch& batch,
                                     AttemptId attempt) const;
-  bool OfferRegionSlot();
+  bool OfferRegionSlot(MonotonicTime now);
+  void WakeRegion(Region region);
   void OnStored(QueuedLane& lane, bool awaited, Finished finished);
   void OnResponse(const HeapResponse& response, Now now);
   void Report(const Attempt& attempt, const Verdict& verdict,
@@ -137,8 +138,8 @@ class Dispatcher {
   const AttemptSink sink_;
 
   AttemptHistory history_;
-  ResponseHandler responses_;
   RegionSlots region_slots_;
+  ResponseHandler responses_;
   LaneSchedule schedule_;
   std::vector<std::unique_ptr<DestinationQueue>> queues_;
   absl::flat_hash_map<std::string, DestinationQueue*> by_name_;

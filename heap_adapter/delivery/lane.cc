@@ -66,6 +66,23 @@ absl::Status Lane::Restore(AttemptId id, const PlanRecord& record) {
   return absl::OkStatus();
 }
 
+absl::Status Lane::RestoreIsolated(const IsolatedItem& item,
+                                   MonotonicTime next_try) {
+  auto deferred = spool_.FindDeferred(id_, item.seq);
+  if (!deferred.ok()) return deferred.status();
+  if (!deferred->has_value()) return absl::OkStatus();
+  if (!deferred_.Claim(item.identity_hash, item.seq)) return absl::OkStatus();
+  if (coalesces_) in_flight_.insert(item.identity_hash);
+  isolated_items_.insert(item.seq);
+  isolated_.Add({.part = true,
+                 .standing = Standing::kIsolated,
+                 .failures = static_cast<int>(item.failures),
+                 .main = {},
+                 .deferred = {{item.identity_hash, item.seq}}},
+                next_try);
+  return absl::OkStatus();
+}
+
 void Lane::OnAppended(Appended appended, MonotonicTime now) {
   head_ = appended.items.end;
   queued_items_ += appended.items.size();
@@ -82,7 +99,19 @@ void Lane::OnAppended(Appended appended, MonotonicTime now) {
   }
 }
 
-std::optional<MonotonicTime> Lane::ReadyAt(const BatchRules& rules) const {
+std::optional<MonotonicTime> Lane::ReadyAt(const BatchRules& rules,
+                                           const Trials& trials) const {
+  MonotonicTime ready = TrustedReadyAt(rules).value_or(MonotonicTime::max());
+  if (!suspected_.empty()) ready = std::min(ready, trials.suspected);
+  if (const auto next_try = isolated_.NextTry(); next_try.has_value()) {
+    ready = std::min(ready, std::max(*next_try, trials.isolated));
+  }
+  if (ready == MonotonicTime::max()) return std::nullopt;
+  return ready;
+}
+
+std::optional<MonotonicTime> Lane::TrustedReadyAt(
+    const BatchRules& rules) const {
   if (!retries_.empty() || deferred_.HasReady()) return MonotonicTime();
   if (cursor_ == head_) return std::nullopt;
   if (head_ - cursor_ >= rules.max_items || waiting_bytes_ >= rules.max_bytes ||
@@ -94,22 +123,91 @@ std::optional<MonotonicTime> Lane::ReadyAt(const BatchRules& rules) const {
 
 void Lane::OnFreed(uint64_t identity_hash) {
   while (!held_.empty()) {
-    retries_.push_back(std::move(held_.front()));
+    if (held_.front().standing == Standing::kTrusted) {
+      retries_.push_back(std::move(held_.front()));
+    } else {
+      Requeue(std::move(held_.front()));
+    }
     held_.pop_front();
   }
   deferred_.MakeReady(identity_hash);
 }
 
 void Lane::StorePlan(BatchPlan& plan, AttemptId id, SpoolChange& change) const {
-  if (!coalesces_) return;
+  // An isolated item has a record of its own, and travels with no other.
+  if (!coalesces_ || plan.standing == Standing::kIsolated) return;
   plan.stored_as = id;
   change.PutPlan(id,
                  {.lane = id_, .main = plan.main, .deferred = plan.deferred});
 }
 
+void Lane::Requeue(BatchPlan plan) {
+  switch (plan.standing) {
+    case Standing::kTrusted:
+      return retries_.push_front(std::move(plan));
+    case Standing::kSuspected:
+      return suspected_.push_front(std::move(plan));
+    case Standing::kIsolated:
+      return isolated_.Add(std::move(plan), MonotonicTime());
+  }
+}
+
+void Lane::TryLater(BatchPlan plan) {
+  suspected_next_ = false;
+  suspected_.push_back(std::move(plan));
+}
+
 void Lane::ReturnPart(BatchPlan part, AttemptId id, SpoolChange& change) {
   StorePlan(part, id, change);
-  retries_.push_front(std::move(part));
+  if (part.standing == Standing::kSuspected) return TryLater(std::move(part));
+  Requeue(std::move(part));
+}
+
+absl::Status Lane::Isolate(const Batch& batch, WallTime now,
+                           MonotonicTime next_try, SpoolChange& change) {
+  const BatchItem& item = batch.items.front();
+  absl::StatusOr<DeferredItem> whole = WholeOf(item);
+  if (!whole.ok()) return whole.status();
+  for (const Seq seq : item.merged) {
+    change.PutForwarding(id_, {.kind = Forwarding::Kind::kMerged,
+                               .from = {seq, seq + 1},
+                               .into = item.seq,
+                               .at = now});
+    waiters_.Forward(seq, item.seq);
+    progress_.Settle({seq, seq + 1});
+  }
+  counts_.merged += item.merged.size();
+  const uint64_t bytes = std::min<uint64_t>(item.bytes, whole->text.size());
+  Dequeue(item.merged.size(), item.bytes - bytes);
+  if (!item.deferred) {
+    progress_.Settle({item.seq, item.seq + 1});
+    deferred_.Add(item.identity_hash, item.seq);
+    deferred_.Claim(item.identity_hash, item.seq);
+  }
+  change.PutDeferred(id_, *whole);
+  StoreProgress(change);
+  // No later update may overtake it, whatever a crash makes forgotten.
+  if (coalesces_) change.RequireDisk();
+  isolated_items_.insert(item.seq);
+  ++counts_.isolated;
+  BatchPlan plan = batch.PlanOf(0, 0);
+  plan.part = true;
+  plan.standing = Standing::kIsolated;
+  plan.failures = 1;
+  plan.deferred.emplace_back(item.identity_hash, item.seq);
+  if (plan.stored_as != 0) change.DeletePlan(plan.stored_as);
+  plan.stored_as = 0;
+  WaitAlone(std::move(plan), next_try, change);
+  return absl::OkStatus();
+}
+
+void Lane::WaitAlone(BatchPlan plan, MonotonicTime next_try,
+                     SpoolChange& change) {
+  const auto& [hash, seq] = plan.deferred.front();
+  change.PutIsolated(id_, {.seq = seq,
+                           .identity_hash = hash,
+                           .failures = static_cast<uint32_t>(plan.failures)});
+  isolated_.Add(std::move(plan), next_try);
 }
 
 void Lane::Release(uint64_t identity_hash) {
@@ -166,6 +264,7 @@ void Lane::EndItem(const BatchItem& item, bool delivered, SpoolChange& change) {
     progress_.Settle({seq, seq + 1});
     waiters_.End(seq, delivered);
   }
+  if (isolated_items_.erase(item.seq) > 0) change.DeleteIsolated(id_, item.seq);
   const uint64_t items = 1 + item.merged.size();
   Dequeue(items, item.bytes);
   (delivered ? counts_.delivered : counts_.dead_lettered) += items;
@@ -203,13 +302,13 @@ void Lane::Deliver(const Batch& batch, SpoolChange& change) {
 
 absl::Status Lane::MoveToDeadLetters(const BatchItem& item, DeadLetter letter,
                                      SpoolChange& change) {
-  absl::StatusOr<std::string> text = TextOf(item);
-  if (!text.ok() && !absl::IsDataLoss(text.status())) return text.status();
+  absl::StatusOr<DeferredItem> whole = WholeOf(item);
+  if (!whole.ok() && !absl::IsDataLoss(whole.status())) return whole.status();
   letter.seq = item.seq;
   letter.accepted_at = item.accepted_at;
   letter.identity_hash = item.identity_hash;
   letter.replays = item.replays;
-  if (text.ok()) letter.text = *std::move(text);
+  if (whole.ok()) letter.text = std::move(whole->text);
   change.PutDeadLetter(id_, letter);
   for (const Seq seq : item.merged) {
     change.PutForwarding(id_, {.kind = Forwarding::Kind::kMerged,
@@ -255,38 +354,48 @@ absl::Status Lane::ForgetForwardings(WallTime before, SpoolChange& change) {
   return status;
 }
 
-absl::StatusOr<std::string> Lane::TextOf(const BatchItem& item) const {
-  const auto stored = [this](Seq seq) -> absl::StatusOr<std::string> {
-    auto block = spool_.ReadBlock(id_, seq);
-    if (!block.ok()) return block.status();
-    if (block->has_value()) {
-      const BlockReader reader((*block)->value, (*block)->last);
-      for (const StoredItem& each : reader.items()) {
-        if (each.seq == seq) return std::string(each.text);
-      }
-    }
+// The item with all that is merged into it. Errors: storage that cannot be
+// read; kDataLoss if a record is damaged or missing.
+absl::StatusOr<DeferredItem> Lane::WholeOf(const BatchItem& item) const {
+  const auto lost = [](Seq seq) {
     return absl::DataLossError(absl::StrCat("item ", seq, " cannot be read"));
   };
+  const auto stored = [&](Seq seq) -> absl::StatusOr<DeferredItem> {
+    auto block = spool_.ReadBlock(id_, seq);
+    if (!block.ok()) return block.status();
+    if (!block->has_value()) return lost(seq);
+    const BlockReader reader((*block)->value, (*block)->last);
+    for (const StoredItem& each : reader.items()) {
+      if (each.seq != seq) continue;
+      return DeferredItem{.seq = seq,
+                          .accepted_at = each.accepted_at,
+                          .identity_hash = each.identity_hash,
+                          .replays = each.replays,
+                          .text = std::string(each.text)};
+    }
+    return lost(seq);
+  };
 
-  absl::StatusOr<std::string> text;
+  absl::StatusOr<DeferredItem> whole;
   if (item.deferred) {
     auto deferred = spool_.FindDeferred(id_, item.seq);
     if (!deferred.ok()) return deferred.status();
-    if (!deferred->has_value()) {
-      return absl::DataLossError(
-          absl::StrCat("item ", item.seq, " cannot be read"));
-    }
-    text = (*deferred)->text;
+    if (!deferred->has_value()) return lost(item.seq);
+    whole = **std::move(deferred);
   } else {
-    text = stored(item.seq);
+    whole = stored(item.seq);
   }
   for (const Seq seq : item.merged) {
-    if (!text.ok()) return text;
-    absl::StatusOr<std::string> newer = stored(seq);
+    if (!whole.ok()) return whole;
+    absl::StatusOr<DeferredItem> newer = stored(seq);
     if (!newer.ok()) return newer;
-    text = MergeProperties(*text, *newer);
+    absl::StatusOr<std::string> text =
+        MergeProperties(whole->text, newer->text);
+    if (!text.ok()) return text.status();
+    whole->text = *std::move(text);
+    whole->accepted_at = std::max(whole->accepted_at, newer->accepted_at);
   }
-  return text;
+  return whole;
 }
 
 }  // namespace heapsync

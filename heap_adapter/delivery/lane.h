@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "heap_adapter/delivery/batch.h"
 #include "heap_adapter/delivery/deferred_items.h"
+#include "heap_adapter/delivery/isolated_plans.h"
 #include "heap_adapter/intake/committer.h"
 #include "heap_adapter/intake/settlement.h"
 #include "heap_adapter/model/destination.h"
@@ -30,6 +31,7 @@ struct LaneCounts {
   std::array<uint64_t, kDeadLetterReasons + 1> dead_lettered_for{};
   uint64_t merged = 0;
   uint64_t deferred = 0;
+  uint64_t isolated = 0;
 };
 
 // The delivery of one destination's items of one type: what comes next, what is
@@ -45,6 +47,12 @@ struct LaneCounts {
 // spool must be applied in the order of the calls. One thread.
 class Lane {
  public:
+  // From when on suspected plans and isolated items may be tried;
+  // MonotonicTime::max() until an event that enqueues the lane.
+  struct Trials {
+    MonotonicTime suspected;
+    MonotonicTime isolated;
+  };
   // The rules for one pull.
   struct PullRules {
     Now now;
@@ -59,6 +67,7 @@ class Lane {
     uint32_t max_items = UsageLedger::kUnlimited;
     // False: the disk has no space for what would be written again.
     bool may_defer = true;
+    Trials trials = {};
   };
   struct Pull {
     // Counts as one more try; `body` is complete.
@@ -77,6 +86,10 @@ class Lane {
   // Takes over a plan that was open when the process ended; oldest first,
   // before the first pull. Errors: storage that cannot be read.
   absl::Status Restore(AttemptId id, const PlanRecord& record);
+  // Takes over an item that was isolated, and is not tried before `next_try`;
+  // before the first pull. Errors: storage that cannot be read.
+  absl::Status RestoreIsolated(const IsolatedItem& item,
+                               MonotonicTime next_try);
 
   LaneId id() const { return id_; }
   const LaneKey& key() const { return key_; }
@@ -86,26 +99,38 @@ class Lane {
   void OnAppended(Appended appended, MonotonicTime now);
 
   // When a pull is worth it: at once for a full batch or anything that waited
-  // already; none if nothing waits.
-  std::optional<MonotonicTime> ReadyAt(const BatchRules& rules) const;
+  // already; none if nothing waits, or only an event can change that.
+  std::optional<MonotonicTime> ReadyAt(const BatchRules& rules,
+                                       const Trials& trials) const;
   // Lets what waits now go without waiting for company.
   void FlushPartialBatches() { flush_below_ = head_; }
 
   // Takes the next batch and adds to `change`, which must be empty, what has to
-  // be stored before it is sent. The items of the batch are in flight until
-  // Deliver(), Return(), ReturnPart() or MoveToDeadLetters() is called for
+  // be stored before it is sent. Suspected plans and others take turns. The
+  // items of the batch are in flight until Deliver(), Return(), TryLater(),
+  // ReturnPart(), Isolate(), WaitAlone() or MoveToDeadLetters() is called for
   // each. Errors: storage that cannot be read; `change` is empty then.
   absl::StatusOr<Pull> Next(const PullRules& rules, SpoolChange& change);
 
   // Heap took them.
   void Deliver(const Batch& batch, SpoolChange& change);
-  // The batch is to be sent again unchanged, before anything else.
+  // The batch is to be sent again unchanged, before anything else of its
+  // standing.
   void Return(const Batch& batch) {
-    retries_.push_front(batch.PlanOf(0, batch.items.size()));
+    Requeue(batch.PlanOf(0, batch.items.size()));
   }
-  // A part of a batch is to be sent before anything else, in a request of its
-  // own that is stored as `id`.
+  void Return(BatchPlan plan) { Requeue(std::move(plan)); }
+  // A suspected plan is to be tried after the others that are.
+  void TryLater(BatchPlan plan);
+  // A part of a batch is to be sent in a request of its own that is stored as
+  // `id`: before anything else, or after the suspected ones if it is suspected.
   void ReturnPart(BatchPlan part, AttemptId id, SpoolChange& change);
+  // The only item of `batch` is stored apart, and tried alone from `next_try`
+  // on. Errors: storage that cannot be read; nothing has changed then.
+  absl::Status Isolate(const Batch& batch, WallTime now, MonotonicTime next_try,
+                       SpoolChange& change);
+  // An isolated item is tried again at `next_try`; `plan` is that of its batch.
+  void WaitAlone(BatchPlan plan, MonotonicTime next_try, SpoolChange& change);
   // Heap refused one of them permanently. Errors: storage that cannot be read.
   absl::Status MoveToDeadLetters(const BatchItem& item, DeadLetter letter,
                                  SpoolChange& change);
@@ -130,6 +155,10 @@ class Lane {
   uint64_t queued_items() const { return queued_items_; }
   uint64_t queued_bytes() const { return queued_bytes_; }
   uint64_t deferred_items() const { return deferred_.items(); }
+  // Those of the deferred items that wait alone.
+  uint64_t isolated_items() const { return isolated_items_.size(); }
+  // Suspected plans that are not in flight.
+  size_t suspected_plans() const { return suspected_.size(); }
   Seq head() const { return head_; }
   const LaneProgress& progress() const { return progress_; }
   const LaneCounts& counts() const { return counts_; }
@@ -138,16 +167,17 @@ class Lane {
     return deferred_.items() > 0 || !held_.empty();
   }
   bool idle() const {
-    return cursor_ == head_ && retries_.empty() && held_.empty() &&
-           !deferred_.HasReady();
+    return cursor_ == head_ && retries_.empty() && suspected_.empty() &&
+           held_.empty() && !deferred_.HasReady();
   }
   // The first item that is not settled; head() if there is none.
   Seq first_unsettled() const {
     return progress_.settled.NextAbsent(progress_.low_watermark);
   }
-  // At most `max` identities that have deferred items.
+  // At most `max` identities that have deferred items which are not isolated.
   std::vector<uint64_t> SomeDeferredIdentities(size_t max) const {
-    return deferred_.SomeIdentities(max);
+    return deferred_.SomeIdentities(
+        max, [this](Seq seq) { return isolated_items_.contains(seq); });
   }
 
  private:
@@ -157,13 +187,16 @@ class Lane {
   };
   class Puller;
 
+  std::optional<MonotonicTime> TrustedReadyAt(const BatchRules& rules) const;
+  std::optional<BatchPlan> TakePlan(const PullRules& rules);
+  void Requeue(BatchPlan plan);
   void StorePlan(BatchPlan& plan, AttemptId id, SpoolChange& change) const;
   void Release(uint64_t identity_hash);
   void PassSettledBlocks();
   void StoreProgress(SpoolChange& change);
   void EndItem(const BatchItem& item, bool delivered, SpoolChange& change);
   void Dequeue(uint64_t items, uint64_t bytes);
-  absl::StatusOr<std::string> TextOf(const BatchItem& item) const;
+  absl::StatusOr<DeferredItem> WholeOf(const BatchItem& item) const;
 
   const Spool& spool_;
   const LaneId id_;
@@ -180,6 +213,10 @@ class Lane {
   Seq next_forwarding_ = 0;      // where to go on forgetting
   std::deque<BatchPlan> retries_;
   std::deque<BatchPlan> held_;  // parts whose identity is over its limit
+  std::deque<BatchPlan> suspected_;
+  bool suspected_next_ = false;  // it is the turn of a suspected plan
+  IsolatedPlans isolated_;
+  absl::flat_hash_set<Seq> isolated_items_;  // in flight or not
   DeferredItems deferred_;
   SeqSet restored_;  // items from cursor_ on that are in restored plans
   // If the type coalesces: the identities in flight.

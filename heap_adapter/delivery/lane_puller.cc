@@ -89,17 +89,16 @@ absl::StatusOr<Lane::Pull> Lane::Next(const PullRules& rules,
   }
   if (max_items == 0) return Pull{};
   size_t max_bytes = rules.destination.batch.max_bytes;
-  if (coalesces_ && !retries_.empty()) {
+  std::optional<BatchPlan> plan = TakePlan(rules);
+  if (coalesces_ && plan.has_value()) {
     // It fitted when it was made, and must not be cut.
     max_items = std::numeric_limits<uint32_t>::max();
     max_bytes = std::numeric_limits<size_t>::max();
   }
   Puller puller(*this, rules, max_items, max_bytes, change);
   absl::Status status;
-  if (!retries_.empty()) {
-    BatchPlan plan = std::move(retries_.front());
-    retries_.pop_front();
-    status = puller.FromPlan(std::move(plan));
+  if (plan.has_value()) {
+    status = puller.FromPlan(*std::move(plan));
   } else {
     status = puller.FromDeferred();
     if (status.ok()) status = puller.FromBlocks();
@@ -107,6 +106,32 @@ absl::StatusOr<Lane::Pull> Lane::Next(const PullRules& rules,
   // Work done before an error is kept; the next pull meets the error again.
   if (!status.ok() && !puller.touched()) return status;
   return puller.Finish();
+}
+
+// The plan whose turn it is; none if it is that of items without one.
+std::optional<BatchPlan> Lane::TakePlan(const PullRules& rules) {
+  const MonotonicTime now = rules.now.monotonic;
+  const auto next_try = isolated_.NextTry();
+  if (next_try.has_value() &&
+      std::max(*next_try, rules.trials.isolated) <= now) {
+    return isolated_.Take();
+  }
+  const auto take_first = [](std::deque<BatchPlan>& plans) {
+    BatchPlan plan = std::move(plans.front());
+    plans.pop_front();
+    return plan;
+  };
+  if (!suspected_.empty() && rules.trials.suspected <= now) {
+    const auto trusted = TrustedReadyAt(rules.destination.batch);
+    const bool others_wait = trusted.has_value() && *trusted <= now;
+    if (suspected_next_ || !others_wait) {
+      suspected_next_ = false;
+      return take_first(suspected_);
+    }
+    suspected_next_ = true;
+  }
+  if (retries_.empty()) return std::nullopt;
+  return take_first(retries_);
 }
 
 uint32_t Lane::Puller::Allowance(uint64_t identity_hash) const {
@@ -409,12 +434,15 @@ absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
   absl::StatusOr<std::vector<PlanItem>> items =
       ReadPlan(lane_.spool_, lane_.id_, plan);
   if (!items.ok()) {
-    lane_.retries_.push_front(std::move(plan));
+    lane_.Requeue(std::move(plan));
     return items.status();
   }
   plan_ = {.id = plan.id,
            .tries = plan.tries,
            .part = plan.part,
+           .standing = plan.standing,
+           .failures = plan.failures,
+           .deliveries = plan.deliveries,
            .main = {},
            .deferred = {}};
   held_ = plan_;
@@ -445,7 +473,7 @@ absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
     if (*offered == Offered::kFull) put_into(rest, each);
     if (*offered == Offered::kHeld) put_into(held_, each);
   }
-  if (!rest.empty()) lane_.retries_.push_front(std::move(rest));
+  if (!rest.empty()) lane_.Requeue(std::move(rest));
   return absl::OkStatus();
 }
 
@@ -483,6 +511,9 @@ void Lane::Puller::BeginAttempt(Batch& batch) {
   batch.id = plan_.id == 0 ? pull_.attempt : plan_.id;
   batch.tries = plan_.tries + 1;
   batch.part = plan_.part;
+  batch.standing = plan_.standing;
+  batch.failures = plan_.failures;
+  batch.deliveries = plan_.deliveries;
   UsageLedger* ledger = rules_.ledger;
   if (lane_.coalesces_) {
     for (const BatchItem& item : batch.items) {
@@ -490,7 +521,7 @@ void Lane::Puller::BeginAttempt(Batch& batch) {
     }
     BatchPlan plan = batch.PlanOf(0, batch.items.size());
     lane_.StorePlan(plan, pull_.attempt, change_);
-    batch.stored_as = pull_.attempt;
+    batch.stored_as = plan.stored_as;
   }
   if (ledger != nullptr) {
     Usage usage;

@@ -39,6 +39,27 @@ Duration WaitOf(Duration backoff, const Verdict& verdict) {
   return std::max(backoff, verdict.retry_after.value_or(backoff));
 }
 
+Suspicion::Failure FailureOf(const HeapResponse& response) {
+  if (NeverSent(response)) return Suspicion::Failure::kNotSent;
+  const auto* failure = std::get_if<TransportFailure>(&response.result);
+  return failure != nullptr && failure->kind == TransportFailure::Kind::kTimeout
+             ? Suspicion::Failure::kTimeout
+             : Suspicion::Failure::kOther;
+}
+
+// Half of `wait`, and a random part of the other half.
+Duration Jittered(Duration wait, double random01) {
+  return wait / 2 + std::chrono::duration_cast<Duration>(wait / 2 * random01);
+}
+
+// The lane waits as long as Heap asks. Gives that wait; zero for none.
+Duration Heed(const Verdict& verdict, QueuedLane& lane, Now now) {
+  const Duration asked = verdict.retry_after.value_or(Duration(0));
+  lane.heap_wants_until =
+      std::max(lane.heap_wants_until, now.monotonic + asked);
+  return asked;
+}
+
 uint32_t StatusOf(const HeapResponse& response) {
   const auto* http = std::get_if<HttpResponse>(&response.result);
   return http == nullptr ? 0 : static_cast<uint32_t>(http->status);
@@ -99,29 +120,30 @@ std::optional<Duration> ResponseHandler::Decide(const Attempt& attempt,
   if (verdict.response_class != ResponseClass::kDelivered) {
     queue.SetLastError(verdict.summary, verdict.origin, now.wall);
   }
-  if (verdict.response_class != ResponseClass::kMisconfigured) {
+  const bool refused = verdict.response_class == ResponseClass::kInvalid &&
+                       queue.SuspicionOf(lane.type()).refuses_all();
+  if (verdict.response_class != ResponseClass::kMisconfigured && !refused) {
     queue.OnReached();
   }
   switch (verdict.response_class) {
     case ResponseClass::kDelivered: {
-      lane.failures = 0;
-      queue.OnDelivered(now.monotonic - attempt.started.monotonic);
+      queue.OnDelivered(lane, now.monotonic - attempt.started.monotonic);
       const uint64_t before = lane.lane.counts().delivered;
       lane.lane.Deliver(attempt.batch, change);
       lane.delivered.Add(lane.lane.counts().delivered - before, now.monotonic);
       return std::nullopt;
     }
-    case ResponseClass::kThrottled:
+    case ResponseClass::kThrottled: {
       queue.OnThrottled(lane.type());
-      [[fallthrough]];
-    case ResponseClass::kTransient: {
       queue.OnTrouble();
-      const Duration wait = WaitOf(
-          FullJitter(++lane.failures, rules_.backoff, random01_()), verdict);
+      const Duration wait =
+          FullJitter(++lane.failures, rules_.backoff, random01_());
       lane.lane.Return(attempt.batch);
       lane.not_before = std::max(lane.not_before, now.monotonic + wait);
-      return wait;
+      return std::max(wait, Heed(verdict, lane, now));
     }
+    case ResponseClass::kTransient:
+      return OnTransient(attempt, verdict, response, now, change);
     case ResponseClass::kMisconfigured: {
       const Duration wait =
           WaitOf(FullJitter(queue.OnMisconfigured(),
@@ -135,27 +157,170 @@ std::optional<Duration> ResponseHandler::Decide(const Attempt& attempt,
     case ResponseClass::kInvalid:
       // Heap is there and responds: it refuses the content.
       lane.failures = 0;
-      Isolate(attempt, verdict, response, now, change);
+      Split(attempt, verdict, response, now, change);
       return std::nullopt;
   }
   HEAPSYNC_UNREACHABLE();
 }
 
+Duration ResponseHandler::OnTransient(const Attempt& attempt,
+                                      const Verdict& verdict,
+                                      const HeapResponse& response, Now now,
+                                      SpoolChange& change) {
+  QueuedLane& lane = *attempt.lane;
+  const Batch& batch = attempt.batch;
+  Suspicion& suspicion = lane.queue.SuspicionOf(lane.type());
+  const Suspicion::Failure failure = FailureOf(response);
+  BatchPlan plan = batch.PlanOf(0, batch.items.size());
+  if (failure != Suspicion::Failure::kNotSent) ++plan.failures;
+  const Suspicion::Judgement judgement =
+      suspicion.OnFailure(failure, {.standing = batch.standing,
+                                    .items = batch.items.size(),
+                                    .failures = plan.failures,
+                                    .deliveries = batch.deliveries,
+                                    .suspected = lane.lane.suspected_plans()});
+  if (batch.standing == Standing::kTrusted) {
+    plan.deliveries = suspicion.deliveries();
+  }
+  Duration wait(0);
+  if (!judgement.content) {
+    wait = std::max(BackOff(attempt, now), Heed(verdict, lane, now));
+  }
+  switch (judgement.step) {
+    case Suspicion::Step::kRetry:
+      // It stays together while it may become suspected: what its identities'
+      // limits hold back waits, instead of failing in one batch after another.
+      plan.part = plan.part || plan.failures > 0;
+      lane.lane.Return(std::move(plan));
+      break;
+    case Suspicion::Step::kTryLater:
+      plan.part = true;
+      plan.standing = Standing::kSuspected;
+      lane.lane.TryLater(std::move(plan));
+      break;
+    case Suspicion::Step::kDivide:
+      Divide(attempt, now, change);
+      break;
+    case Suspicion::Step::kIsolate: {
+      wait = WaitAlone(1, verdict);
+      const absl::Status isolated =
+          lane.lane.Isolate(batch, now.wall, now.monotonic + wait, change);
+      if (isolated.ok()) break;
+      wait = kStorageRetry;
+      lane.suspected_not_before = now.monotonic + wait;
+      lane.lane.TryLater(std::move(plan));
+      break;
+    }
+    case Suspicion::Step::kWaitAlone:
+      wait = WaitAlone(plan.failures, verdict);
+      lane.lane.WaitAlone(std::move(plan), now.monotonic + wait, change);
+      break;
+  }
+  return wait;
+}
+
+// What an outage demands, which the failure may belong to.
+Duration ResponseHandler::BackOff(const Attempt& attempt, Now now) {
+  QueuedLane& lane = *attempt.lane;
+  const Duration probe = Jittered(rules_.probe_interval, random01_());
+  regions_.OnFailure(attempt.region, &lane.queue, now.monotonic + probe);
+  lane.queue.OnTrouble();
+  const bool trusted = attempt.batch.standing == Standing::kTrusted;
+  // A suspected plan that fails does not hold up a lane that gets through.
+  if (trusted || lane.failures > 0) ++lane.failures;
+  if (!trusted) ++lane.suspected_failures;
+  const int failures = trusted
+                           ? lane.failures
+                           : std::max(lane.failures, lane.suspected_failures);
+  Duration wait = FullJitter(failures, rules_.backoff, random01_());
+  if (regions_.silent(attempt.region)) wait = std::min(wait, probe);
+  const MonotonicTime until = now.monotonic + wait;
+  if (lane.failures > 0) lane.not_before = std::max(lane.not_before, until);
+  if (!trusted) {
+    lane.suspected_not_before = std::max(lane.suspected_not_before, until);
+  }
+  return wait;
+}
+
+// A Retry-After concerns the isolated item alone.
+Duration ResponseHandler::WaitAlone(int failures, const Verdict& verdict) {
+  const Duration max = FullJitter(failures, rules_.isolated_backoff, 1.0);
+  return std::max(Jittered(max, random01_()),
+                  verdict.retry_after.value_or(Duration(0)));
+}
+
+// The items are tried in parts, each in a request of its own.
+void ResponseHandler::Divide(const Attempt& attempt, Now now,
+                             SpoolChange& change) {
+  QueuedLane& lane = *attempt.lane;
+  const Batch& batch = attempt.batch;
+  const size_t count = batch.items.size();
+  const size_t size = PartSize(count);
+  if (batch.stored_as != 0) change.DeletePlan(batch.stored_as);
+  for (size_t begin = 0; begin < count; begin += size) {
+    BatchPlan part = batch.PlanOf(begin, std::min(begin + size, count));
+    // A different body is a different batch.
+    part.id = 0;
+    part.stored_as = 0;
+    part.part = true;
+    part.standing = Standing::kSuspected;
+    part.failures = 0;
+    part.deliveries = lane.queue.SuspicionOf(lane.type()).deliveries();
+    lane.lane.ReturnPart(std::move(part), history_.NextId(now.wall), change);
+  }
+}
+
+// Judges the refusal of a single item that Heap does not name. True if the item
+// is kept: it is tried later.
+bool ResponseHandler::IsSpared(const Attempt& attempt, Now now) {
+  QueuedLane& lane = *attempt.lane;
+  DestinationQueue& queue = lane.queue;
+  const Batch& batch = attempt.batch;
+  Suspicion& suspicion = queue.SuspicionOf(lane.type());
+  // Others got through while it failed.
+  if (batch.standing == Standing::kIsolated) return false;
+  BatchPlan plan = batch.PlanOf(0, batch.items.size());
+  // It is no part of a batch: the search begins here.
+  if (!batch.part) plan.deliveries = suspicion.deliveries();
+  const Suspicion::Refusal refusal =
+      suspicion.OnRefused(++plan.failures, plan.deliveries);
+  if (refusal == Suspicion::Refusal::kDeadLetter) return false;
+  plan.part = true;
+  plan.standing = Standing::kSuspected;
+  lane.lane.TryLater(std::move(plan));
+  const Duration wait =
+      FullJitter(++lane.suspected_failures, rules_.backoff, random01_());
+  lane.suspected_not_before = now.monotonic + wait;
+  if (refusal == Suspicion::Refusal::kHold) {
+    queue.HoldUntil(now.monotonic + FullJitter(queue.OnMisconfigured(),
+                                               rules_.misconfigured_backoff,
+                                               random01_()));
+  }
+  return true;
+}
+
 // Dead-letters the item that was refused, if it is known; otherwise the halves
 // of the batch are sent apart.
-void ResponseHandler::Isolate(const Attempt& attempt, const Verdict& verdict,
-                              const HeapResponse& response, Now now,
-                              SpoolChange& change) {
+void ResponseHandler::Split(const Attempt& attempt, const Verdict& verdict,
+                            const HeapResponse& response, Now now,
+                            SpoolChange& change) {
   Lane& lane = attempt.lane->lane;
   const Batch& batch = attempt.batch;
   const size_t count = batch.items.size();
+  const bool unnamed = verdict.response_class == ResponseClass::kInvalid &&
+                       !verdict.named_item.has_value();
+  if (count == 1 && unnamed && IsSpared(attempt, now)) return;
   if (batch.stored_as != 0) change.DeletePlan(batch.stored_as);
+  const Suspicion& suspicion =
+      attempt.lane->queue.SuspicionOf(attempt.lane->type());
   const auto return_part = [&](BatchPlan part) {
     if (part.empty()) return;
     // A different body is a different batch.
     part.id = 0;
     part.stored_as = 0;
     part.part = true;
+    part.failures = 0;
+    if (!batch.part) part.deliveries = suspicion.deliveries();
     lane.ReturnPart(std::move(part), history_.NextId(now.wall), change);
   };
   std::optional<size_t> culprit = verdict.named_item;

@@ -9,6 +9,7 @@
 #include "heap_adapter/delivery/attempt.h"
 #include "heap_adapter/delivery/attempt_history.h"
 #include "heap_adapter/delivery/delivery_rules.h"
+#include "heap_adapter/delivery/region_slots.h"
 #include "heap_adapter/spool/spool.h"
 #include "heap_adapter/transport/classify.h"
 #include "heap_adapter/transport/transport.h"
@@ -19,16 +20,20 @@ namespace heapsync {
 // into one change, and only when that is stored do those who wait for the items
 // hear of it.
 //
-// Decides what follows for the items (delivered, sent again, split or
-// dead-lettered), for the lane (backoff) and for the destination (hold,
-// concurrency, rate). Sends and stores nothing itself. One thread.
+// Decides what follows for the items (delivered, sent again, split, isolated or
+// dead-lettered), for the lane (backoff), for the destination (hold,
+// concurrency, rate) and for the region (silence). Sends and stores nothing
+// itself. One thread.
 class ResponseHandler {
  public:
   // The references must outlive this. `random01` gives numbers drawn evenly
   // from [0, 1).
   ResponseHandler(const DeliveryRules& rules, AttemptHistory& history,
-                  std::function<double()> random01)
-      : rules_(rules), history_(history), random01_(std::move(random01)) {}
+                  RegionSlots& regions, std::function<double()> random01)
+      : rules_(rules),
+        history_(history),
+        regions_(regions),
+        random01_(std::move(random01)) {}
 
   // See Clock::Epoch(). Call once, first.
   void SetEpoch(uint64_t epoch) { epoch_ = epoch; }
@@ -46,12 +51,20 @@ class ResponseHandler {
   std::optional<Duration> Decide(const Attempt& attempt, const Verdict& verdict,
                                  const HeapResponse& response, Now now,
                                  SpoolChange& change);
-  void Isolate(const Attempt& attempt, const Verdict& verdict,
-               const HeapResponse& response, Now now, SpoolChange& change);
+  Duration OnTransient(const Attempt& attempt, const Verdict& verdict,
+                       const HeapResponse& response, Now now,
+                       SpoolChange& change);
+  Duration BackOff(const Attempt& attempt, Now now);
+  Duration WaitAlone(int failures, const Verdict& verdict);
+  void Divide(const Attempt& attempt, Now now, SpoolChange& change);
+  bool IsSpared(const Attempt& attempt, Now now);
+  void Split(const Attempt& attempt, const Verdict& verdict,
+             const HeapResponse& response, Now now, SpoolChange& change);
   void Prune(QueuedLane& lane, Now now, SpoolChange& change);
 
   const DeliveryRules& rules_;
   AttemptHistory& history_;
+  RegionSlots& regions_;
   const std::function<double()> random01_;
   uint64_t epoch_ = 0;
 };

@@ -12,6 +12,7 @@ void TypeNumbers::Add(const LaneSnapshot& lane,
   queued_items += lane.queued_items;
   queued_bytes += lane.queued_bytes;
   deferred_items += lane.deferred_items;
+  isolated_items += lane.isolated_items;
   delivered_per_second += lane.delivered_per_second;
   counts.appended += lane.counts.appended;
   counts.delivered += lane.counts.delivered;
@@ -21,6 +22,7 @@ void TypeNumbers::Add(const LaneSnapshot& lane,
   }
   counts.merged += lane.counts.merged;
   counts.deferred += lane.counts.deferred;
+  counts.isolated += lane.counts.isolated;
   if (oldest.has_value()) {
     oldest_waiting = std::min(oldest_waiting.value_or(*oldest), *oldest);
   }

@@ -31,7 +31,8 @@ struct LaneSnapshot {
   std::string caller;     // see LaneKey
   uint64_t queued_items;  // not yet delivered or dead-lettered
   uint64_t queued_bytes;
-  uint64_t deferred_items;      // of these: deferred for their identity's limit
+  uint64_t deferred_items;      // of the queued ones
+  uint64_t isolated_items;      // of the deferred ones: see Suspicion
   double delivered_per_second;  // over the last minute
   LaneCounts counts;
   // The range in which the oldest waiting item is.
@@ -52,6 +53,7 @@ struct TypeNumbers {
   uint64_t queued_items = 0;
   uint64_t queued_bytes = 0;
   uint64_t deferred_items = 0;
+  uint64_t isolated_items = 0;
   double delivered_per_second = 0;
   LaneCounts counts;
   std::optional<WallTime> oldest_waiting;

@@ -37,7 +37,7 @@ absl::StatusOr<std::vector<StoredUsage>> ReadUsage(const Spool& spool, Now now,
 
 absl::StatusOr<std::vector<std::unique_ptr<DestinationQueue>>> ReadQueues(
     const Spool& spool, const std::vector<const Destination*>& destinations,
-    const std::vector<StoredLane>& lanes) {
+    const std::vector<StoredLane>& lanes, MonotonicTime next_try) {
   std::vector<std::unique_ptr<DestinationQueue>> queues;
   absl::flat_hash_map<std::string, DestinationQueue*> by_name;
   for (const Destination* destination : destinations) {
@@ -53,8 +53,14 @@ absl::StatusOr<std::vector<std::unique_ptr<DestinationQueue>>> ReadQueues(
     if (queue == by_name.end()) continue;
     const auto deferred = spool.DeferredIdentities(stored.id);
     if (!deferred.ok()) return deferred.status();
-    by_lane.emplace(stored.id,
-                    &queue->second->AddLane(spool, stored, *deferred));
+    const auto isolated = spool.IsolatedItems(stored.id);
+    if (!isolated.ok()) return isolated.status();
+    QueuedLane& lane = queue->second->AddLane(spool, stored, *deferred);
+    by_lane.emplace(stored.id, &lane);
+    for (const IsolatedItem& item : *isolated) {
+      const absl::Status status = lane.lane.RestoreIsolated(item, next_try);
+      if (!status.ok()) return status;
+    }
   }
   absl::Status restored = absl::OkStatus();
   absl::Status visited =

@@ -31,12 +31,12 @@ absl::StatusOr<std::vector<StoredUsage>> ReadUsage(const Spool& spool, Now now,
                                                    uint64_t epoch);
 
 // The queues of `destinations` with everything that the spool holds for them:
-// lanes, deferred items, split plans and pauses. Of `lanes` those of other
-// destinations are left out. `destinations` must outlive the result. Errors:
-// those of reading the spool.
+// lanes, deferred items, split plans and pauses. Isolated items are not tried
+// before `next_try`. Of `lanes` those of other destinations are left out.
+// `destinations` must outlive the result. Errors: those of reading the spool.
 absl::StatusOr<std::vector<std::unique_ptr<DestinationQueue>>> ReadQueues(
     const Spool& spool, const std::vector<const Destination*>& destinations,
-    const std::vector<StoredLane>& lanes);
+    const std::vector<StoredLane>& lanes, MonotonicTime next_try);
 
 }  // namespace heapsync
 

@@ -57,8 +57,11 @@ class Lookup {
     auto deferred = spool_.FindDeferred(lane_, seq);
     if (!deferred.ok()) return deferred.status();
     if (deferred->has_value()) {
-      item.state =
-          IsInFlight(seq) ? ItemState::kInFlight : ItemState::kDeferred;
+      item.state = ItemState::kDeferred;
+      const auto isolated = spool_.FindIsolated(lane_, seq);
+      if (!isolated.ok()) return isolated.status();
+      if (isolated->has_value()) item.state = ItemState::kIsolated;
+      if (IsInFlight(seq)) item.state = ItemState::kInFlight;
       return item;
     }
     auto letter = spool_.FindDeadLetter(lane_, seq);

@@ -16,6 +16,7 @@ namespace heapsync {
 enum class ItemState {
   kWaiting,
   kDeferred,
+  kIsolated,  // deferred because Heap fails at it; tried alone at intervals
   kInFlight,
   kDelivered,
   kMerged,  // it travels, or travelled, inside another one

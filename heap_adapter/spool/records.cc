@@ -219,6 +219,22 @@ absl::StatusOr<UsageRecord> UsageRecord::Decode(absl::string_view bytes) {
   return record;
 }
 
+std::string IsolatedItem::Encode() const {
+  std::string bytes;
+  AppendFixed64(bytes, identity_hash);
+  AppendVarint(bytes, failures);
+  return bytes;
+}
+
+absl::StatusOr<IsolatedItem> IsolatedItem::Decode(absl::string_view bytes) {
+  Reader reader(bytes);
+  IsolatedItem item;
+  item.identity_hash = reader.Fixed64();
+  item.failures = reader.Varint32();
+  if (!reader.AtEnd() || item.failures == 0) return Malformed("isolated item");
+  return item;
+}
+
 std::string PlanRecord::Encode() const {
   std::string bytes;
   AppendVarint(bytes, lane);

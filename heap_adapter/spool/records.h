@@ -68,6 +68,17 @@ struct DeferredItem {
   static absl::StatusOr<DeferredItem> Decode(absl::string_view bytes);
 };
 
+// A deferred item that waits alone because Heap failed at it while others got
+// through.
+struct IsolatedItem {
+  Seq seq = 0;
+  uint64_t identity_hash = 0;
+  uint32_t failures = 0;  // of requests with this item alone; at least one
+
+  std::string Encode() const;  // without seq
+  static absl::StatusOr<IsolatedItem> Decode(absl::string_view bytes);
+};
+
 // Reason for which an item was given up. The numbers are stored.
 enum class DeadLetterReason : uint8_t {
   kRefused = 1,   // Heap rejected it as invalid

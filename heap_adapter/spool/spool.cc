@@ -18,6 +18,7 @@ enum class Table : char {
   kBlock = 'B',          // lane, last sequence → block
   kDeferred = 'A',       // lane, identity hash, sequence → DeferredItem
   kDeferredIndex = 'a',  // lane, sequence → identity hash
+  kIsolated = 'I',       // lane, sequence → IsolatedItem
   kDeadLetter = 'D',     // lane, sequence → DeadLetter
   kForwarding = 'F',     // lane, last sequence → Forwarding
   kAttempt = 'T',        // attempt → AttemptRecord
@@ -129,6 +130,14 @@ void SpoolChange::PutDeferred(LaneId lane, const DeferredItem& item) {
 void SpoolChange::DeleteDeferred(LaneId lane, uint64_t identity_hash, Seq seq) {
   batch_.Delete(Key(Table::kDeferred, lane, identity_hash, seq));
   batch_.Delete(Key(Table::kDeferredIndex, lane, seq));
+}
+
+void SpoolChange::PutIsolated(LaneId lane, const IsolatedItem& item) {
+  batch_.Put(Key(Table::kIsolated, lane, item.seq), item.Encode());
+}
+
+void SpoolChange::DeleteIsolated(LaneId lane, Seq seq) {
+  batch_.Delete(Key(Table::kIsolated, lane, seq));
 }
 
 void SpoolChange::PutDeadLetter(LaneId lane, const DeadLetter& letter) {
@@ -369,6 +378,32 @@ absl::StatusOr<std::vector<DeferredIdentity>> Spool::DeferredIdentities(
   }
   if (!cursor->status().ok()) return cursor->status();
   return identities;
+}
+
+absl::StatusOr<std::optional<IsolatedItem>> Spool::FindIsolated(LaneId lane,
+                                                                Seq seq) const {
+  auto value = store_.Get(Key(Table::kIsolated, lane, seq));
+  if (!value.ok()) return value.status();
+  if (!value->has_value()) return std::nullopt;
+  absl::StatusOr<IsolatedItem> item = IsolatedItem::Decode(**value);
+  if (!item.ok()) return item.status();
+  item->seq = seq;
+  return *std::move(item);
+}
+
+absl::StatusOr<std::vector<IsolatedItem>> Spool::IsolatedItems(
+    LaneId lane) const {
+  std::vector<IsolatedItem> items;
+  const std::string prefix = Key(Table::kIsolated, lane);
+  const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
+  for (; cursor->Valid(); cursor->Next()) {
+    absl::StatusOr<IsolatedItem> item = IsolatedItem::Decode(cursor->value());
+    if (!item.ok()) continue;
+    item->seq = Tail(cursor->key()).Next();
+    items.push_back(*std::move(item));
+  }
+  if (!cursor->status().ok()) return cursor->status();
+  return items;
 }
 
 absl::StatusOr<std::optional<DeadLetter>> Spool::FindDeadLetter(LaneId lane,

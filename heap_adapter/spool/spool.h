@@ -27,6 +27,8 @@ class SpoolChange {
   void PutProgress(LaneId lane, const LaneProgress& progress);
   void PutDeferred(LaneId lane, const DeferredItem& item);
   void DeleteDeferred(LaneId lane, uint64_t identity_hash, Seq seq);
+  void PutIsolated(LaneId lane, const IsolatedItem& item);
+  void DeleteIsolated(LaneId lane, Seq seq);
   void PutDeadLetter(LaneId lane, const DeadLetter& letter);
   void DeleteDeadLetter(LaneId lane, Seq seq);
   void PutForwarding(LaneId lane, const Forwarding& forwarding);
@@ -132,6 +134,13 @@ class Spool {
   // All identities that have deferred items.
   absl::StatusOr<std::vector<DeferredIdentity>> DeferredIdentities(
       LaneId lane) const;
+
+  // Item `seq` if it is isolated.
+  absl::StatusOr<std::optional<IsolatedItem>> FindIsolated(LaneId lane,
+                                                           Seq seq) const;
+  // The isolated items of a lane, in order. One whose record is damaged is left
+  // out: it is a deferred item like others then.
+  absl::StatusOr<std::vector<IsolatedItem>> IsolatedItems(LaneId lane) const;
 
   absl::StatusOr<std::optional<DeadLetter>> FindDeadLetter(LaneId lane,
                                                            Seq seq) const;

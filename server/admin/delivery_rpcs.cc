@@ -19,6 +19,8 @@ v1::ItemState StateOf(ItemState state) {
       return v1::ITEM_STATE_WAITING;
     case ItemState::kDeferred:
       return v1::ITEM_STATE_DEFERRED;
+    case ItemState::kIsolated:
+      return v1::ITEM_STATE_ISOLATED;
     case ItemState::kInFlight:
       return v1::ITEM_STATE_IN_FLIGHT;
     case ItemState::kDelivered:

@@ -39,7 +39,13 @@ void AddNotes(const DestinationSnapshot& snapshot, v1::Destination& to) {
           "up there");
     }
   }
-  if (to.deferred_items() > 0) {
+  if (to.isolated_items() > 0) {
+    to.add_notes(
+        "items isolated made Heap fail whenever they were sent, while others "
+        "got through: they are tried alone at intervals, and delay only later "
+        "updates of their own identity");
+  }
+  if (to.deferred_items() > to.isolated_items()) {
     to.add_notes(
         "items deferred wait for their own identity's limit or order, and "
         "delay no others");
@@ -97,6 +103,7 @@ absl::Status Fill(const Engine& engine, const DestinationSnapshot& snapshot,
     type.set_queued_items(numbers.queued_items);
     type.set_queued_bytes(numbers.queued_bytes);
     type.set_deferred_items(numbers.deferred_items);
+    type.set_isolated_items(numbers.isolated_items);
     type.set_accepted(numbers.counts.appended);
     type.set_delivered(numbers.counts.delivered);
     type.set_dead_lettered(numbers.counts.dead_lettered);
@@ -105,6 +112,7 @@ absl::Status Fill(const Engine& engine, const DestinationSnapshot& snapshot,
     to.set_queued_items(to.queued_items() + numbers.queued_items);
     to.set_queued_bytes(to.queued_bytes() + numbers.queued_bytes);
     to.set_deferred_items(to.deferred_items() + numbers.deferred_items);
+    to.set_isolated_items(to.isolated_items() + numbers.isolated_items);
     if (!numbers.oldest_waiting.has_value()) continue;
     const WallTime oldest = *numbers.oldest_waiting;
     *type.mutable_oldest_age() =

@@ -166,8 +166,15 @@ constexpr TypeMetric kTypeMetrics[] = {
      "Bytes of items neither delivered nor dead-lettered yet.",
      [](const TypeNumbers& numbers) { return numbers.queued_bytes; }},
     {MetricType::Gauge, "heapsync_deferred_items",
-     "Queued items that are deferred for their identity's limit.",
+     "Queued items that are deferred for their identity's limit or order, or "
+     "isolated.",
      [](const TypeNumbers& numbers) { return numbers.deferred_items; }},
+    {MetricType::Counter, "heapsync_items_isolated_total",
+     "Items isolated because Heap failed at them.",
+     [](const TypeNumbers& numbers) { return numbers.counts.isolated; }},
+    {MetricType::Gauge, "heapsync_isolated_items",
+     "Deferred items that are isolated because Heap fails at them.",
+     [](const TypeNumbers& numbers) { return numbers.isolated_items; }},
 };
 
 MetricLabels LabelsOf(const DestinationSnapshot& destination) {

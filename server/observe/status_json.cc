@@ -35,11 +35,21 @@ std::optional<Duration> AgeOf(std::optional<WallTime> time, WallTime now) {
   return std::max(now - *time, Duration::zero());
 }
 
+bool HasIsolatedItems(const DestinationSnapshot& destination) {
+  return std::any_of(
+      destination.lanes.begin(), destination.lanes.end(),
+      [](const LaneSnapshot& lane) { return lane.isolated_items > 0; });
+}
+
 const char* WhyOf(const DestinationSnapshot& destination) {
   switch (destination.state) {
     case DestinationState::kActive:
       if (destination.limit_holds_events) {
         return "Heap's limit is used up; the backlog is sent as it frees.";
+      }
+      if (HasIsolatedItems(destination)) {
+        return "Heap fails at single items, which wait alone; everything else "
+               "is delivered.";
       }
       return "";
     case DestinationState::kBackingOff:
@@ -103,6 +113,7 @@ void Put(const TypeNumbers& numbers, WallTime now, Json& to) {
   to["queued_items"] = numbers.queued_items;
   to["queued_bytes"] = numbers.queued_bytes;
   to["deferred_items"] = numbers.deferred_items;
+  to["isolated_items"] = numbers.isolated_items;
   to["oldest_age_seconds"] = Seconds(AgeOf(numbers.oldest_waiting, now));
   to["delivered_per_second"] = numbers.delivered_per_second;
   to["accepted"] = numbers.counts.appended;

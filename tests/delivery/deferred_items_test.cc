@@ -85,10 +85,12 @@ TEST(DeferredItemsTest, AnItemOfAStoredPlanIsClaimedWithoutATurn) {
 TEST(DeferredItemsTest, AnIdentityWhoseItemsEndedIsForgotten) {
   DeferredItems items({{.hash = kAda, .items = 1, .first = 5, .last = 5}});
   items.Pass(kAda, 5, DeferredItems::Passed::kTaken);
-  EXPECT_THAT(items.SomeIdentities(10), ElementsAre(kAda));
+  EXPECT_THAT(items.SomeIdentities(10, [](Seq) { return false; }),
+              ElementsAre(kAda));
   items.PopReady();
   items.End(kAda, 5);
-  EXPECT_THAT(items.SomeIdentities(10), ElementsAre());
+  EXPECT_THAT(items.SomeIdentities(10, [](Seq) { return false; }),
+              ElementsAre());
 }
 
 TEST(DeferredItemsTest, ItemsThatTheSpoolLacksAreNotWaitedFor) {

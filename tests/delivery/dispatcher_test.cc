@@ -160,6 +160,16 @@ class DispatcherTest : public ::testing::Test {
     Settle();
   }
 
+  // The oldest request that is open gets no response.
+  void Fail(TransportFailure::Kind kind, size_t number = 0) {
+    ASSERT_LT(number, transport_.sent.size());
+    const uint64_t id = transport_.sent[number].id;
+    transport_.sent.erase(transport_.sent.begin() + number);
+    dispatcher_->OnResponses(
+        {{.request_id = id, .result = TransportFailure{.kind = kind}}}, now_);
+    Settle();
+  }
+
   // Answers the oldest request that is open.
   void Answer(HttpResponse answer) { AnswerNumber(0, std::move(answer)); }
   void AnswerNumber(size_t number, HttpResponse answer) {
@@ -199,6 +209,28 @@ class DispatcherTest : public ::testing::Test {
     FAIL() << queued() << " items are never settled";
   }
 
+  // Heap fails at every request with "crash-me" in it and takes the rest, for
+  // `time`. Counts both.
+  void CrashFor(Duration time, int status = 500) {
+    for (Duration step = milliseconds(100); time > Duration(0); time -= step) {
+      while (!transport_.sent.empty()) {
+        ++requests_;
+        const HeapRequest& request = transport_.sent[0];
+        const bool crashes = absl::StrContains(request.body, "crash-me");
+        if (crashes) ++crashes_;
+        if (!crashes) arrived_ += ItemsOf(request);
+        Answer(Http(crashes ? status : 200));
+      }
+      Pass(step);
+    }
+  }
+  uint64_t Isolated() const {
+    uint64_t isolated = 0;
+    const auto us = dispatcher_->SnapshotOf("us", now_);
+    for (const LaneSnapshot& lane : us->lanes) isolated += lane.isolated_items;
+    return isolated;
+  }
+
   std::vector<std::string> OpenUrls() const {
     std::vector<std::string> urls;
     for (const HeapRequest& request : transport_.sent)
@@ -233,6 +265,8 @@ class DispatcherTest : public ::testing::Test {
            .monotonic = MonotonicTime(seconds(5'000))};
   uint64_t epoch_ = 1;
   uint64_t arrived_ = 0;
+  int requests_ = 0;  // see CrashFor()
+  int crashes_ = 0;
   double random_ = 0.5;
   int next_key_ = 0;
   MemoryStore store_;
@@ -638,11 +672,46 @@ TEST_F(DispatcherTest,
   EXPECT_EQ(arrived_, 990u);
 }
 
-TEST_F(DispatcherTest, AThousandBadItemsAreAllDeadLettered) {
-  Track("us", 1'000);
-  RefuseUntilAllIsSettled("identity");
-  EXPECT_THAT(DeadLetters(us_events_), SizeIs(1'000));
-  EXPECT_EQ(arrived_, 0u);
+TEST_F(DispatcherTest, WhereEveryItemIsRefusedTheDestinationIsHeld) {
+  Track("us", 3'000);
+  int requests = 0;
+  for (int i = 0; i < 600; ++i) {
+    for (; !transport_.sent.empty(); ++requests) Answer(Http(400, "no"));
+    Pass(milliseconds(100));
+  }
+  EXPECT_LE(requests, 40);
+  EXPECT_EQ(dispatcher_->SnapshotOf("us", now_)->state,
+            DestinationState::kNeedsAttention);
+  EXPECT_EQ(queued(), 3'000u);
+  EXPECT_THAT(DeadLetters(us_events_), IsEmpty());
+  Pass(minutes(10));
+  while (!transport_.sent.empty()) {
+    arrived_ += ItemsOf(transport_.sent[0]);
+    Answer(Http(200));
+  }
+  CrashFor(seconds(10));
+  EXPECT_EQ(arrived_, 3'000u);
+}
+
+TEST_F(DispatcherTest, ALoneItemThatIsRefusedIsDeadLetteredSoon) {
+  Track("us", 1);
+  int requests = 0;
+  for (int i = 0; i < 50; ++i) {
+    for (; !transport_.sent.empty(); ++requests) Answer(Http(400, "no"));
+    Pass(milliseconds(100));
+  }
+  EXPECT_EQ(requests, 3);
+  EXPECT_THAT(DeadLetters(us_events_), SizeIs(1));
+}
+
+TEST_F(DispatcherTest, ManyBadItemsBesideGoodOnesAreAllDeadLettered) {
+  for (int i = 0; i < 100; ++i) {
+    Track("us", 4, nullptr, "poison");
+    Track("us", 1);
+  }
+  RefuseUntilAllIsSettled("poison");
+  EXPECT_THAT(DeadLetters(us_events_), SizeIs(400));
+  EXPECT_EQ(arrived_, 100u);
 }
 
 TEST_F(DispatcherTest, ItemsTooOldBecomeDeadLettersAndAreNotSent) {
@@ -656,6 +725,320 @@ TEST_F(DispatcherTest, ItemsTooOldBecomeDeadLettersAndAreNotSent) {
   const std::vector<DeadLetter> dead = DeadLetters(us_events_);
   ASSERT_THAT(dead, SizeIs(2));
   EXPECT_EQ(dead[0].reason, DeadLetterReason::kExpired);
+}
+
+TEST_F(DispatcherTest, AnItemThatMakesHeapFailWaitsAloneAndTheRestArrives) {
+  Track("us", 600);
+  Track("us", 1, nullptr, "crash-me");
+  Track("us", 1'399);
+  CrashFor(seconds(30));
+  EXPECT_EQ(arrived_, 1'999u);
+  EXPECT_EQ(Isolated(), 1u);
+  EXPECT_EQ(queued(), 1u);
+  // Three of the batch, its 32 parts, the 32 items of one of them, and one of
+  // the others.
+  EXPECT_LE(requests_, 3 + 32 + 32 + 1);
+  EXPECT_LE(crashes_, 6);
+  EXPECT_EQ(dispatcher_->SnapshotOf("us", now_)->state,
+            DestinationState::kActive);
+  EXPECT_THAT(DeadLetters(us_events_), IsEmpty());
+
+  // It is tried rarely, and others do not wait for it.
+  requests_ = crashes_ = 0;
+  CrashFor(std::chrono::hours(1));
+  EXPECT_GE(crashes_, 3);
+  EXPECT_LE(crashes_, 7);
+  EXPECT_EQ(requests_, crashes_);
+  Track("us", 10, nullptr, "crash");
+  CrashFor(seconds(1));
+  EXPECT_EQ(arrived_, 2'009u);
+
+  // Heap is mended.
+  CrashFor(std::chrono::hours(1), 200);
+  EXPECT_EQ(queued(), 0u);
+  EXPECT_EQ(Isolated(), 0u);
+}
+
+TEST_F(DispatcherTest, AnIsolatedItemIsIsolatedAfterARestartToo) {
+  Track("us", 50);
+  Track("us", 1, nullptr, "crash-me");
+  CrashFor(seconds(30));
+  ASSERT_EQ(Isolated(), 1u);
+  crashes_ = 0;
+  Start();
+  EXPECT_EQ(Isolated(), 1u);
+  Track("us", 50);
+  CrashFor(seconds(50));
+  EXPECT_EQ(arrived_, 100u);
+  EXPECT_EQ(crashes_, 0);
+  // The blocks before and behind it are not kept for it.
+  EXPECT_EQ(
+      spool_->ReadExtent(lane_ids_.at(us_events_))->progress.low_watermark,
+      101u);
+  CrashFor(minutes(3), 200);
+  EXPECT_EQ(queued(), 0u);
+}
+
+TEST_F(DispatcherTest, TenItemsThatMakeHeapFailWaitAloneInEveryLane) {
+  for (const char* caller : {"", "one", "two"}) {
+    for (int i = 0; i < 10; ++i) {
+      Track("us", 99, nullptr, "", caller);
+      Track("us", 1, nullptr, "crash-me", caller);
+    }
+    Track("us", 500, nullptr, "", caller);
+  }
+  for (int i = 0; i < 20; ++i) User(absl::StrCat("u", i), i);
+  User("crash-me", 1);
+  CrashFor(minutes(2));
+  EXPECT_EQ(arrived_, 3u * 1'490u + 20u);
+  EXPECT_EQ(Isolated(), 31u);
+  EXPECT_LE(requests_, 1'500);
+}
+
+TEST_F(DispatcherTest, LaterUpdatesWaitBehindAnIsolatedOneOfTheirIdentity) {
+  for (int i = 0; i < 20; ++i) User(absl::StrCat("u", i), i);
+  User("crash-me", 1);
+  User("crash-me", 2);
+  CrashFor(seconds(30));
+  ASSERT_EQ(Isolated(), 1u);
+  EXPECT_EQ(arrived_, 20u);
+  User("crash-me", 3);
+  User("crash-me", 4);
+  Start();
+  EXPECT_EQ(Isolated(), 1u);
+  // Heap is mended.
+  std::vector<int> values;
+  for (int i = 0; i < 300; ++i) {
+    Pass(seconds(1));
+    while (!transport_.sent.empty()) {
+      const auto body = nlohmann::json::parse(transport_.sent[0].body);
+      for (const auto& user : body["users"]) {
+        values.push_back(user["properties"]["v"]);
+      }
+      Answer(Http(200));
+    }
+  }
+  EXPECT_THAT(values, ElementsAre(2, 4));
+  EXPECT_EQ(queued(), 0u);
+}
+
+TEST_F(DispatcherTest, AnIsolatedItemCountsTowardTheLimits) {
+  destinations_[0].limits.events_per_identity_per_minute = 4;
+  Start();
+  Track("us", 20);
+  Track("us", 1, nullptr, "crash-me");
+  // Three in a batch, one alone.
+  CrashFor(seconds(30));
+  EXPECT_EQ(Isolated(), 1u);
+  Track("us", 1, nullptr, "crash-me");
+  Pass(seconds(20));
+  EXPECT_THAT(transport_.sent, IsEmpty());
+}
+
+TEST_F(DispatcherTest, AnItemThatHangsHoldsUpTheOthersForTwoTimeoutsOnly) {
+  Track("us", 600);
+  Track("us", 1, nullptr, "crash-me");
+  Track("us", 1'399);
+  std::map<uint64_t, MonotonicTime> hanging;
+  const auto run = [&](int tenths) {
+    for (int i = 0; i < tenths; ++i, Pass(milliseconds(100))) {
+      for (size_t n = 0; n < transport_.sent.size();) {
+        const HeapRequest& request = transport_.sent[n];
+        if (!absl::StrContains(request.body, "crash-me")) {
+          arrived_ += ItemsOf(request);
+          AnswerNumber(n, Http(200));
+          continue;
+        }
+        const auto [it, is_new] = hanging.emplace(request.id, now_.monotonic);
+        if (now_.monotonic - it->second < seconds(30)) {
+          ++n;
+          continue;
+        }
+        Fail(TransportFailure::Kind::kTimeout, n);
+      }
+    }
+  };
+  run(1'150);
+  EXPECT_EQ(arrived_, 1'999u);
+  run(350);
+  EXPECT_EQ(Isolated(), 1u);
+}
+
+TEST_F(DispatcherTest, ManyItemsThatHangLeaveSlotsToTheOthers) {
+  LetManyBeInFlight();
+  // Each in a part of its own.
+  for (int i = 0; i < 20; ++i) {
+    Track("us", 49);
+    Track("us", 1, nullptr, "crash-me");
+  }
+  Track("us", 1);
+  // The batch becomes suspected and others get through.
+  for (int i = 0; i < 50; ++i) {
+    Pass(milliseconds(100));
+    for (size_t n = transport_.sent.size(); n-- > 0;) {
+      if (ItemsOf(transport_.sent[n]) > 32) AnswerNumber(n, Http(500));
+    }
+    for (size_t n = transport_.sent.size(); n-- > 0;) {
+      if (!absl::StrContains(transport_.sent[n].body, "crash-me")) {
+        AnswerNumber(n, Http(200));
+      }
+    }
+  }
+  EXPECT_THAT(transport_.sent, SizeIs(4));
+  Track("us", 1);
+  Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, SizeIs(5));
+  EXPECT_FALSE(absl::StrContains(transport_.sent[4].body, "crash-me"));
+}
+
+TEST_F(DispatcherTest, OneSuccessEndsTheWaitsOfItsRegion) {
+  random_ = 0.999;
+  destinations_[1].region = Region::kUs;
+  Start();
+  Track("us", 1);
+  Pass(seconds(1));
+  // It fails while others get through, and waits longer and longer.
+  for (int i = 0; i < 8; ++i) {
+    while (transport_.sent.empty()) Pass(seconds(1));
+    Answer(Http(503));
+    Track("eu", 1);
+    Pass(milliseconds(600));
+    while (!transport_.sent.empty()) {
+      Answer(
+          Http(absl::StrContains(transport_.sent[0].body, "1111") ? 503 : 200));
+    }
+  }
+  Pass(seconds(1));
+  ASSERT_THAT(transport_.sent, IsEmpty());
+  // Heap is away.
+  Track("eu", 1);
+  for (int i = 0; i < 4; ++i) {
+    while (transport_.sent.empty()) Pass(milliseconds(100));
+    Answer(Http(503));
+  }
+  while (transport_.sent.empty()) Pass(milliseconds(100));
+  Answer(Http(200));
+  Pass(milliseconds(100));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
+}
+
+TEST_F(DispatcherTest, TheEndOfALongOutageIsNoticedWithinTwoSeconds) {
+  random_ = 0.999;
+  Track("us", 5'000);
+  for (int i = 0; i < 6'000; ++i) {
+    Pass(milliseconds(100));
+    while (!transport_.sent.empty()) Answer(Http(503));
+  }
+  for (int i = 0; i < 20 && arrived_ == 0; ++i) {
+    Pass(milliseconds(100));
+    while (!transport_.sent.empty()) {
+      arrived_ += ItemsOf(transport_.sent[0]);
+      Answer(Http(200));
+    }
+  }
+  EXPECT_GT(arrived_, 0u);
+}
+
+TEST_F(DispatcherTest, AnOutageIsolatesNothing) {
+  Track("us", 1'000);
+  for (int i = 0; i < 6'000; ++i) {
+    Pass(milliseconds(100));
+    EXPECT_LE(transport_.sent.size(), 1u);
+    while (!transport_.sent.empty()) {
+      ++requests_;
+      Answer(Http(503));
+    }
+  }
+  EXPECT_EQ(Isolated(), 0u);
+  EXPECT_LE(requests_, 1'200);
+  EXPECT_EQ(dispatcher_->SnapshotOf("us", now_)->state,
+            DestinationState::kBackingOff);
+  requests_ = 0;
+  CrashFor(seconds(10));
+  EXPECT_EQ(arrived_, 1'000u);
+  EXPECT_LE(requests_, 250);
+}
+
+TEST_F(DispatcherTest, WhatNeverReachedHeapIsTriedWhole) {
+  Track("us", 1'000);
+  for (int i = 0; i < 600; ++i) {
+    Pass(seconds(1));
+    while (!transport_.sent.empty()) Fail(TransportFailure::Kind::kConnect);
+  }
+  CrashFor(seconds(3));
+  EXPECT_EQ(requests_, 1);
+}
+
+TEST_F(DispatcherTest, AFailingRegionGetsOneRequestAtATimeAndWakesAtOnce) {
+  for (int i = 0; i < 50; ++i) {
+    destinations_.push_back({.name = absl::StrCat("d", i),
+                             .app_id = *AppId::Parse(absl::StrCat(5'000 + i)),
+                             .region = Region::kUs});
+  }
+  Start();
+  for (int i = 0; i < 50; ++i) Track(absl::StrCat("d", i), 10);
+  Track("eu", 1);
+  Pass(seconds(1));
+  while (!transport_.sent.empty()) {
+    const bool eu = absl::StrContains(transport_.sent[0].url, ".eu.");
+    Answer(Http(eu ? 200 : 503));
+  }
+  for (int i = 0; i < 6'000; ++i) {
+    Pass(milliseconds(100));
+    ASSERT_LE(transport_.sent.size(), 1u);
+    if (transport_.sent.empty()) continue;
+    ++requests_;
+    Answer(Http(503));
+  }
+  EXPECT_LE(requests_, 1'200);
+  EXPECT_GE(requests_, 500);
+
+  MonotonicTime first = MonotonicTime::max();
+  const MonotonicTime back = now_.monotonic;
+  for (int i = 0; i < 50; ++i) {
+    Pass(milliseconds(100));
+    if (!transport_.sent.empty()) first = std::min(first, now_.monotonic);
+    while (!transport_.sent.empty()) Answer(Http(200));
+  }
+  EXPECT_LE(first - back, seconds(2));
+  EXPECT_EQ(queued(), 0u);
+}
+
+TEST_F(DispatcherTest, ADestinationThatFailsAloneIsProbedMoreAndMoreRarely) {
+  destinations_[1].region = Region::kUs;
+  Start();
+  Track("us", 1);
+  for (int i = 0; i < 600; ++i) {
+    Track("eu", 1);
+    Pass(seconds(1));
+    for (size_t n = transport_.sent.size(); n-- > 0;) {
+      const bool us = absl::StrContains(transport_.sent[n].body, "1111");
+      if (us) ++requests_;
+      AnswerNumber(n, Http(us ? 503 : 200));
+    }
+  }
+  EXPECT_LE(requests_, 30);
+}
+
+TEST_F(DispatcherTest, AWokenRegionStillHeedsRetryAfter) {
+  destinations_[1].region = Region::kUs;
+  Start();
+  Track("us", 1);
+  Pass(seconds(1));
+  Answer(Http(503, "", "100"));
+  Track("eu", 1);
+  Pass(seconds(1));
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_LE(transport_.sent.size(), 1u);
+    if (!transport_.sent.empty()) Answer(Http(503));
+    Pass(seconds(2));
+  }
+  while (!transport_.sent.empty()) Answer(Http(200));
+  Pass(seconds(50));
+  EXPECT_THAT(transport_.sent, IsEmpty());
+  EXPECT_EQ(queued(), 1u);
+  Pass(seconds(50));
+  EXPECT_THAT(transport_.sent, SizeIs(1));
 }
 
 TEST_F(DispatcherTest, APauseLastsOverARestart) {

@@ -223,23 +223,23 @@ std::vector<int> UpTo(int end) {
 }
 
 TEST_F(LaneTest, IsReadyAtOnceForAFullBatch) {
-  EXPECT_EQ(lane_->ReadyAt(destination_.batch), std::nullopt);
+  EXPECT_EQ(lane_->ReadyAt(destination_.batch, {}), std::nullopt);
   AppendEvents({1, 2, 3});
-  EXPECT_EQ(lane_->ReadyAt(destination_.batch),
+  EXPECT_EQ(lane_->ReadyAt(destination_.batch, {}),
             now_.monotonic + milliseconds(500));
   AppendEvents({4});
-  EXPECT_EQ(lane_->ReadyAt(destination_.batch), MonotonicTime());
+  EXPECT_EQ(lane_->ReadyAt(destination_.batch, {}), MonotonicTime());
 }
 
 TEST_F(LaneTest, IsReadyAtOnceForABatchOfEnoughBytesOrWhenHurried) {
   AppendEvents({1});
   lane_->FlushPartialBatches();
-  EXPECT_EQ(lane_->ReadyAt(destination_.batch), MonotonicTime());
+  EXPECT_EQ(lane_->ReadyAt(destination_.batch, {}), MonotonicTime());
   Drain();
   destination_.batch.max_bytes = 50;
   AppendText(1, std::string(50, 'x'));
   CommitPending(*committer_);
-  EXPECT_EQ(lane_->ReadyAt(destination_.batch), MonotonicTime());
+  EXPECT_EQ(lane_->ReadyAt(destination_.batch, {}), MonotonicTime());
 }
 
 TEST_F(LaneTest, BatchesTakeTheirMostItemsInOrder) {
@@ -337,7 +337,7 @@ TEST_F(LaneTest, ADamagedBlockBecomesDeadLettersAndTheLaneGoesOn) {
   EXPECT_THAT(SeqsOf(Pull()), ElementsAre(2, 3));
   EXPECT_THAT(DeadLetters(), ElementsAre("0 DAMAGED", "1 DAMAGED"));
   AppendEvents({5});
-  EXPECT_EQ(lane_->ReadyAt(destination_.batch),
+  EXPECT_EQ(lane_->ReadyAt(destination_.batch, {}),
             now_.monotonic + milliseconds(500));
 }
 

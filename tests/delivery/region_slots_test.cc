@@ -1,19 +1,23 @@
 #include "heap_adapter/delivery/region_slots.h"
 
+#include <cstdint>
+
 #include "gtest/gtest.h"
 
 namespace heapsync {
 namespace {
 
+constexpr MonotonicTime kNow{std::chrono::seconds(100)};
+
 TEST(RegionSlotsTest, ARegionWithoutSlotsLeavesTheOtherItsOwn) {
   RegionSlots slots(2);
   slots.Take(Region::kUs);
-  EXPECT_FALSE(slots.full(Region::kUs));
+  EXPECT_FALSE(slots.full(Region::kUs, kNow));
   slots.Take(Region::kUs);
-  EXPECT_TRUE(slots.full(Region::kUs));
-  EXPECT_FALSE(slots.full(Region::kEu));
+  EXPECT_TRUE(slots.full(Region::kUs, kNow));
+  EXPECT_FALSE(slots.full(Region::kEu, kNow));
   slots.GiveBack(Region::kUs);
-  EXPECT_FALSE(slots.full(Region::kUs));
+  EXPECT_FALSE(slots.full(Region::kUs, kNow));
 }
 
 TEST(RegionSlotsTest, LanesWaitInLineUntilTheirRegionHasASlot) {
@@ -21,13 +25,58 @@ TEST(RegionSlotsTest, LanesWaitInLineUntilTheirRegionHasASlot) {
   slots.Take(Region::kEu);
   slots.Wait(Region::kEu, 7);
   slots.Wait(Region::kEu, 3);
-  EXPECT_EQ(slots.Offer(Region::kEu), std::nullopt);
+  EXPECT_EQ(slots.Offer(Region::kEu, kNow), std::nullopt);
   slots.GiveBack(Region::kEu);
-  EXPECT_EQ(slots.Offer(Region::kUs), std::nullopt);
+  EXPECT_EQ(slots.Offer(Region::kUs, kNow), std::nullopt);
   // What is offered is not taken.
-  EXPECT_EQ(slots.Offer(Region::kEu), 7);
-  EXPECT_EQ(slots.Offer(Region::kEu), 3);
-  EXPECT_EQ(slots.Offer(Region::kEu), std::nullopt);
+  EXPECT_EQ(slots.Offer(Region::kEu, kNow), 7);
+  EXPECT_EQ(slots.Offer(Region::kEu, kNow), 3);
+  EXPECT_EQ(slots.Offer(Region::kEu, kNow), std::nullopt);
+}
+
+class FailingRegionTest : public ::testing::Test {
+ protected:
+  static const DestinationQueue* Queue(uintptr_t id) {
+    return reinterpret_cast<const DestinationQueue*>(id);
+  }
+  void Fail(uintptr_t destination, int times = 1) {
+    for (int i = 0; i < times; ++i) {
+      slots_.OnFailure(Region::kUs, Queue(destination),
+                       kNow + std::chrono::seconds(1));
+    }
+  }
+
+  RegionSlots slots_{8};
+};
+
+TEST_F(FailingRegionTest, OneDestinationThatFailsLeavesTheRegionToTheOthers) {
+  Fail(8, 10);
+  EXPECT_TRUE(slots_.silent(Region::kUs));
+  EXPECT_FALSE(slots_.full(Region::kUs, kNow));
+}
+
+TEST_F(FailingRegionTest, SeveralThatFailShareOneRequestAtATime) {
+  Fail(8, 2);
+  Fail(16);
+  slots_.Wait(Region::kUs, 3);
+  EXPECT_TRUE(slots_.full(Region::kUs, kNow));
+  EXPECT_FALSE(slots_.full(Region::kEu, kNow));
+  EXPECT_EQ(slots_.NextProbe(), kNow + std::chrono::seconds(1));
+  const MonotonicTime later = kNow + std::chrono::seconds(1);
+  EXPECT_EQ(slots_.Offer(Region::kUs, later), 3);
+  slots_.Take(Region::kUs);
+  EXPECT_TRUE(slots_.full(Region::kUs, later));
+  EXPECT_EQ(slots_.NextProbe(), std::nullopt);
+}
+
+TEST_F(FailingRegionTest, ARequestThatGetsThroughEndsIt) {
+  EXPECT_FALSE(slots_.OnReached(Region::kUs));
+  Fail(8, 3);
+  Fail(16, 3);
+  EXPECT_TRUE(slots_.OnReached(Region::kUs));
+  EXPECT_FALSE(slots_.silent(Region::kUs));
+  EXPECT_FALSE(slots_.full(Region::kUs, kNow));
+  EXPECT_FALSE(slots_.OnReached(Region::kUs));
 }
 
 }  // namespace

@@ -88,6 +88,10 @@ void SimulatedHeap::Send(HeapRequest request) {
   } else {
     each.answer.result = Http(200);
   }
+  if (faults.on_crash != OnCrash::kTake &&
+      absl::StrContains(each.request.body, "crash-me")) {
+    Crash(each);
+  }
   // An identity must not be in flight twice.
   const std::string path = PathOf(each.request.url);
   const nlohmann::json body = nlohmann::json::parse(each.request.body);
@@ -100,8 +104,34 @@ void SimulatedHeap::Send(HeapRequest request) {
       }
       unanswered_.insert(who);
     }
+  } else {
+    for (const auto& item : body.at("events")) {
+      ++carried_[item.at("idempotency_key")];
+    }
   }
   on_the_way_.push_back(std::move(each));
+}
+
+void SimulatedHeap::Crash(OnTheWay& each) const {
+  using Kind = TransportFailure::Kind;
+  each.fate = Fate::kNotTaken;
+  switch (faults.on_crash) {
+    case OnCrash::kTake:
+      break;
+    case OnCrash::k500:
+      each.answer.result = Http(500);
+      break;
+    case OnCrash::k503:
+      each.answer.result = Http(503);
+      break;
+    case OnCrash::kHang:
+      each.answered = now_ + kTimeout;
+      each.answer.result = Failure(Kind::kTimeout);
+      break;
+    case OnCrash::kReset:
+      each.answer.result = Failure(Kind::kReset);
+      break;
+  }
 }
 
 void SimulatedHeap::Arrive(OnTheWay& each) {

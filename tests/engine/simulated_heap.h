@@ -15,8 +15,12 @@
 
 namespace heapsync {
 
+// What Heap does with a request that has "crash-me" in one of its items.
+enum class OnCrash { kTake, k500, k503, kHang, kReset };
+
 // Probabilities of the simulated faults, in [0, 1].
 struct HeapFaults {
+  OnCrash on_crash = OnCrash::kTake;
   double refused_connection = 0;
   double unavailable = 0;         // 503 without taking the body
   double reset_after_taking = 0;  // taken, then no answer
@@ -71,6 +75,11 @@ class SimulatedHeap final : public Transport {
     return accounts_;
   }
   uint64_t requests() const { return requests_; }
+  // Requests that carried the event, taken or not.
+  int RequestsWith(const std::string& key) const {
+    const auto it = carried_.find(key);
+    return it == carried_.end() ? 0 : it->second;
+  }
 
   // --- the judge
   // Broken rules so far, as sentences.
@@ -91,6 +100,7 @@ class SimulatedHeap final : public Transport {
     uint64_t units;
   };
 
+  void Crash(OnTheWay& on_the_way) const;
   bool Chance(double probability);
   Duration Between(Duration least, Duration most);
   void Arrive(OnTheWay& on_the_way);
@@ -103,6 +113,7 @@ class SimulatedHeap final : public Transport {
   MonotonicTime now_;
   std::vector<OnTheWay> on_the_way_;
   uint64_t requests_ = 0;
+  std::map<std::string, int> carried_;  // by event key
   std::map<std::string, std::map<std::string, int>> events_;
   std::map<std::string, std::map<std::string, int64_t>> users_;
   std::map<std::string, std::map<std::string, int64_t>> accounts_;

@@ -25,6 +25,7 @@ struct Sum {
   uint64_t acknowledged = 0;
   uint64_t redelivered = 0;
   uint64_t dead_lettered = 0;
+  uint64_t crashing = 0;
 };
 
 // Runs worlds of these rules until one breaks a promise.
@@ -37,6 +38,7 @@ Sum RunWorlds(WorldRules rules, uint64_t worlds) {
     sum.acknowledged += world.acknowledged();
     sum.redelivered += world.redelivered();
     sum.dead_lettered += world.dead_lettered();
+    sum.crashing += world.crashing();
     EXPECT_TRUE(broken.empty())
         << "seed " << seed << ":\n"
         << absl::StrJoin(broken.begin(),
@@ -100,6 +102,41 @@ TEST(SimulationTest, PoisonThatHeapDoesNotNameIsFoundByHalving) {
   const Sum sum = RunWorlds(rules, Worlds(50));
   EXPECT_GT(sum.dead_lettered, 100u);
 }
+
+// Each class of answer that an item can provoke.
+class CrashTest : public testing::TestWithParam<OnCrash> {};
+
+TEST_P(CrashTest, AnItemThatMakesHeapFailHoldsUpNoOther) {
+  WorldRules rules;
+  rules.callers = 2;
+  rules.crash = 0.01;
+  rules.faults.on_crash = GetParam();
+  const Sum sum = RunWorlds(rules, Worlds(40));
+  EXPECT_GT(sum.crashing, 100u);
+  EXPECT_EQ(sum.dead_lettered, 0u);
+}
+
+TEST_P(CrashTest, ManyItemsThatMakeHeapFailHoldUpNoOtherOverCrashesToo) {
+  WorldRules rules;
+  rules.crash = 0.05;
+  rules.poison = 0.01;
+  rules.process_crash = 0.03;
+  rules.machine_crash = 0.01;
+  rules.faults.on_crash = GetParam();
+  const Sum sum = RunWorlds(rules, Worlds(40));
+  EXPECT_GT(sum.crashing, 500u);
+}
+
+TEST_P(CrashTest, AHeapThatFailsInEveryWayAndByContentLosesNothing) {
+  WorldRules rules = EverythingGoesWrong();
+  rules.crash = 0.01;
+  rules.faults.on_crash = GetParam();
+  RunWorlds(rules, Worlds(40));
+}
+
+INSTANTIATE_TEST_SUITE_P(EachAnswer, CrashTest,
+                         testing::Values(OnCrash::k500, OnCrash::k503,
+                                         OnCrash::kHang, OnCrash::kReset));
 
 TEST(SimulationTest, EverythingAtOnceBreaksNoPromise) {
   const Sum sum = RunWorlds(EverythingGoesWrong(), Worlds(300));

@@ -27,6 +27,7 @@ struct WorldRules {
   int max_items = 12;  // of one chunk
   Duration max_pause = std::chrono::seconds(2);  // between two chunks
   double poison = 0;         // part of the items that Heap refuses
+  double crash = 0;          // part of the items that make Heap fail
   double process_crash = 0;  // chance before each chunk
   double machine_crash = 0;
   double clock_jump = 0;  // of the civil clock
@@ -47,6 +48,8 @@ class World {
   uint64_t acknowledged() const { return acknowledged_; }
   uint64_t redelivered() const { return redelivered_; }
   uint64_t dead_lettered() const { return dead_lettered_; }
+  // Those that made Heap fail.
+  uint64_t crashing() const { return crashing_; }
 
  private:
   struct Sent {
@@ -55,6 +58,7 @@ class World {
     std::string who;  // of a user or account
     int64_t v = 0;    // its value
     bool poison = false;
+    bool crash = false;
   };
 
   void Start();
@@ -62,6 +66,9 @@ class World {
   void AppendChunk();
   void Live(MonotonicTime until);
   void Turn();
+  bool Delivered(const Sent& sent) const;
+  void CheckNeighboursOfCrashes();
+  void CheckFinalValues();
   void Check();
   bool Chance(double probability);
   int64_t Pick(int64_t least, int64_t most);
@@ -93,6 +100,9 @@ class World {
   uint64_t acknowledged_ = 0;
   uint64_t redelivered_ = 0;
   uint64_t dead_lettered_ = 0;
+  uint64_t crashing_ = 0;
+  bool only_good_ = false;  // no poison, and nothing that makes Heap fail
+  int lives_ = 0;
 };
 
 }  // namespace heapsync

@@ -62,7 +62,7 @@ void FuzzBlock(absl::string_view input) {
 void FuzzRecords(absl::string_view input) {
   if (input.empty()) return;
   const absl::string_view bytes = input.substr(1);
-  switch (static_cast<uint8_t>(input[0]) % 9) {
+  switch (static_cast<uint8_t>(input[0]) % 10) {
     case 0:
       return CheckReadsWhatItWrites<LaneKey>(bytes);
     case 1:
@@ -79,6 +79,8 @@ void FuzzRecords(absl::string_view input) {
       return CheckReadsWhatItWrites<PlanRecord>(bytes);
     case 7:
       return CheckReadsWhatItWrites<Forwarding>(bytes);
+    case 8:
+      return CheckReadsWhatItWrites<IsolatedItem>(bytes);
     default:
       return CheckReadsWhatItWrites<SeqSet>(bytes);
   }

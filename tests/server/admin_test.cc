@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "heap_adapter/spool/receipt.h"
 #include "tests/server/admin_world.h"
 
@@ -232,6 +233,27 @@ TEST_F(AdminTest, AnItemOverItsIdentitysLimitIsDeferred) {
   EXPECT_THAT(prod.notes(), Contains(HasSubstr("deferred")));
   world_.Restart();
   EXPECT_EQ(world_.Item(receipt).state(), v1::ITEM_STATE_DEFERRED);
+}
+
+TEST_F(AdminTest, AnItemThatMakesHeapFailIsIsolatedOverARestartToo) {
+  world_.heap().Follow(
+      [](const HeapRequest& request) -> std::optional<HttpResponse> {
+        const bool crashes = absl::StrContains(request.body, "crash-me");
+        return HttpResponse{.status = crashes ? 500 : 200, .body = "{}"};
+      });
+  world_.Pause();
+  const std::string crashing = world_.Track("a", "crash-me");
+  const std::string fine = world_.Track("b", "fine");
+  world_.Resume();
+  ItemOnceIn(v1::ITEM_STATE_ISOLATED, crashing);
+  EXPECT_EQ(world_.Item(fine).state(), v1::ITEM_STATE_DELIVERED);
+  const v1::Destination prod = world_.Destination();
+  EXPECT_EQ(prod.isolated_items(), 1u);
+  EXPECT_EQ(prod.state(), v1::DESTINATION_STATE_ACTIVE);
+  EXPECT_FALSE(prod.has_oldest_age());
+  EXPECT_THAT(prod.notes(), Contains(HasSubstr("isolated")));
+  world_.Restart();
+  EXPECT_EQ(world_.Item(crashing).state(), v1::ITEM_STATE_ISOLATED);
 }
 
 TEST_F(AdminTest, ACoalescedUpdateNamesTheOneThatCarriedIt) {

@@ -35,6 +35,10 @@ DeferredItem Sample() {
   return {.accepted_at = kTime, .replays = 200, .text = R"({"a":"b"})"};
 }
 template <>
+IsolatedItem Sample() {
+  return {.identity_hash = 0xfedcba9876543210, .failures = 300};
+}
+template <>
 DeadLetter Sample() {
   return {.reason = DeadLetterReason::kTooLarge,
           .accepted_at = kTime,
@@ -79,8 +83,8 @@ template <typename Record>
 class RecordTest : public ::testing::Test {};
 
 using Records =
-    ::testing::Types<LaneKey, LaneProgress, DeferredItem, DeadLetter,
-                     AttemptRecord, UsageRecord, Forwarding>;
+    ::testing::Types<LaneKey, LaneProgress, DeferredItem, IsolatedItem,
+                     DeadLetter, AttemptRecord, UsageRecord, Forwarding>;
 TYPED_TEST_SUITE(RecordTest, Records);
 
 TYPED_TEST(RecordTest, DecodesWhatItEncoded) {

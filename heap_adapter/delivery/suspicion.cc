@@ -1,0 +1,80 @@
+#include "heap_adapter/delivery/suspicion.h"
+
+#include "heap_adapter/base/check.h"
+
+namespace heapsync {
+namespace {
+
+// Failures in a row after which a batch is suspected. More: a flaky Heap gets
+// fewer small requests, but a bad item holds up its batch longer.
+constexpr int kFailuresToSuspect = 3;  // of a single item: to isolate it
+constexpr int kTimeoutsToSuspect = 2;
+
+// Refusals of a single item that make it a dead letter where no other item is
+// there to compare it with.
+constexpr int kRefusalsOfOne = 3;
+
+// Without proof a batch is suspected one round later for each of this number of
+// suspected plans.
+constexpr size_t kPlansPerBatch = 8;
+
+// Without proof a part is divided only if it has failed once more for each of
+// this number of suspected plans: each round of failures divides about one.
+constexpr size_t kPlansPerRound = 32;
+
+}  // namespace
+
+Suspicion::Judgement Suspicion::OnFailure(Failure failure,
+                                          const FailedPlan& plan) {
+  const Step try_apart = plan.items > 1 ? Step::kDivide : Step::kTryLater;
+  switch (plan.standing) {
+    case Standing::kTrusted: {
+      const int needed = failure == Failure::kTimeout ? kTimeoutsToSuspect
+                                                      : kFailuresToSuspect;
+      const bool proven = ProvenSince(plan.deliveries);
+      const int rounds =
+          proven ? 1 : 1 + static_cast<int>(plan.suspected / kPlansPerBatch);
+      if (failure == Failure::kNotSent || plan.failures < needed * rounds) {
+        return {.step = Step::kRetry};
+      }
+      return {.step = try_apart};
+    }
+    case Standing::kSuspected: {
+      if (failure == Failure::kNotSent) return {.step = Step::kTryLater};
+      if (ProvenSince(plan.deliveries)) {
+        used_ = deliveries_;
+        return {.step = plan.items > 1 ? Step::kDivide : Step::kIsolate,
+                .content = true};
+      }
+      // Other convictions used up what was delivered, and nothing else comes.
+      if (plan.items == 1 && deliveries_ > plan.deliveries &&
+          plan.failures >= kFailuresToSuspect) {
+        return {.step = Step::kIsolate, .content = true};
+      }
+      const size_t rounds = 1 + plan.suspected / kPlansPerRound;
+      if (static_cast<size_t>(plan.failures) <= rounds) {
+        return {.step = Step::kTryLater};
+      }
+      return {.step = try_apart};
+    }
+    case Standing::kIsolated:
+      return {.step = Step::kWaitAlone, .content = true};
+  }
+  HEAPSYNC_UNREACHABLE();
+}
+
+Suspicion::Refusal Suspicion::OnRefused(int refusals, uint64_t deliveries) {
+  if (deliveries_ > deliveries) return Refusal::kDeadLetter;
+  if (refusals == 1) ++refused_items_;
+  if (refuses_all()) return Refusal::kHold;
+  return refusals < kRefusalsOfOne ? Refusal::kTryLater : Refusal::kDeadLetter;
+}
+
+size_t PartSize(size_t items) {
+  size_t size = 1;
+  while (size * size < items) ++size;
+  // Of few items each is tried alone at once.
+  return items <= kPlansPerRound ? 1 : size;
+}
+
+}  // namespace heapsync

@@ -42,8 +42,8 @@ struct LaneSnapshot {
 
 // When the oldest item that waits in a lane was accepted; of those deferred it
 // looks at some. None if nothing waits any more. Reads the spool: not for the
-// dispatcher's thread, which must never wait for a disk. Errors: those of
-// reading.
+// dispatcher's thread, which reads only what it is about to send. Errors: those
+// of reading.
 absl::StatusOr<std::optional<WallTime>> OldestWaiting(const Spool& spool,
                                                       const LaneSnapshot& lane);
 

@@ -41,13 +41,13 @@ void AddNotes(const DestinationSnapshot& snapshot, v1::Destination& to) {
   }
   if (to.isolated_items() > 0) {
     to.add_notes(
-        "items isolated made Heap fail whenever they were sent, while others "
+        "isolated items made Heap fail whenever they were sent, while others "
         "got through: they are tried alone at intervals, and delay only later "
         "updates of their own identity");
   }
   if (to.deferred_items() > to.isolated_items()) {
     to.add_notes(
-        "items deferred wait for their own identity's limit or order, and "
+        "deferred items wait for their own identity's limit or order, and "
         "delay no others");
   }
 }

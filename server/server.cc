@@ -1,7 +1,6 @@
 #include "server/server.h"
 
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/health_check_service_interface.h>
 
 #include <chrono>
 #include <cstdint>
@@ -21,6 +20,7 @@
 #include "server/access/access.h"
 #include "server/admin/admin_service.h"
 #include "server/data/data_service.h"
+#include "server/health/health_service.h"
 #include "server/log/idle_memory.h"
 #include "server/log/log.h"
 #include "server/net/connection_acceptor.h"
@@ -102,9 +102,9 @@ void LogAttempt(const AttemptEvent& event) {
 
 // Sets whether new items are accepted. Liveness is not touched: a restart
 // would not help.
-void SetReady(bool ready, grpc::HealthCheckServiceInterface& health) {
+void SetReady(bool ready, HealthService& health) {
   for (const char* service : {"", kDataService, kAdminService, kReadiness}) {
-    health.SetServingStatus(service, ready);
+    health.SetServing(service, ready);
   }
 }
 
@@ -225,10 +225,14 @@ class RunningServer final : public HeapSyncServer {
         reload_(config, *adapter_->engine, access_, certificates_.get()),
         data_(*adapter_->engine, access_,
               {.calls = config.port.max_calls,
-               .streams = config.port.max_streams}),
-        admin_(*adapter_->engine, access_),
-        reflection_(ServiceNames(), GateOf(access_)),
-        earlier_reflection_(ServiceNames(), GateOf(access_)) {
+               .streams = config.port.max_streams,
+               .message_bytes = config.port.max_message_bytes}),
+        admin_(*adapter_->engine, access_, config.port.max_message_bytes),
+        health_(config.port.max_connections),
+        reflection_(ServiceNames(), GateOf(access_),
+                    config.port.max_message_bytes),
+        earlier_reflection_(ServiceNames(), GateOf(access_),
+                            config.port.max_message_bytes) {
     if (config.access.has_value()) access_.SetRules(*config.access);
   }
 
@@ -252,6 +256,7 @@ class RunningServer final : public HeapSyncServer {
   Reload reload_;
   DataService data_;
   AdminService admin_;
+  HealthService health_;
   ReflectionV1 reflection_;
   ReflectionV1Alpha earlier_reflection_;
   std::unique_ptr<ConnectionAcceptor> acceptor_;
@@ -271,7 +276,6 @@ absl::Status RunningServer::Listen() {
   if (!acceptor.ok()) return Failed("cannot listen", acceptor.status());
   acceptor_ = *std::move(acceptor);
 
-  grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   auto connections = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
@@ -284,6 +288,9 @@ absl::Status RunningServer::Listen() {
       interceptors;
   interceptors.push_back(calls_.NewInterceptorFactory());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  health_.SetServing(kLiveness, true);
+  SetReady(true, health_);
+  builder.RegisterService(&health_);
   builder.RegisterService(&data_);
   builder.RegisterService(&admin_);
   builder.RegisterService(&reflection_);
@@ -292,9 +299,6 @@ absl::Status RunningServer::Listen() {
   if (grpc_ == nullptr) {
     return absl::InternalError("cannot serve: gRPC does not start");
   }
-  grpc::HealthCheckServiceInterface& health = *grpc_->GetHealthCheckService();
-  health.SetServingStatus(kLiveness, true);
-  SetReady(true, health);
   acceptor_->Start(std::move(connections));
   LogStart();
   return absl::OkStatus();
@@ -322,7 +326,6 @@ void RunningServer::LogStart() const {
 // is, reads the configuration again on SIGHUP and when a file changed, and
 // gives back memory.
 void RunningServer::ServeUntilSignal() {
-  grpc::HealthCheckServiceInterface& health = *grpc_->GetHealthCheckService();
   bool serving = true;
   IdleMemory idle_memory;
   while (true) {
@@ -341,7 +344,7 @@ void RunningServer::ServeUntilSignal() {
     LogSuppressedCounts();
     if (serving && !engine().healthy()) {
       serving = false;
-      SetReady(false, health);
+      SetReady(false, health_);
       Log(LogSeverity::kError,
           "the spool failed to write; nothing is accepted until a restart",
           {{"error", engine().failure()}});
@@ -356,11 +359,12 @@ void RunningServer::Wait() {
   Log(LogSeverity::kInfo, "stopping",
       {{"drain_timeout_ms", config_.drain_timeout.count()}});
   ExitAfter(config_.drain_timeout + kCallGrace + kStopGrace);
-  SetReady(false, *grpc_->GetHealthCheckService());
+  SetReady(false, health_);
   engine().StopAccepting();
   data_.EndStreams();
   const bool drained = engine().Drain(config_.drain_timeout);
   data_.EndWaits();
+  health_.EndWatches();
   acceptor_->Stop();
   grpc_->Shutdown(std::chrono::system_clock::now() + kCallGrace);
   admin_.Stop();

@@ -367,7 +367,8 @@ std::vector<Setting> MakeSettings() {
           kMessageBytesRange,
           {.name = "max_message_bytes",
            .group = kPorts,
-           .meaning = "Maximum size of a gRPC message in bytes."}),
+           .meaning = "Maximum size of a gRPC message in bytes, inflated if it "
+                      "is compressed."}),
       Number<kPort, &Port::max_metadata_bytes>(
           kMetadataBytesRange,
           {.name = "max_metadata_bytes",

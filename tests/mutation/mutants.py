@@ -344,6 +344,16 @@ MUTANTS = [
     Mutant("a text is logged in its whole length", "server/log/log.cc",
            "std::string(text.substr(0, kMaxField))", "std::string(text)",
            "log_test", "LogTest.TextIsTruncated*"),
+    # Bounds.
+    Mutant("a message is inflated without a bound", "server/wire/inflate.cc",
+           "std::min(capacity, std::max(kFirstBytes, 2 * inflated.size()))", "std::max(kFirstBytes, 2 * inflated.size())",
+           "wire_test", "InflateTest.*"),
+    Mutant("a message is inflated to its end before it is refused", "server/wire/inflate.cc",
+           "      if (size > max_bytes) {\n", "      if (size > max_bytes && result == Z_STREAM_END) {\n",
+           "wire_test", "InflateTest.*"),
+    Mutant("health watches are not counted", "server/health/health_service.cc",
+           "if (watchers_.size() >= max_watches_) return", "if (false) return",
+           "health_test", "HealthTest.WatchesBeyondTheMaximumAreRefusedUntilOneEnds"),
     # A bulk stream.
     Mutant("the position passes an unsent refusal", STREAM + "bulk_session.cc",
            "        std::min(totals_.durable_position, refusals_.first());", "        totals_.durable_position;",

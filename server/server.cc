@@ -2,6 +2,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -24,10 +25,12 @@
 #include "server/log/idle_memory.h"
 #include "server/log/log.h"
 #include "server/net/connection_acceptor.h"
+#include "server/net/connection_guard.h"
 #include "server/net/grpc_port.h"
 #include "server/net/tls_credentials.h"
 #include "server/observe/attempt_metrics.h"
 #include "server/observe/call_metrics.h"
+#include "server/observe/connection_metrics.h"
 #include "server/observe/http_server.h"
 #include "server/observe/measured_store.h"
 #include "server/observe/metric_destinations.h"
@@ -205,6 +208,21 @@ ReflectionGate GateOf(const Access& access) {
   };
 }
 
+ConnectionLimits ConnectionLimitsOf(const PortLimits& port) {
+  // A whole first message, and the rest of the call around it.
+  constexpr uint64_t kCallBytes = 128 << 10;
+  // Messages of strangers have this part of the memory for messages.
+  constexpr uint64_t kUnprovenPart = 8;
+  const uint64_t bytes = port.max_message_bytes + kCallBytes;
+  return {.max_connections = port.max_connections,
+          .max_unproven = port.max_unproven_connections,
+          .unproven_time = port.unproven_time,
+          .unproven_bytes = bytes,
+          .all_unproven_bytes =
+              std::max(bytes, port.max_memory_bytes / kUnprovenPart),
+          .max_streams_per_connection = port.max_streams_per_connection};
+}
+
 std::unique_ptr<TlsCertificates> CertificatesOf(const ServerConfig& config) {
   if (!config.tls.has_value()) return nullptr;
   return std::make_unique<TlsCertificates>(*config.tls);
@@ -220,6 +238,7 @@ class RunningServer final : public HeapSyncServer {
   RunningServer(const ServerConfig& config, std::unique_ptr<Adapter> adapter)
       : config_(config),
         adapter_(std::move(adapter)),
+        guard_(ConnectionLimitsOf(config.port)),
         status_(*adapter_->engine),
         certificates_(CertificatesOf(config)),
         reload_(config, *adapter_->engine, access_, certificates_.get()),
@@ -233,6 +252,10 @@ class RunningServer final : public HeapSyncServer {
                     config.port.max_message_bytes),
         earlier_reflection_(ServiceNames(), GateOf(access_),
                             config.port.max_message_bytes) {
+    access_.SetOnAdmitted(
+        [this](const std::string& peer) { guard_.Admitted(peer); });
+    health_.SetOnChecked(
+        [this](const std::string& peer) { guard_.HealthChecked(peer); });
     if (config.access.has_value()) access_.SetRules(*config.access);
   }
 
@@ -248,6 +271,8 @@ class RunningServer final : public HeapSyncServer {
   // In the order in which they need each other.
   const std::unique_ptr<Adapter> adapter_;
   CallMetrics calls_{{kDataService, kAdminService}};
+  ConnectionGuard guard_;
+  ConnectionMetrics connections_{guard_};
   ProcessMetrics process_;
   StatusReader status_;
   std::unique_ptr<HttpServer> http_;
@@ -266,13 +291,12 @@ class RunningServer final : public HeapSyncServer {
 absl::Status RunningServer::Listen() {
   auto http = HttpServer::Start(
       config_.http_listen,
-      OperatorPages(
-          status_, HEAPSYNC_VERSION, adapter_->with_metrics,
-          {adapter_->measured.get(), &adapter_->attempts, &calls_, &process_}));
+      OperatorPages(status_, HEAPSYNC_VERSION, adapter_->with_metrics,
+                    {adapter_->measured.get(), &adapter_->attempts, &calls_,
+                     &connections_, &process_}));
   if (!http.ok()) return Failed("cannot listen for HTTP", http.status());
   http_ = *std::move(http);
-  auto acceptor =
-      ConnectionAcceptor::Listen(config_.listen, config_.port.max_connections);
+  auto acceptor = ConnectionAcceptor::Listen(config_.listen, guard_);
   if (!acceptor.ok()) return Failed("cannot listen", acceptor.status());
   acceptor_ = *std::move(acceptor);
 
@@ -286,6 +310,7 @@ absl::Status RunningServer::Listen() {
   std::vector<
       std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
       interceptors;
+  interceptors.push_back(guard_.NewInterceptorFactory());
   interceptors.push_back(calls_.NewInterceptorFactory());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   health_.SetServing(kLiveness, true);

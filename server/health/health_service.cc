@@ -198,13 +198,19 @@ grpc::ServerUnaryReactor* HealthService::Check(
     reactor->Finish({grpc::StatusCode::NOT_FOUND, "unknown service"});
     return reactor;
   }
+  Checked(*context);
   *response = Encoded(status);
   reactor->Finish(grpc::Status::OK);
   return reactor;
 }
 
+void HealthService::Checked(const grpc::CallbackServerContext& context) const {
+  if (on_checked_ != nullptr) on_checked_(context.peer());
+}
+
 grpc::ServerWriteReactor<grpc::ByteBuffer>* HealthService::Watch(
-    grpc::CallbackServerContext*, const grpc::ByteBuffer* request) {
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
+  Checked(*context);
   const auto watcher = std::make_shared<Watcher>(*board_);
   watcher->Start(*request);
   return watcher.get();

@@ -4,8 +4,10 @@
 #include <grpcpp/grpcpp.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "grpc/health/v1/health.grpc.pb.h"
 
@@ -27,6 +29,12 @@ class HealthService final
   explicit HealthService(uint32_t max_watches = 4'000);
   ~HealthService() override;
 
+  // `on_checked` is called with gRPC's name of the peer of every call that gets
+  // a status, on any thread. REQUIRES: the server is not started yet.
+  void SetOnChecked(std::function<void(const std::string& peer)> on_checked) {
+    on_checked_ = std::move(on_checked);
+  }
+
   // Sets the status of the service of this name; empty: the server as a whole.
   // A name that was never set is unknown. Any thread.
   void SetServing(const std::string& name, bool serving);
@@ -42,6 +50,9 @@ class HealthService final
       const grpc::ByteBuffer* request) override;
 
  private:
+  void Checked(const grpc::CallbackServerContext& context) const;
+
+  std::function<void(const std::string& peer)> on_checked_;
   const std::unique_ptr<HealthBoard> board_;
 };
 

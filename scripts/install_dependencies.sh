@@ -26,7 +26,7 @@ build_packages=(
   prometheus-cpp-dev libmicrohttpd-dev libcli11-dev libboost-dev
   liblz4-dev libxxhash-dev zlib1g-dev libzstd-dev libgtest-dev libgmock-dev)
 test_packages=(lld libbenchmark-dev python3 python3-grpcio python3-protobuf python3-yaml curl jq gzip zstd openssl prometheus tinyproxy
-  chromium chromium-driver python3-selenium fonts-liberation)
+  chromium chromium-driver python3-selenium fonts-liberation python3-h2 nginx-light)
 lint_packages=(clang-format clang-tidy clang-14 libclang-rt-14-dev shellcheck)
 container_packages=(buildah podman runc debootstrap)
 

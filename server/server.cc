@@ -1,8 +1,8 @@
 #include "server/server.h"
 
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/health_check_service_interface.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -21,13 +21,16 @@
 #include "server/access/access.h"
 #include "server/admin/admin_service.h"
 #include "server/data/data_service.h"
+#include "server/health/health_service.h"
 #include "server/log/idle_memory.h"
 #include "server/log/log.h"
 #include "server/net/connection_acceptor.h"
+#include "server/net/connection_guard.h"
 #include "server/net/grpc_port.h"
 #include "server/net/tls_credentials.h"
 #include "server/observe/attempt_metrics.h"
 #include "server/observe/call_metrics.h"
+#include "server/observe/connection_metrics.h"
 #include "server/observe/http_server.h"
 #include "server/observe/measured_store.h"
 #include "server/observe/metric_destinations.h"
@@ -102,9 +105,9 @@ void LogAttempt(const AttemptEvent& event) {
 
 // Sets whether new items are accepted. Liveness is not touched: a restart
 // would not help.
-void SetReady(bool ready, grpc::HealthCheckServiceInterface& health) {
+void SetReady(bool ready, HealthService& health) {
   for (const char* service : {"", kDataService, kAdminService, kReadiness}) {
-    health.SetServingStatus(service, ready);
+    health.SetServing(service, ready);
   }
 }
 
@@ -205,6 +208,21 @@ ReflectionGate GateOf(const Access& access) {
   };
 }
 
+ConnectionLimits ConnectionLimitsOf(const PortLimits& port) {
+  // A whole first message, and the rest of the call around it.
+  constexpr uint64_t kCallBytes = 128 << 10;
+  // Messages of strangers have this part of the memory for messages.
+  constexpr uint64_t kUnprovenPart = 8;
+  const uint64_t bytes = port.max_message_bytes + kCallBytes;
+  return {.max_connections = port.max_connections,
+          .max_unproven = port.max_unproven_connections,
+          .unproven_time = port.unproven_time,
+          .unproven_bytes = bytes,
+          .all_unproven_bytes =
+              std::max(bytes, port.max_memory_bytes / kUnprovenPart),
+          .max_streams_per_connection = port.max_streams_per_connection};
+}
+
 std::unique_ptr<TlsCertificates> CertificatesOf(const ServerConfig& config) {
   if (!config.tls.has_value()) return nullptr;
   return std::make_unique<TlsCertificates>(*config.tls);
@@ -220,15 +238,24 @@ class RunningServer final : public HeapSyncServer {
   RunningServer(const ServerConfig& config, std::unique_ptr<Adapter> adapter)
       : config_(config),
         adapter_(std::move(adapter)),
+        guard_(ConnectionLimitsOf(config.port)),
         status_(*adapter_->engine),
         certificates_(CertificatesOf(config)),
         reload_(config, *adapter_->engine, access_, certificates_.get()),
         data_(*adapter_->engine, access_,
               {.calls = config.port.max_calls,
-               .streams = config.port.max_streams}),
-        admin_(*adapter_->engine, access_),
-        reflection_(ServiceNames(), GateOf(access_)),
-        earlier_reflection_(ServiceNames(), GateOf(access_)) {
+               .streams = config.port.max_streams,
+               .message_bytes = config.port.max_message_bytes}),
+        admin_(*adapter_->engine, access_, config.port.max_message_bytes),
+        health_(config.port.max_connections),
+        reflection_(ServiceNames(), GateOf(access_),
+                    config.port.max_message_bytes),
+        earlier_reflection_(ServiceNames(), GateOf(access_),
+                            config.port.max_message_bytes) {
+    access_.SetOnAdmitted(
+        [this](const std::string& peer) { guard_.Admitted(peer); });
+    health_.SetOnChecked(
+        [this](const std::string& peer) { guard_.HealthChecked(peer); });
     if (config.access.has_value()) access_.SetRules(*config.access);
   }
 
@@ -244,6 +271,8 @@ class RunningServer final : public HeapSyncServer {
   // In the order in which they need each other.
   const std::unique_ptr<Adapter> adapter_;
   CallMetrics calls_{{kDataService, kAdminService}};
+  ConnectionGuard guard_;
+  ConnectionMetrics connections_{guard_};
   ProcessMetrics process_;
   StatusReader status_;
   std::unique_ptr<HttpServer> http_;
@@ -252,6 +281,7 @@ class RunningServer final : public HeapSyncServer {
   Reload reload_;
   DataService data_;
   AdminService admin_;
+  HealthService health_;
   ReflectionV1 reflection_;
   ReflectionV1Alpha earlier_reflection_;
   std::unique_ptr<ConnectionAcceptor> acceptor_;
@@ -261,17 +291,15 @@ class RunningServer final : public HeapSyncServer {
 absl::Status RunningServer::Listen() {
   auto http = HttpServer::Start(
       config_.http_listen,
-      OperatorPages(
-          status_, HEAPSYNC_VERSION, adapter_->with_metrics,
-          {adapter_->measured.get(), &adapter_->attempts, &calls_, &process_}));
+      OperatorPages(status_, HEAPSYNC_VERSION, adapter_->with_metrics,
+                    {adapter_->measured.get(), &adapter_->attempts, &calls_,
+                     &connections_, &process_}));
   if (!http.ok()) return Failed("cannot listen for HTTP", http.status());
   http_ = *std::move(http);
-  auto acceptor =
-      ConnectionAcceptor::Listen(config_.listen, config_.port.max_connections);
+  auto acceptor = ConnectionAcceptor::Listen(config_.listen, guard_);
   if (!acceptor.ok()) return Failed("cannot listen", acceptor.status());
   acceptor_ = *std::move(acceptor);
 
-  grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   auto connections = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
@@ -282,8 +310,12 @@ absl::Status RunningServer::Listen() {
   std::vector<
       std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
       interceptors;
+  interceptors.push_back(guard_.NewInterceptorFactory());
   interceptors.push_back(calls_.NewInterceptorFactory());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  health_.SetServing(kLiveness, true);
+  SetReady(true, health_);
+  builder.RegisterService(&health_);
   builder.RegisterService(&data_);
   builder.RegisterService(&admin_);
   builder.RegisterService(&reflection_);
@@ -292,9 +324,6 @@ absl::Status RunningServer::Listen() {
   if (grpc_ == nullptr) {
     return absl::InternalError("cannot serve: gRPC does not start");
   }
-  grpc::HealthCheckServiceInterface& health = *grpc_->GetHealthCheckService();
-  health.SetServingStatus(kLiveness, true);
-  SetReady(true, health);
   acceptor_->Start(std::move(connections));
   LogStart();
   return absl::OkStatus();
@@ -322,7 +351,6 @@ void RunningServer::LogStart() const {
 // is, reads the configuration again on SIGHUP and when a file changed, and
 // gives back memory.
 void RunningServer::ServeUntilSignal() {
-  grpc::HealthCheckServiceInterface& health = *grpc_->GetHealthCheckService();
   bool serving = true;
   IdleMemory idle_memory;
   while (true) {
@@ -341,7 +369,7 @@ void RunningServer::ServeUntilSignal() {
     LogSuppressedCounts();
     if (serving && !engine().healthy()) {
       serving = false;
-      SetReady(false, health);
+      SetReady(false, health_);
       Log(LogSeverity::kError,
           "the spool failed to write; nothing is accepted until a restart",
           {{"error", engine().failure()}});
@@ -356,11 +384,12 @@ void RunningServer::Wait() {
   Log(LogSeverity::kInfo, "stopping",
       {{"drain_timeout_ms", config_.drain_timeout.count()}});
   ExitAfter(config_.drain_timeout + kCallGrace + kStopGrace);
-  SetReady(false, *grpc_->GetHealthCheckService());
+  SetReady(false, health_);
   engine().StopAccepting();
   data_.EndStreams();
   const bool drained = engine().Drain(config_.drain_timeout);
   data_.EndWaits();
+  health_.EndWatches();
   acceptor_->Stop();
   grpc_->Shutdown(std::chrono::system_clock::now() + kCallGrace);
   admin_.Stop();

@@ -91,7 +91,10 @@ Credentials CredentialsIn(const CallMetadata& metadata,
 }
 
 Credentials CredentialsOf(const grpc::CallbackServerContext& context) {
-  return CredentialsIn(context.client_metadata(), context.auth_context().get());
+  Credentials credentials =
+      CredentialsIn(context.client_metadata(), context.auth_context().get());
+  credentials.peer = context.peer();
+  return credentials;
 }
 
 void Access::SetRules(AccessRules rules) {
@@ -114,6 +117,15 @@ void Access::SetRules(AccessRules rules) {
 
 std::variant<Caller, CallError> Access::Admit(const Credentials& credentials,
                                               ServiceKind service) const {
+  auto admitted = Decide(credentials, service);
+  if (std::holds_alternative<Caller>(admitted) && on_admitted_ != nullptr) {
+    on_admitted_(credentials.peer);
+  }
+  return admitted;
+}
+
+std::variant<Caller, CallError> Access::Decide(const Credentials& credentials,
+                                               ServiceKind service) const {
   std::shared_ptr<const State> state;
   {
     MutexLock lock(mutex_);

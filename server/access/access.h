@@ -5,10 +5,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -35,6 +37,8 @@ struct Credentials {
   // handshake verified.
   std::vector<std::string> certificate_names;
   std::string claimed_name;
+  // gRPC's name of the connection's other end; empty if unknown.
+  std::string peer;
 };
 
 using CallMetadata = std::multimap<grpc::string_ref, grpc::string_ref>;
@@ -55,6 +59,12 @@ enum class ServiceKind {
 class Access {
  public:
   Access() : state_(std::make_shared<const State>()) {}
+
+  // `on_admitted` is called with the peer of every call that is admitted, on
+  // any thread. REQUIRES: no call was admitted yet.
+  void SetOnAdmitted(std::function<void(const std::string& peer)> on_admitted) {
+    on_admitted_ = std::move(on_admitted);
+  }
 
   // Replaces the rules. A caller whose rate is unchanged keeps its remaining
   // allowance. Calls in flight continue; streams are admitted again with their
@@ -79,6 +89,11 @@ class Access {
         allowances;
   };
 
+  // Admit() without the notice.
+  std::variant<Caller, CallError> Decide(const Credentials& credentials,
+                                         ServiceKind service) const;
+
+  std::function<void(const std::string& peer)> on_admitted_;
   mutable Mutex mutex_;
   // Shared with calls that are reading it.
   std::shared_ptr<const State> state_ ABSL_GUARDED_BY(mutex_);

@@ -6,7 +6,6 @@
 #include <string>
 #include <utility>
 #include <variant>
-#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "server/access/access.h"
@@ -29,7 +28,7 @@ class AdminCall final : public grpc::ServerUnaryReactor {
   using Work =
       absl::AnyInvocable<CallResult<Response>(const Caller&, const Request&)>;
 
-  AdminCall(AdminWorker& worker, const Access& access,
+  AdminCall(AdminWorker& worker, const Access& access, size_t max_message_bytes,
             grpc::CallbackServerContext* context,
             const grpc::ByteBuffer* request, grpc::ByteBuffer* response,
             Work work)
@@ -40,9 +39,8 @@ class AdminCall final : public grpc::ServerUnaryReactor {
       return;
     }
     caller_ = std::get<Caller>(std::move(admitted));
-    std::vector<Finding> violations = ParseWireMessage(*request, &request_);
-    if (!violations.empty()) {
-      Finish(InvalidRequest(std::move(violations)).ToStatus());
+    if (auto error = ReadRequest(*request, max_message_bytes, &request_)) {
+      Finish(error->ToStatus());
     } else if (!worker.Submit([this] { Run(); })) {
       Finish(AdminBusy().ToStatus());
     }

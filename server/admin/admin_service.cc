@@ -15,9 +15,11 @@ constexpr size_t kMaxWaiting = 100;
 
 }  // namespace
 
-AdminService::AdminService(Engine& engine, const Access& access)
+AdminService::AdminService(Engine& engine, const Access& access,
+                           size_t max_message_bytes)
     : engine_(engine),
       access_(access),
+      max_message_bytes_(max_message_bytes),
       open_flushes_(std::make_shared<OpenFlushes>(0)),
       worker_(kMaxWaiting) {}
 
@@ -26,7 +28,7 @@ AdminService::Reactor* AdminService::ListDestinations(Context* context,
                                                       Bytes* response) {
   using Request = v1::ListDestinationsRequest;
   return new AdminCall<Request, v1::ListDestinationsResponse>(
-      worker_, access_, context, request, response,
+      worker_, access_, max_message_bytes_, context, request, response,
       [this](const Caller& caller, const Request& r) {
         return heapsync::ListDestinations(engine_, caller, r);
       });
@@ -37,7 +39,7 @@ AdminService::Reactor* AdminService::GetDestination(Context* context,
                                                     Bytes* response) {
   using Request = v1::GetDestinationRequest;
   return new AdminCall<Request, v1::GetDestinationResponse>(
-      worker_, access_, context, request, response,
+      worker_, access_, max_message_bytes_, context, request, response,
       [this](const Caller& caller, const Request& r) {
         return heapsync::GetDestination(engine_, caller, r);
       });
@@ -48,7 +50,7 @@ AdminService::Reactor* AdminService::GetDelivery(Context* context,
                                                  Bytes* response) {
   using Request = v1::GetDeliveryRequest;
   return new AdminCall<Request, v1::GetDeliveryResponse>(
-      worker_, access_, context, request, response,
+      worker_, access_, max_message_bytes_, context, request, response,
       [this](const Caller& caller, const Request& r) {
         return heapsync::GetDelivery(engine_, caller, r);
       });
@@ -59,7 +61,7 @@ AdminService::Reactor* AdminService::PauseDestination(Context* context,
                                                       Bytes* response) {
   using Request = v1::PauseDestinationRequest;
   return new AdminCall<Request, v1::PauseDestinationResponse>(
-      worker_, access_, context, request, response,
+      worker_, access_, max_message_bytes_, context, request, response,
       [this](const Caller& caller, const Request& r) {
         return heapsync::PauseDestination(engine_, caller, r);
       });
@@ -70,7 +72,7 @@ AdminService::Reactor* AdminService::ResumeDestination(Context* context,
                                                        Bytes* response) {
   using Request = v1::ResumeDestinationRequest;
   return new AdminCall<Request, v1::ResumeDestinationResponse>(
-      worker_, access_, context, request, response,
+      worker_, access_, max_message_bytes_, context, request, response,
       [this](const Caller& caller, const Request& r) {
         return heapsync::ResumeDestination(engine_, caller, r);
       });
@@ -81,7 +83,7 @@ AdminService::Reactor* AdminService::ListDeadLetters(Context* context,
                                                      Bytes* response) {
   using Request = v1::ListDeadLettersRequest;
   return new AdminCall<Request, v1::ListDeadLettersResponse>(
-      worker_, access_, context, request, response,
+      worker_, access_, max_message_bytes_, context, request, response,
       [this](const Caller& caller, const Request& r) {
         return heapsync::ListDeadLetters(engine_, caller, r);
       });
@@ -92,7 +94,7 @@ AdminService::Reactor* AdminService::ReplayDeadLetters(Context* context,
                                                        Bytes* response) {
   using Request = v1::ReplayDeadLettersRequest;
   return new AdminCall<Request, v1::ReplayDeadLettersResponse>(
-      worker_, access_, context, request, response,
+      worker_, access_, max_message_bytes_, context, request, response,
       [this](const Caller& caller, const Request& r) {
         return heapsync::ReplayDeadLetters(engine_, caller, r);
       });
@@ -103,7 +105,7 @@ AdminService::Reactor* AdminService::DiscardDeadLetters(Context* context,
                                                         Bytes* response) {
   using Request = v1::DiscardDeadLettersRequest;
   return new AdminCall<Request, v1::DiscardDeadLettersResponse>(
-      worker_, access_, context, request, response,
+      worker_, access_, max_message_bytes_, context, request, response,
       [this](const Caller& caller, const Request& r) {
         return heapsync::DiscardDeadLetters(engine_, caller, r);
       });
@@ -112,8 +114,8 @@ AdminService::Reactor* AdminService::DiscardDeadLetters(Context* context,
 AdminService::Reactor* AdminService::Flush(Context* context,
                                            const Bytes* request,
                                            Bytes* response) {
-  return new FlushCall(engine_, access_, open_flushes_, context, request,
-                       response);
+  return new FlushCall(engine_, access_, open_flushes_, max_message_bytes_,
+                       context, request, response);
 }
 
 }  // namespace heapsync

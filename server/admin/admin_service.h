@@ -34,7 +34,9 @@ class AdminService final
                                                           v1::HeapSyncAdminService::
                                                               Service>>>>>>>>> {
  public:
-  AdminService(Engine& engine, const Access& access);
+  // `max_message_bytes`: of a request, inflated.
+  AdminService(Engine& engine, const Access& access,
+               size_t max_message_bytes = 4 << 20);
 
   // Finishes the calls that wait for the service's thread and takes no more. To
   // be called before the engine goes.
@@ -65,6 +67,7 @@ class AdminService final
  private:
   Engine& engine_;
   const Access& access_;
+  const size_t max_message_bytes_;
   const std::shared_ptr<OpenFlushes> open_flushes_;
   AdminWorker worker_;
 };

@@ -49,26 +49,30 @@ class FlushTicket {
 
 FlushCall::FlushCall(Engine& engine, const Access& access,
                      std::shared_ptr<OpenFlushes> open,
+                     size_t max_message_bytes,
                      grpc::CallbackServerContext* context,
                      const grpc::ByteBuffer* request,
                      grpc::ByteBuffer* response)
     : context_(context), response_(response) {
-  if (auto error = Begin(engine, access, std::move(open), *request)) {
+  if (auto error =
+          Begin(engine, access, std::move(open), *request, max_message_bytes)) {
     Finish(error->ToStatus());
   }
 }
 
 std::optional<CallError> FlushCall::Begin(Engine& engine, const Access& access,
                                           std::shared_ptr<OpenFlushes> open,
-                                          const grpc::ByteBuffer& bytes) {
+                                          const grpc::ByteBuffer& bytes,
+                                          size_t max_message_bytes) {
   auto admitted = access.Admit(CredentialsOf(*context_), ServiceKind::kAdmin);
   if (auto* refusal = std::get_if<CallError>(&admitted)) {
     return std::move(*refusal);
   }
   const Caller& caller = std::get<Caller>(admitted);
   v1::FlushRequest request;
-  std::vector<Finding> violations = ParseWireMessage(bytes, &request);
-  if (!violations.empty()) return InvalidRequest(std::move(violations));
+  if (auto error = ReadRequest(bytes, max_message_bytes, &request)) {
+    return error;
+  }
   const std::string& name = request.destination();
   // Empty means all of them here.
   if (name.empty() && !caller.MayUseAll()) return DestinationNotAllowed(name);

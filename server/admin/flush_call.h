@@ -25,7 +25,7 @@ class FlushCall final : public grpc::ServerUnaryReactor {
  public:
   // `open` is shared with the engine, whose waits may end after the service.
   FlushCall(Engine& engine, const Access& access,
-            std::shared_ptr<OpenFlushes> open,
+            std::shared_ptr<OpenFlushes> open, size_t max_message_bytes,
             grpc::CallbackServerContext* context,
             const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
 
@@ -34,7 +34,8 @@ class FlushCall final : public grpc::ServerUnaryReactor {
   // way.
   std::optional<CallError> Begin(Engine& engine, const Access& access,
                                  std::shared_ptr<OpenFlushes> open,
-                                 const grpc::ByteBuffer& bytes);
+                                 const grpc::ByteBuffer& bytes,
+                                 size_t max_message_bytes);
   void End(std::optional<Settlement> settlement);
   void OnCancel() override;
   void OnDone() override { delete this; }

@@ -37,7 +37,11 @@ struct PortLimits {
   // Beyond these, connections wait in the system's queue, and calls get
   // RESOURCE_EXHAUSTED.
   uint32_t max_connections = 4'000;
-  uint32_t max_streams_per_connection = 1'000;
+  // Connections without an admitted call: beyond it the oldest gives way. And
+  // the time in which a connection must make a call.
+  uint32_t max_unproven_connections = 64;
+  std::chrono::milliseconds unproven_time = std::chrono::seconds(10);
+  uint32_t max_streams_per_connection = 100;
   uint32_t max_calls = 20'000;
   uint32_t max_streams = 1'000;
 

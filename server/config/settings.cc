@@ -33,6 +33,7 @@ constexpr DurationRange kMaxAgeRange{seconds(1), hours(8760)};
 constexpr DurationRange kRetryAfterRange{milliseconds(0), hours(8760)};
 constexpr DurationRange kDrainTimeoutRange{milliseconds(0), hours(1)};
 constexpr DurationRange kConnectionAgeRange{milliseconds(0), hours(8760)};
+constexpr DurationRange kUnprovenTimeRange{seconds(1), hours(1)};
 constexpr DurationRange kKeepaliveRange{seconds(1), hours(24)};
 constexpr DurationRange kReloadRange{milliseconds(0), hours(24)};
 
@@ -367,7 +368,8 @@ std::vector<Setting> MakeSettings() {
           kMessageBytesRange,
           {.name = "max_message_bytes",
            .group = kPorts,
-           .meaning = "Maximum size of a gRPC message in bytes."}),
+           .meaning = "Maximum size of a gRPC message in bytes, inflated if it "
+                      "is compressed."}),
       Number<kPort, &Port::max_metadata_bytes>(
           kMetadataBytesRange,
           {.name = "max_metadata_bytes",
@@ -378,7 +380,8 @@ std::vector<Setting> MakeSettings() {
           {.name = "max_memory_bytes",
            .group = kPorts,
            .meaning = "Memory in bytes that gRPC may use for connections and "
-                      "for messages on their way. Less: slower under many "
+                      "for messages on their way; connections without an "
+                      "admitted call use an eighth. Less: slower under many "
                       "large messages."}),
       Number<kPort, &Port::max_connections>(
           kConnectionsRange,
@@ -386,6 +389,19 @@ std::vector<Setting> MakeSettings() {
            .group = kPorts,
            .meaning = "Concurrent gRPC connections; more wait until one "
                       "ends."}),
+      Number<kPort, &Port::max_unproven_connections>(
+          kConnectionsRange,
+          {.name = "max_unproven_connections",
+           .group = kPorts,
+           .meaning = "Connections without an admitted call; beyond it the "
+                      "oldest is ended. More: more clients may connect at the "
+                      "same moment, and strangers may use more memory."}),
+      Duration<kPort, &Port::unproven_time>(
+          kUnprovenTimeRange,
+          {.name = "unproven_time",
+           .group = kPorts,
+           .meaning = "Time in which a connection must make a call or a health "
+                      "check. More: slower links get a first call through."}),
       Number<kPort, &Port::max_streams_per_connection>(
           kCallsRange,
           {.name = "max_streams_per_connection",

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "heap_adapter/base/check.h"
 #include "heap_adapter/engine.h"
@@ -37,8 +38,10 @@ class BulkCall final
       public BulkSession::Call {
  public:
   BulkCall(Engine& engine, const Access& access, CallSlots& slots,
-           OpenStreams& open_streams, grpc::CallbackServerContext* context)
+           OpenStreams& open_streams, size_t max_message_bytes,
+           grpc::CallbackServerContext* context)
       : engine_(engine),
+        max_message_bytes_(max_message_bytes),
         open_streams_(open_streams),
         trace_(TraceOf(*context)),
         slot_(slots.Take()),
@@ -58,13 +61,22 @@ class BulkCall final
  private:
   void OnReadDone(bool ok) override {
     if (!ok) return session_->HalfClosed();
-    if (!session_->MessageReceived(incoming_.Length())) return;
-    auto outcome = intake_.Take(incoming_);
-    const bool refused = outcome.error.has_value();
-    if (refused) error_ = std::move(outcome.error);
+    auto opened = ReceivedMessage::Open(incoming_, max_message_bytes_);
+    const auto* const message = std::get_if<ReceivedMessage>(&opened);
+    const size_t bytes = message == nullptr ? 0 : message->size();
+    if (!session_->MessageReceived(bytes)) return;
+    Duration pause = Duration::zero();
+    if (message == nullptr) {
+      error_ = std::get<CallError>(std::move(opened));
+    } else {
+      auto outcome = intake_.Take(*message);
+      error_ = std::move(outcome.error);
+      pause = outcome.pause;
+    }
+    incoming_.Clear();
     session_->MessageTaken(
-        refused ? BulkVerdict::kRefused : BulkVerdict::kAccepted,
-        outcome.pause);
+        error_.has_value() ? BulkVerdict::kRefused : BulkVerdict::kAccepted,
+        pause);
   }
   void OnWriteDone(bool ok) override {
     session_->Written(ok ? WriteResult::kWritten : WriteResult::kFailed);
@@ -150,6 +162,7 @@ class BulkCall final
   }
 
   Engine& engine_;
+  const size_t max_message_bytes_;
   OpenStreams& open_streams_;
   const std::optional<TraceContext> trace_;
   const std::optional<CallSlots::Slot> slot_;

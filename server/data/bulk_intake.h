@@ -2,7 +2,6 @@
 #define HEAPSYNC_SERVER_DATA_BULK_INTAKE_H_
 
 #include <google/protobuf/arena.h>
-#include <grpcpp/support/byte_buffer.h>
 
 #include <algorithm>
 #include <memory>
@@ -65,16 +64,14 @@ class BulkIntake {
     Duration pause = Duration::zero();
   };
 
-  // Takes in one message and clears it. Call it between
-  // BulkSession::MessageReceived() and MessageTaken().
-  Outcome Take(grpc::ByteBuffer& message) {
+  // Takes in one message. Call it between BulkSession::MessageReceived() and
+  // MessageTaken().
+  Outcome Take(const ReceivedMessage& message) {
     google::protobuf::Arena arena;
     auto* request = google::protobuf::Arena::CreateMessage<Request>(&arena);
     DamagedItems damaged;
     std::vector<Finding> violations =
         ParseWireMessage(message, request, Traits::kBulkField, damaged);
-    const size_t bytes = message.Length();
-    message.Clear();
     Outcome outcome;
     // The caller's rights may have been withdrawn since.
     if (!access_.IsCurrent(caller_)) outcome.error = Admit();
@@ -86,7 +83,7 @@ class BulkIntake {
     if (!outcome.error.has_value()) {
       outcome.pause =
           Charge(static_cast<uint64_t>(Traits::ItemsOf(*request).size()));
-      outcome.error = TakeItems(*request, damaged, bytes);
+      outcome.error = TakeItems(*request, damaged, message.size());
     }
     return outcome;
   }

@@ -14,42 +14,42 @@ grpc::ServerUnaryReactor* DataService::TrackEvent(
     grpc::CallbackServerContext* context, const Bytes* request,
     Bytes* response) {
   return UnaryCall<TrackEventTraits>::Start(engine_, access_, calls_, waits_,
-                                            open_waits_, context, request,
-                                            response);
+                                            open_waits_, max_message_bytes_,
+                                            context, request, response);
 }
 
 grpc::ServerUnaryReactor* DataService::UserProperties(
     grpc::CallbackServerContext* context, const Bytes* request,
     Bytes* response) {
-  return UnaryCall<UserPropertiesTraits>::Start(engine_, access_, calls_,
-                                                waits_, open_waits_, context,
-                                                request, response);
+  return UnaryCall<UserPropertiesTraits>::Start(
+      engine_, access_, calls_, waits_, open_waits_, max_message_bytes_,
+      context, request, response);
 }
 
 grpc::ServerUnaryReactor* DataService::AccountProperties(
     grpc::CallbackServerContext* context, const Bytes* request,
     Bytes* response) {
-  return UnaryCall<AccountPropertiesTraits>::Start(engine_, access_, calls_,
-                                                   waits_, open_waits_, context,
-                                                   request, response);
+  return UnaryCall<AccountPropertiesTraits>::Start(
+      engine_, access_, calls_, waits_, open_waits_, max_message_bytes_,
+      context, request, response);
 }
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkTrackEvents(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<TrackEventTraits>(engine_, access_, streams_,
-                                        open_streams_, context);
+  return new BulkCall<TrackEventTraits>(
+      engine_, access_, streams_, open_streams_, max_message_bytes_, context);
 }
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkUserProperties(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<UserPropertiesTraits>(engine_, access_, streams_,
-                                            open_streams_, context);
+  return new BulkCall<UserPropertiesTraits>(
+      engine_, access_, streams_, open_streams_, max_message_bytes_, context);
 }
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkAccountProperties(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<AccountPropertiesTraits>(engine_, access_, streams_,
-                                               open_streams_, context);
+  return new BulkCall<AccountPropertiesTraits>(
+      engine_, access_, streams_, open_streams_, max_message_bytes_, context);
 }
 
 }  // namespace heapsync

@@ -33,6 +33,8 @@ class DataService final
   struct Limits {
     uint32_t calls = 20'000;  // of which half may wait for a delivery
     uint32_t streams = 1'000;
+    // The maximum of one message, inflated.
+    size_t message_bytes = 4 << 20;
   };
 
   DataService(Engine& engine, const Access& access)
@@ -42,7 +44,8 @@ class DataService final
         access_(access),
         calls_(limits.calls),
         waits_((limits.calls + 1) / 2),
-        streams_(limits.streams) {}
+        streams_(limits.streams),
+        max_message_bytes_(limits.message_bytes) {}
 
   grpc::ServerUnaryReactor* TrackEvent(grpc::CallbackServerContext* context,
                                        const grpc::ByteBuffer* request,
@@ -76,6 +79,7 @@ class DataService final
   // that do not.
   CallSlots waits_;
   CallSlots streams_;
+  const size_t max_message_bytes_;
   OpenStreams open_streams_;
   OpenStreams open_waits_;
 };

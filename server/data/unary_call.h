@@ -37,11 +37,12 @@ class UnaryCall final {
   static grpc::ServerUnaryReactor* Start(Engine& engine, const Access& access,
                                          CallSlots& slots, CallSlots& waits,
                                          OpenStreams& open_waits,
+                                         size_t max_message_bytes,
                                          grpc::CallbackServerContext* context,
                                          const grpc::ByteBuffer* request,
                                          grpc::ByteBuffer* response) {
-    auto* const call =
-        new UnaryCall(engine, slots, waits, open_waits, context, response);
+    auto* const call = new UnaryCall(engine, slots, waits, open_waits,
+                                     max_message_bytes, context, response);
     std::optional<CallError> error = call->Admit(access);
     if (!error.has_value()) error = call->Prepare(*request);
     grpc::ServerUnaryReactor* const reactor = call->listener_.has_value()
@@ -74,9 +75,10 @@ class UnaryCall final {
   };
 
   UnaryCall(Engine& engine, CallSlots& slots, CallSlots& waits,
-            OpenStreams& open_waits, grpc::CallbackServerContext* context,
-            grpc::ByteBuffer* response)
+            OpenStreams& open_waits, size_t max_message_bytes,
+            grpc::CallbackServerContext* context, grpc::ByteBuffer* response)
       : engine_(engine),
+        max_message_bytes_(max_message_bytes),
         context_(context),
         response_(response),
         waits_(waits),
@@ -101,8 +103,9 @@ class UnaryCall final {
     auto* request =
         google::protobuf::Arena::CreateMessage<typename Traits::UnaryRequest>(
             &arena);
-    std::vector<Finding> violations = ParseWireMessage(bytes, request);
-    if (!violations.empty()) return InvalidRequest(std::move(violations));
+    if (auto error = ReadRequest(bytes, max_message_bytes_, request)) {
+      return error;
+    }
     auto destination = DestinationFor(engine_, caller_, request->destination());
     if (auto* refusal = std::get_if<CallError>(&destination)) {
       return std::move(*refusal);
@@ -114,7 +117,7 @@ class UnaryCall final {
     trace_ = TraceOf(*context_);
     if (CallsAreLogged()) log_.request_id = Shown(request->request_id());
 
-    violations = CheckCallFields(*request);
+    std::vector<Finding> violations = CheckCallFields(*request);
     ChunkEncoder encoder(destination_->encoding, engine_.clock().Read().wall);
     KeySource keys({.caller = caller_.name,
                     .destination = destination_->name,
@@ -232,6 +235,7 @@ class UnaryCall final {
   }
 
   Engine& engine_;
+  const size_t max_message_bytes_;
   grpc::CallbackServerContext* const context_;
   grpc::ByteBuffer* const response_;
   CallSlots& waits_;

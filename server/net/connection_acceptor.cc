@@ -1,47 +1,71 @@
 #include "server/net/connection_acceptor.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "server/log/log.h"
+#include "server/net/peer_name.h"
+#include "server/net/tcp_progress.h"
 
 namespace heapsync {
 namespace {
 
 constexpr int kBacklog = 1'024;
-// Interval of the checks for closed connections at the maximum.
-constexpr int kRecountMs = 50;
+// Time without accepting if there is no place, or no descriptor.
+constexpr Duration kRest = std::chrono::milliseconds(20);
+// Intervals at which the guard looks at the connections: soon enough that an
+// attacker gets little done, rarely enough to cost nothing.
+constexpr int kUnprovenLookMs = 20;
+constexpr int kKnownLookMs = 100;
 
 std::string LastError() { return std::strerror(errno); }
+
+bool Watch(int epoll, int descriptor, uint32_t events) {
+  epoll_event event{.events = events, .data = {.fd = descriptor}};
+  return epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0;
+}
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> ConnectionAcceptor::Listen(
-    absl::string_view address, uint32_t max_connections) {
+    absl::string_view address, ConnectionGuard& guard) {
   absl::StatusOr<ListeningSockets> listeners =
       ListeningSockets::Open(address, kBacklog);
   if (!listeners.ok()) return listeners.status();
   std::unique_ptr<ConnectionAcceptor> acceptor(
-      new ConnectionAcceptor(*std::move(listeners), max_connections));
+      new ConnectionAcceptor(*std::move(listeners), guard));
   acceptor->stop_event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (acceptor->stop_event_ < 0) return absl::UnavailableError(LastError());
+  acceptor->epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  if (acceptor->stop_event_ < 0 || acceptor->epoll_ < 0 ||
+      !Watch(acceptor->epoll_, acceptor->stop_event_, EPOLLIN)) {
+    return absl::UnavailableError(LastError());
+  }
+  for (const int listener : acceptor->listeners_.descriptors()) {
+    if (!Watch(acceptor->epoll_, listener, EPOLLIN)) {
+      return absl::UnavailableError(LastError());
+    }
+  }
   return acceptor;
 }
 
 ConnectionAcceptor::~ConnectionAcceptor() {
   Stop();
+  if (epoll_ >= 0) close(epoll_);
   if (stop_event_ >= 0) close(stop_event_);
 }
 
@@ -58,72 +82,135 @@ void ConnectionAcceptor::Stop() {
     thread_.join();
   }
   listeners_.Close();
+  while (!connections_.empty()) Forget(*connections_.begin());
 }
 
 void ConnectionAcceptor::Run() {
-  std::vector<pollfd> waits;
-  while (true) {
-    const bool full = connections_.size() >= max_connections_;
-    waits.assign(1, {.fd = stop_event_, .events = POLLIN, .revents = 0});
-    if (!full) {
-      for (const int listener : listeners_.descriptors()) {
-        waits.push_back({.fd = listener, .events = POLLIN, .revents = 0});
-      }
-    }
-    if (poll(waits.data(), waits.size(), full ? kRecountMs : -1) < 0 &&
-        errno != EINTR) {
-      Log(LogSeverity::kError, "cannot wait for connections",
-          {{"error", LastError()}});
-      return;
-    }
-    if (waits[0].revents != 0) return;
-    if (full) Recount();
-    for (size_t i = 1; i < waits.size(); ++i) {
-      if (waits[i].revents != 0) Accept(waits[i].fd);
-    }
+  while (Wait(SystemClock().Read().monotonic)) {
   }
 }
 
-void ConnectionAcceptor::Accept(int listener) {
-  const int connection =
-      accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (connection < 0) {
-    // Aborted connections and signals are not errors.
-    if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS &&
-        errno != ENOMEM) {
-      return;
+bool ConnectionAcceptor::Wait(MonotonicTime now) {
+  if (resting_until_.has_value() && now >= *resting_until_) {
+    resting_until_.reset();
+    SetListening(true);
+  }
+  EndSome(now);
+  int timeout = connections_.empty() ? -1 : kKnownLookMs;
+  if (resting_until_.has_value() || !guard_.Unproven().empty()) {
+    timeout = kUnprovenLookMs;
+  }
+  std::array<epoll_event, 64> events;
+  const int count = epoll_wait(epoll_, events.data(),
+                               static_cast<int>(events.size()), timeout);
+  if (count < 0 && errno != EINTR) {
+    Log(LogSeverity::kError, "cannot wait for connections",
+        {{"error", LastError()}});
+    return false;
+  }
+  now = SystemClock().Read().monotonic;
+  for (int i = 0; i < count; ++i) {
+    const int descriptor = events[i].data.fd;
+    if (descriptor == stop_event_) return false;
+    if (connections_.contains(descriptor)) {
+      Forget(descriptor);
+    } else {
+      Accept(descriptor, now);
     }
+  }
+  return true;
+}
+
+void ConnectionAcceptor::Accept(int listener, MonotonicTime now) {
+  if (resting_until_.has_value()) return;
+  if (!FindPlace(now)) return Rest(now + kRest);
+  sockaddr_storage peer{};
+  socklen_t size = sizeof(peer);
+  const int connection = accept4(listener, reinterpret_cast<sockaddr*>(&peer),
+                                 &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  // Aborted connections and signals are not errors.
+  if (connection < 0 && errno != EMFILE && errno != ENFILE &&
+      errno != ENOBUFS && errno != ENOMEM) {
+    return;
+  }
+  if (connection < 0 || !Keep(connection, peer, now)) {
     Log(LogSeverity::kWarning, "cannot accept a connection",
         {{"error", LastError()}});
-    pollfd stop{.fd = stop_event_, .events = POLLIN, .revents = 0};
-    poll(&stop, 1, kRecountMs);
-    return;
+    if (connection >= 0) close(connection);
+    return Rest(now + kRest);
   }
   const int on = 1;
   setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  struct stat socket {};
-  if (fstat(connection, &socket) == 0) {
-    // The system may have reused a descriptor that gRPC closed.
-    connections_[connection] = socket.st_ino;
-  }
   grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
       parameters;
   parameters.listener_fd = listener;
   parameters.fd = connection;
   server_->HandleNewConnection(&parameters);
-  if (connections_.size() < max_connections_) return;
-  Recount();
-  if (connections_.size() >= max_connections_) {
-    Log(LogSeverity::kWarning, "all connections are taken; others wait",
-        {{"connections", connections_.size()}});
-  }
 }
 
-void ConnectionAcceptor::Recount() {
-  absl::erase_if(connections_, [](const std::pair<const int, ino_t>& each) {
-    struct stat now {};
-    return fstat(each.first, &now) != 0 || now.st_ino != each.second;
-  });
+bool ConnectionAcceptor::FindPlace(MonotonicTime now) {
+  if (guard_.HasPlace()) return true;
+  const auto closing = guard_.MakePlace(now);
+  if (closing.has_value()) {
+    End(*closing);
+    return true;
+  }
+  const ConnectionGuard::Counts counts = guard_.Read();
+  Log(LogSeverity::kWarning, "all connections are taken; others wait",
+      {{"known", counts.known},
+       {"unproven", counts.strangers + counts.probes}});
+  return false;
+}
+
+bool ConnectionAcceptor::Keep(int connection, const sockaddr_storage& peer,
+                              MonotonicTime now) {
+  const int descriptor = fcntl(connection, F_DUPFD_CLOEXEC, 0);
+  if (descriptor < 0) return false;
+  // Nothing is asked of it but its end.
+  if (!Watch(epoll_, descriptor, 0)) {
+    const int error = errno;
+    close(descriptor);
+    errno = error;
+    return false;
+  }
+  connections_.insert(descriptor);
+  guard_.Opened(descriptor, PeerName(peer), now);
+  return true;
+}
+
+void ConnectionAcceptor::EndSome(MonotonicTime now) {
+  for (const int descriptor : guard_.Unproven()) {
+    guard_.Progressed(descriptor, ReadTcpProgress(descriptor), now);
+  }
+  for (const auto& closing : guard_.Due(now)) End(closing);
+}
+
+void ConnectionAcceptor::End(const ConnectionGuard::Closing& closing) {
+  Log(LogSeverity::kInfo, "a connection is ended",
+      {{"reason", NameOf(closing.reason)}});
+  // gRPC notices, and closes its own descriptor.
+  shutdown(closing.id, SHUT_RDWR);
+}
+
+void ConnectionAcceptor::Forget(int descriptor) {
+  connections_.erase(descriptor);
+  guard_.Closed(descriptor);
+  // Closing it is not enough while gRPC's descriptor of the same is open.
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, nullptr);
+  close(descriptor);
+}
+
+void ConnectionAcceptor::Rest(MonotonicTime until) {
+  resting_until_ = until;
+  SetListening(false);
+}
+
+void ConnectionAcceptor::SetListening(bool on) {
+  for (const int listener : listeners_.descriptors()) {
+    epoll_event event{.events = on ? uint32_t{EPOLLIN} : 0U,
+                      .data = {.fd = listener}};
+    epoll_ctl(epoll_, EPOLL_CTL_MOD, listener, &event);
+  }
 }
 
 }  // namespace heapsync

@@ -2,29 +2,32 @@
 #define HEAPSYNC_SERVER_NET_CONNECTION_ACCEPTOR_H_
 
 #include <grpcpp/server_builder.h>
-#include <sys/types.h>
+#include <sys/socket.h>
 
-#include <cstdint>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "heap_adapter/base/clock.h"
+#include "server/net/connection_guard.h"
 #include "server/net/listening_sockets.h"
 
 namespace heapsync {
 
-// Accepts connections for gRPC up to a maximum number: further connections wait
-// in the system's queue until one ends. gRPC 1.51 has no such limit, and stops
-// listening permanently once the process has run out of file descriptors.
+// Accepts connections for gRPC while there are places, and ends those that the
+// guard names: further connections wait in the system's queue. gRPC 1.51 knows
+// no such limit, and stops listening permanently once the process has run out
+// of file descriptors.
 class ConnectionAcceptor {
  public:
   // Listens on "host:port", see ListeningSockets. Errors: kUnavailable with the
-  // cause.
+  // cause. `guard` must outlive the acceptor.
   static absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> Listen(
-      absl::string_view address, uint32_t max_connections);
+      absl::string_view address, ConnectionGuard& guard);
 
   ~ConnectionAcceptor();
 
@@ -41,23 +44,36 @@ class ConnectionAcceptor {
   void Stop();
 
  private:
-  ConnectionAcceptor(ListeningSockets listeners, uint32_t max_connections)
-      : max_connections_(max_connections), listeners_(std::move(listeners)) {}
+  ConnectionAcceptor(ListeningSockets listeners, ConnectionGuard& guard)
+      : guard_(guard), listeners_(std::move(listeners)) {}
 
   void Run();
-  void Accept(int listener);
-  // Removes the connections that gRPC has closed.
-  void Recount();
+  // Waits for connections, or for the end of some; false if it is to stop.
+  bool Wait(MonotonicTime now);
+  void Accept(int listener, MonotonicTime now);
+  // Returns true if the next connection has a place; frees one if necessary.
+  bool FindPlace(MonotonicTime now);
+  // Enters a connection; false with errno if the process is short of something.
+  bool Keep(int connection, const sockaddr_storage& peer, MonotonicTime now);
+  void EndSome(MonotonicTime now);
+  void End(const ConnectionGuard::Closing& closing);
+  void Forget(int descriptor);
+  // Stops listening until then; connections wait in the system's queue.
+  void Rest(MonotonicTime until);
+  void SetListening(bool on);
 
-  const uint32_t max_connections_;
+  ConnectionGuard& guard_;
   ListeningSockets listeners_;
   int stop_event_ = -1;
+  int epoll_ = -1;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> server_;
   std::thread thread_;
 
-  // Open connections by descriptor; used by `thread_` only. The inode shows
-  // whether a descriptor still refers to the same socket.
-  absl::flat_hash_map<int, ino_t> connections_;
+  // The rest is used by `thread_` only.
+  std::optional<MonotonicTime> resting_until_;
+  // A second descriptor of each connection that is open: gRPC may close its own
+  // at any moment, and the system would give its number to another file.
+  absl::flat_hash_set<int> connections_;
 };
 
 }  // namespace heapsync

@@ -18,6 +18,10 @@ int Milliseconds(std::chrono::milliseconds duration) {
 
 void SetPortLimits(const PortLimits& limits, grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(static_cast<int>(limits.max_message_bytes));
+  // gRPC 1.51 inflates a message without a bound, before any handler runs.
+  // server/wire/wire_message.h does it once the caller is known, up to the
+  // maximum.
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE,
                              static_cast<int>(limits.max_metadata_bytes));
   builder.AddChannelArgument(

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "google/protobuf/descriptor.pb.h"
-#include "grpc/health/v1/health.pb.h"
+#include "server/wire/wire_message.h"
 
 namespace heapsync {
 namespace {
@@ -99,51 +99,50 @@ std::vector<std::string> WithItself(std::vector<std::string> services,
   return services;
 }
 
-// Both versions have the same fields under the same numbers.
-template <typename To, typename From>
-To Same(const From& from) {
-  To to;
-  to.ParseFromString(from.SerializeAsString());
-  return to;
-}
-
-// One stream: read a question, write its answer, read the next.
-template <typename Request, typename Response>
-class Stream final : public grpc::ServerBidiReactor<Request, Response> {
+// One stream: read a question, write its answer, read the next. In bytes, since
+// both versions of the service have the same fields under the same numbers.
+class Stream final
+    : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   Stream(const std::vector<std::string>& services, const ReflectionGate& gate,
-         const grpc::CallbackServerContext& context, std::atomic<int>& open)
-      : services_(services), open_(open) {
+         size_t max_message_bytes, const grpc::CallbackServerContext& context,
+         std::atomic<int>& open)
+      : services_(services),
+        max_message_bytes_(max_message_bytes),
+        open_(open) {
     const bool too_many = open_.fetch_add(1) >= kMaxReflectionStreams;
     const grpc::Status status =
         gate == nullptr ? grpc::Status::OK : gate(context);
     if (!status.ok()) {
-      this->Finish(status);
+      Finish(status);
     } else if (too_many) {
-      this->Finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
-                                "too many reflection streams are open"));
+      Finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                          "too many reflection streams are open"));
     } else {
-      this->StartRead(&request_);
+      StartRead(&incoming_);
     }
   }
 
   void OnReadDone(bool ok) override {
     if (!ok) {
-      this->Finish(grpc::Status::OK);
+      Finish(grpc::Status::OK);
       return;
     }
-    response_ = Same<Response>(
-        AnswerReflection(Same<ServerReflectionRequest>(request_), services_,
-                         *DescriptorPool::generated_pool()));
-    this->StartWrite(&response_);
+    ServerReflectionRequest request;
+    auto error = ReadRequest(incoming_, max_message_bytes_, &request);
+    incoming_.Clear();
+    if (error.has_value()) return Finish(error->ToStatus());
+    outgoing_ = ToByteBuffer(AnswerReflection(
+        request, services_, *DescriptorPool::generated_pool()));
+    StartWrite(&outgoing_);
   }
 
   void OnWriteDone(bool ok) override {
     if (!ok) {
-      this->Finish(grpc::Status::CANCELLED);
+      Finish(grpc::Status::CANCELLED);
       return;
     }
-    this->StartRead(&request_);
+    StartRead(&incoming_);
   }
 
   void OnDone() override {
@@ -153,9 +152,10 @@ class Stream final : public grpc::ServerBidiReactor<Request, Response> {
 
  private:
   const std::vector<std::string>& services_;
+  const size_t max_message_bytes_;
   std::atomic<int>& open_;
-  Request request_;
-  Response response_;
+  grpc::ByteBuffer incoming_;
+  grpc::ByteBuffer outgoing_;
 };
 
 }  // namespace
@@ -200,35 +200,29 @@ ServerReflectionResponse AnswerReflection(
 }
 
 ReflectionV1::ReflectionV1(std::vector<std::string> services,
-                           ReflectionGate gate)
+                           ReflectionGate gate, size_t max_message_bytes)
     : services_(WithItself(std::move(services),
                            ServerReflection::service_full_name())),
-      gate_(std::move(gate)) {
-  // Named so that the linker keeps it: gRPC serves health without a descriptor,
-  // and clients could list the service but not call it.
-  google::protobuf::LinkMessageReflection<
-      grpc::health::v1::HealthCheckRequest>();
-}
+      gate_(std::move(gate)),
+      max_message_bytes_(max_message_bytes) {}
 
 ReflectionV1Alpha::ReflectionV1Alpha(std::vector<std::string> services,
-                                     ReflectionGate gate)
+                                     ReflectionGate gate,
+                                     size_t max_message_bytes)
     : services_(WithItself(
           std::move(services),
           grpc::reflection::v1alpha::ServerReflection::service_full_name())),
-      gate_(std::move(gate)) {}
+      gate_(std::move(gate)),
+      max_message_bytes_(max_message_bytes) {}
 
-grpc::ServerBidiReactor<ServerReflectionRequest, ServerReflectionResponse>*
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>*
 ReflectionV1::ServerReflectionInfo(grpc::CallbackServerContext* context) {
-  return new Stream<ServerReflectionRequest, ServerReflectionResponse>(
-      services_, gate_, *context, open_);
+  return new Stream(services_, gate_, max_message_bytes_, *context, open_);
 }
 
-grpc::ServerBidiReactor<grpc::reflection::v1alpha::ServerReflectionRequest,
-                        grpc::reflection::v1alpha::ServerReflectionResponse>*
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>*
 ReflectionV1Alpha::ServerReflectionInfo(grpc::CallbackServerContext* context) {
-  return new Stream<grpc::reflection::v1alpha::ServerReflectionRequest,
-                    grpc::reflection::v1alpha::ServerReflectionResponse>(
-      services_, gate_, *context, open_);
+  return new Stream(services_, gate_, max_message_bytes_, *context, open_);
 }
 
 }  // namespace heapsync

@@ -33,38 +33,45 @@ inline constexpr int kMaxReflectionStreams = 100;
 // A stream lives until its client ends it or the server cancels it at its
 // shutdown deadline; it holds no thread while it waits.
 class ReflectionV1 final
-    : public grpc::reflection::v1::ServerReflection::CallbackService {
+    : public grpc::reflection::v1::ServerReflection::
+          WithRawCallbackMethod_ServerReflectionInfo<
+              grpc::reflection::v1::ServerReflection::Service> {
  public:
   // `services` are the full names that list_services answers with; this one is
-  // added if it is missing. Without a gate everybody may ask.
+  // added if it is missing. Without a gate everybody may ask. A question of
+  // more than `max_message_bytes`, inflated, is refused.
   explicit ReflectionV1(std::vector<std::string> services,
-                        ReflectionGate gate = nullptr);
+                        ReflectionGate gate = nullptr,
+                        size_t max_message_bytes = 4 << 20);
 
-  grpc::ServerBidiReactor<grpc::reflection::v1::ServerReflectionRequest,
-                          grpc::reflection::v1::ServerReflectionResponse>*
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>*
   ServerReflectionInfo(grpc::CallbackServerContext* context) override;
 
  private:
   const std::vector<std::string> services_;
   const ReflectionGate gate_;
+  const size_t max_message_bytes_;
   std::atomic<int> open_{0};
 };
 
 // The same under its earlier name, for the clients that know no other. gRPC's
 // own can be neither guarded nor bounded, and holds a thread for every stream.
 class ReflectionV1Alpha final
-    : public grpc::reflection::v1alpha::ServerReflection::CallbackService {
+    : public grpc::reflection::v1alpha::ServerReflection::
+          WithRawCallbackMethod_ServerReflectionInfo<
+              grpc::reflection::v1alpha::ServerReflection::Service> {
  public:
   explicit ReflectionV1Alpha(std::vector<std::string> services,
-                             ReflectionGate gate = nullptr);
+                             ReflectionGate gate = nullptr,
+                             size_t max_message_bytes = 4 << 20);
 
-  grpc::ServerBidiReactor<grpc::reflection::v1alpha::ServerReflectionRequest,
-                          grpc::reflection::v1alpha::ServerReflectionResponse>*
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>*
   ServerReflectionInfo(grpc::CallbackServerContext* context) override;
 
  private:
   const std::vector<std::string> services_;
   const ReflectionGate gate_;
+  const size_t max_message_bytes_;
   std::atomic<int> open_{0};
 };
 

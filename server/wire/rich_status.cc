@@ -16,24 +16,66 @@ namespace {
 
 constexpr char kDomain[] = "heapsync";
 constexpr std::chrono::milliseconds kRetryDelay{1'000};
-// gRPC clients accept 8 KiB of metadata by default, which holds the details in
-// base64 besides the message.
-constexpr size_t kMaxDetailBytes = 4'800;
-constexpr size_t kMaxMessageBytes = 1'024;
+// A refusal's header block on the wire, where the message is percent-encoded
+// and the details are base64. nginx gives up on an upstream's headers beyond 4
+// KiB and answers UNAVAILABLE, which callers repeat without end; HTTP/2's own
+// first frames share that space.
+constexpr size_t kMaxHeaderBytes = 3 << 10;
+// Names of the headers, their framing and the short ones among them.
+constexpr size_t kOtherHeaderBytes = 160;
+constexpr size_t kMaxMessageBytes = 512;  // percent-encoded
+// A field's path, a description or a name; longer ones are cut.
+constexpr size_t kMaxTextBytes = 256;
+// Bytes that protobuf adds to an entry of a list, and bytes that the last
+// detail and the count of the unlisted violations need.
+constexpr size_t kEntryBytes = 4;
+constexpr size_t kListBytes = 160;
 
-void AddBadRequest(const std::vector<Finding>& violations,
+bool IsEncodedAsItIs(char c) { return c >= ' ' && c <= '~' && c != '%'; }
+
+size_t PercentEncodedBytes(absl::string_view text) {
+  size_t bytes = 0;
+  for (const char c : text) bytes += IsEncodedAsItIs(c) ? 1 : 3;
+  return bytes;
+}
+
+// Returns at most the first `bytes` of `text`, cut between two characters, and
+// an ellipsis.
+std::string Start(absl::string_view text, size_t bytes) {
+  const auto continues = [&](size_t i) { return (text[i] & 0xc0) == 0x80; };
+  while (bytes > 0 && continues(bytes)) --bytes;
+  return absl::StrCat(text.substr(0, bytes), "...");
+}
+
+std::string ShortText(absl::string_view text) {
+  if (text.size() <= kMaxTextBytes) return std::string(text);
+  return Start(text, kMaxTextBytes);
+}
+
+std::string ShortMessage(absl::string_view text) {
+  size_t encoded = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    encoded += IsEncodedAsItIs(text[i]) ? 1 : 3;
+    if (encoded > kMaxMessageBytes) return Start(text, i);
+  }
+  return std::string(text);
+}
+
+// Adds the first violations, while they fit into `max_bytes` of `status`, and
+// the number of the others.
+void AddBadRequest(const std::vector<Finding>& violations, size_t max_bytes,
                    google::rpc::Status& status) {
   google::rpc::BadRequest bad_request;
-  size_t bytes = status.ByteSizeLong();
+  size_t bytes = status.ByteSizeLong() + kListBytes;
   size_t listed = 0;
   for (const Finding& violation : violations) {
-    bytes += violation.field.size() + violation.reason.size() +
-             violation.description.size() + 16;
-    if (bytes > kMaxDetailBytes) break;
-    auto* entry = bad_request.add_field_violations();
-    entry->set_field(violation.field);
-    entry->set_description(
-        absl::StrCat(violation.reason, ": ", violation.description));
+    google::rpc::BadRequest::FieldViolation entry;
+    entry.set_field(ShortText(violation.field));
+    entry.set_description(
+        absl::StrCat(violation.reason, ": ", ShortText(violation.description)));
+    bytes += entry.ByteSizeLong() + kEntryBytes;
+    if (bytes > max_bytes) break;
+    *bad_request.add_field_violations() = std::move(entry);
     ++listed;
   }
   if (listed < violations.size()) {
@@ -66,7 +108,7 @@ std::string ShownName(absl::string_view name) {
 grpc::Status CallError::ToStatus() const {
   google::rpc::Status status;
   status.set_code(code);
-  status.set_message(message.substr(0, kMaxMessageBytes));
+  status.set_message(ShortMessage(message));
   google::rpc::ErrorInfo info;
   info.set_domain(kDomain);
   info.set_reason(reason);
@@ -81,10 +123,14 @@ grpc::Status CallError::ToStatus() const {
   if (!resource_type.empty()) {
     google::rpc::ResourceInfo resource;
     resource.set_resource_type(resource_type);
-    resource.set_resource_name(resource_name);
+    resource.set_resource_name(ShortText(resource_name));
     status.add_details()->PackFrom(resource);
   }
-  if (!violations.empty()) AddBadRequest(violations, status);
+  if (!violations.empty()) {
+    const size_t text_bytes = kMaxHeaderBytes - kOtherHeaderBytes -
+                              PercentEncodedBytes(status.message());
+    AddBadRequest(violations, text_bytes / 4 * 3, status);
+  }
   return grpc::Status(code, status.message(), status.SerializeAsString());
 }
 

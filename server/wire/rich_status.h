@@ -27,9 +27,9 @@ struct CallError {
   std::string resource_type;                             // ResourceInfo
   std::string resource_name;
 
-  // The status, with a google.rpc.Status in its binary details. The details are
-  // cut to fit the 8 KiB of metadata that clients accept; the first violations
-  // are kept.
+  // The status, with a google.rpc.Status in its binary details. On the wire its
+  // headers have at most 3 KiB, which proxies pass on: long texts are cut, and
+  // of the violations the first ones are listed and the others counted.
   grpc::Status ToStatus() const;
 };
 

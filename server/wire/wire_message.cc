@@ -5,15 +5,18 @@
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/unknown_field_set.h>
 #include <google/protobuf/wire_format_lite.h>
+#include <grpc/impl/codegen/grpc_types.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
 #include <string>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/encoding/json_text.h"
 #include "heap_adapter/encoding/reasons.h"
+#include "server/wire/inflate.h"
 
 namespace heapsync {
 namespace {
@@ -115,21 +118,33 @@ class Utf8Search {
   std::vector<Finding> findings_;
 };
 
-bool Parse(const grpc::ByteBuffer& bytes, google::protobuf::Message* message) {
+// The compression of a message that gRPC handed over as it came. Its C++ API
+// does not show it, but the reader's core does.
+class MessageReader final : public grpc::ProtoBufferReader {
+ public:
   // The reader takes a non-const pointer but only reads.
-  grpc::ProtoBufferReader reader(const_cast<grpc::ByteBuffer*>(&bytes));
-  return reader.status().ok() && message->ParseFromZeroCopyStream(&reader);
+  explicit MessageReader(const grpc::ByteBuffer& bytes)
+      : ProtoBufferReader(const_cast<grpc::ByteBuffer*>(&bytes)) {}
+
+  grpc_compression_algorithm compression() {
+    return status().ok() ? reader()->buffer_in->data.raw.compression
+                         : GRPC_COMPRESS_NONE;
+  }
+};
+
+CallError TooLarge(size_t max_bytes) {
+  return {.code = grpc::StatusCode::RESOURCE_EXHAUSTED,
+          .reason = "MESSAGE_TOO_LARGE",
+          .message = absl::StrCat("the message is larger than the maximum of ",
+                                  max_bytes, " bytes once it is inflated"),
+          .violations = {}};
 }
 
-std::string Flatten(const grpc::ByteBuffer& bytes) {
-  std::string flat;
-  std::vector<grpc::Slice> slices;
-  if (bytes.Dump(&slices).ok()) {
-    for (const grpc::Slice& slice : slices) {
-      flat.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-    }
-  }
-  return flat;
+CallError NotInflated(const absl::Status& status, size_t max_bytes) {
+  if (absl::IsResourceExhausted(status)) return TooLarge(max_bytes);
+  return InvalidRequest({{.field = "",
+                          .reason = "MALFORMED_MESSAGE",
+                          .description = std::string(status.message())}});
 }
 
 }  // namespace
@@ -151,18 +166,71 @@ std::vector<Finding> DiagnoseWireMessage(absl::string_view bytes,
   return findings;
 }
 
-std::vector<Finding> ParseWireMessage(const grpc::ByteBuffer& bytes,
-                                      google::protobuf::Message* message) {
-  if (Parse(bytes, message)) return {};
-  return DiagnoseWireMessage(Flatten(bytes), *message->GetDescriptor());
+std::variant<ReceivedMessage, CallError> ReceivedMessage::Open(
+    const grpc::ByteBuffer& bytes, size_t max_bytes) {
+  MessageReader reader(bytes);
+  auto compression = Compression::kGzip;
+  switch (reader.compression()) {
+    case GRPC_COMPRESS_GZIP:
+      break;
+    case GRPC_COMPRESS_DEFLATE:
+      compression = Compression::kDeflate;
+      break;
+    default:
+      return ReceivedMessage(bytes);
+  }
+  auto inflated = Inflate(reader, compression, max_bytes);
+  if (!inflated.ok()) return NotInflated(inflated.status(), max_bytes);
+  return ReceivedMessage(*std::move(inflated));
 }
 
-std::vector<Finding> ParseWireMessage(const grpc::ByteBuffer& bytes,
+size_t ReceivedMessage::size() const {
+  return bytes_ == nullptr ? inflated_.size() : bytes_->Length();
+}
+
+bool ReceivedMessage::ParseTo(google::protobuf::Message* message) const {
+  if (bytes_ == nullptr) return message->ParseFromString(inflated_);
+  MessageReader reader(*bytes_);
+  return reader.status().ok() && message->ParseFromZeroCopyStream(&reader);
+}
+
+std::string ReceivedMessage::Flatten() const {
+  if (bytes_ == nullptr) return inflated_;
+  std::string flat;
+  std::vector<grpc::Slice> slices;
+  if (bytes_->Dump(&slices).ok()) {
+    for (const grpc::Slice& slice : slices) {
+      flat.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+    }
+  }
+  return flat;
+}
+
+std::vector<Finding> ParseWireMessage(const ReceivedMessage& bytes,
+                                      google::protobuf::Message* message) {
+  if (bytes.ParseTo(message)) return {};
+  return DiagnoseWireMessage(bytes.Flatten(), *message->GetDescriptor());
+}
+
+std::optional<CallError> ReadRequest(const grpc::ByteBuffer& bytes,
+                                     size_t max_bytes,
+                                     google::protobuf::Message* request) {
+  auto message = ReceivedMessage::Open(bytes, max_bytes);
+  if (auto* refusal = std::get_if<CallError>(&message)) {
+    return std::move(*refusal);
+  }
+  std::vector<Finding> violations =
+      ParseWireMessage(std::get<ReceivedMessage>(message), request);
+  if (violations.empty()) return std::nullopt;
+  return InvalidRequest(std::move(violations));
+}
+
+std::vector<Finding> ParseWireMessage(const ReceivedMessage& bytes,
                                       google::protobuf::Message* message,
                                       absl::string_view items,
                                       DamagedItems& damaged) {
-  if (Parse(bytes, message)) return {};
-  const std::string flat = Flatten(bytes);
+  if (bytes.ParseTo(message)) return {};
+  const std::string flat = bytes.Flatten();
   const Descriptor& descriptor = *message->GetDescriptor();
   const FieldDescriptor& field =
       *descriptor.FindFieldByName(std::string(items.data(), items.size()));

@@ -104,32 +104,48 @@ class OverloadTest(harness.EndToEnd):
         self.addCleanup(connection.close)
         return connection
 
-    def test_connections_beyond_the_limit_wait_and_others_go_on(self) -> None:
-        self.assertTrue(self.answers())
-        idle = [self.connect() for _ in range(2 * CONNECTIONS)]
-        # HTTP/2 begins with the server's settings, which only those get that were accepted.
-        for connection in idle:
-            connection.setblocking(False)
+    def known_caller(self) -> grpc.Channel:
+        """A channel with a connection of its own that has made a call."""
+        channel = grpc.insecure_channel(self.server.address, options=[("grpc.use_local_subchannel_pool", 1)])
+        self.addCleanup(channel.close)
+        protos["stubs"].HeapSyncServiceStub(channel).TrackEvent(self.request("known"), timeout=harness.PATIENCE, wait_for_ready=True)
+        return channel
 
-        def greeted() -> int:
+    def test_callers_beyond_the_limit_wait_and_others_go_on(self) -> None:
+        self.assertTrue(self.answers())
+        callers = [self.known_caller() for _ in range(CONNECTIONS - 1)]
+        with grpc.insecure_channel(self.server.address, options=[("grpc.use_local_subchannel_pool", 1)]) as late:
+            track = protos["stubs"].HeapSyncServiceStub(late).TrackEvent
+            with self.assertRaises(grpc.RpcError) as waited:
+                track(self.request("late"), timeout=1, wait_for_ready=True)
+            self.assertEqual(waited.exception.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+            self.assertTrue(self.answers())
+            callers.pop().close()
+            track(self.request("late"), timeout=harness.PATIENCE, wait_for_ready=True)
+
+    def test_strangers_give_way_to_callers(self) -> None:
+        self.assertTrue(self.answers())
+        strangers = [self.connect() for _ in range(2 * CONNECTIONS)]
+        for stranger in strangers:
+            stranger.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        self.known_caller()
+        self.assertTrue(self.answers())
+
+        def ended() -> int:
             count = 0
-            for connection in idle:
+            for stranger in strangers:
+                stranger.setblocking(False)
                 try:
-                    count += bool(connection.recv(1, socket.MSG_PEEK))
+                    while data := stranger.recv(1 << 16):
+                        pass
+                    count += not data
                 except BlockingIOError:
                     pass
+                except OSError:
+                    count += 1
             return count
 
-        for connection in idle:
-            connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
-        wait_until(lambda: greeted() >= CONNECTIONS - 2, "the connections to be taken")
-        self.assertTrue(self.answers())
-        self.assertLess(greeted(), CONNECTIONS)
-        for connection in idle:
-            connection.close()
-        with self.server.channel() as late:
-            stub = protos["stubs"].HeapSyncServiceStub(late)
-            stub.TrackEvent(self.request("late"), timeout=harness.PATIENCE, wait_for_ready=True)
+        wait_until(lambda: ended() > CONNECTIONS, "the oldest strangers to be ended")
 
     def test_a_process_without_descriptors_listens_again_when_it_has_some(self) -> None:
         pid = self.server.process.pid

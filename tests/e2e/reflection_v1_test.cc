@@ -8,6 +8,7 @@
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/descriptor.pb.h"
 #include "google/protobuf/text_format.h"
+#include "grpc/health/v1/health.pb.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
 
@@ -187,6 +188,8 @@ class ReflectionV1ServerTest : public testing::Test {
 };
 
 TEST_F(ReflectionV1ServerTest, AnswersEachQuestionOfAStreamInTurn) {
+  google::protobuf::LinkMessageReflection<
+      grpc::health::v1::HealthCheckRequest>();
   auto stream = stub_->ServerReflectionInfo(&context_);
   ServerReflectionRequest list, health;
   list.set_list_services("*");

@@ -1,0 +1,148 @@
+#include "server/net/connection_guard.h"
+
+#include <grpcpp/server_context.h>
+
+#include <chrono>
+#include <utility>
+
+#include "server/net/peer_name.h"
+
+namespace heapsync {
+namespace {
+
+// A call given up later than this was worth its while to the server.
+constexpr Duration kShortLife = std::chrono::seconds(1);
+
+MonotonicTime MonotonicNow() { return SystemClock().Read().monotonic; }
+
+}  // namespace
+
+// Lives as long as its call.
+class ConnectionGuard::Interceptor final
+    : public grpc::experimental::Interceptor {
+ public:
+  Interceptor(ConnectionGuard& guard, grpc::ServerContextBase& context)
+      : guard_(guard),
+        context_(context),
+        peer_(PeerName(context.peer())),
+        began_(MonotonicNow()) {
+    MutexLock lock(guard_.mutex_);
+    guard_.rules_.CallBegan(peer_, began_);
+  }
+  ~Interceptor() override { End(true); }
+
+  void Intercept(
+      grpc::experimental::InterceptorBatchMethods* methods) override {
+    if (methods->QueryInterceptionHookPoint(
+            grpc::experimental::InterceptionHookPoints::PRE_SEND_STATUS)) {
+      End(context_.IsCancelled());
+    }
+    methods->Proceed();
+  }
+
+ private:
+  void End(bool cancelled) {
+    if (std::exchange(ended_, true)) return;
+    const MonotonicTime now = MonotonicNow();
+    const bool given_up = cancelled && now - began_ < kShortLife;
+    MutexLock lock(guard_.mutex_);
+    guard_.rules_.CallEnded(peer_,
+                            given_up ? ConnectionRules::CallEnd::kGivenUp
+                                     : ConnectionRules::CallEnd::kAnswered,
+                            now);
+  }
+
+  ConnectionGuard& guard_;
+  grpc::ServerContextBase& context_;
+  const std::string peer_;
+  const MonotonicTime began_;
+  bool ended_ = false;
+};
+
+class ConnectionGuard::Factory final
+    : public grpc::experimental::ServerInterceptorFactoryInterface {
+ public:
+  explicit Factory(ConnectionGuard& guard) : guard_(guard) {}
+
+  grpc::experimental::Interceptor* CreateServerInterceptor(
+      grpc::experimental::ServerRpcInfo* info) override {
+    return new Interceptor(guard_, *info->server_context());
+  }
+
+ private:
+  ConnectionGuard& guard_;
+};
+
+std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>
+ConnectionGuard::NewInterceptorFactory() {
+  return std::make_unique<Factory>(*this);
+}
+
+void ConnectionGuard::Admitted(const std::string& grpc_peer) {
+  const std::string peer = PeerName(grpc_peer);
+  MutexLock lock(mutex_);
+  rules_.Proved(peer, Standing::kKnown);
+}
+
+void ConnectionGuard::HealthChecked(const std::string& grpc_peer) {
+  const std::string peer = PeerName(grpc_peer);
+  MutexLock lock(mutex_);
+  rules_.Proved(peer, Standing::kProbe);
+}
+
+ConnectionGuard::Counts ConnectionGuard::Read() const {
+  MutexLock lock(mutex_);
+  return {.strangers = rules_.Count(Standing::kStranger),
+          .probes = rules_.Count(Standing::kProbe),
+          .known = rules_.Count(Standing::kKnown),
+          .ended = ended_};
+}
+
+bool ConnectionGuard::HasPlace() const {
+  MutexLock lock(mutex_);
+  return rules_.HasPlace();
+}
+
+std::optional<ConnectionGuard::Closing> ConnectionGuard::MakePlace(
+    MonotonicTime now) {
+  MutexLock lock(mutex_);
+  const std::optional<Id> id = rules_.MakePlace(now);
+  if (!id.has_value()) return std::nullopt;
+  const Closing closing{.id = *id, .reason = ClosingReason::kGaveWay};
+  Count(closing);
+  return closing;
+}
+
+void ConnectionGuard::Opened(Id id, absl::string_view peer, MonotonicTime now) {
+  MutexLock lock(mutex_);
+  rules_.Opened(id, peer, now);
+}
+
+void ConnectionGuard::Closed(Id id) {
+  MutexLock lock(mutex_);
+  rules_.Closed(id);
+}
+
+std::vector<ConnectionGuard::Id> ConnectionGuard::Unproven() const {
+  MutexLock lock(mutex_);
+  return {rules_.unproven().begin(), rules_.unproven().end()};
+}
+
+void ConnectionGuard::Progressed(Id id, const TcpProgress& progress,
+                                 MonotonicTime now) {
+  MutexLock lock(mutex_);
+  rules_.Progressed(id, progress, now);
+}
+
+std::vector<ConnectionGuard::Closing> ConnectionGuard::Due(MonotonicTime now) {
+  MutexLock lock(mutex_);
+  std::vector<Closing> due = rules_.Due(now);
+  for (const Closing& closing : due) Count(closing);
+  return due;
+}
+
+void ConnectionGuard::Count(const Closing& closing) {
+  ++ended_[static_cast<size_t>(closing.reason)];
+}
+
+}  // namespace heapsync

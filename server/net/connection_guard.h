@@ -1,0 +1,74 @@
+#ifndef HEAPSYNC_SERVER_NET_CONNECTION_GUARD_H_
+#define HEAPSYNC_SERVER_NET_CONNECTION_GUARD_H_
+
+#include <grpcpp/support/server_interceptor.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "heap_adapter/base/clock.h"
+#include "heap_adapter/base/mutex.h"
+#include "server/net/connection_rules.h"
+#include "server/net/tcp_progress.h"
+
+namespace heapsync {
+
+// The state of the open connections, between the thread that accepts
+// and ends them and gRPC's threads, on which their calls arrive. Any thread,
+// unless stated otherwise.
+class ConnectionGuard {
+ public:
+  using Id = ConnectionRules::Id;
+  using Closing = ConnectionRules::Closing;
+
+  explicit ConnectionGuard(const ConnectionLimits& limits) : rules_(limits) {}
+
+  // `grpc_peer` is that of a call's context: an admitted call, or an answered
+  // health check.
+  void Admitted(const std::string& grpc_peer);
+  void HealthChecked(const std::string& grpc_peer);
+
+  // Counts the calls of each connection. The guard must outlive the server.
+  std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>
+  NewInterceptorFactory();
+
+  struct Counts {
+    size_t strangers = 0;
+    size_t probes = 0;
+    size_t known = 0;
+    // Connections that the server has ended, by ClosingReason.
+    std::array<uint64_t, std::size(kClosingReasons)> ended{};
+  };
+  Counts Read() const;
+
+  // The rest is for the accepting thread; see ConnectionRules.
+  bool HasPlace() const;
+  std::optional<Closing> MakePlace(MonotonicTime now);
+  void Opened(Id id, absl::string_view peer, MonotonicTime now);
+  void Closed(Id id);
+  std::vector<Id> Unproven() const;
+  void Progressed(Id id, const TcpProgress& progress, MonotonicTime now);
+  std::vector<Closing> Due(MonotonicTime now);
+
+ private:
+  class Interceptor;
+  class Factory;
+
+  void Count(const Closing& closing) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  mutable Mutex mutex_;
+  ConnectionRules rules_ ABSL_GUARDED_BY(mutex_);
+  std::array<uint64_t, std::size(kClosingReasons)> ended_
+      ABSL_GUARDED_BY(mutex_){};
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_NET_CONNECTION_GUARD_H_

@@ -1,0 +1,237 @@
+#include "server/net/connection_rules.h"
+
+#include <algorithm>
+#include <chrono>
+#include <tuple>
+#include <utility>
+
+#include "heap_adapter/base/check.h"
+
+namespace heapsync {
+namespace {
+
+// Silence after which an unproven connection may lose its place: round trips
+// and an honest client's own work take less. One that waits for this server,
+// which may be busy with handshakes, keeps its place for longer.
+constexpr Duration kMaxSilence = std::chrono::milliseconds(20);
+constexpr Duration kGrace = std::chrono::seconds(1);
+
+// A health checker may go on at this rate: its bytes are forgotten.
+constexpr uint64_t kProbeBytesPerSecond = 16 << 10;
+
+// Clients give calls up now and then, even many when a deadline passes; only an
+// attacker gives up most of them by the hundred in a second.
+constexpr Duration kWindow = std::chrono::seconds(1);
+constexpr uint64_t kMaxGivenUp = 500;
+// Calls of an unproven connection. A caller with rights is known as soon as its
+// first call begins. One without is refused quickly, and learns of it however
+// often it asks in a second, up to a bound.
+constexpr uint64_t kMaxUnprovenOpen = 50;
+constexpr uint64_t kMaxUnprovenBegun = 500;
+
+// Calls that may still end inside the server after HTTP/2 has forgotten them.
+constexpr uint64_t kEndingCalls = 200;
+
+std::string AddressOf(absl::string_view peer) {
+  return std::string(peer.substr(0, peer.find_last_of(":")));
+}
+
+}  // namespace
+
+absl::string_view NameOf(ClosingReason reason) {
+  switch (reason) {
+    case ClosingReason::kUnproven:
+      return "unproven";
+    case ClosingReason::kGaveWay:
+      return "gave_way";
+    case ClosingReason::kBytes:
+      return "bytes";
+    case ClosingReason::kCalls:
+      return "calls";
+  }
+  HEAPSYNC_UNREACHABLE();
+}
+
+bool ConnectionRules::HasPlace() const {
+  return connections_.size() - closing_ < limits_.max_connections &&
+         unproven_.size() < limits_.max_unproven;
+}
+
+std::optional<ConnectionRules::Id> ConnectionRules::MakePlace(
+    MonotonicTime now) {
+  // Smallest first: strangers, the address with the most, the oldest.
+  using Rank = std::tuple<Standing, int64_t, MonotonicTime>;
+  std::optional<std::pair<Rank, Id>> first;
+  for (const Id id : unproven_) {
+    const Connection& connection = connections_.at(id);
+    if (connection.silence < kMaxSilence && now - connection.opened < kGrace) {
+      continue;
+    }
+    const auto neighbours =
+        static_cast<int64_t>(unproven_by_address_.at(connection.address));
+    const std::pair<Rank, Id> candidate = {
+        {connection.standing, -neighbours, connection.opened}, id};
+    if (!first.has_value() || candidate < *first) first = candidate;
+  }
+  if (!first.has_value()) return std::nullopt;
+  std::vector<Closing> due;
+  Close(first->second, ClosingReason::kGaveWay, due);
+  return first->second;
+}
+
+void ConnectionRules::Opened(Id id, absl::string_view peer, MonotonicTime now) {
+  HEAPSYNC_CHECK(!connections_.contains(id)) << id;
+  Connection connection;
+  connection.peer = std::string(peer);
+  connection.address = AddressOf(peer);
+  connection.opened = now;
+  connection.window = connection.seen = now;
+  // A peer may come again before the end of its last connection is seen.
+  by_peer_[connection.peer] = id;
+  ++unproven_by_address_[connection.address];
+  unproven_.insert(id);
+  connections_.emplace(id, std::move(connection));
+}
+
+void ConnectionRules::Closed(Id id) {
+  const auto found = connections_.find(id);
+  HEAPSYNC_CHECK(found != connections_.end()) << id;
+  if (unproven_.erase(id) > 0) Release(found->second);
+  if (found->second.closing) --closing_;
+  const auto peer = by_peer_.find(found->second.peer);
+  if (peer != by_peer_.end() && peer->second == id) by_peer_.erase(peer);
+  connections_.erase(found);
+}
+
+ConnectionRules::Connection* ConnectionRules::Find(absl::string_view peer) {
+  const auto id = by_peer_.find(peer);
+  return id == by_peer_.end() ? nullptr : &connections_.at(id->second);
+}
+
+void ConnectionRules::Floods(Connection& connection) {
+  if (std::exchange(connection.floods, true)) return;
+  flooding_.push_back(by_peer_.at(connection.peer));
+}
+
+void ConnectionRules::Roll(Connection& connection, MonotonicTime now) {
+  if (now - connection.window <= kWindow) return;
+  connection.window = now;
+  connection.begun = connection.ended = connection.given_up = 0;
+}
+
+void ConnectionRules::CallBegan(absl::string_view peer, MonotonicTime now) {
+  Connection* const connection = Find(peer);
+  if (connection == nullptr) return;
+  Roll(*connection, now);
+  ++connection->begun;
+  ++connection->open_calls;
+  const uint64_t max_known_open =
+      uint64_t{2} * limits_.max_streams_per_connection + kEndingCalls;
+  const bool too_many = connection->standing == Standing::kKnown
+                            ? connection->open_calls > max_known_open
+                            : connection->open_calls > kMaxUnprovenOpen ||
+                                  connection->begun > kMaxUnprovenBegun;
+  if (too_many) Floods(*connection);
+}
+
+void ConnectionRules::CallEnded(absl::string_view peer, CallEnd end,
+                                MonotonicTime now) {
+  Connection* const connection = Find(peer);
+  // The call of an earlier connection of the same peer may end here.
+  if (connection == nullptr || connection->open_calls == 0) return;
+  --connection->open_calls;
+  Roll(*connection, now);
+  ++connection->ended;
+  if (end == CallEnd::kAnswered) return;
+  ++connection->given_up;
+  if (connection->given_up > kMaxGivenUp &&
+      2 * connection->given_up > connection->ended) {
+    Floods(*connection);
+  }
+}
+
+void ConnectionRules::Proved(absl::string_view peer, Standing standing) {
+  Connection* const connection = Find(peer);
+  if (connection == nullptr || connection->standing >= standing) return;
+  connection->standing = standing;
+  if (standing == Standing::kKnown && unproven_.erase(by_peer_.at(peer)) > 0) {
+    Release(*connection);
+  }
+}
+
+void ConnectionRules::Progressed(Id id, const TcpProgress& progress,
+                                 MonotonicTime now) {
+  const auto found = connections_.find(id);
+  if (found == connections_.end()) return;
+  Connection& connection = found->second;
+  if (connection.standing == Standing::kProbe) {
+    const auto elapsed = static_cast<uint64_t>((now - connection.seen).count());
+    const uint64_t spent = elapsed * kProbeBytesPerSecond / 1'000'000;
+    connection.charged -= std::min(connection.charged, spent);
+  }
+  connection.seen = now;
+  connection.charged +=
+      progress.received - std::min(progress.received, connection.received);
+  connection.received = progress.received;
+  connection.silence = progress.silence;
+}
+
+void ConnectionRules::Release(Connection& connection) {
+  const auto found = unproven_by_address_.find(connection.address);
+  if (--found->second == 0) unproven_by_address_.erase(found);
+}
+
+void ConnectionRules::Close(Id id, ClosingReason reason,
+                            std::vector<Closing>& due) {
+  Connection& connection = connections_.at(id);
+  if (std::exchange(connection.closing, true)) return;
+  ++closing_;
+  if (unproven_.erase(id) > 0) Release(connection);
+  due.push_back({.id = id, .reason = reason});
+}
+
+std::vector<ConnectionRules::Closing> ConnectionRules::Due(MonotonicTime now) {
+  std::vector<Closing> due;
+  for (const Id id : std::exchange(flooding_, {})) {
+    const auto found = connections_.find(id);
+    // The descriptor may belong to a new connection by now.
+    if (found == connections_.end() || !found->second.floods) continue;
+    Close(id, ClosingReason::kCalls, due);
+  }
+  std::vector<std::pair<uint64_t, Id>> held;
+  uint64_t all_bytes = 0;
+  for (const Id id : std::vector<Id>(unproven_.begin(), unproven_.end())) {
+    const Connection& connection = connections_.at(id);
+    if (connection.charged > limits_.unproven_bytes) {
+      Close(id, ClosingReason::kBytes, due);
+    } else if (connection.standing == Standing::kStranger &&
+               now - connection.opened >= limits_.unproven_time) {
+      Close(id, ClosingReason::kUnproven, due);
+    } else {
+      held.emplace_back(connection.charged, id);
+      all_bytes += connection.charged;
+    }
+  }
+  std::sort(held.rbegin(), held.rend());
+  for (const auto& [bytes, id] : held) {
+    if (all_bytes <= limits_.all_unproven_bytes) break;
+    all_bytes -= bytes;
+    Close(id, ClosingReason::kBytes, due);
+  }
+  return due;
+}
+
+size_t ConnectionRules::Count(Standing standing) const {
+  if (standing == Standing::kKnown) {
+    return static_cast<size_t>(std::count_if(
+        connections_.begin(), connections_.end(), [](const auto& each) {
+          return each.second.standing == Standing::kKnown &&
+                 !each.second.closing;
+        }));
+  }
+  return static_cast<size_t>(std::count_if(
+      unproven_.begin(), unproven_.end(),
+      [&](Id id) { return connections_.at(id).standing == standing; }));
+}
+
+}  // namespace heapsync

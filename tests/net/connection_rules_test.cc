@@ -1,0 +1,246 @@
+#include "server/net/connection_rules.h"
+
+#include <gmock/gmock.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace heapsync {
+
+bool operator==(const ConnectionRules::Closing& a,
+                const ConnectionRules::Closing& b) {
+  return a.id == b.id && a.reason == b.reason;
+}
+void PrintTo(const ConnectionRules::Closing& closing, std::ostream* out) {
+  *out << closing.id << " " << NameOf(closing.reason);
+}
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+using CallEnd = ConnectionRules::CallEnd;
+using Closing = ConnectionRules::Closing;
+
+constexpr uint64_t kMaxBytes = 1'000;
+constexpr MonotonicTime kStart{std::chrono::hours(1)};
+
+class ConnectionRulesTest : public testing::Test {
+ protected:
+  // Opens a connection from an address; returns its peer.
+  std::string Open(int id, const std::string& address = "192.0.2.1") {
+    const std::string peer = absl::StrCat(address, ":", 10'000 + id);
+    rules_.Opened(id, peer, now_);
+    return peer;
+  }
+
+  ConnectionRules rules_{{.max_connections = 6,
+                          .max_unproven = 4,
+                          .unproven_time = seconds(10),
+                          .unproven_bytes = kMaxBytes,
+                          .all_unproven_bytes = 2 * kMaxBytes,
+                          .max_streams_per_connection = 100}};
+  MonotonicTime now_ = kStart;
+};
+
+TEST_F(ConnectionRulesTest, AStrangerIsEndedAfterItsTime) {
+  Open(1);
+  EXPECT_THAT(rules_.Due(kStart + seconds(9)), IsEmpty());
+  EXPECT_THAT(rules_.Due(kStart + seconds(10)),
+              ElementsAre(Closing{1, ClosingReason::kUnproven}));
+  EXPECT_THAT(rules_.Due(kStart + seconds(11)), IsEmpty());
+  rules_.Closed(1);
+  EXPECT_EQ(rules_.Count(Standing::kStranger), 0u);
+}
+
+TEST_F(ConnectionRulesTest, OnesThatAreKnownOrCheckHealthStay) {
+  rules_.Proved(Open(1), Standing::kKnown);
+  rules_.Proved(Open(2), Standing::kProbe);
+  EXPECT_THAT(rules_.Due(kStart + std::chrono::hours(1)), IsEmpty());
+  EXPECT_EQ(rules_.Count(Standing::kKnown), 1u);
+  EXPECT_EQ(rules_.Count(Standing::kProbe), 1u);
+}
+
+TEST_F(ConnectionRulesTest, NothingProvedIsLost) {
+  const std::string peer = Open(1);
+  rules_.Proved(peer, Standing::kKnown);
+  rules_.Proved(peer, Standing::kProbe);
+  EXPECT_EQ(rules_.Count(Standing::kKnown), 1u);
+}
+
+TEST_F(ConnectionRulesTest, ABytesBoundHoldsForTheUnprovenOnly) {
+  Open(1);
+  const std::string known = Open(2);
+  rules_.Progressed(1, {.received = kMaxBytes}, now_);
+  rules_.Progressed(2, {.received = kMaxBytes}, now_);
+  EXPECT_THAT(rules_.Due(now_), IsEmpty());
+  rules_.Proved(known, Standing::kKnown);
+  rules_.Progressed(1, {.received = kMaxBytes + 1}, now_);
+  rules_.Progressed(2, {.received = 1'000'000}, now_);
+  EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kBytes}));
+}
+
+TEST_F(ConnectionRulesTest, AHealthCheckerMayGoOnSlowly) {
+  const std::string peer = Open(1);
+  rules_.Proved(peer, Standing::kProbe);
+  uint64_t bytes = 0;
+  for (int second = 0; second < 1'000; ++second) {
+    now_ += seconds(1);
+    bytes += 500;
+    rules_.Progressed(1, {.received = bytes}, now_);
+    ASSERT_THAT(rules_.Due(now_), IsEmpty());
+  }
+  // What it did not send earlier gives it nothing more.
+  rules_.Progressed(1, {.received = bytes + kMaxBytes + 501}, now_);
+  EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kBytes}));
+}
+
+TEST_F(ConnectionRulesTest, TheUnprovenTogetherHaveABound) {
+  for (int id = 1; id <= 3; ++id) Open(id);
+  rules_.Progressed(1, {.received = 700}, now_);
+  rules_.Progressed(2, {.received = 900}, now_);
+  rules_.Progressed(3, {.received = 400}, now_);
+  EXPECT_THAT(rules_.Due(now_), IsEmpty());
+  rules_.Progressed(3, {.received = 401}, now_);
+  EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{2, ClosingReason::kBytes}));
+}
+
+TEST_F(ConnectionRulesTest, TheOldestStrangerGivesWayBeforeProbes) {
+  const std::string probe = Open(1);
+  rules_.Proved(probe, Standing::kProbe);
+  for (int id = 2; id <= 4; ++id) {
+    EXPECT_TRUE(rules_.HasPlace());
+    now_ += milliseconds(10);
+    Open(id);
+  }
+  EXPECT_FALSE(rules_.HasPlace());
+  now_ += seconds(1);
+  EXPECT_EQ(rules_.MakePlace(now_), 2);
+  EXPECT_TRUE(rules_.HasPlace());
+}
+
+TEST_F(ConnectionRulesTest, TheAddressWithTheMostGivesWay) {
+  Open(1, "192.0.2.1");
+  for (int id = 2; id <= 4; ++id) {
+    now_ += milliseconds(10);
+    Open(id, "192.0.2.2");
+  }
+  EXPECT_EQ(rules_.MakePlace(now_ + seconds(1)), 2);
+}
+
+TEST_F(ConnectionRulesTest, AYoungConnectionGivesWayOnlyIfItIsSilent) {
+  for (int id = 1; id <= 4; ++id) Open(id);
+  EXPECT_EQ(rules_.MakePlace(now_ + milliseconds(999)), std::nullopt);
+  rules_.Progressed(3, {.received = 24, .silence = milliseconds(19)}, now_);
+  EXPECT_EQ(rules_.MakePlace(now_), std::nullopt);
+  rules_.Progressed(3, {.received = 24, .silence = milliseconds(20)}, now_);
+  EXPECT_EQ(rules_.MakePlace(now_), 3);
+  EXPECT_NE(rules_.MakePlace(now_ + seconds(1)), std::nullopt);
+}
+
+TEST_F(ConnectionRulesTest, KnownConnectionsHaveThePlacesThatAreLeft) {
+  for (int id = 1; id <= 5; ++id) {
+    EXPECT_TRUE(rules_.HasPlace());
+    rules_.Proved(Open(id), Standing::kKnown);
+  }
+  Open(6);
+  now_ += seconds(1);
+  EXPECT_FALSE(rules_.HasPlace());
+  EXPECT_EQ(rules_.MakePlace(now_), 6);
+  EXPECT_TRUE(rules_.HasPlace());
+  rules_.Closed(6);
+  rules_.Proved(Open(7), Standing::kKnown);
+  EXPECT_FALSE(rules_.HasPlace());
+  EXPECT_EQ(rules_.MakePlace(now_), std::nullopt);
+}
+
+TEST_F(ConnectionRulesTest, AConnectionThatGivesUpItsCallsIsEnded) {
+  const std::string peer = Open(1);
+  rules_.Proved(peer, Standing::kKnown);
+  for (int i = 0; i < 500; ++i) {
+    rules_.CallBegan(peer, now_);
+    rules_.CallEnded(peer, CallEnd::kGivenUp, now_);
+  }
+  EXPECT_THAT(rules_.Due(now_), IsEmpty());
+  rules_.CallBegan(peer, now_);
+  rules_.CallEnded(peer, CallEnd::kGivenUp, now_);
+  EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kCalls}));
+}
+
+TEST_F(ConnectionRulesTest, AnUnprovenConnectionGetsFewCalls) {
+  const std::string stranger = Open(1);
+  const std::string probe = Open(2);
+  rules_.Proved(probe, Standing::kProbe);
+  for (const std::string& peer : {stranger, probe}) {
+    for (int i = 0; i < 500; ++i) {
+      rules_.CallBegan(peer, now_);
+      rules_.CallEnded(peer, CallEnd::kAnswered, now_);
+    }
+  }
+  EXPECT_THAT(rules_.Due(now_), IsEmpty());
+  rules_.CallBegan(stranger, now_);
+  EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kCalls}));
+  now_ += seconds(2);
+  for (int i = 0; i < 50; ++i) rules_.CallBegan(probe, now_);
+  EXPECT_THAT(rules_.Due(now_), IsEmpty());
+  rules_.CallBegan(probe, now_);
+  EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{2, ClosingReason::kCalls}));
+}
+
+TEST_F(ConnectionRulesTest, OneThatGivesUpCallsNowAndThenStays) {
+  const std::string peer = Open(1);
+  rules_.Proved(peer, Standing::kKnown);
+  for (int i = 0; i < 10'000; ++i) {
+    now_ += milliseconds(1);
+    rules_.CallBegan(peer, now_);
+    rules_.CallEnded(peer, i % 3 == 0 ? CallEnd::kGivenUp : CallEnd::kAnswered,
+                     now_);
+  }
+  // All of a moment's calls, when a deadline passes.
+  now_ += seconds(2);
+  for (int i = 0; i < 300; ++i) rules_.CallBegan(peer, now_);
+  for (int i = 0; i < 300; ++i) {
+    rules_.CallEnded(peer, CallEnd::kGivenUp, now_);
+  }
+  EXPECT_THAT(rules_.Due(now_), IsEmpty());
+}
+
+TEST_F(ConnectionRulesTest, CallsThatEscapeTheLimitOfStreamsEndAConnection) {
+  const std::string peer = Open(1);
+  rules_.Proved(peer, Standing::kKnown);
+  for (int i = 0; i < 400; ++i) rules_.CallBegan(peer, now_);
+  EXPECT_THAT(rules_.Due(now_), IsEmpty());
+  rules_.CallBegan(peer, now_);
+  EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kCalls}));
+}
+
+TEST_F(ConnectionRulesTest, AFloodIsNotBlamedOnTheNextWithItsDescriptor) {
+  const std::string peer = Open(1);
+  for (int i = 0; i < 401; ++i) rules_.CallBegan(peer, now_);
+  rules_.Closed(1);
+  Open(1, "192.0.2.9");
+  EXPECT_THAT(rules_.Due(now_), IsEmpty());
+}
+
+TEST_F(ConnectionRulesTest, APeerThatComesBackIsANewConnection) {
+  const std::string peer = Open(1);
+  rules_.Proved(peer, Standing::kKnown);
+  rules_.Opened(2, peer, now_);
+  rules_.Closed(1);
+  rules_.Proved(peer, Standing::kKnown);
+  EXPECT_EQ(rules_.Count(Standing::kKnown), 1u);
+  rules_.Closed(2);
+  rules_.CallBegan(peer, now_);
+  rules_.CallEnded(peer, CallEnd::kAnswered, now_);
+  EXPECT_EQ(rules_.Count(Standing::kKnown), 0u);
+}
+
+}  // namespace
+}  // namespace heapsync

@@ -81,20 +81,20 @@ ConnectionGuard::NewInterceptorFactory() {
 void ConnectionGuard::Admitted(const std::string& grpc_peer) {
   const std::string peer = PeerName(grpc_peer);
   MutexLock lock(mutex_);
-  rules_.Proved(peer, Standing::kKnown);
+  rules_.Proved(peer, Trust::kKnown);
 }
 
 void ConnectionGuard::HealthChecked(const std::string& grpc_peer) {
   const std::string peer = PeerName(grpc_peer);
   MutexLock lock(mutex_);
-  rules_.Proved(peer, Standing::kProbe);
+  rules_.Proved(peer, Trust::kProbe);
 }
 
 ConnectionGuard::Counts ConnectionGuard::Read() const {
   MutexLock lock(mutex_);
-  return {.strangers = rules_.Count(Standing::kStranger),
-          .probes = rules_.Count(Standing::kProbe),
-          .known = rules_.Count(Standing::kKnown),
+  return {.strangers = rules_.Count(Trust::kStranger),
+          .probes = rules_.Count(Trust::kProbe),
+          .known = rules_.Count(Trust::kKnown),
           .ended = ended_};
 }
 

@@ -60,7 +60,7 @@ bool ConnectionRules::HasPlace() const {
 std::optional<ConnectionRules::Id> ConnectionRules::MakePlace(
     MonotonicTime now) {
   // Smallest first: strangers, the address with the most, the oldest.
-  using Rank = std::tuple<Standing, int64_t, MonotonicTime>;
+  using Rank = std::tuple<Trust, int64_t, MonotonicTime>;
   std::optional<std::pair<Rank, Id>> first;
   for (const Id id : unproven_) {
     const Connection& connection = connections_.at(id);
@@ -127,7 +127,7 @@ void ConnectionRules::CallBegan(absl::string_view peer, MonotonicTime now) {
   ++connection->open_calls;
   const uint64_t max_known_open =
       uint64_t{2} * limits_.max_streams_per_connection + kEndingCalls;
-  const bool too_many = connection->standing == Standing::kKnown
+  const bool too_many = connection->standing == Trust::kKnown
                             ? connection->open_calls > max_known_open
                             : connection->open_calls > kMaxUnprovenOpen ||
                                   connection->begun > kMaxUnprovenBegun;
@@ -150,11 +150,11 @@ void ConnectionRules::CallEnded(absl::string_view peer, CallEnd end,
   }
 }
 
-void ConnectionRules::Proved(absl::string_view peer, Standing standing) {
+void ConnectionRules::Proved(absl::string_view peer, Trust standing) {
   Connection* const connection = Find(peer);
   if (connection == nullptr || connection->standing >= standing) return;
   connection->standing = standing;
-  if (standing == Standing::kKnown && unproven_.erase(by_peer_.at(peer)) > 0) {
+  if (standing == Trust::kKnown && unproven_.erase(by_peer_.at(peer)) > 0) {
     Release(*connection);
   }
 }
@@ -164,7 +164,7 @@ void ConnectionRules::Progressed(Id id, const TcpProgress& progress,
   const auto found = connections_.find(id);
   if (found == connections_.end()) return;
   Connection& connection = found->second;
-  if (connection.standing == Standing::kProbe) {
+  if (connection.standing == Trust::kProbe) {
     const auto elapsed = static_cast<uint64_t>((now - connection.seen).count());
     const uint64_t spent = elapsed * kProbeBytesPerSecond / 1'000'000;
     connection.charged -= std::min(connection.charged, spent);
@@ -204,7 +204,7 @@ std::vector<ConnectionRules::Closing> ConnectionRules::Due(MonotonicTime now) {
     const Connection& connection = connections_.at(id);
     if (connection.charged > limits_.unproven_bytes) {
       Close(id, ClosingReason::kBytes, due);
-    } else if (connection.standing == Standing::kStranger &&
+    } else if (connection.standing == Trust::kStranger &&
                now - connection.opened >= limits_.unproven_time) {
       Close(id, ClosingReason::kUnproven, due);
     } else {
@@ -221,11 +221,11 @@ std::vector<ConnectionRules::Closing> ConnectionRules::Due(MonotonicTime now) {
   return due;
 }
 
-size_t ConnectionRules::Count(Standing standing) const {
-  if (standing == Standing::kKnown) {
+size_t ConnectionRules::Count(Trust standing) const {
+  if (standing == Trust::kKnown) {
     return static_cast<size_t>(std::count_if(
         connections_.begin(), connections_.end(), [](const auto& each) {
-          return each.second.standing == Standing::kKnown &&
+          return each.second.standing == Trust::kKnown &&
                  !each.second.closing;
         }));
   }

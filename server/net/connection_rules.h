@@ -17,7 +17,7 @@ namespace heapsync {
 
 // Proofs that a connection has given, in rising order. Those below kKnown are
 // unproven: they are bounded in number, time and bytes, and give way to others.
-enum class Standing {
+enum class Trust {
   kStranger,
   kProbe,  // its health check was answered, which needs no credentials
   kKnown,  // one of its calls was admitted
@@ -87,7 +87,7 @@ class ConnectionRules {
   void CallBegan(absl::string_view peer, MonotonicTime now);
   enum class CallEnd { kAnswered, kGivenUp };
   void CallEnded(absl::string_view peer, CallEnd end, MonotonicTime now);
-  void Proved(absl::string_view peer, Standing standing);
+  void Proved(absl::string_view peer, Trust standing);
 
   // The connections to look at: those to pass to Progressed().
   const absl::flat_hash_set<Id>& unproven() const { return unproven_; }
@@ -97,14 +97,14 @@ class ConnectionRules {
   std::vector<Closing> Due(MonotonicTime now);
 
   // Connections of each standing that are open and not about to be closed.
-  size_t Count(Standing standing) const;
+  size_t Count(Trust standing) const;
 
  private:
   struct Connection {
     std::string peer;
     std::string address;
     MonotonicTime opened;
-    Standing standing = Standing::kStranger;
+    Trust standing = Trust::kStranger;
     bool closing = false;
     bool floods = false;
     uint64_t received = 0;  // in all, at `seen`

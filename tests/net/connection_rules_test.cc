@@ -57,22 +57,22 @@ TEST_F(ConnectionRulesTest, AStrangerIsEndedAfterItsTime) {
               ElementsAre(Closing{1, ClosingReason::kUnproven}));
   EXPECT_THAT(rules_.Due(kStart + seconds(11)), IsEmpty());
   rules_.Closed(1);
-  EXPECT_EQ(rules_.Count(Standing::kStranger), 0u);
+  EXPECT_EQ(rules_.Count(Trust::kStranger), 0u);
 }
 
 TEST_F(ConnectionRulesTest, OnesThatAreKnownOrCheckHealthStay) {
-  rules_.Proved(Open(1), Standing::kKnown);
-  rules_.Proved(Open(2), Standing::kProbe);
+  rules_.Proved(Open(1), Trust::kKnown);
+  rules_.Proved(Open(2), Trust::kProbe);
   EXPECT_THAT(rules_.Due(kStart + std::chrono::hours(1)), IsEmpty());
-  EXPECT_EQ(rules_.Count(Standing::kKnown), 1u);
-  EXPECT_EQ(rules_.Count(Standing::kProbe), 1u);
+  EXPECT_EQ(rules_.Count(Trust::kKnown), 1u);
+  EXPECT_EQ(rules_.Count(Trust::kProbe), 1u);
 }
 
 TEST_F(ConnectionRulesTest, NothingProvedIsLost) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Standing::kKnown);
-  rules_.Proved(peer, Standing::kProbe);
-  EXPECT_EQ(rules_.Count(Standing::kKnown), 1u);
+  rules_.Proved(peer, Trust::kKnown);
+  rules_.Proved(peer, Trust::kProbe);
+  EXPECT_EQ(rules_.Count(Trust::kKnown), 1u);
 }
 
 TEST_F(ConnectionRulesTest, ABytesBoundHoldsForTheUnprovenOnly) {
@@ -81,7 +81,7 @@ TEST_F(ConnectionRulesTest, ABytesBoundHoldsForTheUnprovenOnly) {
   rules_.Progressed(1, {.received = kMaxBytes}, now_);
   rules_.Progressed(2, {.received = kMaxBytes}, now_);
   EXPECT_THAT(rules_.Due(now_), IsEmpty());
-  rules_.Proved(known, Standing::kKnown);
+  rules_.Proved(known, Trust::kKnown);
   rules_.Progressed(1, {.received = kMaxBytes + 1}, now_);
   rules_.Progressed(2, {.received = 1'000'000}, now_);
   EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kBytes}));
@@ -89,7 +89,7 @@ TEST_F(ConnectionRulesTest, ABytesBoundHoldsForTheUnprovenOnly) {
 
 TEST_F(ConnectionRulesTest, AHealthCheckerMayGoOnSlowly) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Standing::kProbe);
+  rules_.Proved(peer, Trust::kProbe);
   uint64_t bytes = 0;
   for (int second = 0; second < 1'000; ++second) {
     now_ += seconds(1);
@@ -114,7 +114,7 @@ TEST_F(ConnectionRulesTest, TheUnprovenTogetherHaveABound) {
 
 TEST_F(ConnectionRulesTest, TheOldestStrangerGivesWayBeforeProbes) {
   const std::string probe = Open(1);
-  rules_.Proved(probe, Standing::kProbe);
+  rules_.Proved(probe, Trust::kProbe);
   for (int id = 2; id <= 4; ++id) {
     EXPECT_TRUE(rules_.HasPlace());
     now_ += milliseconds(10);
@@ -148,7 +148,7 @@ TEST_F(ConnectionRulesTest, AYoungConnectionGivesWayOnlyIfItIsSilent) {
 TEST_F(ConnectionRulesTest, KnownConnectionsHaveThePlacesThatAreLeft) {
   for (int id = 1; id <= 5; ++id) {
     EXPECT_TRUE(rules_.HasPlace());
-    rules_.Proved(Open(id), Standing::kKnown);
+    rules_.Proved(Open(id), Trust::kKnown);
   }
   Open(6);
   now_ += seconds(1);
@@ -156,14 +156,14 @@ TEST_F(ConnectionRulesTest, KnownConnectionsHaveThePlacesThatAreLeft) {
   EXPECT_EQ(rules_.MakePlace(now_), 6);
   EXPECT_TRUE(rules_.HasPlace());
   rules_.Closed(6);
-  rules_.Proved(Open(7), Standing::kKnown);
+  rules_.Proved(Open(7), Trust::kKnown);
   EXPECT_FALSE(rules_.HasPlace());
   EXPECT_EQ(rules_.MakePlace(now_), std::nullopt);
 }
 
 TEST_F(ConnectionRulesTest, AConnectionThatGivesUpItsCallsIsEnded) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Standing::kKnown);
+  rules_.Proved(peer, Trust::kKnown);
   for (int i = 0; i < 500; ++i) {
     rules_.CallBegan(peer, now_);
     rules_.CallEnded(peer, CallEnd::kGivenUp, now_);
@@ -177,7 +177,7 @@ TEST_F(ConnectionRulesTest, AConnectionThatGivesUpItsCallsIsEnded) {
 TEST_F(ConnectionRulesTest, AnUnprovenConnectionGetsFewCalls) {
   const std::string stranger = Open(1);
   const std::string probe = Open(2);
-  rules_.Proved(probe, Standing::kProbe);
+  rules_.Proved(probe, Trust::kProbe);
   for (const std::string& peer : {stranger, probe}) {
     for (int i = 0; i < 500; ++i) {
       rules_.CallBegan(peer, now_);
@@ -196,7 +196,7 @@ TEST_F(ConnectionRulesTest, AnUnprovenConnectionGetsFewCalls) {
 
 TEST_F(ConnectionRulesTest, OneThatGivesUpCallsNowAndThenStays) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Standing::kKnown);
+  rules_.Proved(peer, Trust::kKnown);
   for (int i = 0; i < 10'000; ++i) {
     now_ += milliseconds(1);
     rules_.CallBegan(peer, now_);
@@ -214,7 +214,7 @@ TEST_F(ConnectionRulesTest, OneThatGivesUpCallsNowAndThenStays) {
 
 TEST_F(ConnectionRulesTest, CallsThatEscapeTheLimitOfStreamsEndAConnection) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Standing::kKnown);
+  rules_.Proved(peer, Trust::kKnown);
   for (int i = 0; i < 400; ++i) rules_.CallBegan(peer, now_);
   EXPECT_THAT(rules_.Due(now_), IsEmpty());
   rules_.CallBegan(peer, now_);
@@ -231,15 +231,15 @@ TEST_F(ConnectionRulesTest, AFloodIsNotBlamedOnTheNextWithItsDescriptor) {
 
 TEST_F(ConnectionRulesTest, APeerThatComesBackIsANewConnection) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Standing::kKnown);
+  rules_.Proved(peer, Trust::kKnown);
   rules_.Opened(2, peer, now_);
   rules_.Closed(1);
-  rules_.Proved(peer, Standing::kKnown);
-  EXPECT_EQ(rules_.Count(Standing::kKnown), 1u);
+  rules_.Proved(peer, Trust::kKnown);
+  EXPECT_EQ(rules_.Count(Trust::kKnown), 1u);
   rules_.Closed(2);
   rules_.CallBegan(peer, now_);
   rules_.CallEnded(peer, CallEnd::kAnswered, now_);
-  EXPECT_EQ(rules_.Count(Standing::kKnown), 0u);
+  EXPECT_EQ(rules_.Count(Trust::kKnown), 0u);
 }
 
 }  // namespace

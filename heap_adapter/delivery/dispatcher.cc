@@ -220,7 +220,10 @@ void Dispatcher::TryStart(QueuedLane& lane, Now now) {
     return;
   }
   const Region region = queue.destination().region;
-  if (region_slots_.full(region, now.monotonic)) {
+  const bool fails = lane.failures > 0 || lane.suspected_failures > 0;
+  const auto asking =
+      fails ? RegionSlots::Asking::kFails : RegionSlots::Asking::kGetsThrough;
+  if (region_slots_.full(region, asking, now.monotonic)) {
     schedule_.Park(lane.schedule);
     return region_slots_.Wait(region, lane.id());
   }

@@ -19,20 +19,26 @@ class DestinationQueue;
 // its own slots, and none of another's.
 //
 // A region is silent while several requests in a row have failed as in an
-// outage and none of it got through. If these were of several destinations, the
-// region fails as a whole: one request at a time then probes for all of them.
-// One that gets through ends both. One thread.
+// outage and none of it got through. The lanes that fail then share its probes,
+// one after another at intervals. If the failures were of several destinations,
+// the region fails as a whole: one request at a time then probes for all lanes,
+// whether they have failed or not. A request that gets through ends both. One
+// thread.
 class RegionSlots {
  public:
   explicit RegionSlots(int slots_per_region) : slots_(slots_per_region) {}
 
-  bool full(Region region, MonotonicTime now) const {
+  // The state of the lane that asks for a slot.
+  enum class Asking { kGetsThrough, kFails };
+  bool full(Region region, Asking asking, MonotonicTime now) const {
     const Slots& slots = Of(region);
-    if (slots.fails()) return slots.in_use > 0 || now < slots.next_probe;
-    return slots.in_use >= slots_;
+    if (slots.fails() && slots.in_use > 0) return true;
+    const bool probes =
+        slots.fails() || (slots.silent() && asking == Asking::kFails);
+    return slots.in_use >= slots_ || (probes && now < slots.next_probe);
   }
 
-  // REQUIRES: not full(region).
+  // REQUIRES: not full().
   void Take(Region region) { ++Of(region).in_use; }
   // REQUIRES: a slot of it was taken.
   void GiveBack(Region region) { --Of(region).in_use; }
@@ -44,14 +50,16 @@ class RegionSlots {
   // take by that: it may have nothing to send any more.
   std::optional<LaneId> Offer(Region region, MonotonicTime now) {
     std::deque<LaneId>& waiting = Of(region).waiting;
-    if (waiting.empty() || full(region, now)) return std::nullopt;
+    if (waiting.empty() || full(region, Asking::kFails, now)) {
+      return std::nullopt;
+    }
     const LaneId lane = waiting.front();
     waiting.pop_front();
     return lane;
   }
 
-  // A request of `destination` failed as an outage would make it fail; if the
-  // region fails as a whole, no other goes out before `next_probe`.
+  // A request of `destination` failed as an outage would make it fail; no
+  // probe goes out before `next_probe`.
   void OnFailure(Region region, const DestinationQueue* destination,
                  MonotonicTime next_probe) {
     Slots& slots = Of(region);
@@ -70,12 +78,14 @@ class RegionSlots {
   }
   bool silent(Region region) const { return Of(region).silent(); }
 
-  // The next time at which a failing region may be probed by a lane that waits;
-  // none if there is none, or the response of a probe comes first.
+  // The next time at which a region may be probed by a lane that waits; none if
+  // there is none, or the response of a request comes first.
   std::optional<MonotonicTime> NextProbe() const {
     std::optional<MonotonicTime> next;
     for (const Slots& slots : regions_) {
-      if (!slots.fails() || slots.in_use > 0 || slots.waiting.empty()) continue;
+      if (!slots.silent() || slots.waiting.empty()) continue;
+      const int max = slots.fails() ? 1 : slots_;
+      if (slots.in_use >= max) continue;
       next = std::min(next.value_or(slots.next_probe), slots.next_probe);
     }
     return next;

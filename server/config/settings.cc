@@ -9,7 +9,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "heap_adapter/config/duration_text.h"
 #include "heap_adapter/config/ranges.h"
 #include "heap_adapter/config/url.h"
@@ -306,9 +305,11 @@ std::vector<Setting> MakeSettings() {
              .meaning = "File with one line, user:password, for the proxy.",
              .text =
                  [](const ServerConfig& config) {
-                   return absl::StrJoin({config.heap_way.proxy_user,
-                                         config.heap_way.proxy_password},
-                                        ":");
+                   const HeapWay& way = config.heap_way;
+                   return way.proxy_user.empty() && way.proxy_password.empty()
+                              ? ""
+                              : absl::StrCat(way.proxy_user, ":",
+                                             way.proxy_password);
                  }}),
       Other("PEM file",
             {.name = "heap_ca",

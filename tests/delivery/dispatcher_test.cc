@@ -346,14 +346,16 @@ TEST_F(DispatcherTest, RetryAfterOfSevenSecondsWaitsSevenSeconds) {
 
 TEST_F(DispatcherTest, ARetryAfterShorterThanTheBackoffDoesNotShortenIt) {
   random_ = 0.9;
+  rules_.backoff.initial = milliseconds(800);
+  Start();
   Track("us", 1);
   Pass(seconds(1));
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < 2; ++i) {
     Answer(Http(503, "", "1"));
     Pass(minutes(1));
   }
-  // 0.45 s, 0.9 s and 1.8 s by the backoff alone.
-  EXPECT_THAT(waits_, ElementsAre(seconds(1), seconds(1), milliseconds(1'800)));
+  // 0.72 s and 1.44 s by the backoff alone.
+  EXPECT_THAT(waits_, ElementsAre(seconds(1), milliseconds(1'440)));
 }
 
 TEST_F(DispatcherTest, ARetryAfterOfAYearIsCutAndItsEndIsShown) {
@@ -1002,6 +1004,29 @@ TEST_F(DispatcherTest, AFailingRegionGetsOneRequestAtATimeAndWakesAtOnce) {
   }
   EXPECT_LE(first - back, seconds(2));
   EXPECT_EQ(queued(), 0u);
+}
+
+TEST_F(DispatcherTest, TheLanesOfADestinationShareTheProbesOfAnOutage) {
+  std::map<std::string, int> probes;
+  for (const char* caller : {"one", "two", "three", "four", "five", "six"}) {
+    Track("us", 5, nullptr, caller, caller);
+  }
+  User("someone", 1);
+  for (int i = 0; i < 6'000; ++i) {
+    Pass(milliseconds(100));
+    while (!transport_.sent.empty()) {
+      const auto body = nlohmann::json::parse(transport_.sent[0].body);
+      ++requests_;
+      ++probes[body.contains("users")
+                   ? "users"
+                   : std::string(body["events"][0]["identity"])];
+      Answer(Http(503));
+    }
+  }
+  EXPECT_LE(requests_, 850);
+  // None is forgotten.
+  EXPECT_THAT(probes, SizeIs(7));
+  for (const auto& [lane, count] : probes) EXPECT_GE(count, 20) << lane;
 }
 
 TEST_F(DispatcherTest, ADestinationThatFailsAloneIsProbedMoreAndMoreRarely) {

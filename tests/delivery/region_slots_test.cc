@@ -8,16 +8,18 @@ namespace heapsync {
 namespace {
 
 constexpr MonotonicTime kNow{std::chrono::seconds(100)};
+constexpr auto kGetsThrough = RegionSlots::Asking::kGetsThrough;
+constexpr auto kFails = RegionSlots::Asking::kFails;
 
 TEST(RegionSlotsTest, ARegionWithoutSlotsLeavesTheOtherItsOwn) {
   RegionSlots slots(2);
   slots.Take(Region::kUs);
-  EXPECT_FALSE(slots.full(Region::kUs, kNow));
+  EXPECT_FALSE(slots.full(Region::kUs, kGetsThrough, kNow));
   slots.Take(Region::kUs);
-  EXPECT_TRUE(slots.full(Region::kUs, kNow));
-  EXPECT_FALSE(slots.full(Region::kEu, kNow));
+  EXPECT_TRUE(slots.full(Region::kUs, kGetsThrough, kNow));
+  EXPECT_FALSE(slots.full(Region::kEu, kGetsThrough, kNow));
   slots.GiveBack(Region::kUs);
-  EXPECT_FALSE(slots.full(Region::kUs, kNow));
+  EXPECT_FALSE(slots.full(Region::kUs, kGetsThrough, kNow));
 }
 
 TEST(RegionSlotsTest, LanesWaitInLineUntilTheirRegionHasASlot) {
@@ -52,20 +54,28 @@ class FailingRegionTest : public ::testing::Test {
 TEST_F(FailingRegionTest, OneDestinationThatFailsLeavesTheRegionToTheOthers) {
   Fail(8, 10);
   EXPECT_TRUE(slots_.silent(Region::kUs));
-  EXPECT_FALSE(slots_.full(Region::kUs, kNow));
+  EXPECT_FALSE(slots_.full(Region::kUs, kGetsThrough, kNow));
+  // Its own lanes share the probes.
+  EXPECT_TRUE(slots_.full(Region::kUs, kFails, kNow));
+  EXPECT_FALSE(
+      slots_.full(Region::kUs, kFails, kNow + std::chrono::seconds(1)));
+  slots_.Wait(Region::kUs, 5);
+  EXPECT_EQ(slots_.NextProbe(), kNow + std::chrono::seconds(1));
+  EXPECT_EQ(slots_.Offer(Region::kUs, kNow), std::nullopt);
+  EXPECT_EQ(slots_.Offer(Region::kUs, kNow + std::chrono::seconds(1)), 5);
 }
 
 TEST_F(FailingRegionTest, SeveralThatFailShareOneRequestAtATime) {
   Fail(8, 2);
   Fail(16);
   slots_.Wait(Region::kUs, 3);
-  EXPECT_TRUE(slots_.full(Region::kUs, kNow));
-  EXPECT_FALSE(slots_.full(Region::kEu, kNow));
+  EXPECT_TRUE(slots_.full(Region::kUs, kGetsThrough, kNow));
+  EXPECT_FALSE(slots_.full(Region::kEu, kGetsThrough, kNow));
   EXPECT_EQ(slots_.NextProbe(), kNow + std::chrono::seconds(1));
   const MonotonicTime later = kNow + std::chrono::seconds(1);
   EXPECT_EQ(slots_.Offer(Region::kUs, later), 3);
   slots_.Take(Region::kUs);
-  EXPECT_TRUE(slots_.full(Region::kUs, later));
+  EXPECT_TRUE(slots_.full(Region::kUs, kGetsThrough, later));
   EXPECT_EQ(slots_.NextProbe(), std::nullopt);
 }
 
@@ -75,7 +85,7 @@ TEST_F(FailingRegionTest, ARequestThatGetsThroughEndsIt) {
   Fail(16, 3);
   EXPECT_TRUE(slots_.OnReached(Region::kUs));
   EXPECT_FALSE(slots_.silent(Region::kUs));
-  EXPECT_FALSE(slots_.full(Region::kUs, kNow));
+  EXPECT_FALSE(slots_.full(Region::kUs, kGetsThrough, kNow));
   EXPECT_FALSE(slots_.OnReached(Region::kUs));
 }
 

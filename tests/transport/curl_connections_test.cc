@@ -73,7 +73,8 @@ TEST(CurlConnections, ATimeoutGivesUpTheIdleOnesToo) {
 }
 
 TEST(CurlConnections, ANewOneLooksTheNameUpAgain) {
-  Reply closing = Answer(200, "{}");
+  // Announced, since a close that is not may meet the next request.
+  Reply closing = Answer(200, "{}", "Connection: close\r\n");
   closing.then = Then::kClose;
   ScriptedServer server({closing, closing, closing});
   CurlTransport transport;

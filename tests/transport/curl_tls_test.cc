@@ -57,7 +57,7 @@ TEST(CurlTls, TrustsTheExtraRoots) {
 
 TEST(CurlTls, TrustsThemOnEveryConnection) {
   const SelfSigned identity;
-  Reply closing = Answer(200, "");
+  Reply closing = Answer(200, "", "Connection: close\r\n");
   closing.then = Reply::Then::kClose;
   ScriptedServer server({closing, closing, closing}, &identity);
   CurlTransport transport({.extra_roots = identity.CertificatePem()});

@@ -96,11 +96,11 @@ class ContentFailureTest(unittest.TestCase):
 
     def test_one_user_and_one_account(self) -> None:
         self.heap.set_faults({**CRASH, "action": {"type": "status", "status": 500}})
-        self.run_import("users", ["identity,plan"] + [f"u{row}@example.com,{'crash-me' if row == 60 else 'pro'}" for row in range(100)])
-        self.run_import("accounts", ["account_id,plan"] + [f"a{row},{'crash-me' if row == 60 else 'pro'}" for row in range(100)])
+        self.run_import("user", ["identity,plan"] + [f"u{row}@example.com,{'crash-me' if row == 60 else 'pro'}" for row in range(100)])
+        self.run_import("account", ["account_id,plan"] + [f"a{row},{'crash-me' if row == 60 else 'pro'}" for row in range(100)])
         wait_until(lambda: self.status()["isolated_items"] == 2, "the two to wait alone", WITHIN)
         self.assertEqual(self.status()["queued_items"], 2)
-        self.run_import("users", ["identity,plan", "u60@example.com,free", "u61@example.com,free"])
+        self.run_import("user", ["identity,plan", "u60@example.com,free", "u61@example.com,free"])
         wait_until(lambda: self.heap.get("users", app_id=APP_US, identity="u61@example.com")["properties"]["plan"] == "free", "the other user")
         self.assertIsNone(self.heap.find("users", app_id=APP_US, identity="u60@example.com"), "the later update overtook the earlier one")
 

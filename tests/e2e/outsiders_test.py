@@ -28,7 +28,7 @@ MIB = 1 << 20
 TOKEN = "hst_shop"
 HEALTH = "/grpc.health.v1.Health/Check"
 # --max_memory_bytes: what the process may grow by.
-MAX_GROWTH = 512 * MIB
+MAX_GROWTH = 640 * MIB
 
 protos: dict[str, Any] = {}
 

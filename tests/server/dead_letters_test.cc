@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "heap_adapter/spool/receipt.h"
 #include "server/admin/dead_letter_choice.h"
 #include "tests/server/admin_world.h"
@@ -25,13 +27,19 @@ class DeadLettersTest : public ::testing::Test {
  protected:
   DeadLettersTest() { Poison(); }
 
-  // Heap refuses whatever holds the word.
+  // Heap refuses the first event that holds the word, and names it.
   void Poison() {
     world_.heap().Follow([](const HeapRequest& request) {
-      if (!absl::StrContains(request.body, "poison")) {
+      const size_t word = request.body.find("poison");
+      if (word == std::string::npos) {
         return HttpResponse{.status = 200, .body = {}};
       }
-      return HttpResponse{.status = 400, .body = "it is bad"};
+      const std::vector<std::string> events =
+          absl::StrSplit(request.body.substr(0, word), "\"identity\":");
+      return HttpResponse{
+          .status = 400,
+          .body = absl::StrCat("postBody.events[", events.size() - 2,
+                               "].event should be good")};
     });
   }
   void Heal() { world_.heap().Follow(nullptr); }
@@ -100,7 +108,7 @@ TEST_F(DeadLettersTest, ALetterShowsTheItemAndHeapsAnswer) {
   EXPECT_EQ(letter.type(), v1::ITEM_TYPE_TRACK_EVENT);
   EXPECT_EQ(letter.reason(), v1::DEAD_LETTER_REASON_REFUSED);
   EXPECT_EQ(letter.http_status(), 400u);
-  EXPECT_EQ(letter.heap_response(), "it is bad");
+  EXPECT_EQ(letter.heap_response(), "postBody.events[0].event should be good");
   EXPECT_THAT(letter.item_json(), HasSubstr("\"identity\":\"ann\""));
   EXPECT_EQ(letter.replays(), 0u);
 }

@@ -27,7 +27,7 @@ SECONDS = 20 if os.environ.get("HEAPSYNC_ATTACKS") == "full" else 4
 MIB = 1 << 20
 TOKEN = "hst_shop"
 HEALTH = "/grpc.health.v1.Health/Check"
-# --max_memory_bytes: what the process may grow by.
+# The default --max_memory_bytes and 128 MiB: what the process may grow by.
 MAX_GROWTH = 640 * MIB
 
 protos: dict[str, Any] = {}

@@ -225,8 +225,7 @@ size_t ConnectionRules::Count(Trust standing) const {
   if (standing == Trust::kKnown) {
     return static_cast<size_t>(std::count_if(
         connections_.begin(), connections_.end(), [](const auto& each) {
-          return each.second.standing == Trust::kKnown &&
-                 !each.second.closing;
+          return each.second.standing == Trust::kKnown && !each.second.closing;
         }));
   }
   return static_cast<size_t>(std::count_if(

@@ -275,8 +275,6 @@ class Soak:
             if time.monotonic() - moved > LONGEST_STANDSTILL:
                 self.broken.append(f"{left} items still wait, and none was delivered for {LONGEST_STANDSTILL:.0f} s")
                 break
-        for channel in self.channels:
-            channel.close()
 
     def left(self) -> int | None:
         """How many items still wait; none if the server does not say."""
@@ -293,6 +291,8 @@ class Soak:
 
     def report(self) -> bool:
         lost, unknown, dead = self.compare_events()
+        for channel in self.channels:
+            channel.close()
         wrong = self.compare_properties()
         differing, looked_at = self.compare_contents()
         code = self.server.stop()

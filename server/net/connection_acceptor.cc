@@ -156,9 +156,10 @@ bool ConnectionAcceptor::FindPlace(MonotonicTime now) {
     return true;
   }
   const ConnectionGuard::Counts counts = guard_.Read();
-  Log(LogSeverity::kWarning, "all connections are taken; others wait",
+  Log(LogSeverity::kWarning, "no place for another connection; it waits",
       {{"known", counts.known},
-       {"unproven", counts.strangers + counts.probes}});
+       {"unproven", counts.strangers + counts.probes},
+       {"unproven_calls", counts.unproven_calls}});
   return false;
 }
 

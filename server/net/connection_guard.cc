@@ -27,9 +27,13 @@ class ConnectionGuard::Interceptor final
         peer_(PeerName(context.peer())),
         began_(MonotonicNow()) {
     MutexLock lock(guard_.mutex_);
-    guard_.rules_.CallBegan(peer_, began_);
+    held_ = guard_.rules_.CallBegan(peer_, began_);
   }
-  ~Interceptor() override { End(true); }
+  ~Interceptor() override {
+    End(true);
+    MutexLock lock(guard_.mutex_);
+    if (held_ != nullptr) guard_.rules_.CallFreed(*held_);
+  }
 
   void Intercept(
       grpc::experimental::InterceptorBatchMethods* methods) override {
@@ -56,6 +60,8 @@ class ConnectionGuard::Interceptor final
   grpc::ServerContextBase& context_;
   const std::string peer_;
   const MonotonicTime began_;
+  // Guarded by the guard's mutex.
+  std::shared_ptr<ConnectionRules::HeldCalls> held_;
   bool ended_ = false;
 };
 
@@ -95,6 +101,7 @@ ConnectionGuard::Counts ConnectionGuard::Read() const {
   return {.strangers = rules_.Count(Trust::kStranger),
           .probes = rules_.Count(Trust::kProbe),
           .known = rules_.Count(Trust::kKnown),
+          .unproven_calls = rules_.unproven_calls(),
           .ended = ended_};
 }
 

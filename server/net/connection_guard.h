@@ -43,6 +43,7 @@ class ConnectionGuard {
     size_t strangers = 0;
     size_t probes = 0;
     size_t known = 0;
+    uint64_t unproven_calls = 0;  // that the server holds
     // Connections that the server has ended, by ClosingReason.
     std::array<uint64_t, std::size(kClosingReasons)> ended{};
   };

@@ -29,6 +29,11 @@ constexpr uint64_t kMaxGivenUp = 500;
 constexpr uint64_t kMaxUnprovenOpen = 50;
 constexpr uint64_t kMaxUnprovenBegun = 500;
 
+// Calls of all unproven connections, those that were ended included: a call
+// takes about 20 KiB, and before the server hears of the first one gRPC has
+// read hundreds of a connection that floods.
+constexpr uint64_t kMaxUnprovenCalls = 2'000;
+
 // Calls that may still end inside the server after HTTP/2 has forgotten them.
 constexpr uint64_t kEndingCalls = 200;
 
@@ -54,11 +59,13 @@ absl::string_view NameOf(ClosingReason reason) {
 
 bool ConnectionRules::HasPlace() const {
   return connections_.size() - closing_ < limits_.max_connections &&
-         unproven_.size() < limits_.max_unproven;
+         unproven_.size() < limits_.max_unproven &&
+         unproven_calls_ < kMaxUnprovenCalls;
 }
 
 std::optional<ConnectionRules::Id> ConnectionRules::MakePlace(
     MonotonicTime now) {
+  if (unproven_calls_ >= kMaxUnprovenCalls) return std::nullopt;
   // Smallest first: strangers, the address with the most, the oldest.
   using Rank = std::tuple<Trust, int64_t, MonotonicTime>;
   std::optional<std::pair<Rank, Id>> first;
@@ -119,9 +126,12 @@ void ConnectionRules::Roll(Connection& connection, MonotonicTime now) {
   connection.begun = connection.ended = connection.given_up = 0;
 }
 
-void ConnectionRules::CallBegan(absl::string_view peer, MonotonicTime now) {
+std::shared_ptr<ConnectionRules::HeldCalls> ConnectionRules::CallBegan(
+    absl::string_view peer, MonotonicTime now) {
   Connection* const connection = Find(peer);
-  if (connection == nullptr) return;
+  if (connection == nullptr) return nullptr;
+  ++connection->held->count;
+  if (connection->held->unproven) ++unproven_calls_;
   Roll(*connection, now);
   ++connection->begun;
   ++connection->open_calls;
@@ -132,6 +142,13 @@ void ConnectionRules::CallBegan(absl::string_view peer, MonotonicTime now) {
                             : connection->open_calls > kMaxUnprovenOpen ||
                                   connection->begun > kMaxUnprovenBegun;
   if (too_many) Floods(*connection);
+  return connection->held;
+}
+
+void ConnectionRules::CallFreed(HeldCalls& calls) {
+  HEAPSYNC_CHECK(calls.count > 0) << "a call was freed twice";
+  --calls.count;
+  if (calls.unproven) --unproven_calls_;
 }
 
 void ConnectionRules::CallEnded(absl::string_view peer, CallEnd end,
@@ -154,6 +171,10 @@ void ConnectionRules::Proved(absl::string_view peer, Trust standing) {
   Connection* const connection = Find(peer);
   if (connection == nullptr || connection->standing >= standing) return;
   connection->standing = standing;
+  if (standing == Trust::kKnown) {
+    connection->held->unproven = false;
+    unproven_calls_ -= connection->held->count;
+  }
   if (standing == Trust::kKnown && unproven_.erase(by_peer_.at(peer)) > 0) {
     Release(*connection);
   }

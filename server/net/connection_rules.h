@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -71,22 +72,33 @@ class ConnectionRules {
 
   explicit ConnectionRules(const ConnectionLimits& limits) : limits_(limits) {}
 
+  // Calls of one connection that the server still holds, which may outlive it.
+  struct HeldCalls {
+    uint64_t count = 0;
+    bool unproven = true;
+  };
+
   // False: the next connection must wait, or take the place that MakePlace()
   // frees.
   bool HasPlace() const;
   // Returns the connection that gives way: the oldest unproven one, strangers
   // first, of the address that has the most of them. None if all are young, and
-  // wait for this server rather than it for them.
+  // wait for this server rather than it for them, and none while the calls of
+  // unproven connections are too many to let more of them in.
   std::optional<Id> MakePlace(MonotonicTime now);
 
   void Opened(Id id, absl::string_view peer, MonotonicTime now);
   // Its descriptor is about to be closed.
   void Closed(Id id);
 
-  // Calls of a connection; unknown peers are ignored.
-  void CallBegan(absl::string_view peer, MonotonicTime now);
+  // Calls of a connection; unknown peers are ignored. What CallBegan() returns,
+  // null for an unknown peer, goes to CallFreed() once the server has freed the
+  // call's memory, which is after its end if its answer is not read.
+  std::shared_ptr<HeldCalls> CallBegan(absl::string_view peer,
+                                       MonotonicTime now);
   enum class CallEnd { kAnswered, kGivenUp };
   void CallEnded(absl::string_view peer, CallEnd end, MonotonicTime now);
+  void CallFreed(HeldCalls& calls);
   void Proved(absl::string_view peer, Trust standing);
 
   // The connections to look at: those to pass to Progressed().
@@ -98,6 +110,8 @@ class ConnectionRules {
 
   // Connections of each standing that are open and not about to be closed.
   size_t Count(Trust standing) const;
+  // Calls that connections began while they were unproven, and that are held.
+  uint64_t unproven_calls() const { return unproven_calls_; }
 
  private:
   struct Connection {
@@ -111,6 +125,7 @@ class ConnectionRules {
     MonotonicTime seen;
     uint64_t charged = 0;  // of them, what counts against the maximum
     uint64_t open_calls = 0;
+    std::shared_ptr<HeldCalls> held = std::make_shared<HeldCalls>();
     Duration silence = Duration::zero();
     // Calls since `window`.
     MonotonicTime window;
@@ -133,6 +148,7 @@ class ConnectionRules {
   absl::flat_hash_map<std::string, size_t> unproven_by_address_;
   std::vector<Id> flooding_;
   size_t closing_ = 0;
+  uint64_t unproven_calls_ = 0;
 };
 
 }  // namespace heapsync

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -192,6 +193,37 @@ TEST_F(ConnectionRulesTest, AnUnprovenConnectionGetsFewCalls) {
   EXPECT_THAT(rules_.Due(now_), IsEmpty());
   rules_.CallBegan(probe, now_);
   EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{2, ClosingReason::kCalls}));
+}
+
+TEST_F(ConnectionRulesTest, NobodyEntersWhileTheCallsOfStrangersAreTooMany) {
+  std::vector<std::shared_ptr<ConnectionRules::HeldCalls>> calls;
+  const std::string stranger = Open(1);
+  for (int i = 0; i < 2'000; ++i) {
+    EXPECT_TRUE(rules_.HasPlace()) << i;
+    calls.push_back(rules_.CallBegan(stranger, now_));
+  }
+  EXPECT_FALSE(rules_.HasPlace());
+  EXPECT_EQ(rules_.MakePlace(now_ + seconds(5)), std::nullopt);
+  // Neither their end nor that of the connection frees their memory.
+  for (size_t i = 0; i < calls.size(); ++i) {
+    rules_.CallEnded(stranger, CallEnd::kAnswered, now_);
+  }
+  EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kCalls}));
+  rules_.Closed(1);
+  EXPECT_FALSE(rules_.HasPlace());
+  rules_.CallFreed(*calls.back());
+  EXPECT_TRUE(rules_.HasPlace());
+}
+
+TEST_F(ConnectionRulesTest, TheCallsOfKnownConnectionsKeepNobodyOut) {
+  const std::string peer = Open(1);
+  const auto before = rules_.CallBegan(peer, now_);
+  rules_.Proved(peer, Trust::kKnown);
+  EXPECT_EQ(rules_.unproven_calls(), 0u);
+  for (int i = 0; i < 3'000; ++i) rules_.CallBegan(peer, now_);
+  EXPECT_TRUE(rules_.HasPlace());
+  rules_.CallFreed(*before);
+  EXPECT_EQ(rules_.unproven_calls(), 0u);
 }
 
 TEST_F(ConnectionRulesTest, OneThatGivesUpCallsNowAndThenStays) {

@@ -139,10 +139,11 @@ TEST_F(AdminTest, AnUnknownDestinationIsNamed) {
 TEST_F(AdminTest, APauseOutlivesARestartAndResumeLetsGo) {
   world_.Pause();
   const std::string receipt = world_.Track("a", "one");
-  world_.Track("b", "two", "europe");
+  const std::string not_paused = world_.Track("b", "two", "europe");
   v1::FlushRequest europe;
   europe.set_destination("europe");
-  EXPECT_EQ(world_.Call(&Admin::Flush, europe).delivered(), 1u);
+  world_.Call(&Admin::Flush, europe);
+  EXPECT_EQ(world_.Item(not_paused).state(), v1::ITEM_STATE_DELIVERED);
   world_.Restart();
   EXPECT_EQ(world_.Destination().state(), v1::DESTINATION_STATE_PAUSED);
   EXPECT_EQ(world_.Item(receipt).state(), v1::ITEM_STATE_WAITING);

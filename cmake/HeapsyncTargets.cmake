@@ -26,7 +26,10 @@ endif()
 
 # Generated code is exempt from warnings; everything written here links this.
 add_library(heapsync_warnings INTERFACE)
-target_compile_options(heapsync_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wno-missing-field-initializers -Werror)
+target_compile_options(heapsync_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wno-missing-field-initializers)
+if(HEAPSYNC_WARNINGS_ARE_ERRORS)
+  target_compile_options(heapsync_warnings INTERFACE -Werror)
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(heapsync_warnings INTERFACE -Wthread-safety)
 else()

@@ -21,6 +21,7 @@ int Serve(const ServerConfig& config) {
         {{"error", server.status().message()}});
     return EXIT_FAILURE;
   }
+  NotifyReady();
   (*server)->Wait();
   return EXIT_SUCCESS;
 }

@@ -4,6 +4,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -79,6 +80,11 @@ void BlockSignals() {
   const sigset_t signals = AllSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+}
+
+void NotifyReady() {
+  // Without a service manager, or if that is gone, there is nobody to tell.
+  static_cast<void>(sd_notify(/*unset_environment=*/1, "READY=1"));
 }
 
 Signal WaitForSignal(std::chrono::milliseconds timeout) {

@@ -17,6 +17,10 @@ void BlockSignals();
 // before any thread starts.
 void PrepareProcess(const ServerConfig& config);
 
+// Tells the service manager that started this process, if it asked for it (a
+// systemd unit of Type=notify), that calls are taken from now on.
+void NotifyReady();
+
 enum class Signal {
   kNone,
   kReload,  // SIGHUP

@@ -6,13 +6,11 @@
 
 namespace heapsync {
 
-int RunCommandLine(int argc, const char* const* argv, std::ostream& out,
-                   std::ostream& err) {
-  CommandContext context{.out = out, .err = err};
-  CLI::App program(
+void DeclareCommands(CLI::App& program, CommandContext& context) {
+  program.name("heapsync");
+  program.description(
       "Sends track events, user properties and account properties to Heap "
-      "through a Heap Sync server.",
-      "heapsync");
+      "through a Heap Sync server.");
   program.footer(
       "Exit codes: 0 done; 1 failed; 2 wrong flags, or flags that do not fit "
       "the input; 3 imported, with some rows rejected.");
@@ -24,6 +22,13 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out,
   AddTokenCommand(program, context);
   AddAdminCommands(program, context);
   AddDeadLetterCommands(program, context);
+}
+
+int RunCommandLine(int argc, const char* const* argv, std::ostream& out,
+                   std::ostream& err) {
+  CommandContext context{.out = out, .err = err};
+  CLI::App program;
+  DeclareCommands(program, context);
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -3,7 +3,13 @@
 
 #include <ostream>
 
+namespace CLI {
+class App;
+}  // namespace CLI
+
 namespace heapsync {
+
+struct CommandContext;
 
 // Exit codes of the process.
 enum ExitCode : int {
@@ -12,6 +18,10 @@ enum ExitCode : int {
   kExitUsage = 2,     // the flags, or flags that do not fit the input
   kExitRejected = 3,  // the import ended with some rows rejected
 };
+
+// Gives an empty `program` the name, flags and subcommands of `heapsync`.
+// `context` must outlive it.
+void DeclareCommands(CLI::App& program, CommandContext& context);
 
 // Runs the `heapsync` command and returns its exit code. Results go to `out`,
 // errors and progress to `err`.

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <limits>
 
 #include "absl/random/random.h"
-#include "absl/strings/escaping.h"
-#include "absl/strings/str_replace.h"
 #include "heap_adapter/base/check.h"
 #include "xxhash.h"
 
@@ -23,6 +23,12 @@ const EVP_MD* Sha1() {
   HEAPSYNC_CHECK(sha1 != nullptr) << "OpenSSL has no SHA-1";
   return sha1;
 }
+
+// Namespace of derived keys, 1f153053-2795-4644-9f22-a2fa90c7cce4. It never
+// changes.
+constexpr uint8_t kNamespace[] = {0x1f, 0x15, 0x30, 0x53, 0x27, 0x95,
+                                  0x46, 0x44, 0x9f, 0x22, 0xa2, 0xfa,
+                                  0x90, 0xc7, 0xcc, 0xe4};
 
 EVP_MD_CTX* AsContext(void* digest) { return static_cast<EVP_MD_CTX*>(digest); }
 
@@ -70,8 +76,7 @@ ContentDigest DigestContent(absl::string_view before, absl::string_view after) {
 
 DerivedKeys::DerivedKeys(const KeyScope& scope)
     : digest_(EVP_MD_CTX_new()),
-      name_(absl::HexStringToBytes(
-          absl::StrReplaceAll(kIdempotencyNamespace, {{"-", ""}}))) {
+      name_(std::begin(kNamespace), std::end(kNamespace)) {
   if (digest_ == nullptr ||
       EVP_DigestInit_ex2(AsContext(digest_.get()), Sha1(), nullptr) != 1) {
     HEAPSYNC_CHECK(false) << "OpenSSL failed to compute SHA-1";

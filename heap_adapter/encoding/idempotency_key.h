@@ -11,10 +11,6 @@
 
 namespace heapsync {
 
-// Namespace of derived keys. It never changes.
-inline constexpr absl::string_view kIdempotencyNamespace =
-    "1f153053-2795-4644-9f22-a2fa90c7cce4";
-
 // A UUID (RFC 9562) as 36 lowercase characters.
 class IdempotencyKey {
  public:

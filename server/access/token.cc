@@ -4,9 +4,6 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
-#include <algorithm>
-
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
@@ -21,12 +18,13 @@ TokenHash HashOf(absl::string_view token) {
 
 std::optional<TokenHash> ParseTokenHash(absl::string_view hex) {
   TokenHash hash;
+  size_t size = 0;
   if (hex.size() != 2 * hash.size() ||
-      !std::all_of(hex.begin(), hex.end(), absl::ascii_isxdigit)) {
+      OPENSSL_hexstr2buf_ex(hash.data(), hash.size(), &size,
+                            std::string(hex).c_str(), '\0') != 1 ||
+      size != hash.size()) {
     return std::nullopt;
   }
-  const std::string bytes = absl::HexStringToBytes(hex);
-  std::copy(bytes.begin(), bytes.end(), hash.begin());
   return hash;
 }
 

@@ -67,7 +67,27 @@ std::string UnknownArgument(const std::string& argument) {
                       "; --help lists all");
 }
 
+using OptionByName = std::vector<std::pair<std::string, const CLI::Option*>>;
+
+OptionByName Declare(CLI::App& program) {
+  program.name("heapsync-server");
+  program.description(
+      "Delivers events, user properties and account properties to Heap.");
+  program.footer(
+      "Every flag can be given as an environment variable too: --data_dir as "
+      "HEAPSYNC_DATA_DIR.");
+  program.set_version_flag("--version", "heapsync-server " HEAPSYNC_VERSION);
+  program.allow_extras();
+  OptionByName options;
+  for (const Setting& setting : Settings()) {
+    options.emplace_back(setting.name, AddOption(program, setting));
+  }
+  return options;
+}
+
 }  // namespace
+
+void DeclareServerFlags(CLI::App& program) { Declare(program); }
 
 Surroundings ProcessSurroundings() {
   return {
@@ -81,18 +101,8 @@ Surroundings ProcessSurroundings() {
 
 absl::StatusOr<ServerConfig> LoadServerConfig(
     int argc, const char* const* argv, const Surroundings& surroundings) {
-  CLI::App program(
-      "Delivers events, user properties and account properties to Heap.",
-      "heapsync-server");
-  program.footer(
-      "Every flag can be given as an environment variable too: --data_dir as "
-      "HEAPSYNC_DATA_DIR.");
-  program.set_version_flag("--version", "heapsync-server " HEAPSYNC_VERSION);
-  program.allow_extras();
-  std::vector<std::pair<std::string, const CLI::Option*>> options;
-  for (const Setting& setting : Settings()) {
-    options.emplace_back(setting.name, AddOption(program, setting));
-  }
+  CLI::App program;
+  const OptionByName options = Declare(program);
 
   std::vector<std::string> faults;
   try {

@@ -4,7 +4,15 @@
 #include "absl/status/statusor.h"
 #include "server/config/server_config.h"
 
+namespace CLI {
+class App;
+}  // namespace CLI
+
 namespace heapsync {
+
+// Gives an empty `program` the name and the flags of heapsync-server, without
+// taking their values: for its manual page.
+void DeclareServerFlags(CLI::App& program);
 
 // The environment and the files of this process.
 Surroundings ProcessSurroundings();

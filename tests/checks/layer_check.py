@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SHIPPED = ("heap_adapter", "server", "client")
+SHIPPED = ("heap_adapter", "server", "client", "packaging")
 SIMULATOR = "tests/fake_heap"
 SIMULATOR_MAY_SEE = {"heap_adapter/base", "heap_adapter/model"}
 SUFFIXES = {".h", ".cc"}

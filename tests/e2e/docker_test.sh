@@ -7,6 +7,7 @@ set -euo pipefail
 source_dir="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 cache="${HEAPSYNC_DOCKER_CACHE:-${source_dir}/build/docker}"
 readonly APP_ID=1234567890
+source "${source_dir}/tests/e2e/debian_base.sh"
 
 skip() {
   echo "SKIPPED: $1" >&2
@@ -69,15 +70,7 @@ fi
 say "Base image"
 if ! "${podman[@]}" image exists localhost/debian:bookworm-slim; then
   base="${cache}/debian-bookworm.tar.gz"
-  if [[ ! -s "${base}" ]]; then
-    debootstrap --variant=minbase bookworm "${work}/base" >"${work}/debootstrap.log" 2>&1 ||
-      { tail -n 20 "${work}/debootstrap.log" >&2 && fail "debootstrap failed"; }
-    # Files that Debian's own slim image leaves out as well.
-    tar --create --numeric-owner --directory "${work}/base" --exclude='./var/cache/apt/*' --exclude='./var/lib/apt/lists/*' \
-      --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*' . | gzip -1 >"${base}.part"
-    mv "${base}.part" "${base}"
-    rm -rf "${work}/base"
-  fi
+  make_debian_base "${base}" || fail "debootstrap failed"
   "${podman[@]}" import --quiet "${base}" debian:bookworm-slim
 fi
 

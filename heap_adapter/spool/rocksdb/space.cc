@@ -31,13 +31,23 @@ Deleted InMemory(rocksdb::DB& db) {
   return deleted;
 }
 
+// RocksDB 9 has no `force`.
+template <typename Db>
+void EnableFileDeletions(Db& db) {
+  if constexpr (requires { db.EnableFileDeletions(/*force=*/true); }) {
+    static_cast<void>(db.EnableFileDeletions(/*force=*/true));
+  } else {
+    static_cast<void>(db.EnableFileDeletions());
+  }
+}
+
 // Zero entries if RocksDB does not report them.
 Deleted InFiles(rocksdb::DB& db) {
   rocksdb::TablePropertiesCollection tables;
   const bool known = db.GetPropertiesOfAllTables(&tables).ok();
   // A compaction that ended while the properties were read could not delete its
   // inputs, and RocksDB would retry that only after the next compaction.
-  static_cast<void>(db.EnableFileDeletions(/*force=*/true));
+  EnableFileDeletions(db);
   Deleted deleted;
   if (!known) return deleted;
   for (const auto& [file, table] : tables) {

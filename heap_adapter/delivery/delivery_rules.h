@@ -52,7 +52,7 @@ struct DeliveryRules {
   Duration max_age = std::chrono::hours(7 * 24);
 
   // Requests carry the trace of the first of their items that has one.
-  bool send_traceparent = true;
+  bool send_traceparent = false;
 };
 
 }  // namespace heapsync

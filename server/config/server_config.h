@@ -126,7 +126,7 @@ struct ServerConfig {
 
   // Requests to Heap carry the trace of the first of their items that has
   // one. Off: traces end here, and Heap gets no trace ids.
-  bool send_traceparent = true;
+  bool send_traceparent = false;
 
   // The files that this was read from. When one changes, or on a signal, the
   // same flags give the new configuration.

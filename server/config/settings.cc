@@ -343,8 +343,10 @@ std::vector<Setting> MakeSettings() {
       Switch<&ServerConfig::send_traceparent>(
           {.name = "send_traceparent",
            .group = kDelivery,
-           .meaning = "Whether a request to Heap carries the trace context of "
-                      "the first of its items that came with one."}),
+           .meaning =
+               "Whether a request to Heap carries the trace context of "
+               "the first of its items that came with one. It shows Heap your "
+               "trace ids; the logs have them either way."}),
 
       DataDirectory({.name = "data_dir",
                      .group = kStorage,

@@ -84,7 +84,7 @@ TEST(ServerConfig, NeedsNothingButAnAppId) {
   EXPECT_EQ(config.min_free_disk_bytes, 256u << 20);
   EXPECT_EQ(config.log_level, LogLevel::kInfo);
   EXPECT_EQ(config.metrics_destinations, 100u);
-  EXPECT_TRUE(config.send_traceparent);
+  EXPECT_FALSE(config.send_traceparent);
 }
 
 TEST(ServerConfig, TakesEverySettingFromFlags) {
@@ -107,7 +107,7 @@ TEST(ServerConfig, TakesEverySettingFromFlags) {
                                     {"min_free_disk_bytes", "1048576"},
                                     {"log_level", "debug"},
                                     {"metrics_destinations", "7"},
-                                    {"send_traceparent", "false"},
+                                    {"send_traceparent", "true"},
                                     {"max_queued_mib", "5"}});
   ASSERT_THAT(config.destinations.destinations, SizeIs(1));
   const Destination& only = config.destinations.destinations[0];
@@ -128,7 +128,7 @@ TEST(ServerConfig, TakesEverySettingFromFlags) {
   EXPECT_EQ(config.min_free_disk_bytes, 1u << 20);
   EXPECT_EQ(config.log_level, LogLevel::kDebug);
   EXPECT_EQ(config.metrics_destinations, 7u);
-  EXPECT_FALSE(config.send_traceparent);
+  EXPECT_TRUE(config.send_traceparent);
 }
 
 TEST(ServerConfig, TakesEverySettingFromTheEnvironment) {

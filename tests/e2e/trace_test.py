@@ -39,7 +39,7 @@ def traceparents(heap: FakeHeap) -> list[str]:
 
 
 class TraceTest(EndToEnd):
-    server_flags = ("--log_level=debug",)
+    server_flags = ("--log_level=debug", "--send_traceparent")
 
     def delivered(self, identity: str) -> None:
         wait_until(lambda: self.heap.events_of(identity), f"{identity} at Heap")
@@ -75,12 +75,12 @@ class TraceTest(EndToEnd):
         self.assertNotIn("private", self.server.output())
 
 
-class SwitchedOffTest(unittest.TestCase):
+class DefaultTest(unittest.TestCase):
     def test_heap_learns_no_trace(self) -> None:
         folder = temporary_folder(type(self))
         heap = FakeHeap(folder)
         self.addCleanup(heap.kill)
-        server = Server(folder, heap, f"--config={two_regions(folder)}", "--send_traceparent=false", "--log_level=debug")
+        server = Server(folder, heap, f"--config={two_regions(folder)}", "--log_level=debug")
         self.addCleanup(server.kill)
         track(server, "quiet", [("traceparent", f"00-{TRACE}-{PARENT}-01")])
         wait_until(lambda: heap.events_of("quiet"), "the event at Heap")

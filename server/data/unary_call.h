@@ -4,6 +4,7 @@
 #include <google/protobuf/arena.h>
 #include <grpcpp/grpcpp.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
@@ -51,7 +52,7 @@ class UnaryCall final {
     call->reactor_ = reactor;
     // The call may be gone afterwards.
     if (error.has_value()) {
-      call->End(error->ToStatus());
+      call->Refuse(*error);
     } else {
       call->Proceed();
     }
@@ -177,7 +178,7 @@ class UnaryCall final {
         *destination_, lane_, *std::exchange(chunk_, std::nullopt),
         [this](absl::StatusOr<SeqRange> items) { OnDurable(items); },
         std::move(on_settled));
-    if (!admission.ok()) End(NotStored(admission).ToStatus());
+    if (!admission.ok()) Refuse(NotStored(admission));
   }
 
   void Preview(const std::vector<Finding>& violations, EncodedChunk chunk) {
@@ -190,7 +191,7 @@ class UnaryCall final {
   }
 
   void OnDurable(const absl::StatusOr<SeqRange>& items) {
-    if (!items.ok()) return End(NotStored(items.status()).ToStatus());
+    if (!items.ok()) return Refuse(NotStored(items.status()));
     answer_.set_receipt(engine_.ReceiptOf(lane_, {*items}));
     answer_.set_ack_level(v1::ACK_LEVEL_DURABLE);
     if (wait_ == nullptr) return Answer();
@@ -218,6 +219,14 @@ class UnaryCall final {
   void Answer() {
     *response_ = ToByteBuffer(answer_);
     End(grpc::Status::OK);
+  }
+
+  void Refuse(const CallError& error) {
+    const auto time_left =
+        context_->deadline() - std::chrono::system_clock::now();
+    context_->AddTrailingMetadata(std::string(kRetryPushbackKey),
+                                  RetryPushback(error, time_left));
+    End(error.ToStatus());
   }
 
   void End(const grpc::Status& status) {

@@ -22,7 +22,7 @@ constexpr std::chrono::milliseconds kRetryDelay{1'000};
 // first frames share that space.
 constexpr size_t kMaxHeaderBytes = 3 << 10;
 // Names of the headers, their framing and the short ones among them.
-constexpr size_t kOtherHeaderBytes = 160;
+constexpr size_t kOtherHeaderBytes = 200;
 constexpr size_t kMaxMessageBytes = 512;  // percent-encoded
 // A field's path, a description or a name; longer ones are cut.
 constexpr size_t kMaxTextBytes = 256;
@@ -132,6 +132,13 @@ grpc::Status CallError::ToStatus() const {
     AddBadRequest(violations, text_bytes / 4 * 3, status);
   }
   return grpc::Status(code, status.message(), status.SerializeAsString());
+}
+
+std::string RetryPushback(const CallError& error,
+                          std::chrono::system_clock::duration time_left) {
+  const bool repeatable =
+      error.retry_delay.has_value() && *error.retry_delay < time_left;
+  return repeatable ? absl::StrCat(error.retry_delay->count()) : "-1";
 }
 
 CallError InvalidRequest(std::vector<Finding> violations) {

@@ -33,6 +33,17 @@ struct CallError {
   grpc::Status ToStatus() const;
 };
 
+// Metadata by which a server steers the repetitions that gRPC makes by a
+// service config; gRPC reads no RetryInfo.
+inline constexpr absl::string_view kRetryPushbackKey = "grpc-retry-pushback-ms";
+
+// Its value for an error of a call that has `time_left` until its deadline: the
+// retry delay in milliseconds. "-1" forbids a repetition, because the error has
+// no delay, or one after which the caller would see its deadline pass instead
+// of this error.
+std::string RetryPushback(const CallError& error,
+                          std::chrono::system_clock::duration time_left);
+
 // INVALID_ARGUMENT with all violations. REQUIRES: `violations` is not empty.
 CallError InvalidRequest(std::vector<Finding> violations);
 

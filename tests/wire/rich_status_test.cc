@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,8 @@ size_t HeaderBytes(const grpc::Status& status) {
   }
   return bytes + std::string(
                      ":status200content-typeapplication/grpcgrpc-status"
-                     "16grpc-messagegrpc-status-details-bin")
+                     "16grpc-messagegrpc-status-details-bin"
+                     "grpc-retry-pushback-ms-1")
                      .size();
 }
 
@@ -119,6 +121,22 @@ TEST(RichStatusTest, LongTextsAreCutBetweenCharacters) {
   const std::string cut = BadRequestOf(status).field_violations(0).field();
   EXPECT_TRUE(absl::EndsWith(cut, "\xe5\xb1\x9e..."));
   EXPECT_TRUE(absl::EndsWith(status.error_message(), "\xe5\xb1\x9e..."));
+}
+
+TEST(RichStatusTest, ARepetitionByServiceConfigWaitsAsLongAsRetryInfoSays) {
+  const CallError error = CallerRateExceeded(std::chrono::milliseconds(1'500));
+  EXPECT_EQ(RetryPushback(error, std::chrono::seconds(10)), "1500");
+  EXPECT_EQ(RetryPushback(error, std::chrono::system_clock::duration::max()),
+            "1500");
+}
+
+TEST(RichStatusTest,
+     NothingIsRepeatedThatIsPointlessOrWouldOutlastTheDeadline) {
+  const CallError error = CallerRateExceeded(std::chrono::milliseconds(1'500));
+  EXPECT_EQ(RetryPushback(error, std::chrono::milliseconds(1'500)), "-1");
+  EXPECT_EQ(RetryPushback(error, std::chrono::milliseconds(-1)), "-1");
+  EXPECT_EQ(RetryPushback(UnknownDestination("x"), std::chrono::seconds(10)),
+            "-1");
 }
 
 }  // namespace

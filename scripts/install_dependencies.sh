@@ -7,7 +7,7 @@
 #   --runtime     libraries that the installed programs link to; the image's final stage
 #   --build       compiler, libraries and headers; enough for scripts/demo.sh
 #   --test        programs that the tests run besides our own
-#   --tools       Go and npm, for scripts/install_test_tools.sh, if the machine has no suitable ones
+#   --tools       Go, npm, a JDK and Maven, for scripts/install_test_tools.sh and the example clients, if the machine has no suitable ones
 #   --lint        clang-format, clang-tidy, and clang for the fuzz preset
 #   --container   tools that build and run the image without a Docker engine
 #   --all         everything above
@@ -32,7 +32,7 @@ build_packages=(
   prometheus-cpp-dev libmicrohttpd-dev libsystemd-dev dpkg-dev file libcli11-dev libboost-dev
   liblz4-dev libxxhash-dev zlib1g-dev libzstd-dev libgtest-dev libgmock-dev)
 test_packages=(lld libbenchmark-dev python3 python3-grpcio python3-protobuf python3-yaml curl jq gzip zstd openssl prometheus tinyproxy
-  chromium chromium-driver python3-selenium fonts-liberation python3-h2 nginx-light bash-completion groff-base systemd)
+  chromium chromium-driver python3-selenium fonts-liberation python3-h2 python3-venv nginx-light bash-completion groff-base systemd)
 lint_packages=(clang-format clang-tidy clang-14 libclang-rt-14-dev shellcheck)
 container_packages=(buildah podman runc debootstrap)
 
@@ -48,6 +48,8 @@ has_go() {
 tool_packages() {
   has_go || echo golang-go
   command -v npm >/dev/null || echo npm
+  command -v javac >/dev/null || echo openjdk-17-jdk-headless
+  command -v mvn >/dev/null || echo maven
 }
 
 is_installed() {

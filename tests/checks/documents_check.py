@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MAX_README_BYTES = 8_192
-SKIPPED_FOLDERS = {"build", ".git"}
+SKIPPED_FOLDERS = {"build", ".git", "node_modules", ".venv"}
 OWN_PROGRAMS = ("heapsync", "heapsync-server", "fake-heap")
 # Flags that libraries add to every program.
 LIBRARY_FLAGS = {"help", "version"}

@@ -50,6 +50,10 @@ class DocumentsCheckTest(unittest.TestCase):
         self.write("docs/page.md", text)
         return "\n".join(documents_check.check(self.root))
 
+    def test_documents_of_installed_packages_are_not_read(self) -> None:
+        self.write("examples/node/node_modules/a/README.md", "[a](gone.md)")
+        self.assertEqual(self.faults(""), "")
+
     def test_links_and_anchors_resolve(self) -> None:
         self.assertEqual(self.faults("[a](../README.md#a-heading-with-code) [b](#own) [c](https://example.com/x)\n\n# Own\n"), "")
         self.assertIn("docs/page.md:1: the link gone.md leads nowhere", self.faults("[a](gone.md)"))

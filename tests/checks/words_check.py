@@ -21,9 +21,11 @@ from pathlib import Path
 
 PRODUCTION = ("heap_adapter", "server", "client", "proto")
 # Besides production code, what people read.
-PROSE = ("docs", "docker", "scripts", "tests/fake_heap/README.md", "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+PROSE = ("docs", "docker", "examples", "scripts", "tests/fake_heap/README.md", "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 CODE_SUFFIXES = {".h", ".cc", ".proto"}
-TEXT_SUFFIXES = CODE_SUFFIXES | {".md", ".yaml", ".json", ".sh", ".html", ".in"}
+TEXT_SUFFIXES = CODE_SUFFIXES | {".md", ".yaml", ".json", ".sh", ".html", ".in", ".go", ".java", ".py", ".ts"}
+# What the builds of the examples make beside their sources.
+BUILT = {".venv", "dist", "gen", "heapsync", "node_modules", "target"}
 HEADLESS = "headless"
 # Of comment blocks, one in so many may begin with a headless clause.
 BLOCKS_PER_HEADLESS = 100
@@ -79,7 +81,8 @@ def files(root: Path, tops: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for top in tops:
         found = [root / top] if (root / top).is_file() else sorted((root / top).rglob("*"))
         for path in found:
-            if path.is_file() and path.suffix in TEXT_SUFFIXES:
+            built = top == "examples" and BUILT & set(path.relative_to(root).parts)
+            if path.is_file() and path.suffix in TEXT_SUFFIXES and not built:
                 yield path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")
 
 

@@ -68,9 +68,12 @@ class WordsCheckTest(unittest.TestCase):
         self.assertEqual(self.found("std::mutex mutex;\n", "heap_adapter/base/mutex.h"), [])
 
     def test_documents_and_alerts_are_read_too(self) -> None:
-        for path in ("README.md", "docs/a.md", "docker/prometheus/alerts.yaml"):
+        for path in ("README.md", "docs/a.md", "docker/prometheus/alerts.yaml", "examples/go/main.go"):
             with self.subTest(path):
                 self.assertIn("anew", self.found("It begins anew.\n", path))
+
+    def test_what_the_examples_builds_make_is_not_read(self) -> None:
+        self.assertEqual(self.found("It begins anew.\n", "examples/node/node_modules/a/README.md"), [])
 
     def test_an_allowance_is_a_limit(self) -> None:
         self.write("heap_adapter/a.h", "// Reads it anew.\n\n// Writes it anew.\n")

@@ -15,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "client/bulk_traits.h"
+#include "client/connect_until.h"
 #include "client/grpc_status.h"
 #include "client/random_id.h"
 #include "client/unacknowledged_window.h"
@@ -179,41 +180,57 @@ class BulkWriter<Item>::Session {
     while (WaitForWork()) {
       const uint64_t before = ReadPosition();
       const absl::Status status = RunStream();
-      absl::MutexLock lock(&mutex_);
-      if (status.ok() || cancelled_ || !IsRetryable(status)) {
-        EndLocked(status);
-        return;
+      absl::Time next;
+      {
+        absl::MutexLock lock(&mutex_);
+        if (status.ok() || cancelled_ || !IsRetryable(status)) {
+          EndLocked(status);
+          return;
+        }
+        // All is durable, so there is no stream left to ask about deliveries.
+        if (closed_ && AllDurable()) {
+          totals_.ack_level = v1::ACK_LEVEL_DURABLE;
+          EndLocked(absl::OkStatus());
+          return;
+        }
+        const absl::Time now = absl::Now();
+        if (window_.durable_position() > before) {
+          failures = 0;
+          failing_since = absl::InfiniteFuture();
+        }
+        failing_since = std::min(failing_since, now);
+        ++failures;
+        const absl::Duration delay = absl::FromChrono(
+            BackoffDelay(options_.retry, failures,
+                         DetailsOf(status).retry_delay, RandomFraction()));
+        if (now + delay - failing_since >
+            absl::FromChrono(options_.give_up_after)) {
+          EndLocked(status);
+          return;
+        }
+        ++totals_.reconnects;
+        totals_.outage = status;
+        next = now + delay;
       }
-      // All is durable, so there is no stream left to ask about deliveries.
-      if (closed_ && AllDurable()) {
-        totals_.ack_level = v1::ACK_LEVEL_DURABLE;
-        EndLocked(absl::OkStatus());
-        return;
-      }
-      const absl::Time now = absl::Now();
-      if (window_.durable_position() > before) {
-        failures = 0;
-        failing_since = absl::InfiniteFuture();
-      }
-      failing_since = std::min(failing_since, now);
-      ++failures;
-      const absl::Duration delay = absl::FromChrono(
-          BackoffDelay(options_.retry, failures, DetailsOf(status).retry_delay,
-                       RandomFraction()));
-      if (now + delay - failing_since >
-          absl::FromChrono(options_.give_up_after)) {
-        EndLocked(status);
-        return;
-      }
-      ++totals_.reconnects;
-      totals_.outage = status;
-      while (!cancelled_ &&
-             !sender_wakes_.WaitWithDeadline(&mutex_, now + delay)) {
-      }
+      Pause(next);
     }
     absl::MutexLock lock(&mutex_);
     EndLocked(cancelled_ ? absl::CancelledError("the writer was destroyed")
                          : absl::OkStatus());
+  }
+
+  // Waits until `end`, or the writer's destruction, and lets the channel
+  // connect meanwhile.
+  void Pause(absl::Time end) ABSL_LOCKS_EXCLUDED(mutex_) {
+    // Of a destruction only `sender_wakes_` hears.
+    constexpr absl::Duration kSlice = absl::Milliseconds(50);
+    while (absl::Now() < end) {
+      const bool connected = ConnectUntil(
+          *channel_, absl::ToChronoTime(std::min(end, absl::Now() + kSlice)));
+      absl::MutexLock lock(&mutex_);
+      if (cancelled_) return;
+      if (connected) sender_wakes_.WaitWithDeadline(&mutex_, end);
+    }
   }
 
   // Waits until there is something to open a stream for; false if the job ended

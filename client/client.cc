@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/synchronization/notification.h"
+#include "client/connect_until.h"
 #include "client/grpc_status.h"
 #include "client/random_id.h"
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
@@ -126,7 +127,9 @@ absl::StatusOr<Response> CallWithRetries(
         BackoffDelay(client.options().retry, failures,
                      DetailsOf(status).retry_delay, RandomFraction());
     if (WallClock::now() + delay >= deadline) return status;
-    std::this_thread::sleep_for(delay);
+    const auto end = WallClock::now() + delay;
+    ConnectUntil(*client.channel(), end);
+    std::this_thread::sleep_until(end);
   }
 }
 

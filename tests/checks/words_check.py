@@ -25,7 +25,7 @@ PROSE = ("docs", "docker", "examples", "scripts", "tests/fake_heap/README.md", "
 CODE_SUFFIXES = {".h", ".cc", ".proto"}
 TEXT_SUFFIXES = CODE_SUFFIXES | {".md", ".yaml", ".json", ".sh", ".html", ".in", ".go", ".java", ".py", ".ts"}
 # What the builds of the examples make beside their sources.
-BUILT = {".venv", "dist", "gen", "heapsync", "node_modules", "target"}
+BUILT = {".venv", "build", "dist", "gen", "heapsync", "node_modules", "target"}
 HEADLESS = "headless"
 # Of comment blocks, one in so many may begin with a headless clause.
 BLOCKS_PER_HEADLESS = 100

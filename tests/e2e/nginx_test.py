@@ -125,6 +125,15 @@ class DocumentedNginxTest(ProxyTests, unittest.TestCase):
             text = text.replace("grpc_read_timeout 1h", f"grpc_read_timeout {silence}")
         return start_nginx(folder, text)
 
+    def test_a_browser_shows_the_status_page_below_the_prefix(self) -> None:
+        from status_page_test import Browser  # not at the top, where its tests would be taken for ours
+
+        browser = Browser(self.folder, "--ignore-certificate-errors")
+        self.addCleanup(browser.driver.quit)
+        browser.driver.get(f"https://{self.address}/heapsync/")
+        wait_until(lambda: browser.card("prod"), "the destinations on the page")
+        self.assertEqual(browser.complaints(), [])
+
 
 if __name__ == "__main__":
     if shutil.which("nginx") is None and not Path("/usr/sbin/nginx").exists():

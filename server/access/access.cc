@@ -165,10 +165,11 @@ std::variant<Caller, CallError> Access::Decide(const Credentials& credentials,
 std::variant<const Destination*, CallError> DestinationFor(
     const Engine& engine, const Caller& caller, const std::string& name) {
   const Destination* destination = engine.FindDestination(name);
-  const std::string& meant = destination == nullptr ? name : destination->name;
-  if (!meant.empty() && !caller.MayUse(meant)) {
-    return DestinationNotAllowed(meant);
-  }
+  const bool allowed =
+      destination == nullptr && name.empty()
+          ? caller.MayUseAll()
+          : caller.MayUse(destination == nullptr ? name : destination->name);
+  if (!allowed) return DestinationNotAllowed(name);
   if (destination == nullptr) return UnknownDestination(name);
   return destination;
 }

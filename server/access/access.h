@@ -102,7 +102,8 @@ class Access {
 
 // The destination named by a call, or the default one if `name` is empty,
 // provided that the caller may use it. The error for a destination that it may
-// not use does not reveal whether the destination exists.
+// not use reveals neither whether the destination exists nor, for an empty
+// name, which one is the default or whether there is one.
 std::variant<const Destination*, CallError> DestinationFor(
     const Engine& engine, const Caller& caller, const std::string& name);
 

@@ -95,13 +95,9 @@ std::variant<Receipt, CallError> ReadReceipt(const Engine& engine,
                           text);
   }
   const std::optional<LaneKey> lane = engine.FindLane(receipt->lane);
-  if (!lane.has_value()) {
-    return UnknownReceipt(
-        "UNKNOWN_RECEIPT",
-        absl::StrCat(field, ": this server never gave such a receipt"), text);
-  }
-  if (!caller.MayUse(lane->destination)) {
-    return DestinationNotAllowed(lane->destination);
+  if (!lane.has_value() || !caller.MayUse(lane->destination)) {
+    return UnknownReceipt("UNKNOWN_RECEIPT",
+                          absl::StrCat(field, ": ", kNeverGiven), text);
   }
   return *std::move(receipt);
 }

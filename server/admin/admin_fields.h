@@ -30,9 +30,14 @@ v1::DeadLetterReason ToProto(DeadLetterReason reason);
 // becomes a violation.
 uint32_t PageSize(uint32_t requested, std::vector<Finding>& violations);
 
+// What a receipt is refused with if nothing was ever accepted under it, or only
+// for destinations that the caller may not use: receipts can be forged, so the
+// two must look the same.
+inline constexpr char kNeverGiven[] =
+    "this server never gave this caller such a receipt";
+
 // A receipt of this server's spool, or what is wrong with it: malformed
-// (INVALID_ARGUMENT at `field`), of another spool, of no lane, or of a
-// destination that the caller may not use.
+// (INVALID_ARGUMENT at `field`), of another spool, or unknown to this caller.
 std::variant<Receipt, CallError> ReadReceipt(const Engine& engine,
                                              const Caller& caller,
                                              absl::string_view text,

@@ -138,7 +138,7 @@ CallResult<v1::GetDeliveryResponse> GetDelivery(
   if (absl::IsUnavailable(items.status())) return ShuttingDown();
   if (absl::IsNotFound(items.status())) {
     return UnknownReceipt("UNKNOWN_RECEIPT",
-                          "receipt: this server never gave such a receipt",
+                          absl::StrCat("receipt: ", kNeverGiven),
                           request.receipt());
   }
   if (!items.ok()) return NotRead(items.status());

@@ -49,7 +49,8 @@ class BulkIntake {
     }
     caller_ = std::get<Caller>(std::move(admitted));
     if (destination_ != nullptr && !caller_.MayUse(destination_->name)) {
-      return DestinationNotAllowed(destination_->name);
+      // By the name that the caller gave: it need not know the default's.
+      return DestinationNotAllowed(settings_->destination());
     }
     return std::nullopt;
   }

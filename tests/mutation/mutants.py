@@ -343,6 +343,13 @@ MUTANTS = [
     Mutant("receipts of another spool are believed", "server/admin/admin_fields.cc",
            "  if (receipt->spool_id != engine.spool_id()) {", "  if (false) {",
            "admin_test", "AdminTest.ReceiptsThatMeanNothingHereAreRefused"),
+    Mutant("receipts of others can be told from those that nobody gave", "server/admin/admin_fields.cc",
+           "  if (!lane.has_value() || !caller.MayUse(lane->destination)) {", "  if (!lane.has_value()) {",
+           "access_test", "LimitedCallerTest.CannotTellReceiptsOfOthersFromThoseThatNobodyGave"),
+    Mutant("the default's name is shown to callers that may not use it", "server/access/access.cc",
+           "  if (!allowed) return DestinationNotAllowed(name);",
+           "  if (!allowed) return DestinationNotAllowed(destination == nullptr ? name : destination->name);",
+           "access_test", "LimitedCallerTest.IsNotToldWhichDestinationIsTheDefault"),
     Mutant("a replay loses its key", "heap_adapter/inspection/dead_letter_admin.cc",
            "          .text = std::move(letter.text)};",
            "          .text = [&] {\n"

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
@@ -173,15 +174,31 @@ TEST(AccessTest, AStreamRestsUntilItsDebtIsPaid) {
             std::chrono::seconds(1) + Duration(1));
 }
 
-// What a caller that may use "prod" only gets from the real services; the world
-// has the destinations "prod" and "europe".
+// What a caller that may use one destination only gets from the real services;
+// the world has "prod", which is the default, and "europe".
 class LimitedCallerTest : public testing::Test {
  protected:
   LimitedCallerTest() {
     europe_ = world_.Track("somebody", "Seen", "europe");
     prod_ = world_.Track("somebody", "Seen", "prod");
+    LimitTo("prod");
+  }
+
+  void LimitTo(const std::string& destination) {
     world_.access().SetRules(
-        Shop(R"(,"services":["data","admin"],"destinations":["prod"])"));
+        Shop(absl::StrCat(R"(,"services":["data","admin"],"destinations":[")",
+                          destination, R"("])")));
+  }
+
+  template <typename Service, typename Request, typename Response>
+  grpc::Status Call(Service& stub,
+                    grpc::Status (Service::*method)(grpc::ClientContext*,
+                                                    const Request&, Response*),
+                    const Request& request) {
+    grpc::ClientContext context;
+    context.AddMetadata("authorization", "Bearer secret");
+    Response response;
+    return (stub.*method)(&context, request, &response);
   }
 
   template <typename Request, typename Response>
@@ -242,13 +259,54 @@ TEST_F(LimitedCallerTest, IsRefusedWhatBelongsToOthers) {
   v1::DiscardDeadLettersRequest discard;
   discard.set_all(true);
   is_refused(Ask(&Stub::DiscardDeadLetters, discard));
-  v1::GetDeliveryRequest delivery;
-  delivery.set_receipt(europe_);
-  is_refused(Ask(&Stub::GetDelivery, delivery));
-  v1::ListDeadLettersRequest foreign_id;
-  foreign_id.mutable_filter()->set_destination("prod");
-  foreign_id.mutable_filter()->add_ids(europe_);
-  is_refused(Ask(&Stub::ListDeadLetters, foreign_id));
+}
+
+TEST_F(LimitedCallerTest, CannotTellReceiptsOfOthersFromThoseThatNobodyGave) {
+  const absl::StatusOr<Receipt> europe = Receipt::Decode(europe_);
+  ASSERT_TRUE(europe.ok());
+  Receipt nobodys = *europe;
+  nobodys.lane = 9'999;
+  // What three RPCs say of a receipt, but for the receipt itself.
+  const auto answers = [&](const std::string& receipt) {
+    v1::GetDeliveryRequest delivery;
+    delivery.set_receipt(receipt);
+    v1::ListDeadLettersRequest by_receipt;
+    by_receipt.mutable_filter()->set_destination("prod");
+    by_receipt.mutable_filter()->set_receipt(receipt);
+    v1::DiscardDeadLettersRequest by_id;
+    by_id.mutable_filter()->set_destination("prod");
+    by_id.mutable_filter()->add_ids(receipt);
+    std::vector<std::string> said;
+    for (const grpc::Status& status :
+         {Call(world_.admin(), &Stub::GetDelivery, delivery),
+          Call(world_.admin(), &Stub::ListDeadLetters, by_receipt),
+          Call(world_.admin(), &Stub::DiscardDeadLetters, by_id)}) {
+      EXPECT_EQ(status.error_details().find("europe"), std::string::npos);
+      const ErrorSeen seen = SeenIn(status);
+      EXPECT_EQ(seen.reason, "UNKNOWN_RECEIPT");
+      EXPECT_EQ(seen.resource, "receipt/" + receipt);
+      said.push_back(absl::StrCat(seen.code, " ", status.error_message()));
+    }
+    return said;
+  };
+  EXPECT_EQ(answers(europe_), answers(nobodys.Encode()));
+}
+
+TEST_F(LimitedCallerTest, IsNotToldWhichDestinationIsTheDefault) {
+  LimitTo("europe");
+  using Data = v1::HeapSyncService::Stub;
+  for (const grpc::Status& status :
+       {Call(world_.admin(), &Stub::GetDestination,
+             v1::GetDestinationRequest()),
+        Call(world_.admin(), &Stub::PauseDestination,
+             v1::PauseDestinationRequest()),
+        Call(world_.data(), &Data::TrackEvent, v1::TrackEventRequest()),
+        Call(world_.data(), &Data::UserProperties, v1::UserPropertiesRequest()),
+        Call(world_.data(), &Data::AccountProperties,
+             v1::AccountPropertiesRequest())}) {
+    EXPECT_EQ(SeenIn(status).reason, "DESTINATION_NOT_ALLOWED");
+    EXPECT_EQ(status.error_details().find("prod"), std::string::npos);
+  }
 }
 
 TEST_F(LimitedCallerTest, GetsWhatIsItsOwn) {

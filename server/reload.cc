@@ -1,42 +1,27 @@
 #include "server/reload.h"
 
-#include <sys/stat.h>
-
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "absl/strings/str_join.h"
 #include "server/config/command_line.h"
 #include "server/config/settings.h"
 #include "server/log/log.h"
 
 namespace heapsync {
+namespace {
 
-FileWatch::FileWatch(const std::vector<std::string>& paths) {
-  seen_.reserve(paths.size());
-  for (const std::string& path : paths) seen_.push_back(Look(path));
+void LogRefused(absl::string_view why, ConfigPart part,
+                absl::string_view fault) {
+  Log(LogSeverity::kError,
+      absl::StrCat("the new configuration of the ", Name(part),
+                   " is refused and the old one stays"),
+      {{"why", why}, {"fault", fault}});
 }
 
-FileWatch::Seen FileWatch::Look(const std::string& path) {
-  struct stat found {};
-  if (stat(path.c_str(), &found) != 0) return {.path = path};
-  return {.path = path,
-          .inode = found.st_ino,
-          .size = found.st_size,
-          .modified_ns = int64_t{found.st_mtim.tv_sec} * 1'000'000'000 +
-                         found.st_mtim.tv_nsec};
-}
-
-bool FileWatch::Changed() {
-  bool changed = false;
-  for (Seen& seen : seen_) {
-    Seen now = Look(seen.path);
-    if (now == seen) continue;
-    seen = std::move(now);
-    changed = true;
-  }
-  return changed;
-}
+}  // namespace
 
 Reload::Reload(const ServerConfig& config, Engine& engine, Access& access,
                TlsCertificates* certificates)
@@ -58,37 +43,63 @@ void Reload::Tick(MonotonicTime now) {
 }
 
 void Reload::Run(absl::string_view why) {
-  auto config = BuildServerConfig(started_.flags, ProcessSurroundings());
-  if (!config.ok()) {
-    for (const absl::string_view fault :
-         absl::StrSplit(config.status().message(), '\n')) {
-      Log(LogSeverity::kError,
-          "the new configuration is refused and the old one stays",
-          {{"why", why}, {"fault", fault}});
-    }
-    return;
+  ConfigReading reading =
+      ReadServerConfig(started_.flags, ProcessSurroundings());
+  ServerConfig& config = reading.config;
+  std::vector<absl::string_view> reloaded;
+  // Callers first: what follows may wait for the engine.
+  if (reading.IsGood(ConfigPart::kCallers)) {
+    if (config.access.has_value()) access_.SetRules(*config.access);
+    reloaded.push_back(Name(ConfigPart::kCallers));
   }
-  if (config->destinations != destinations_) {
-    const absl::Status set = engine_.SetDestinations(config->destinations);
-    if (!set.ok()) {
-      Log(LogSeverity::kError,
-          "the new configuration is refused and the old one stays",
-          {{"why", why}, {"fault", set.message()}});
-      return;
+  if (reading.IsGood(ConfigPart::kCertificates)) {
+    if (certificates_ != nullptr && config.tls.has_value()) {
+      certificates_->Set(*config.tls);
     }
-    destinations_ = config->destinations;
+    reloaded.push_back(Name(ConfigPart::kCertificates));
   }
-  for (const std::string& setting :
-       SettingsThatNeedRestart(started_, *config)) {
+  if (reading.IsGood(ConfigPart::kDestinations)) {
+    const absl::Status set = SetDestinations(config.destinations);
+    if (set.ok()) {
+      reloaded.push_back(Name(ConfigPart::kDestinations));
+    } else {
+      reading.faults.push_back({.part = ConfigPart::kDestinations,
+                                .text = std::string(set.message())});
+    }
+  }
+  LogRestartSettings(why, reading);
+  for (const ConfigFault& fault : reading.faults) {
+    LogRefused(why, fault.part, fault.text);
+  }
+  Log(LogSeverity::kInfo,
+      reading.faults.empty() ? "configuration reloaded"
+                             : "configuration reloaded in part",
+      {{"why", why},
+       {"parts", absl::StrJoin(reloaded, ", ")},
+       {"destinations", destinations_.destinations.size()}});
+}
+
+absl::Status Reload::SetDestinations(const DestinationConfig& destinations) {
+  if (destinations == destinations_) return absl::OkStatus();
+  absl::Status set = engine_.SetDestinations(destinations);
+  if (set.ok()) destinations_ = destinations;
+  return set;
+}
+
+// A part that was refused has not changed.
+void Reload::LogRestartSettings(absl::string_view why,
+                                const ConfigReading& reading) {
+  if (!reading.IsGood(ConfigPart::kOther)) return;
+  ServerConfig wanted = reading.config;
+  if (!reading.IsGood(ConfigPart::kCallers)) wanted.access = started_.access;
+  if (!reading.IsGood(ConfigPart::kCertificates)) {
+    wanted.tls = started_.tls;
+    wanted.client_certificates = started_.client_certificates;
+  }
+  for (const std::string& setting : SettingsThatNeedRestart(started_, wanted)) {
     Log(LogSeverity::kWarning, absl::StrCat("needs a restart: ", setting),
         {{"why", why}, {"setting", setting}});
   }
-  if (config->access.has_value()) access_.SetRules(*std::move(config->access));
-  if (certificates_ != nullptr && config->tls.has_value()) {
-    certificates_->Set(*std::move(config->tls));
-  }
-  Log(LogSeverity::kInfo, "configuration reloaded",
-      {{"why", why}, {"destinations", destinations_.destinations.size()}});
 }
 
 }  // namespace heapsync

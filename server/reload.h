@@ -1,46 +1,22 @@
 #ifndef HEAPSYNC_SERVER_RELOAD_H_
 #define HEAPSYNC_SERVER_RELOAD_H_
 
-#include <sys/types.h>
-
-#include <string>
-#include <vector>
-
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "heap_adapter/engine.h"
 #include "server/access/access.h"
+#include "server/config/file_watch.h"
 #include "server/config/server_config.h"
 #include "server/net/tls_credentials.h"
 
 namespace heapsync {
 
-// Tells when one of some files was written or exchanged. A file behind a
-// symbolic link counts, so that mounted secrets work. Not thread-safe.
-class FileWatch {
- public:
-  explicit FileWatch(const std::vector<std::string>& paths);
-
-  // True if something changed since the last call.
-  bool Changed();
-
- private:
-  struct Seen {
-    std::string path;
-    // All zero for a file that is not there.
-    ino_t inode = 0;
-    off_t size = 0;
-    int64_t modified_ns = 0;
-    bool operator==(const Seen&) const = default;
-  };
-  static Seen Look(const std::string& path);
-
-  std::vector<Seen> seen_;
-};
-
 // Reads the configuration again, from the same flags, and puts into force what
-// can change while the server runs: destinations, callers and certificates. All
-// or nothing: with one fault in any file everything stays as it was, and every
-// fault is logged. A change that needs a restart is logged and has no effect.
-// Not thread-safe.
+// can change while the server runs: destinations, callers and certificates,
+// each by itself. With a fault in one of them that one stays as it was, every
+// fault is logged, and the others are put into force, so that revoking a token
+// never waits for another file to be mended. A change that needs a restart is
+// logged and has no effect. Not thread-safe.
 class Reload {
  public:
   // `certificates` is null without TLS. All must outlive this.
@@ -53,6 +29,10 @@ class Reload {
   void Run(absl::string_view why);
 
  private:
+  // Waits for the dispatcher.
+  absl::Status SetDestinations(const DestinationConfig& destinations);
+  void LogRestartSettings(absl::string_view why, const ConfigReading& reading);
+
   // The configuration of the start; destinations, callers and certificates
   // may have changed since.
   const ServerConfig started_;

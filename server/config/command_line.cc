@@ -120,7 +120,6 @@ absl::StatusOr<ServerConfig> LoadServerConfig(
     if (option->count() > 0) flags.emplace(name, option->results().back());
   }
   absl::StatusOr<ServerConfig> config = BuildServerConfig(flags, surroundings);
-  if (config.ok()) config->flags = flags;
   if (faults.empty()) return config;
   if (!config.ok()) faults.emplace_back(config.status().message());
   return absl::InvalidArgumentError(absl::StrJoin(faults, "\n"));

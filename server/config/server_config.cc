@@ -28,9 +28,11 @@ class SettingsReader {
   SettingsReader(const FlagValues& flags, const Surroundings& surroundings)
       : flags_(flags), surroundings_(surroundings) {}
 
-  absl::StatusOr<ServerConfig> Read() {
+  ConfigReading Read() {
     ServerConfig config;
+    part_ = ConfigPart::kDestinations;
     config.destinations = ReadDestinations();
+    part_ = ConfigPart::kOther;
     for (const Setting& setting : Settings()) {
       if (setting.set == nullptr) continue;
       const std::optional<Given> given = Find(setting.name);
@@ -39,12 +41,15 @@ class SettingsReader {
       if (!set.ok()) AddFault(given->place, set.message());
     }
     ReadHeapWay(config.heap_way);
+    part_ = ConfigPart::kCertificates;
     ReadTls(config);
+    part_ = ConfigPart::kOther;
     CheckPlaintext(config);
+    part_ = ConfigPart::kCallers;
     ReadAccess(config);
     config.files = std::move(files_);
-    if (faults_.empty()) return config;
-    return absl::InvalidArgumentError(absl::StrJoin(faults_, "\n"));
+    config.flags = flags_;
+    return {.config = std::move(config), .faults = std::move(faults_)};
   }
 
  private:
@@ -61,7 +66,7 @@ class SettingsReader {
   }
 
   void AddFault(absl::string_view place, absl::string_view text) {
-    faults_.push_back(absl::StrCat(place, ": ", text));
+    faults_.push_back({.part = part_, .text = absl::StrCat(place, ": ", text)});
   }
 
   DestinationConfig ReadDestinations() {
@@ -103,7 +108,8 @@ class SettingsReader {
 
   // The file that a setting names; none and a fault if it cannot be read.
   std::optional<std::string> ReadText(const Given& setting) {
-    files_.push_back(setting.text);
+    // Before it is read: a change in between is a change.
+    files_.push_back({setting.text, surroundings_.stamp(setting.text)});
     absl::StatusOr<std::string> text = surroundings_.file(setting.text);
     if (text.ok()) return *std::move(text);
     AddFault(setting.place, text.status().message());
@@ -260,15 +266,46 @@ class SettingsReader {
 
   const FlagValues& flags_;
   const Surroundings& surroundings_;
-  std::vector<std::string> faults_;
-  std::vector<std::string> files_;
+  ConfigPart part_ = ConfigPart::kOther;  // that is being read
+  std::vector<ConfigFault> faults_;
+  std::vector<WatchedFile> files_;
 };
 
 }  // namespace
 
+absl::string_view Name(ConfigPart part) {
+  switch (part) {
+    case ConfigPart::kDestinations:
+      return "destinations";
+    case ConfigPart::kCertificates:
+      return "certificates";
+    case ConfigPart::kCallers:
+      return "callers";
+    case ConfigPart::kOther:
+      return "other settings";
+  }
+  return "";
+}
+
+bool ConfigReading::IsGood(ConfigPart part) const {
+  return std::none_of(
+      faults.begin(), faults.end(),
+      [part](const ConfigFault& fault) { return fault.part == part; });
+}
+
+ConfigReading ReadServerConfig(const FlagValues& flags,
+                               const Surroundings& surroundings) {
+  return SettingsReader(flags, surroundings).Read();
+}
+
 absl::StatusOr<ServerConfig> BuildServerConfig(
     const FlagValues& flags, const Surroundings& surroundings) {
-  return SettingsReader(flags, surroundings).Read();
+  ConfigReading reading = ReadServerConfig(flags, surroundings);
+  if (reading.faults.empty()) return std::move(reading.config);
+  return absl::InvalidArgumentError(absl::StrJoin(
+      reading.faults, "\n", [](std::string* out, const ConfigFault& fault) {
+        absl::StrAppend(out, fault.text);
+      }));
 }
 
 }  // namespace heapsync

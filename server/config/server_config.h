@@ -14,6 +14,7 @@
 #include "heap_adapter/config/config.h"
 #include "heap_adapter/model/destination.h"
 #include "server/access/access_rules.h"
+#include "server/config/file_watch.h"
 #include "server/config/tls_material.h"
 
 namespace heapsync {
@@ -130,7 +131,7 @@ struct ServerConfig {
 
   // The files that this was read from. When one changes, or on a signal, the
   // same flags give the new configuration.
-  std::vector<std::string> files;
+  std::vector<WatchedFile> files;
   FlagValues flags;
 };
 
@@ -138,6 +139,33 @@ struct ServerConfig {
 struct Surroundings {
   std::function<std::optional<std::string>(const std::string& name)> variable;
   std::function<absl::StatusOr<std::string>(const std::string& path)> file;
+  std::function<FileStamp(const std::string& path)> stamp = StampOf;
+};
+
+// The parts of a configuration, each of which can be reloaded by itself.
+enum class ConfigPart {
+  kDestinations,
+  kCertificates,
+  kCallers,
+  kOther,  // needs a restart
+};
+
+// For logs, such as "callers".
+absl::string_view Name(ConfigPart part);
+
+struct ConfigFault {
+  ConfigPart part = ConfigPart::kOther;
+  // Starts with the flag, variable or file that the fault lies in. Contains no
+  // App ID.
+  std::string text;
+};
+
+// A part of `config` with a fault means nothing.
+struct ConfigReading {
+  ServerConfig config;
+  std::vector<ConfigFault> faults;
+
+  bool IsGood(ConfigPart part) const;
 };
 
 // Flag > environment > file > default. A variable that is empty counts as not
@@ -149,9 +177,10 @@ struct Surroundings {
 // destination in the file. With `app_id` the one destination is called
 // "default".
 //
-// Errors: kInvalidArgument with one line per fault, each starting with the
-// flag, variable or file that it lies in; all faults at once, none with an App
-// ID.
+ConfigReading ReadServerConfig(const FlagValues& flags,
+                               const Surroundings& surroundings);
+
+// The same, all or nothing. Errors: kInvalidArgument with one line per fault.
 absl::StatusOr<ServerConfig> BuildServerConfig(
     const FlagValues& flags, const Surroundings& surroundings);
 

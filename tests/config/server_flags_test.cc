@@ -20,6 +20,7 @@ namespace heapsync {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
@@ -268,11 +269,57 @@ TEST(ServerConfig, ReadsCallersAndTellsTheFaultsOfTheirFile) {
       Good({{"app_id", "1"}, {"auth", "good.json"}}, With({}, files));
   ASSERT_TRUE(config.access.has_value());
   EXPECT_NE(config.access->FindByCertificate("a"), nullptr);
-  EXPECT_THAT(config.files, ElementsAre("good.json"));
+  EXPECT_THAT(config.files,
+              ElementsAre(Field(&WatchedFile::path, "good.json")));
   EXPECT_THAT(Faults({{"app_id", "1"}, {"auth", "bad.json"}}, With({}, files)),
               ElementsAre(StartsWith("bad.json: callers[0].name: must be"),
                           StartsWith("bad.json: callers[0]: needs "),
                           StartsWith("bad.json: x: unknown key")));
+}
+
+TEST(ServerConfig, AFaultInOneFileLeavesTheOtherPartsGood) {
+  Texts files = {{"bad.json", "{"},
+                 {"heap.json", kFile},
+                 {"callers.json",
+                  R"({"callers": [{"name": "a", "certificates": ["a"]}]})"}};
+  const ConfigReading destinations = ReadServerConfig(
+      {{"config", "bad.json"}, {"auth", "callers.json"}}, With({}, files));
+  EXPECT_FALSE(destinations.IsGood(ConfigPart::kDestinations));
+  EXPECT_TRUE(destinations.IsGood(ConfigPart::kCallers));
+  EXPECT_TRUE(destinations.IsGood(ConfigPart::kCertificates));
+  EXPECT_TRUE(destinations.IsGood(ConfigPart::kOther));
+  EXPECT_NE(destinations.config.access->FindByCertificate("a"), nullptr);
+
+  const ConfigReading callers = ReadServerConfig(
+      {{"config", "heap.json"}, {"auth", "bad.json"}}, With({}, files));
+  EXPECT_FALSE(callers.IsGood(ConfigPart::kCallers));
+  EXPECT_TRUE(callers.IsGood(ConfigPart::kDestinations));
+  EXPECT_THAT(callers.config.destinations.destinations, SizeIs(2));
+
+  const ConfigReading certificates =
+      ReadServerConfig({{"config", "heap.json"},
+                        {"auth", "callers.json"},
+                        {"tls_cert", "bad.json"},
+                        {"tls_key", "gone.json"}},
+                       With({}, files));
+  EXPECT_FALSE(certificates.IsGood(ConfigPart::kCertificates));
+  EXPECT_TRUE(certificates.IsGood(ConfigPart::kDestinations));
+  EXPECT_TRUE(certificates.IsGood(ConfigPart::kCallers));
+}
+
+TEST(ServerConfig, TheStampOfAFileIsFromBeforeItWasRead) {
+  Surroundings surroundings = With({});
+  int64_t time = 1;
+  surroundings.file = [&](const std::string&) -> absl::StatusOr<std::string> {
+    time = 2;
+    return kFile;
+  };
+  surroundings.stamp = [&](const std::string&) {
+    return FileStamp{.modified_ns = time};
+  };
+  const ServerConfig config = Good({{"config", "heap.json"}}, surroundings);
+  ASSERT_THAT(config.files, SizeIs(1));
+  EXPECT_EQ(config.files[0].stamp.modified_ns, 1);
 }
 
 TEST(ServerConfig, ReadsTheWayToHeap) {

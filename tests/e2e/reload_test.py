@@ -5,6 +5,8 @@ import json
 import queue
 import signal
 import unittest
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -126,6 +128,56 @@ class ReloadTest(unittest.TestCase):
         self.assertNotIn("98765", self.server.output())
         self.assertEqual(self.track("first", "still", ack_level=2).ack_level, 2)
         self.assertEqual(len(self.heap.events_of("still", FIRST)), 1)
+
+
+class CallersTest(unittest.TestCase):
+    """Two files, each of which is read by itself."""
+
+    def setUp(self) -> None:
+        self.folder = temporary_folder(type(self))
+        if not protos:
+            protos.update(generate_stubs(self.folder))
+        self.heap = FakeHeap(self.folder)
+        self.addCleanup(self.heap.kill)
+        self.config, self.auth = self.folder / "config.json", self.folder / "callers.json"
+        self.write(self.config, {"destinations": [{"name": "first", "app_id": FIRST}]})
+        self.write_callers("kept", "stolen")
+        self.server = Server(self.folder, self.heap, f"--config={self.config}", f"--auth={self.auth}", "--reload_interval=20ms")
+        self.addCleanup(self.server.kill)
+        self.channel = self.server.channel()
+        self.addCleanup(self.channel.close)
+
+    @staticmethod
+    def write(path: Path, what: Any) -> None:
+        part = path.with_suffix(".part")
+        part.write_text(what if isinstance(what, str) else json.dumps(what))
+        part.replace(path)
+
+    def write_callers(self, *tokens: str) -> None:
+        self.write(self.auth, {"callers": [{"name": each, "token_sha256": [sha256(each.encode()).hexdigest()]} for each in tokens]})
+
+    def code_of(self, token: str, destination: str = "first") -> grpc.StatusCode:
+        request = protos["service"].TrackEventRequest(destination=destination, event={"identity": "a", "event": "E"})
+        try:
+            protos["stubs"].HeapSyncServiceStub(self.channel).TrackEvent(
+                request, metadata=(("authorization", f"Bearer {token}"),), timeout=harness.PATIENCE)
+        except grpc.RpcError as error:
+            return error.code()
+        return grpc.StatusCode.OK
+
+    def test_a_revocation_does_not_wait_for_the_destinations_file_to_be_mended(self) -> None:
+        self.assertEqual(self.code_of("stolen"), grpc.StatusCode.OK)
+        self.write(self.config, "{")
+        wait_until(lambda: "configuration of the destinations is refused" in self.server.output(), "the fault in the log")
+        self.write_callers("kept")
+        wait_until(lambda: self.code_of("stolen") == grpc.StatusCode.UNAUTHENTICATED, "the token to be revoked")
+        self.assertEqual(self.code_of("kept"), grpc.StatusCode.OK)
+
+    def test_a_new_destination_does_not_wait_for_the_callers_file_to_be_mended(self) -> None:
+        self.write(self.auth, "{")
+        wait_until(lambda: "configuration of the callers is refused" in self.server.output(), "the fault in the log")
+        self.write(self.config, {"destinations": [{"name": "second", "app_id": SECOND}]})
+        wait_until(lambda: self.code_of("stolen", "second") == grpc.StatusCode.OK, "the new destination")
 
 
 if __name__ == "__main__":

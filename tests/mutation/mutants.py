@@ -350,6 +350,15 @@ MUTANTS = [
            "  if (!allowed) return DestinationNotAllowed(name);",
            "  if (!allowed) return DestinationNotAllowed(destination == nullptr ? name : destination->name);",
            "access_test", "LimitedCallerTest.IsNotToldWhichDestinationIsTheDefault"),
+    Mutant("a fault in one file holds up the others", "server/config/server_config.cc",
+           "    faults_.push_back({.part = part_,", "    faults_.push_back({.part = ConfigPart::kCallers,",
+           "server_flags_test", "ServerConfig.AFaultInOneFileLeavesTheOtherPartsGood"),
+    Mutant("a change between the reading and the watch goes unnoticed", "server/config/server_config.cc",
+           "    files_.push_back({setting.text, surroundings_.stamp(setting.text)});\n"
+           "    absl::StatusOr<std::string> text = surroundings_.file(setting.text);\n",
+           "    absl::StatusOr<std::string> text = surroundings_.file(setting.text);\n"
+           "    files_.push_back({setting.text, surroundings_.stamp(setting.text)});\n",
+           "server_flags_test", "ServerConfig.TheStampOfAFileIsFromBeforeItWasRead"),
     Mutant("a replay loses its key", "heap_adapter/inspection/dead_letter_admin.cc",
            "          .text = std::move(letter.text)};",
            "          .text = [&] {\n"

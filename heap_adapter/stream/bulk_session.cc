@@ -12,21 +12,22 @@ constexpr size_t kMaxWarnings = 100;
 
 }  // namespace
 
-void BulkSession::Start(BulkVerdict verdict, Duration pause) {
+void BulkSession::Start(BulkVerdict verdict, MonotonicTime now) {
   Ops ops;
   {
     MutexLock lock(mutex_);
+    heard_ = now;
     if (verdict == BulkVerdict::kRefused) Fail(BulkEnd::Reason::kRefused);
-    PauseOrIdle(pause);
     ops = NextOps();
   }
   Perform(std::move(ops));
 }
 
-bool BulkSession::MessageReceived(size_t bytes) {
+bool BulkSession::MessageReceived(size_t bytes, MonotonicTime now) {
   Ops ops;
   {
     MutexLock lock(mutex_);
+    heard_ = now;
     // The end may have been decided while the message was on its way; nothing
     // may be started then that could outlive the call.
     if (phase_ == Phase::kOpen) {
@@ -97,12 +98,23 @@ void BulkSession::AppendFailed() {
   PopFinishedChunks();
 }
 
-void BulkSession::MessageTaken(BulkVerdict verdict, Duration pause) {
+void BulkSession::MessageTaken(BulkVerdict verdict) {
   Ops ops;
   {
     MutexLock lock(mutex_);
     if (verdict == BulkVerdict::kRefused) Fail(BulkEnd::Reason::kRefused);
-    PauseOrIdle(pause);
+    intake_ = Intake::kIdle;
+    ops = NextOps();
+  }
+  Perform(std::move(ops));
+}
+
+void BulkSession::MessageHeld(Duration wait) {
+  Ops ops;
+  {
+    MutexLock lock(mutex_);
+    intake_ = Intake::kHeld;
+    pause_ = wait;
     ops = NextOps();
   }
   Perform(std::move(ops));
@@ -123,10 +135,11 @@ void BulkSession::HalfClosed() {
   Perform(std::move(ops));
 }
 
-void BulkSession::Written(WriteResult result) {
+void BulkSession::Written(WriteResult result, MonotonicTime now) {
   Ops ops;
   {
     MutexLock lock(mutex_);
+    heard_ = now;
     writing_ = false;
     if (result == WriteResult::kFailed) client_gone_ = true;
     ops = NextOps();
@@ -138,7 +151,7 @@ void BulkSession::PauseOver() {
   Ops ops;
   {
     MutexLock lock(mutex_);
-    if (intake_ == Intake::kPaused) intake_ = Intake::kIdle;
+    if (intake_ == Intake::kHeld) intake_ = Intake::kDue;
     ops = NextOps();
   }
   Perform(std::move(ops));
@@ -163,6 +176,25 @@ void BulkSession::End() {
     ops = NextOps();
   }
   Perform(std::move(ops));
+}
+
+std::optional<MonotonicTime> BulkSession::SilentSince() {
+  MutexLock lock(mutex_);
+  if (!IsSilent()) return std::nullopt;
+  return heard_;
+}
+
+bool BulkSession::EndIfSilent(MonotonicTime time) {
+  Ops ops;
+  {
+    MutexLock lock(mutex_);
+    if (!IsSilent() || heard_ > time) return false;
+    Fail(BulkEnd::Reason::kSilent);
+    abort_ = writing_;
+    ops = NextOps();
+  }
+  Perform(std::move(ops));
+  return true;
 }
 
 void BulkSession::Durable(const absl::StatusOr<SeqRange>& range) {
@@ -217,6 +249,8 @@ void BulkSession::Perform(Ops ops) {
     if (ops.finish.has_value()) return ops.call->Finish(*ops.finish);
     if (ops.pause > Duration::zero()) ops.call->Pause(ops.pause);
     if (ops.write.has_value()) ops.call->Write(*std::move(ops.write));
+    if (ops.take) ops.call->TakeHeld();
+    if (ops.abort) ops.call->Abort();
     if (ops.read) ops.call->Read();
     MutexLock lock(mutex_);
     if (ops.pause > Duration::zero()) in_pause_call_ = false;
@@ -240,8 +274,13 @@ BulkSession::Ops BulkSession::NextOps() {
     ops.finish = std::move(end_);
     return ops;
   }
+  ops.abort = std::exchange(abort_, false);
   ops.pause = std::exchange(pause_, Duration::zero());
   if (ops.pause > Duration::zero()) in_pause_call_ = true;
+  if (intake_ == Intake::kDue && phase_ == Phase::kOpen && !in_pause_call_) {
+    intake_ = Intake::kTakingIn;
+    ops.take = true;
+  }
   if (MayRead()) {
     intake_ = Intake::kReading;
     ops.read = true;
@@ -252,7 +291,6 @@ BulkSession::Ops BulkSession::NextOps() {
 
 bool BulkSession::MayRead() const {
   return phase_ == Phase::kOpen && intake_ == Intake::kIdle &&
-         !in_pause_call_ &&
          in_flight_messages_ < limits_.max_in_flight_messages &&
          in_flight_bytes_ < limits_.max_in_flight_bytes &&
          refusals_.bytes() + preview_bytes_ < limits_.max_unsent_bytes &&
@@ -273,6 +311,12 @@ bool BulkSession::MayFinish() const {
 
 bool BulkSession::HasNews() const {
   return news_ || !refusals_.empty() || !previews_.empty();
+}
+
+bool BulkSession::IsSilent() const {
+  return phase_ == Phase::kOpen && in_flight_appends_ == 0 && unsettled_ == 0 &&
+         (intake_ == Intake::kIdle || intake_ == Intake::kReading ||
+          intake_ == Intake::kClosed);
 }
 
 BulkAnswer BulkSession::TakeAnswer() {
@@ -305,12 +349,6 @@ void BulkSession::Fail(BulkEnd::Reason reason, absl::Status status) {
   if (phase_ != Phase::kOpen) return;
   phase_ = Phase::kFailed;
   end_ = {.reason = reason, .status = std::move(status)};
-}
-
-void BulkSession::PauseOrIdle(Duration pause) {
-  const bool wanted = pause > Duration::zero() && phase_ == Phase::kOpen;
-  intake_ = wanted ? Intake::kPaused : Intake::kIdle;
-  if (wanted) pause_ = pause;
 }
 
 void BulkSession::PushChunk(Chunk chunk) {

@@ -51,8 +51,14 @@ class BulkSession final : public EndableStream,
     virtual void Read() = 0;
     // Writes an answer; Written() follows. One at a time.
     virtual void Write(BulkAnswer answer) = 0;
-    // Sets a timer for PauseOver(); nothing is read until then. One at a time.
+    // Sets a timer for PauseOver(). One at a time.
     virtual void Pause(Duration duration) = 0;
+    // Tries again to take in the message that was held: the methods for a
+    // message follow as after MessageReceived().
+    virtual void TakeHeld() = 0;
+    // Makes an outstanding write fail: the client does not read. Written()
+    // follows.
+    virtual void Abort() = 0;
     // Ends the call. Once, as the last operation; the call may be gone when it
     // returns. A read may still be outstanding.
     virtual void Finish(const BulkEnd& end) = 0;
@@ -62,13 +68,13 @@ class BulkSession final : public EndableStream,
   BulkSession(Call& call, const BulkLimits& limits)
       : limits_(limits), call_(&call) {}
 
-  // Begins: the first event, once. Reads after `pause`; kRefused: never.
-  void Start(BulkVerdict verdict, Duration pause);
+  // Begins: the first event, once. kRefused: nothing is read.
+  void Start(BulkVerdict verdict, MonotonicTime now);
 
   // A message of `bytes` arrived. False: the end is decided, and the message
-  // must be dropped. Otherwise the methods below, up to MessageTaken(), follow
-  // on this thread.
-  [[nodiscard]] bool MessageReceived(size_t bytes);
+  // must be dropped. Otherwise the methods below, up to MessageTaken() or
+  // MessageHeld(), follow on this thread.
+  [[nodiscard]] bool MessageReceived(size_t bytes, MonotonicTime now);
 
   // Settings of the stream, once, with the first message. Items have the
   // indices from `start_index` on.
@@ -94,16 +100,24 @@ class BulkSession final : public EndableStream,
   void AppendFailed();
   // The message is taken in. kRefused: the stream ends with an error that the
   // call knows, unless it ends with another one already.
-  void MessageTaken(BulkVerdict verdict, Duration pause);
+  void MessageTaken(BulkVerdict verdict);
+  // The message cannot be taken in yet. The call keeps it and tries again after
+  // `wait`, unless the end is decided by then; nothing else is read meanwhile.
+  // REQUIRES: nothing of it was appended.
+  void MessageHeld(Duration wait);
 
   // The client has sent everything. Instead of MessageReceived().
   void HalfClosed();
-  void Written(WriteResult result);
+  void Written(WriteResult result, MonotonicTime now);
   void PauseOver();
   // The client is gone.
   void Cancelled();
   // The server stops.
   void End() override;
+
+  // Silent: it waits for the client to send something, or to read an answer.
+  std::optional<MonotonicTime> SilentSince() override;
+  bool EndIfSilent(MonotonicTime time) override;
 
   // The oldest append in flight became durable, or could not be stored.
   void Durable(const absl::StatusOr<SeqRange>& range);
@@ -122,7 +136,8 @@ class BulkSession final : public EndableStream,
     kIdle,
     kReading,
     kTakingIn,
-    kPaused,
+    kHeld,
+    kDue,     // the message was held for long enough
     kClosed,  // the client has sent everything
   };
   enum class ChunkState { kAppended, kDone, kLost };
@@ -140,12 +155,14 @@ class BulkSession final : public EndableStream,
   struct Ops {
     Call* call = nullptr;
     bool read = false;
+    bool take = false;
+    bool abort = false;
     Duration pause = Duration::zero();
     std::optional<BulkAnswer> write;
     std::optional<BulkEnd> finish;
     bool any() const {
-      return read || pause > Duration::zero() || write.has_value() ||
-             finish.has_value();
+      return read || take || abort || pause > Duration::zero() ||
+             write.has_value() || finish.has_value();
     }
   };
 
@@ -154,10 +171,10 @@ class BulkSession final : public EndableStream,
   bool MayRead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MayFinish() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasNews() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsSilent() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   BulkAnswer TakeAnswer() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Fail(BulkEnd::Reason reason, absl::Status status = absl::OkStatus())
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void PauseOrIdle(Duration pause) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PushChunk(Chunk chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Chunk& OldestAppend() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PopFinishedChunks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -173,9 +190,13 @@ class BulkSession final : public EndableStream,
   // Threads in Perform(). The call must not finish under them.
   int performing_ ABSL_GUARDED_BY(mutex_) = 0;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool abort_ ABSL_GUARDED_BY(mutex_) = false;  // the write, next
+  // When the client last sent something or read an answer.
+  MonotonicTime heard_ ABSL_GUARDED_BY(mutex_);
   bool client_gone_ ABSL_GUARDED_BY(mutex_) = false;
   Duration pause_ ABSL_GUARDED_BY(mutex_) = Duration::zero();  // to be set
-  // Pause() has not returned. The next one must not begin, so nothing is read.
+  // Pause() has not returned. The next one must not begin, so the message stays
+  // held.
   bool in_pause_call_ ABSL_GUARDED_BY(mutex_) = false;
 
   // Unset before the first message.

@@ -60,6 +60,7 @@ struct BulkEnd {
     kNotStored,
     kShuttingDown,
     kCancelled,
+    kSilent,  // for long, and its place was needed
   };
   Reason reason = Reason::kComplete;
   absl::Status status;    // kNotStored: the error of the append

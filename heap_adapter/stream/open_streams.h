@@ -2,10 +2,13 @@
 #define HEAPSYNC_HEAP_ADAPTER_STREAM_OPEN_STREAMS_H_
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
-#include <vector>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
+#include "heap_adapter/base/clock.h"
 #include "heap_adapter/base/mutex.h"
 
 namespace heapsync {
@@ -17,6 +20,13 @@ class EndableStream {
   // Ends the stream soon, after its client was notified of how far it came. Any
   // thread, any number of times; does nothing once the stream has ended.
   virtual void End() = 0;
+
+  // The time since which the stream waits for nothing but its client; none if
+  // it waits for something else, has ended or cannot tell. Any thread.
+  virtual std::optional<MonotonicTime> SilentSince() { return std::nullopt; }
+  // Ends the stream so that another one has its place, if it has been silent
+  // since `time` or longer. Returns whether it did. Any thread.
+  virtual bool EndIfSilent(MonotonicTime /*time*/) { return false; }
 };
 
 // The open streams of a server. Its shutdown waits for them, and they wait for
@@ -26,10 +36,11 @@ class EndableStream {
 // EndableStream::End() may come after Remove(), on a stream whose call is gone.
 class OpenStreams {
  public:
-  // False after EndAll(): the stream must not start.
-  bool Add(std::shared_ptr<EndableStream> stream) {
+  // False after EndAll(): the stream must not start. `owner` is its caller.
+  bool Add(std::shared_ptr<EndableStream> stream,
+           absl::string_view owner = {}) {
     MutexLock lock(mutex_);
-    if (!ended_) streams_.insert(std::move(stream));
+    if (!ended_) streams_.emplace(std::move(stream), owner);
     return !ended_;
   }
   void Remove(const std::shared_ptr<EndableStream>& stream) {
@@ -37,20 +48,18 @@ class OpenStreams {
     streams_.erase(stream);
   }
   // Calls End() without a lock, so that streams may remove themselves.
-  void EndAll() {
-    std::vector<std::shared_ptr<EndableStream>> streams;
-    {
-      MutexLock lock(mutex_);
-      ended_ = true;
-      streams.assign(streams_.begin(), streams_.end());
-    }
-    for (const auto& stream : streams) stream->End();
-  }
+  void EndAll();
+
+  // Ends the stream that has been silent for the longest, if that is since
+  // `time` or longer. Returns whether one was ended; its call ends soon. With
+  // an owner, only streams of that owner count.
+  bool EndLongestSilent(MonotonicTime time,
+                        const std::optional<std::string>& owner);
 
  private:
   Mutex mutex_;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::flat_hash_set<std::shared_ptr<EndableStream>> streams_
+  absl::flat_hash_map<std::shared_ptr<EndableStream>, std::string> streams_
       ABSL_GUARDED_BY(mutex_);
 };
 

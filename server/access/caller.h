@@ -1,10 +1,13 @@
 #ifndef HEAPSYNC_SERVER_ACCESS_CALLER_H_
 #define HEAPSYNC_SERVER_ACCESS_CALLER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <variant>
 
 #include "absl/strings/string_view.h"
 #include "heap_adapter/base/mutex.h"
@@ -25,13 +28,46 @@ class CallerAllowance {
   // Takes `items` and returns zero, or takes nothing and returns the time after
   // which to retry.
   Duration TryTake(double items, MonotonicTime now);
-  // Takes `items` unconditionally; returns how long to pause reading.
-  Duration Take(double items, MonotonicTime now);
 
  private:
+  friend class MessagePayment;
+
+  // Of messages that wait, unless there is only one.
+  static constexpr size_t kMaxWaitingBytes = 16 << 20;
+
   const CallerRate rate_;
   Mutex mutex_;
   TokenBucket bucket_ ABSL_GUARDED_BY(mutex_);
+  size_t waiting_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+// The payment for one message of a stream, which is taken in once it is paid.
+// Until then, or until this is destroyed, the message stands in the queue of
+// its caller's messages. One thread at a time.
+class MessagePayment {
+ public:
+  // For a message of `items`, which takes `bytes` of memory while it waits.
+  MessagePayment(std::shared_ptr<CallerAllowance> allowance, uint64_t items,
+                 size_t bytes)
+      : allowance_(std::move(allowance)),
+        items_(static_cast<double>(items)),
+        bytes_(bytes) {}
+  ~MessagePayment();
+  MessagePayment(const MessagePayment&) = delete;
+  MessagePayment& operator=(const MessagePayment&) = delete;
+
+  // Zero once the message is paid; otherwise the time after which to ask again.
+  // RESOURCE_EXHAUSTED if too many bytes of its caller's messages wait already.
+  std::variant<Duration, CallError> Continue(MonotonicTime now);
+
+  const CallerAllowance* allowance() const { return allowance_.get(); }
+
+ private:
+  // Shared with the caller's other calls, whose rules may change meanwhile.
+  const std::shared_ptr<CallerAllowance> allowance_;
+  const double items_;
+  const size_t bytes_;
+  std::optional<TokenBucket::Ticket> ticket_;  // while it waits
 };
 
 // The caller of a call, with its permissions.
@@ -55,9 +91,6 @@ struct Caller {
   // Charges `items` for a call that cannot wait; returns the error if that
   // would exceed the rate.
   std::optional<CallError> Spend(uint64_t items, MonotonicTime now) const;
-  // Charges `items` of a stream unconditionally; returns how long to pause
-  // reading.
-  Duration SpendAnyway(uint64_t items, MonotonicTime now) const;
 };
 
 }  // namespace heapsync

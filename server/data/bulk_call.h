@@ -41,6 +41,7 @@ class BulkCall final
            OpenStreams& open_streams, size_t max_message_bytes,
            grpc::CallbackServerContext* context)
       : engine_(engine),
+        context_(context),
         max_message_bytes_(max_message_bytes),
         open_streams_(open_streams),
         trace_(TraceOf(*context)),
@@ -50,36 +51,32 @@ class BulkCall final
     error_ = intake_.Admit();
     if (!slot_.has_value()) error_ = TooManyCalls();
     const bool refused = error_.has_value();
-    const Duration pause = refused ? Duration::zero() : intake_.Charge(0);
     // The call may be gone when Start() returns.
     const std::shared_ptr<BulkSession> session = session_;
     if (!open_streams_.Add(session)) session->End();
     session->Start(refused ? BulkVerdict::kRefused : BulkVerdict::kAccepted,
-                   pause);
+                   Now());
   }
 
  private:
   void OnReadDone(bool ok) override {
     if (!ok) return session_->HalfClosed();
-    auto opened = ReceivedMessage::Open(incoming_, max_message_bytes_);
+    const auto opened = ReceivedMessage::Open(incoming_, max_message_bytes_);
     const auto* const message = std::get_if<ReceivedMessage>(&opened);
     const size_t bytes = message == nullptr ? 0 : message->size();
-    if (!session_->MessageReceived(bytes)) return;
-    Duration pause = Duration::zero();
-    if (message == nullptr) {
-      error_ = std::get<CallError>(std::move(opened));
-    } else {
-      auto outcome = intake_.Take(*message);
-      error_ = std::move(outcome.error);
-      pause = outcome.pause;
+    if (!session_->MessageReceived(bytes, Now())) return;
+    Answer(Take(opened));
+  }
+  void TakeHeld() override {
+    auto outcome = intake_.Retry();
+    if (outcome.error.has_value() || outcome.wait > Duration::zero()) {
+      return Answer(std::move(outcome));
     }
-    incoming_.Clear();
-    session_->MessageTaken(
-        error_.has_value() ? BulkVerdict::kRefused : BulkVerdict::kAccepted,
-        pause);
+    // Held messages are kept as they came, perhaps compressed.
+    Answer(Take(ReceivedMessage::Open(incoming_, max_message_bytes_)));
   }
   void OnWriteDone(bool ok) override {
-    session_->Written(ok ? WriteResult::kWritten : WriteResult::kFailed);
+    session_->Written(ok ? WriteResult::kWritten : WriteResult::kFailed, Now());
   }
   void OnCancel() override { session_->Cancelled(); }
   void OnDone() override {
@@ -87,6 +84,30 @@ class BulkCall final
     delete this;
   }
 
+  using Outcome = typename BulkIntake<Traits>::Outcome;
+
+  Outcome Take(const std::variant<ReceivedMessage, CallError>& opened) {
+    if (const auto* error = std::get_if<CallError>(&opened)) {
+      return {.error = *error};
+    }
+    return intake_.Take(std::get<ReceivedMessage>(opened));
+  }
+
+  // Tells the session what became of the message; the call may be gone
+  // afterwards.
+  void Answer(Outcome outcome) {
+    if (outcome.wait > Duration::zero()) {
+      return session_->MessageHeld(outcome.wait);
+    }
+    incoming_.Clear();
+    error_ = std::move(outcome.error);
+    session_->MessageTaken(error_.has_value() ? BulkVerdict::kRefused
+                                              : BulkVerdict::kAccepted);
+  }
+
+  MonotonicTime Now() const { return engine_.clock().Read().monotonic; }
+
+  void Abort() override { context_->TryCancel(); }
   void Read() override { this->StartRead(&incoming_); }
 
   void Write(BulkAnswer answer) override {
@@ -151,6 +172,8 @@ class BulkCall final
         return NotStored(end.status).ToStatus();
       case BulkEnd::Reason::kShuttingDown:
         return ShuttingDown().ToStatus();
+      case BulkEnd::Reason::kSilent:
+        return SilentStreamEnded().ToStatus();
       case BulkEnd::Reason::kCancelled:
         return CallError{.code = grpc::StatusCode::CANCELLED,
                          .reason = "CANCELLED",
@@ -162,6 +185,7 @@ class BulkCall final
   }
 
   Engine& engine_;
+  grpc::CallbackServerContext* const context_;
   const size_t max_message_bytes_;
   OpenStreams& open_streams_;
   const std::optional<TraceContext> trace_;

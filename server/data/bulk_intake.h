@@ -55,18 +55,15 @@ class BulkIntake {
     return std::nullopt;
   }
 
-  // Charges the caller for `items`. Returns how long to pause reading.
-  Duration Charge(uint64_t items) {
-    return caller_.SpendAnyway(items, engine_.clock().Read().monotonic);
-  }
-
   struct Outcome {
     std::optional<CallError> error;
-    Duration pause = Duration::zero();
+    // Not zero: the message is not taken in yet, and Retry() is to be called
+    // after this time.
+    Duration wait = Duration::zero();
   };
 
   // Takes in one message. Call it between BulkSession::MessageReceived() and
-  // MessageTaken().
+  // MessageTaken() or MessageHeld().
   Outcome Take(const ReceivedMessage& message) {
     google::protobuf::Arena arena;
     auto* request = google::protobuf::Arena::CreateMessage<Request>(&arena);
@@ -81,12 +78,29 @@ class BulkIntake {
       outcome.error = InvalidRequest(std::move(violations));
     }
     if (!outcome.error.has_value()) outcome.error = CheckSettings(*request);
-    if (!outcome.error.has_value()) {
-      outcome.pause =
-          Charge(static_cast<uint64_t>(Traits::ItemsOf(*request).size()));
-      outcome.error = TakeItems(*request, damaged, message.size());
+    if (!outcome.error.has_value()) outcome.error = CheckCount(*request);
+    if (outcome.error.has_value()) return outcome;
+    if (!std::exchange(paid_, false)) {
+      outcome = Pay(static_cast<uint64_t>(Traits::ItemsOf(*request).size()),
+                    message.size());
+      if (outcome.error.has_value() || outcome.wait > Duration::zero()) {
+        return outcome;
+      }
+      paid_ = false;
     }
+    outcome.error = TakeItems(*request, damaged, message.size());
     return outcome;
+  }
+
+  // For a message that Take() did not take in: neither an error nor a wait
+  // means that Take() is to be called with it again, and will take it in.
+  Outcome Retry() {
+    if (!access_.IsCurrent(caller_)) {
+      if (auto error = Admit()) return {.error = std::move(error)};
+      // Under another rate its payment begins again.
+      if (payment_->allowance() != caller_.allowance.get()) return {};
+    }
+    return Continue();
   }
 
   // Valid while no message is being taken in.
@@ -112,6 +126,29 @@ class BulkIntake {
   // Larger: one key for different content is found at a greater distance, for
   // 40 bytes a key and stream.
   static constexpr size_t kMaxOwnKeys = 3'500;
+
+  // Begins to pay for a message.
+  Outcome Pay(uint64_t items, size_t bytes) {
+    payment_.reset();
+    if (caller_.allowance == nullptr) return {};
+    payment_.emplace(caller_.allowance, items, bytes);
+    return Continue();
+  }
+
+  Outcome Continue() {
+    // Messages in front may leave, and rules change.
+    constexpr Duration kMaxWait = std::chrono::seconds(1);
+    const auto left = payment_->Continue(engine_.clock().Read().monotonic);
+    if (const auto* refusal = std::get_if<CallError>(&left)) {
+      return {.error = *refusal};
+    }
+    const Duration wait = std::min(std::get<Duration>(left), kMaxWait);
+    if (wait == Duration::zero()) {
+      payment_.reset();
+      paid_ = true;
+    }
+    return {.error = std::nullopt, .wait = wait};
+  }
 
   // The destination's configuration may have changed, or been removed.
   std::optional<CallError> FollowDestination() {
@@ -184,16 +221,19 @@ class BulkIntake {
     return changed;
   }
 
+  static std::optional<CallError> CheckCount(const Request& request) {
+    const int count = Traits::ItemsOf(request).size();
+    if (count <= kMaxItemsPerMessage) return std::nullopt;
+    return InvalidRequest({{.field = std::string(Traits::kBulkField),
+                            .reason = "TOO_MANY_ITEMS",
+                            .description = absl::StrCat(
+                                "one message may carry ", kMaxItemsPerMessage,
+                                " items, and this one has ", count)}});
+  }
+
   std::optional<CallError> TakeItems(const Request& request,
                                      DamagedItems& damaged, size_t bytes) {
     const auto& items = Traits::ItemsOf(request);
-    if (items.size() > kMaxItemsPerMessage) {
-      return InvalidRequest({{.field = std::string(Traits::kBulkField),
-                              .reason = "TOO_MANY_ITEMS",
-                              .description = absl::StrCat(
-                                  "one message may carry ", kMaxItemsPerMessage,
-                                  " items, and this one has ", items.size())}});
-    }
     ChunkEncoder encoder(destination_->encoding, engine_.clock().Read().wall);
     // JSON is longer than the wire by its quotes and by the keys; a hint only.
     constexpr size_t kMorePerItem = 128;
@@ -292,6 +332,8 @@ class BulkIntake {
   const Credentials credentials_;
   const std::optional<TraceContext> trace_;
   Caller caller_;
+  std::optional<MessagePayment> payment_;  // while a message waits
+  bool paid_ = false;                      // the message that Take() comes with
   std::optional<Request> settings_;
   const Destination* destination_ = nullptr;
   LaneId lane_ = 0;

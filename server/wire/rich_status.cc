@@ -246,6 +246,16 @@ CallError TooManyCalls() {
           .retry_delay = kRetryDelay};
 }
 
+CallError SilentStreamEnded() {
+  return {.code = grpc::StatusCode::UNAVAILABLE,
+          .reason = "STREAM_SILENT",
+          .message =
+              "the stream was silent for long, and its place was needed; go on "
+              "from its position on another one",
+          .violations = {},
+          .retry_delay = kRetryDelay};
+}
+
 CallError NotRead(const absl::Status& status) {
   return {
       .code = grpc::StatusCode::INTERNAL,

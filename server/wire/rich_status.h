@@ -70,6 +70,10 @@ CallError CallerRateExceeded(std::chrono::milliseconds retry_delay);
 // RESOURCE_EXHAUSTED: the maximum number of open calls is reached.
 CallError TooManyCalls();
 
+// UNAVAILABLE: the stream waited for its client for long, and its place was
+// needed. Another stream may go on from its position.
+CallError SilentStreamEnded();
+
 // INTERNAL: the spool could not be read.
 CallError NotRead(const absl::Status& status);
 

@@ -1,5 +1,6 @@
 #include "server/access/access.h"
 
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -165,13 +166,50 @@ TEST(AccessTest, TheRateIsSharedByAllCallsAndKeptOverAReload) {
       Admitted(access, Bearer("Bearer secret")).Spend(1, kStart).has_value());
 }
 
-TEST(AccessTest, AStreamRestsUntilItsDebtIsPaid) {
+TEST(AccessTest, MessagesOfAllStreamsShareTheRateAndWaitUntilTheyArePaid) {
   Access access;
   access.SetRules(Shop(R"(,"items_per_second":10,"burst":10)"));
-  const Caller caller = Admitted(access, Bearer("Bearer secret"));
-  EXPECT_EQ(caller.SpendAnyway(10, kStart), Duration::zero());
-  EXPECT_EQ(caller.SpendAnyway(10, kStart),
-            std::chrono::seconds(1) + Duration(1));
+  const auto payment = [&](uint64_t items, size_t bytes) {
+    return std::make_unique<MessagePayment>(
+        Admitted(access, Bearer("Bearer secret")).allowance, items, bytes);
+  };
+  const auto left = [](MessagePayment& each, MonotonicTime now) {
+    return std::get<Duration>(each.Continue(now));
+  };
+  constexpr Duration kTick{1};
+  const auto within = payment(10, 1);
+  EXPECT_EQ(left(*within, kStart), Duration::zero());
+  const auto first = payment(10, 1);
+  const auto second = payment(30, 1);
+  EXPECT_EQ(left(*first, kStart), std::chrono::seconds(1) + kTick);
+  EXPECT_EQ(left(*second, kStart), std::chrono::seconds(4) + kTick);
+  EXPECT_EQ(left(*first, kStart + std::chrono::seconds(1)), Duration::zero());
+  EXPECT_EQ(left(*second, kStart + std::chrono::seconds(4)), Duration::zero());
+}
+
+TEST(AccessTest, TooManyBytesOfMessagesThatWaitAreRefused) {
+  Access access;
+  access.SetRules(Shop(R"(,"items_per_second":10,"burst":10)"));
+  const auto payment = [&](size_t bytes) {
+    return std::make_unique<MessagePayment>(
+        Admitted(access, Bearer("Bearer secret")).allowance, 1'000, bytes);
+  };
+  constexpr size_t kMiB = 1 << 20;
+  const auto refused = [](MessagePayment& each) {
+    return std::holds_alternative<CallError>(each.Continue(kStart));
+  };
+  // However large, the first may wait: it could never be sent otherwise.
+  auto first = payment(20 * kMiB);
+  EXPECT_FALSE(refused(*first));
+  const auto second = payment(1);
+  const CallError error = std::get<CallError>(second->Continue(kStart));
+  EXPECT_EQ(error.reason, "CALLER_RATE");
+  EXPECT_EQ(error.retry_delay, std::chrono::seconds(60));
+  first.reset();
+  EXPECT_FALSE(refused(*second));
+  const auto third = payment(16 * kMiB - 1);
+  EXPECT_FALSE(refused(*third));
+  EXPECT_TRUE(refused(*payment(1)));
 }
 
 // What a caller that may use one destination only gets from the real services;

@@ -16,6 +16,8 @@ namespace {
 using ::testing::ElementsAre;
 using Reason = BulkEnd::Reason;
 
+constexpr MonotonicTime kNow = MonotonicTime(std::chrono::hours(1));
+
 // A call on which the test plays the client, one step at a time.
 class FakeCall final : public BulkSession::Call {
  public:
@@ -24,9 +26,13 @@ class FakeCall final : public BulkSession::Call {
     answers.push_back(std::move(answer));
   }
   void Pause(Duration duration) override { pauses.push_back(duration); }
+  void TakeHeld() override { ++retries; }
+  void Abort() override { ++aborts; }
   void Finish(const BulkEnd& end) override { ends.push_back(end); }
 
-  int reads = 0;  // since the start
+  int reads = 0;    // since the start
+  int retries = 0;  // of held messages
+  int aborts = 0;
   std::vector<BulkAnswer> answers;
   std::vector<Duration> pauses;
   std::vector<BulkEnd> ends;
@@ -36,16 +42,14 @@ class BulkSessionTest : public testing::Test {
  protected:
   void Start() {
     session_ = std::make_shared<BulkSession>(call_, limits_);
-    session_->Start(BulkVerdict::kAccepted, Duration::zero());
+    session_->Start(BulkVerdict::kAccepted, kNow);
   }
   // Begins to take in a message; the first one has settings.
   void Receive(BulkLevel level = BulkLevel::kDurable, size_t bytes = 100) {
-    ASSERT_TRUE(session_->MessageReceived(bytes));
+    ASSERT_TRUE(session_->MessageReceived(bytes, kNow));
     if (!std::exchange(configured_, true)) session_->Configure(level, 0);
   }
-  void Taken() {
-    session_->MessageTaken(BulkVerdict::kAccepted, Duration::zero());
-  }
+  void Taken() { session_->MessageTaken(BulkVerdict::kAccepted); }
   // A whole message of valid items.
   void Message(uint64_t items, BulkLevel level = BulkLevel::kDurable,
                size_t bytes = 100) {
@@ -65,7 +69,7 @@ class BulkSessionTest : public testing::Test {
     session_->Durable(SeqRange{seq_, seq_ + items});
     seq_ += items;
   }
-  void Written() { session_->Written(WriteResult::kWritten); }
+  void Written() { session_->Written(WriteResult::kWritten, kNow); }
   const BulkAnswer& Last() const { return call_.answers.back(); }
   std::optional<Reason> End() const {
     if (call_.ends.size() != 1) return std::nullopt;
@@ -165,7 +169,7 @@ TEST_F(BulkSessionTest, ReadsNothingWhileReceiptsAreUnsent) {
     Durable(1);
   }
   EXPECT_EQ(call_.reads, 4);
-  ASSERT_TRUE(session_->MessageReceived(100));
+  ASSERT_TRUE(session_->MessageReceived(100, kNow));
   Taken();
   EXPECT_EQ(call_.reads, 4);
   Written();
@@ -250,7 +254,7 @@ TEST_F(BulkSessionTest, AMessageWithoutItemsChangesNothing) {
 
 TEST_F(BulkSessionTest, ARefusedCallEndsWithoutARead) {
   session_ = std::make_shared<BulkSession>(call_, limits_);
-  session_->Start(BulkVerdict::kRefused, Duration::zero());
+  session_->Start(BulkVerdict::kRefused, kNow);
   EXPECT_EQ(End(), Reason::kRefused);
   EXPECT_EQ(call_.reads, 0);
 }
@@ -322,7 +326,7 @@ TEST_F(BulkSessionTest, ThePositionNeverPassesARefusalThatIsUnsent) {
 
 TEST_F(BulkSessionTest, StartsAtTheIndexOfItsSettings) {
   Start();
-  ASSERT_TRUE(session_->MessageReceived(1));
+  ASSERT_TRUE(session_->MessageReceived(1, kNow));
   session_->Configure(BulkLevel::kDurable, 500);
   session_->AddAppend(2, 502, ChunkPart::kEndOfMessage);
   Taken();
@@ -337,7 +341,7 @@ TEST_F(BulkSessionTest, AnErrorAfterAPartWasAcceptedSaysThePositionFirst) {
   Append(4, ChunkPart::kMiddle);
   Append(3);
   session_->AppendFailed();
-  session_->MessageTaken(BulkVerdict::kRefused, Duration::zero());
+  session_->MessageTaken(BulkVerdict::kRefused);
   EXPECT_EQ(call_.reads, 1);
   EXPECT_EQ(End(), std::nullopt);
   Durable(4);
@@ -373,7 +377,7 @@ TEST_F(BulkSessionTest, TheServersEndWaitsForTheAppendsInFlight) {
   session_->End();
   EXPECT_EQ(End(), std::nullopt);
   // A message that was on its way is dropped, and no other is read.
-  EXPECT_FALSE(session_->MessageReceived(100));
+  EXPECT_FALSE(session_->MessageReceived(100, kNow));
   EXPECT_EQ(call_.reads, 3);
   Durable(1);
   Durable(2);
@@ -438,7 +442,7 @@ TEST_F(BulkSessionTest, NothingIsWrittenAfterAWriteFailed) {
   Durable(1);
   Message(1);
   Durable(1);
-  session_->Written(WriteResult::kFailed);
+  session_->Written(WriteResult::kFailed, kNow);
   EXPECT_EQ(call_.answers.size(), 1);
   session_->HalfClosed();
   EXPECT_EQ(End(), Reason::kComplete);
@@ -471,23 +475,82 @@ TEST_F(BulkSessionTest, TheListenerDoesNotKeepTheSession) {
   settled({.delivered = 1, .dead_lettered = 0});
 }
 
-TEST_F(BulkSessionTest, ReadsNothingDuringAPause) {
+TEST_F(BulkSessionTest, AHeldMessageIsTriedAgainAndNothingIsReadBefore) {
   using std::chrono::seconds;
-  session_ = std::make_shared<BulkSession>(call_, limits_);
-  session_->Start(BulkVerdict::kAccepted, seconds(1));
-  EXPECT_THAT(call_.pauses, ElementsAre(seconds(1)));
-  EXPECT_EQ(call_.reads, 0);
-  session_->PauseOver();
-  EXPECT_EQ(call_.reads, 1);
+  Start();
   Receive();
-  Append(1);
-  session_->MessageTaken(BulkVerdict::kAccepted, seconds(2));
-  Durable(1);
-  Written();
-  EXPECT_THAT(call_.pauses, ElementsAre(seconds(1), seconds(2)));
-  EXPECT_EQ(call_.reads, 1);
+  session_->MessageHeld(seconds(1));
+  EXPECT_THAT(call_.pauses, ElementsAre(seconds(1)));
+  EXPECT_EQ(call_.retries, 0);
   session_->PauseOver();
+  EXPECT_EQ(call_.retries, 1);
+  session_->MessageHeld(seconds(2));
+  EXPECT_THAT(call_.pauses, ElementsAre(seconds(1), seconds(2)));
+  session_->PauseOver();
+  EXPECT_EQ(call_.retries, 2);
+  EXPECT_EQ(call_.reads, 1);
+  Append(1);
+  Taken();
   EXPECT_EQ(call_.reads, 2);
+}
+
+TEST_F(BulkSessionTest, AHeldMessageDoesNotHoldUpTheEnd) {
+  for (const bool by_client : {true, false}) {
+    call_.ends.clear();
+    configured_ = false;
+    Start();
+    Receive();
+    session_->MessageHeld(std::chrono::hours(1));
+    if (by_client) {
+      session_->Cancelled();
+    } else {
+      session_->End();
+    }
+    EXPECT_EQ(End(), by_client ? Reason::kCancelled : Reason::kShuttingDown);
+    session_->PauseOver();
+    EXPECT_EQ(call_.retries, 0);
+  }
+}
+
+TEST_F(BulkSessionTest, IsSilentWhileItWaitsForNothingButItsClient) {
+  constexpr Duration kTick{1};
+  Start();
+  EXPECT_EQ(session_->SilentSince(), kNow);
+  ASSERT_TRUE(session_->MessageReceived(100, kNow + kTick));
+  EXPECT_EQ(session_->SilentSince(), std::nullopt);
+  session_->MessageHeld(kTick);
+  EXPECT_EQ(session_->SilentSince(), std::nullopt);
+  session_->PauseOver();
+  session_->Configure(BulkLevel::kDelivered, 0);
+  Append(1);
+  Taken();
+  EXPECT_EQ(session_->SilentSince(), std::nullopt);
+  Durable(1);
+  session_->Written(WriteResult::kWritten, kNow + 2 * kTick);
+  EXPECT_EQ(session_->SilentSince(), std::nullopt);
+  session_->Settled({.delivered = 1, .dead_lettered = 0});
+  session_->Written(WriteResult::kWritten, kNow + 3 * kTick);
+  EXPECT_EQ(session_->SilentSince(), kNow + 3 * kTick);
+}
+
+TEST_F(BulkSessionTest, ASilentStreamGivesUpItsPlace) {
+  Start();
+  EXPECT_FALSE(session_->EndIfSilent(kNow - Duration(1)));
+  EXPECT_TRUE(session_->EndIfSilent(kNow));
+  EXPECT_EQ(End(), Reason::kSilent);
+  EXPECT_FALSE(session_->EndIfSilent(kNow));
+}
+
+TEST_F(BulkSessionTest, AStreamWhoseClientReadsNoAnswerGivesUpItsPlace) {
+  Start();
+  Message(1);
+  Durable(1);
+  ASSERT_EQ(call_.answers.size(), 1);
+  EXPECT_TRUE(session_->EndIfSilent(kNow));
+  EXPECT_EQ(call_.aborts, 1);
+  EXPECT_EQ(End(), std::nullopt);
+  session_->Written(WriteResult::kFailed, kNow);
+  EXPECT_EQ(End(), Reason::kSilent);
 }
 
 TEST_F(BulkSessionTest, KeepsABoundedNumberOfWarnings) {
@@ -522,18 +585,23 @@ class EagerCall final : public BulkSession::Call {
   void Read() override {
     EXPECT_TRUE(ends.empty());
     if (messages_-- == 0) return session->HalfClosed();
-    ASSERT_TRUE(session->MessageReceived(10));
+    ASSERT_TRUE(session->MessageReceived(10, kNow));
     if (index_ == 0) session->Configure(BulkLevel::kDurable, 0);
+    session->MessageHeld(std::chrono::seconds(1));
+  }
+  void TakeHeld() override {
+    EXPECT_TRUE(ends.empty());
     session->AddAppend(1, ++index_, ChunkPart::kEndOfMessage);
     session->Durable(SeqRange{index_, index_ + 1});
-    session->MessageTaken(BulkVerdict::kAccepted, std::chrono::seconds(1));
+    session->MessageTaken(BulkVerdict::kAccepted);
   }
   void Write(BulkAnswer answer) override {
     EXPECT_TRUE(ends.empty());
     accepted = answer.totals.accepted;
-    session->Written(WriteResult::kWritten);
+    session->Written(WriteResult::kWritten, kNow);
   }
   void Pause(Duration) override { session->PauseOver(); }
+  void Abort() override { ADD_FAILURE(); }
   void Finish(const BulkEnd& end) override { ends.push_back(end); }
 
   std::shared_ptr<BulkSession> session;
@@ -548,7 +616,7 @@ class EagerCall final : public BulkSession::Call {
 TEST(EagerCallTest, EventsMayComeFromWithinOperations) {
   EagerCall call(50);
   call.session = std::make_shared<BulkSession>(call, BulkLimits());
-  call.session->Start(BulkVerdict::kAccepted, Duration::zero());
+  call.session->Start(BulkVerdict::kAccepted, kNow);
   ASSERT_EQ(call.ends.size(), 1);
   EXPECT_EQ(call.ends[0].reason, BulkEnd::Reason::kComplete);
   EXPECT_EQ(call.ends[0].accepted, 50);

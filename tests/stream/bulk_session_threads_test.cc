@@ -76,7 +76,7 @@ class Server {
     limits.max_unsent_bytes = 200;
     limits.answer_bytes = 20;
     session_ = std::make_shared<BulkSession>(*call, limits);
-    session_->Start(BulkVerdict::kAccepted, Duration::zero());
+    session_->Start(BulkVerdict::kAccepted, MonotonicTime());
   }
 
   // Waits for the end of the stream and then for everything that comes after.
@@ -109,13 +109,15 @@ class Server {
     void Write(BulkAnswer answer) override {
       server_.writer_.Post([&server = server_, answer = std::move(answer)] {
         server.Check(answer);
-        server.session_->Written(WriteResult::kWritten);
+        server.session_->Written(WriteResult::kWritten, MonotonicTime());
       });
     }
     void Pause(Duration) override {
       server_.timer_.Post(
           [&server = server_] { server.session_->PauseOver(); });
     }
+    void TakeHeld() override { server_.Store(); }
+    void Abort() override {}
     void Finish(const BulkEnd& end) override {
       Server& server = server_;
       const BulkEnd copy = end;
@@ -133,17 +135,23 @@ class Server {
   // On the reader's thread.
   void TakeIn() {
     if (messages_ == kMessages) return session_->HalfClosed();
-    if (!session_->MessageReceived(100)) return;
+    if (!session_->MessageReceived(100, MonotonicTime())) return;
     if (messages_ == 0) session_->Configure(level_, 0);
+    if (messages_ % 7 == 6) {
+      return session_->MessageHeld(std::chrono::seconds(1));
+    }
+    Store();
+  }
+
+  // On the reader's thread, or on the timer's.
+  void Store() {
     const uint64_t begin = messages_++ * kItemsPerMessage;
     Append(kRejectedItem, begin + kRejectedItem, ChunkPart::kMiddle);
     session_->Reject(begin + kRejectedItem, RefusalOf(begin + kRejectedItem));
     Append(kItemsPerMessage - kRejectedItem - 1, begin + kItemsPerMessage,
            ChunkPart::kEndOfMessage);
     if (messages_ == kMessages / 2) EndInTheMiddle();
-    session_->MessageTaken(BulkVerdict::kAccepted, messages_ % 7 == 0
-                                                       ? std::chrono::seconds(1)
-                                                       : Duration::zero());
+    session_->MessageTaken(BulkVerdict::kAccepted);
   }
 
   void Append(uint64_t items, uint64_t position, ChunkPart part) {

@@ -1,6 +1,8 @@
 #include "heap_adapter/stream/open_streams.h"
 
+#include <chrono>
 #include <memory>
+#include <optional>
 
 #include "gtest/gtest.h"
 
@@ -32,6 +34,42 @@ TEST(OpenStreamsTest, TakesNoStreamAfterTheEnd) {
   EXPECT_FALSE(streams.Add(late));
   streams.EndAll();
   EXPECT_EQ(late->ends, 0);
+}
+
+class SilentStream final : public EndableStream {
+ public:
+  explicit SilentStream(MonotonicTime since) : since_(since) {}
+  void End() override {}
+  std::optional<MonotonicTime> SilentSince() override { return since_; }
+  bool EndIfSilent(MonotonicTime time) override {
+    if (!since_.has_value() || *since_ > time) return false;
+    since_.reset();
+    return true;
+  }
+
+ private:
+  std::optional<MonotonicTime> since_;
+};
+
+TEST(OpenStreamsTest, EndsTheLongestSilentOneOfAllOrOfAnOwner) {
+  const auto at = [](int seconds) {
+    return MonotonicTime(std::chrono::seconds(seconds));
+  };
+  OpenStreams streams;
+  const auto oldest = std::make_shared<SilentStream>(at(10));
+  const auto older = std::make_shared<SilentStream>(at(20));
+  const auto newest = std::make_shared<SilentStream>(at(30));
+  streams.Add(oldest, "shop");
+  streams.Add(newest, "shop");
+  streams.Add(older, "crm");
+  streams.Add(std::make_shared<CountingStream>(), "crm");
+  EXPECT_FALSE(streams.EndLongestSilent(at(9), std::nullopt));
+  EXPECT_TRUE(streams.EndLongestSilent(at(30), "crm"));
+  EXPECT_EQ(older->SilentSince(), std::nullopt);
+  EXPECT_FALSE(streams.EndLongestSilent(at(30), "crm"));
+  EXPECT_TRUE(streams.EndLongestSilent(at(30), std::nullopt));
+  EXPECT_EQ(oldest->SilentSince(), std::nullopt);
+  EXPECT_EQ(newest->SilentSince(), at(30));
 }
 
 // A stream that ends at once removes itself from within its end.

@@ -36,6 +36,7 @@
 #include "server/observe/metric_destinations.h"
 #include "server/observe/operator_pages.h"
 #include "server/observe/process_metrics.h"
+#include "server/observe/slot_metrics.h"
 #include "server/process.h"
 #include "server/reflection/reflection_v1.h"
 #include "server/reload.h"
@@ -245,8 +246,16 @@ class RunningServer final : public HeapSyncServer {
         data_(*adapter_->engine, access_,
               {.calls = config.port.max_calls,
                .streams = config.port.max_streams,
+               .caller_share_percent = config.port.max_caller_share,
+               .silent_stream_time = config.port.silent_stream_time,
                .message_bytes = config.port.max_message_bytes}),
-        admin_(*adapter_->engine, access_, config.port.max_message_bytes),
+        admin_(*adapter_->engine, access_, config.port.max_message_bytes,
+               config.port.max_caller_share),
+        slots_({{"unary", data_.calls()},
+                {"delivery_wait", data_.waits()},
+                {"stream", data_.places().slots()},
+                {"flush", admin_.flushes()}},
+               [this] { return data_.places().silent_ended(); }),
         health_(config.port.max_connections),
         reflection_(ServiceNames(), GateOf(access_),
                     config.port.max_message_bytes),
@@ -275,15 +284,16 @@ class RunningServer final : public HeapSyncServer {
   ConnectionMetrics connections_{guard_};
   ProcessMetrics process_;
   StatusReader status_;
-  std::unique_ptr<HttpServer> http_;
   Access access_;
   const std::unique_ptr<TlsCertificates> certificates_;
   Reload reload_;
   DataService data_;
   AdminService admin_;
+  SlotMetrics slots_;
   HealthService health_;
   ReflectionV1 reflection_;
   ReflectionV1Alpha earlier_reflection_;
+  std::unique_ptr<HttpServer> http_;
   std::unique_ptr<ConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> grpc_;
 };
@@ -293,7 +303,7 @@ absl::Status RunningServer::Listen() {
       config_.http_listen,
       OperatorPages(status_, HEAPSYNC_VERSION, adapter_->with_metrics,
                     {adapter_->measured.get(), &adapter_->attempts, &calls_,
-                     &connections_, &process_}));
+                     &connections_, &slots_, &process_}));
   if (!http.ok()) return Failed("cannot listen for HTTP", http.status());
   http_ = *std::move(http);
   auto acceptor = ConnectionAcceptor::Listen(config_.listen, guard_);

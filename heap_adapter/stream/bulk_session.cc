@@ -314,9 +314,11 @@ bool BulkSession::HasNews() const {
 }
 
 bool BulkSession::IsSilent() const {
-  return phase_ == Phase::kOpen && in_flight_appends_ == 0 && unsettled_ == 0 &&
-         (intake_ == Intake::kIdle || intake_ == Intake::kReading ||
-          intake_ == Intake::kClosed);
+  const bool waits_for_message = intake_ == Intake::kIdle ||
+                                 intake_ == Intake::kReading ||
+                                 intake_ == Intake::kClosed;
+  return phase_ == Phase::kOpen && waits_for_message && unsettled_ == 0 &&
+         in_flight_appends_ == 0;
 }
 
 BulkAnswer BulkSession::TakeAnswer() {

@@ -33,9 +33,9 @@ bool OpenStreams::EndLongestSilent(MonotonicTime time,
   }
   std::sort(silent.begin(), silent.end());
   // One that its client woke up meanwhile stays.
-  return std::any_of(
-      silent.begin(), silent.end(),
-      [&](const auto& each) { return each.second->EndIfSilent(time); });
+  return std::any_of(silent.begin(), silent.end(), [&](const auto& each) {
+    return each.second->EndIfSilent(time);
+  });
 }
 
 }  // namespace heapsync

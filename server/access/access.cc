@@ -162,6 +162,11 @@ std::variant<Caller, CallError> Access::Decide(const Credentials& credentials,
   return caller;
 }
 
+CallError NoSlot(CallSlots::Shortage shortage) {
+  return shortage == CallSlots::Shortage::kAllTaken ? TooManyCalls()
+                                                    : CallerShareTaken();
+}
+
 std::variant<const Destination*, CallError> DestinationFor(
     const Engine& engine, const Caller& caller, const std::string& name) {
   const Destination* destination = engine.FindDestination(name);

@@ -18,6 +18,7 @@
 #include "heap_adapter/base/mutex.h"
 #include "heap_adapter/engine.h"
 #include "server/access/access_rules.h"
+#include "server/access/call_slots.h"
 #include "server/access/caller.h"
 #include "server/wire/rich_status.h"
 
@@ -99,6 +100,9 @@ class Access {
   std::shared_ptr<const State> state_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint64_t> generation_{0};
 };
+
+// The error for a call that gets no slot.
+CallError NoSlot(CallSlots::Shortage shortage);
 
 // The destination named by a call, or the default one if `name` is empty,
 // provided that the caller may use it. The error for a destination that it may

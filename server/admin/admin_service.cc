@@ -13,14 +13,17 @@ namespace {
 // Calls that may wait for the service's thread.
 constexpr size_t kMaxWaiting = 100;
 
+constexpr uint32_t kMaxOpenFlushes = 1'000;
+
 }  // namespace
 
 AdminService::AdminService(Engine& engine, const Access& access,
-                           size_t max_message_bytes)
+                           size_t max_message_bytes,
+                           uint32_t caller_share_percent)
     : engine_(engine),
       access_(access),
       max_message_bytes_(max_message_bytes),
-      open_flushes_(std::make_shared<OpenFlushes>(0)),
+      flushes_(CallSlots::BoundsFor(kMaxOpenFlushes, caller_share_percent)),
       worker_(kMaxWaiting) {}
 
 AdminService::Reactor* AdminService::ListDestinations(Context* context,
@@ -114,8 +117,8 @@ AdminService::Reactor* AdminService::DiscardDeadLetters(Context* context,
 AdminService::Reactor* AdminService::Flush(Context* context,
                                            const Bytes* request,
                                            Bytes* response) {
-  return new FlushCall(engine_, access_, open_flushes_, max_message_bytes_,
-                       context, request, response);
+  return new FlushCall(engine_, access_, flushes_, max_message_bytes_, context,
+                       request, response);
 }
 
 }  // namespace heapsync

@@ -3,11 +3,13 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <memory>
+#include <cstddef>
+#include <cstdint>
 
 #include "heap_adapter/engine.h"
 #include "heapsync/v1/heap_sync_admin_service.grpc.pb.h"
 #include "server/access/access.h"
+#include "server/access/call_slots.h"
 #include "server/admin/admin_worker.h"
 #include "server/admin/flush_call.h"
 
@@ -34,13 +36,18 @@ class AdminService final
                                                           v1::HeapSyncAdminService::
                                                               Service>>>>>>>>> {
  public:
-  // `max_message_bytes`: of a request, inflated.
+  // `max_message_bytes`: of a request, inflated. `caller_share_percent`: of
+  // the flushes, which one caller may have open.
   AdminService(Engine& engine, const Access& access,
-               size_t max_message_bytes = 4 << 20);
+               size_t max_message_bytes = 4 << 20,
+               uint32_t caller_share_percent = 100);
 
   // Finishes the calls that wait for the service's thread and takes no more. To
   // be called before the engine goes.
   void Stop() { worker_.Stop(); }
+
+  // For metrics.
+  const CallSlots& flushes() const { return flushes_; }
 
   using Reactor = grpc::ServerUnaryReactor;
   using Context = grpc::CallbackServerContext;
@@ -68,7 +75,7 @@ class AdminService final
   Engine& engine_;
   const Access& access_;
   const size_t max_message_bytes_;
-  const std::shared_ptr<OpenFlushes> open_flushes_;
+  CallSlots flushes_;
   AdminWorker worker_;
 };
 

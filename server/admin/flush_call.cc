@@ -24,44 +24,39 @@ CallError StillDelivering() {
           .retry_delay = std::chrono::seconds(1)};
 }
 
-// One flush of the engine's, as long as this is held.
+// What the engine holds of a flush. If it is dropped without an end, the call
+// ends, too.
 class FlushTicket {
  public:
-  FlushTicket(std::shared_ptr<OpenFlushes> open,
-              std::shared_ptr<DeliveryWait> wait)
-      : open_(std::move(open)), wait_(std::move(wait)) {}
-  // If the engine gives the flush up without an end, so does the call.
-  ~FlushTicket() {
-    open_->fetch_sub(1);
-    wait_->End(std::nullopt);
-  }
+  explicit FlushTicket(std::weak_ptr<DeliveryWait> wait)
+      : wait_(std::move(wait)) {}
+  ~FlushTicket() { End(std::nullopt); }
   FlushTicket(const FlushTicket&) = delete;
   FlushTicket& operator=(const FlushTicket&) = delete;
 
-  void End(Settlement settlement) { wait_->End(settlement); }
+  void End(std::optional<Settlement> settlement) {
+    if (const auto wait = wait_.lock()) wait->End(settlement);
+  }
 
  private:
-  const std::shared_ptr<OpenFlushes> open_;
-  const std::shared_ptr<DeliveryWait> wait_;
+  const std::weak_ptr<DeliveryWait> wait_;
 };
 
 }  // namespace
 
-FlushCall::FlushCall(Engine& engine, const Access& access,
-                     std::shared_ptr<OpenFlushes> open,
+FlushCall::FlushCall(Engine& engine, const Access& access, CallSlots& slots,
                      size_t max_message_bytes,
                      grpc::CallbackServerContext* context,
                      const grpc::ByteBuffer* request,
                      grpc::ByteBuffer* response)
     : context_(context), response_(response) {
-  if (auto error =
-          Begin(engine, access, std::move(open), *request, max_message_bytes)) {
+  if (auto error = Begin(engine, access, slots, *request, max_message_bytes)) {
     Finish(error->ToStatus());
   }
 }
 
 std::optional<CallError> FlushCall::Begin(Engine& engine, const Access& access,
-                                          std::shared_ptr<OpenFlushes> open,
+                                          CallSlots& slots,
                                           const grpc::ByteBuffer& bytes,
                                           size_t max_message_bytes) {
   auto admitted = access.Admit(CredentialsOf(*context_), ServiceKind::kAdmin);
@@ -82,10 +77,12 @@ std::optional<CallError> FlushCall::Begin(Engine& engine, const Access& access,
       return std::move(*refusal);
     }
   }
-  if (open->fetch_add(1) >= kMaxOpenFlushes) {
-    open->fetch_sub(1);
-    return AdminBusy();
+  auto slot = slots.Take(caller.name);
+  if (const auto* none = std::get_if<CallSlots::Shortage>(&slot)) {
+    return *none == CallSlots::Shortage::kAllTaken ? AdminBusy()
+                                                   : CallerShareTaken();
   }
+  slot_ = std::get<CallSlots::Slot>(std::move(slot));
   const auto wait = std::make_shared<DeliveryWait>(
       [this](std::optional<Settlement> settlement) { End(settlement); });
   wait_ = wait;
@@ -95,9 +92,12 @@ std::optional<CallError> FlushCall::Begin(Engine& engine, const Access& access,
   }
   wait->Begin(deadline);
   // An error drops the ticket, which ends the wait.
+  const std::weak_ptr<DeliveryWait> weak = wait;
   static_cast<void>(engine.Flush(
-      name, [ticket = std::make_unique<FlushTicket>(std::move(open), wait)](
-                Settlement settlement) { ticket->End(settlement); }));
+      name, SettledCallback(weak, [ticket = std::make_unique<FlushTicket>(
+                                       weak)](Settlement settlement) {
+        ticket->End(settlement);
+      })));
   return std::nullopt;
 }
 

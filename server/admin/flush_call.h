@@ -3,37 +3,32 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <atomic>
 #include <memory>
 #include <optional>
 
 #include "heap_adapter/engine.h"
 #include "heapsync/v1/heap_sync_admin_service.pb.h"
 #include "server/access/access.h"
+#include "server/access/call_slots.h"
 #include "server/data/delivery_wait.h"
 #include "server/wire/rich_status.h"
 
 namespace heapsync {
 
-// Counts the flushes that the engine waits for, also those whose callers have
-// left: each costs the dispatcher a little with every item that ends.
-using OpenFlushes = std::atomic<int>;
-inline constexpr int kMaxOpenFlushes = 1'000;
-
 // One call of Flush. It deletes itself when gRPC is done with it.
 class FlushCall final : public grpc::ServerUnaryReactor {
  public:
-  // `open` is shared with the engine, whose waits may end after the service.
-  FlushCall(Engine& engine, const Access& access,
-            std::shared_ptr<OpenFlushes> open, size_t max_message_bytes,
-            grpc::CallbackServerContext* context,
+  // `slots` bounds the open flushes, each of which costs the dispatcher a
+  // little with every item that ends.
+  FlushCall(Engine& engine, const Access& access, CallSlots& slots,
+            size_t max_message_bytes, grpc::CallbackServerContext* context,
             const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
 
  private:
   // Returns why the call must be refused; none once its response is on its
   // way.
   std::optional<CallError> Begin(Engine& engine, const Access& access,
-                                 std::shared_ptr<OpenFlushes> open,
+                                 CallSlots& slots,
                                  const grpc::ByteBuffer& bytes,
                                  size_t max_message_bytes);
   void End(std::optional<Settlement> settlement);
@@ -42,6 +37,9 @@ class FlushCall final : public grpc::ServerUnaryReactor {
 
   grpc::CallbackServerContext* const context_;
   grpc::ByteBuffer* const response_;
+  std::optional<CallSlots::Slot> slot_;
+  // The engine only listens as long as this lives, so that a flush that was
+  // given up costs nothing more.
   std::shared_ptr<DeliveryWait> wait_;
 };
 

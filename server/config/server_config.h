@@ -46,6 +46,12 @@ struct PortLimits {
   uint32_t max_calls = 20'000;
   uint32_t max_streams = 1'000;
 
+  // Of the streams, of the calls that may wait for a delivery, and of the
+  // flushes, which one caller may have open. And the time after which a silent
+  // stream gives up its place if it is needed.
+  uint32_t max_caller_share = 25;
+  std::chrono::milliseconds silent_stream_time = std::chrono::minutes(5);
+
   // After this a connection is asked to go, so that clients spread over new
   // servers; after the grace its streams end. Zero: never.
   std::chrono::milliseconds max_connection_age = std::chrono::hours(1);

@@ -27,12 +27,14 @@ constexpr NumberRange kMetadataBytesRange{1 << 10, 1 << 20};
 constexpr NumberRange kMemoryBytesRange{32 << 20, 4'000'000'000};
 constexpr NumberRange kConnectionsRange{1, 1'000'000};
 constexpr NumberRange kCallsRange{1, 1'000'000};
+constexpr NumberRange kPercentRange{1, 100};
 constexpr NumberRange kFreeDiskRange{0, 4'294'967'295};
 constexpr DurationRange kMaxAgeRange{seconds(1), hours(8760)};
 constexpr DurationRange kRetryAfterRange{milliseconds(0), hours(8760)};
 constexpr DurationRange kDrainTimeoutRange{milliseconds(0), hours(1)};
 constexpr DurationRange kConnectionAgeRange{milliseconds(0), hours(8760)};
 constexpr DurationRange kUnprovenTimeRange{seconds(1), hours(1)};
+constexpr DurationRange kSilentStreamRange{seconds(1), hours(8760)};
 constexpr DurationRange kKeepaliveRange{seconds(1), hours(24)};
 constexpr DurationRange kReloadRange{milliseconds(0), hours(24)};
 
@@ -422,6 +424,23 @@ std::vector<Setting> MakeSettings() {
           {.name = "max_streams",
            .group = kPorts,
            .meaning = "Concurrent bulk streams; more are refused."}),
+      Number<kPort, &Port::max_caller_share>(
+          kPercentRange,
+          {.name = "max_caller_share",
+           .group = kPorts,
+           .meaning = "Percentage of the bulk streams, of the calls that wait "
+                      "for a delivery, and of the Flushes, which one caller "
+                      "may have open; 100: no share. Callers without a name "
+                      "cannot be told apart and have none. Less: more bad "
+                      "neighbours are needed to keep others out."}),
+      Duration<kPort, &Port::silent_stream_time>(
+          kSilentStreamRange,
+          {.name = "silent_stream_time",
+           .group = kPorts,
+           .meaning = "How long a bulk stream may wait for nothing but its "
+                      "client before it is ended, if its place is needed; "
+                      "while there are places it stays. The client library "
+                      "goes on with another one."}),
       Duration<kPort, &Port::max_connection_age>(
           kConnectionAgeRange,
           {.name = "max_connection_age",

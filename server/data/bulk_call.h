@@ -14,10 +14,10 @@
 #include "heap_adapter/base/check.h"
 #include "heap_adapter/engine.h"
 #include "heap_adapter/stream/bulk_session.h"
-#include "heap_adapter/stream/open_streams.h"
 #include "server/access/access.h"
 #include "server/access/call_slots.h"
 #include "server/data/bulk_intake.h"
+#include "server/data/bulk_places.h"
 #include "server/data/call_rules.h"
 #include "server/log/call_log.h"
 #include "server/wire/rich_status.h"
@@ -37,28 +37,33 @@ class BulkCall final
     : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
       public BulkSession::Call {
  public:
-  BulkCall(Engine& engine, const Access& access, CallSlots& slots,
-           OpenStreams& open_streams, size_t max_message_bytes,
-           grpc::CallbackServerContext* context)
+  BulkCall(Engine& engine, const Access& access, BulkPlaces& places,
+           size_t max_message_bytes, grpc::CallbackServerContext* context)
       : engine_(engine),
         context_(context),
         max_message_bytes_(max_message_bytes),
-        open_streams_(open_streams),
+        places_(places),
         trace_(TraceOf(*context)),
-        slot_(slots.Take()),
         session_(std::make_shared<BulkSession>(*this, BulkLimits())),
         intake_(engine, access, *session_, CredentialsOf(*context), trace_) {
     error_ = intake_.Admit();
-    if (!slot_.has_value()) error_ = TooManyCalls();
+    if (!error_.has_value()) error_ = TakePlace();
     const bool refused = error_.has_value();
     // The call may be gone when Start() returns.
     const std::shared_ptr<BulkSession> session = session_;
-    if (!open_streams_.Add(session)) session->End();
+    if (!places_.streams().Add(session, intake_.caller())) session->End();
     session->Start(refused ? BulkVerdict::kRefused : BulkVerdict::kAccepted,
                    Now());
   }
 
  private:
+  std::optional<CallError> TakePlace() {
+    auto taken = places_.Take(intake_.caller(), Now());
+    if (auto* error = std::get_if<CallError>(&taken)) return std::move(*error);
+    slot_ = std::get<CallSlots::Slot>(std::move(taken));
+    return std::nullopt;
+  }
+
   void OnReadDone(bool ok) override {
     if (!ok) return session_->HalfClosed();
     const auto opened = ReceivedMessage::Open(incoming_, max_message_bytes_);
@@ -80,7 +85,7 @@ class BulkCall final
   }
   void OnCancel() override { session_->Cancelled(); }
   void OnDone() override {
-    open_streams_.Remove(session_);
+    places_.streams().Remove(session_);
     delete this;
   }
 
@@ -187,9 +192,9 @@ class BulkCall final
   Engine& engine_;
   grpc::CallbackServerContext* const context_;
   const size_t max_message_bytes_;
-  OpenStreams& open_streams_;
+  BulkPlaces& places_;
   const std::optional<TraceContext> trace_;
-  const std::optional<CallSlots::Slot> slot_;
+  std::optional<CallSlots::Slot> slot_;  // set by the constructor
   const std::shared_ptr<BulkSession> session_;
   // These belong to the thread that takes in a message.
   BulkIntake<Traits> intake_;

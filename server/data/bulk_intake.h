@@ -107,6 +107,7 @@ class BulkIntake {
   bool previews() const {
     return settings_.has_value() && settings_->validate_only();
   }
+  const std::string& caller() const { return caller_.name; }
   LaneId lane() const { return lane_; }
   absl::string_view destination_name() const {
     return destination_ == nullptr ? absl::string_view() : destination_->name;

@@ -36,20 +36,20 @@ grpc::ServerUnaryReactor* DataService::AccountProperties(
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkTrackEvents(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<TrackEventTraits>(
-      engine_, access_, streams_, open_streams_, max_message_bytes_, context);
+  return new BulkCall<TrackEventTraits>(engine_, access_, places_,
+                                        max_message_bytes_, context);
 }
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkUserProperties(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<UserPropertiesTraits>(
-      engine_, access_, streams_, open_streams_, max_message_bytes_, context);
+  return new BulkCall<UserPropertiesTraits>(engine_, access_, places_,
+                                            max_message_bytes_, context);
 }
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkAccountProperties(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<AccountPropertiesTraits>(
-      engine_, access_, streams_, open_streams_, max_message_bytes_, context);
+  return new BulkCall<AccountPropertiesTraits>(engine_, access_, places_,
+                                               max_message_bytes_, context);
 }
 
 }  // namespace heapsync

@@ -3,11 +3,16 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
 #include "heap_adapter/engine.h"
 #include "heap_adapter/stream/open_streams.h"
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
 #include "server/access/access.h"
 #include "server/access/call_slots.h"
+#include "server/data/bulk_places.h"
 
 namespace heapsync {
 
@@ -33,6 +38,11 @@ class DataService final
   struct Limits {
     uint32_t calls = 20'000;  // of which half may wait for a delivery
     uint32_t streams = 1'000;
+    // Of the streams, and of the calls that may wait, which one caller may
+    // have.
+    uint32_t caller_share_percent = 100;
+    // A stream that is silent for longer gives up its place if it is needed.
+    Duration silent_stream_time = std::chrono::minutes(5);
     // The maximum of one message, inflated.
     size_t message_bytes = 4 << 20;
   };
@@ -42,9 +52,12 @@ class DataService final
   DataService(Engine& engine, const Access& access, Limits limits)
       : engine_(engine),
         access_(access),
-        calls_(limits.calls),
-        waits_((limits.calls + 1) / 2),
-        streams_(limits.streams),
+        calls_({.all = limits.calls}),
+        waits_(CallSlots::BoundsFor((limits.calls + 1) / 2,
+                                    limits.caller_share_percent)),
+        places_(
+            CallSlots::BoundsFor(limits.streams, limits.caller_share_percent),
+            limits.silent_stream_time),
         max_message_bytes_(limits.message_bytes) {}
 
   grpc::ServerUnaryReactor* TrackEvent(grpc::CallbackServerContext* context,
@@ -65,11 +78,16 @@ class DataService final
 
   // Ends every bulk stream with UNAVAILABLE and its position; new ones end at
   // once. Any thread.
-  void EndStreams() { open_streams_.EndAll(); }
+  void EndStreams() { places_.streams().EndAll(); }
 
   // Answers every call that waits for its delivery with the level that it
   // reached; later ones do not wait. Any thread.
   void EndWaits() { open_waits_.EndAll(); }
+
+  // For metrics.
+  const CallSlots& calls() const { return calls_; }
+  const CallSlots& waits() const { return waits_; }
+  const BulkPlaces& places() const { return places_; }
 
  private:
   Engine& engine_;
@@ -78,9 +96,8 @@ class DataService final
   // Calls that wait for Heap, which may be down for hours, leave room for those
   // that do not.
   CallSlots waits_;
-  CallSlots streams_;
+  BulkPlaces places_;
   const size_t max_message_bytes_;
-  OpenStreams open_streams_;
   OpenStreams open_waits_;
 };
 

@@ -42,9 +42,9 @@ class UnaryCall final {
                                          grpc::CallbackServerContext* context,
                                          const grpc::ByteBuffer* request,
                                          grpc::ByteBuffer* response) {
-    auto* const call = new UnaryCall(engine, slots, waits, open_waits,
+    auto* const call = new UnaryCall(engine, waits, open_waits,
                                      max_message_bytes, context, response);
-    std::optional<CallError> error = call->Admit(access);
+    std::optional<CallError> error = call->Admit(access, slots);
     if (!error.has_value()) error = call->Prepare(*request);
     grpc::ServerUnaryReactor* const reactor = call->listener_.has_value()
                                                   ? &*call->listener_
@@ -75,20 +75,23 @@ class UnaryCall final {
     UnaryCall& call_;
   };
 
-  UnaryCall(Engine& engine, CallSlots& slots, CallSlots& waits,
-            OpenStreams& open_waits, size_t max_message_bytes,
-            grpc::CallbackServerContext* context, grpc::ByteBuffer* response)
+  UnaryCall(Engine& engine, CallSlots& waits, OpenStreams& open_waits,
+            size_t max_message_bytes, grpc::CallbackServerContext* context,
+            grpc::ByteBuffer* response)
       : engine_(engine),
         max_message_bytes_(max_message_bytes),
         context_(context),
         response_(response),
         waits_(waits),
-        open_waits_(open_waits),
-        slot_(slots.Take()) {}
+        open_waits_(open_waits) {}
 
   // Returns why the call must be refused, or none.
-  std::optional<CallError> Admit(const Access& access) {
-    if (!slot_.has_value()) return TooManyCalls();
+  std::optional<CallError> Admit(const Access& access, CallSlots& slots) {
+    auto slot = slots.Take();
+    if (const auto* none = std::get_if<CallSlots::Shortage>(&slot)) {
+      return NoSlot(*none);
+    }
+    slot_ = std::get<CallSlots::Slot>(std::move(slot));
     auto admitted = access.Admit(CredentialsOf(*context_), ServiceKind::kData);
     if (auto* refusal = std::get_if<CallError>(&admitted)) {
       return std::move(*refusal);
@@ -154,8 +157,11 @@ class UnaryCall final {
     chunk_ = encoder.Take();
     chunk_->trace = trace_;
     if (request->ack_level() != v1::ACK_LEVEL_DELIVERED) return std::nullopt;
-    wait_slot_ = waits_.Take();
-    if (!wait_slot_.has_value()) return TooManyCalls();
+    auto wait_slot = waits_.Take(caller_.name);
+    if (const auto* none = std::get_if<CallSlots::Shortage>(&wait_slot)) {
+      return NoSlot(*none);
+    }
+    wait_slot_ = std::get<CallSlots::Slot>(std::move(wait_slot));
     listener_.emplace(*this);
     wait_ = std::make_shared<DeliveryWait>(
         [this](std::optional<Settlement> settlement) { OnEnd(settlement); });

@@ -246,6 +246,16 @@ CallError TooManyCalls() {
           .retry_delay = kRetryDelay};
 }
 
+CallError CallerShareTaken() {
+  return {.code = grpc::StatusCode::RESOURCE_EXHAUSTED,
+          .reason = "CALLER_SHARE",
+          .message =
+              "this caller has as many calls of this kind open as one "
+              "caller may have",
+          .violations = {},
+          .retry_delay = kRetryDelay};
+}
+
 CallError SilentStreamEnded() {
   return {.code = grpc::StatusCode::UNAVAILABLE,
           .reason = "STREAM_SILENT",

@@ -70,6 +70,10 @@ CallError CallerRateExceeded(std::chrono::milliseconds retry_delay);
 // RESOURCE_EXHAUSTED: the maximum number of open calls is reached.
 CallError TooManyCalls();
 
+// RESOURCE_EXHAUSTED: this caller has as many open calls of this kind as one
+// caller may have.
+CallError CallerShareTaken();
+
 // UNAVAILABLE: the stream waited for its client for long, and its place was
 // needed. Another stream may go on from its position.
 CallError SilentStreamEnded();

@@ -7,7 +7,9 @@ import resource
 import socket
 import subprocess
 import unittest
+import urllib.request
 from collections import Counter
+from hashlib import sha256
 from typing import Any
 
 import grpc
@@ -192,6 +194,90 @@ class OverloadTest(harness.EndToEnd):
         wait_until(lambda: all(stopped() for _ in range(20)), "the sender to be held up")
         self.assertLess(sent["messages"], 10_000)
         stream.cancel()
+
+
+class CallerShareTest(unittest.TestCase):
+    """Callers that are told apart by their tokens; half of everything is for one of them."""
+
+    STREAMS, WAITS = 8, 8
+
+    def setUp(self) -> None:
+        self.folder = temporary_folder(type(self))
+        if not protos:
+            protos.update(generate_stubs(self.folder))
+        self.heap = FakeHeap(self.folder)
+        self.addCleanup(self.heap.kill)
+        names = ("bad", "good", "third")
+        auth = self.folder / "callers.json"
+        auth.write_text(json.dumps({"callers": [{"name": each, "token_sha256": [sha256(each.encode()).hexdigest()]} for each in names]}))
+        self.server = Server(self.folder, self.heap, f"--config={harness.two_regions(self.folder)}", f"--auth={auth}",
+                             f"--max_streams={self.STREAMS}", f"--max_calls={2 * self.WAITS}", "--max_caller_share=50",
+                             "--silent_stream_time=1s", "--drain_timeout=1s")
+        self.addCleanup(self.server.kill)
+        channel = self.server.channel()
+        self.addCleanup(channel.close)
+        self.stub = protos["stubs"].HeapSyncServiceStub(channel)
+        self.message = protos["service"].BulkTrackEventsRequest(events=[{"identity": "a", "event": "E"}])
+
+    def metadata(self, caller: str) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {caller}"),)
+
+    def open(self, caller: str) -> Any:
+        """A stream that had one message, and is silent from then on."""
+        messages: "queue.Queue[Any]" = queue.Queue()
+        self.addCleanup(messages.put, None)
+        messages.put(self.message)
+        stream = self.stub.BulkTrackEvents(iter(messages.get, None), metadata=self.metadata(caller), timeout=harness.PATIENCE)
+        self.assertEqual(next(stream).accepted, 1)
+        return stream
+
+    def refusal(self, caller: str) -> str:
+        with self.assertRaises(grpc.RpcError) as refused:
+            self.open(caller)
+        details = details_of(refused.exception)
+        self.assertEqual(refused.exception.code(), EXHAUSTED)
+        self.assertGreater(details["RetryInfo"].retry_delay.ToMilliseconds(), 0)
+        return str(details["ErrorInfo"].reason)
+
+    def test_silent_streams_of_one_caller_leave_others_their_places_and_give_them_up(self) -> None:
+        bad = [self.open("bad") for _ in range(self.STREAMS // 2)]
+        self.assertEqual(self.refusal("bad"), "CALLER_SHARE")
+        good = [self.open("good") for _ in range(self.STREAMS // 2)]
+        self.assertEqual(self.refusal("third"), "TOO_MANY_CALLS")
+
+        def opened() -> bool:
+            try:
+                self.open("third")
+            except grpc.RpcError:
+                return False
+            return True
+
+        wait_until(opened, "the place of a silent stream")
+        with self.assertRaises(grpc.RpcError) as ended:
+            list(bad[0])
+        self.assertEqual((ended.exception.code(), details_of(ended.exception)["ErrorInfo"].reason),
+                         (grpc.StatusCode.UNAVAILABLE, "STREAM_SILENT"))
+        self.assertTrue(all(not stream.done() for stream in bad[1:] + good))
+        page = urllib.request.urlopen(self.server.http_url + "/metrics", timeout=harness.PATIENCE).read().decode()
+        for line in ('heapsync_calls_without_slot_total{kind="stream",reason="caller_share"} 1\n', "heapsync_silent_streams_ended_total 1\n"):
+            self.assertIn(line, page)
+
+    def test_calls_of_one_caller_that_wait_for_heap_leave_others_their_places(self) -> None:
+        self.heap.set_faults({"action": {"type": "hang"}})
+
+        def waits(caller: str) -> Any:
+            request = protos["service"].TrackEventRequest(event={"identity": "a", "event": "E"}, ack_level=2)
+            return self.stub.TrackEvent.future(request, metadata=self.metadata(caller), timeout=harness.PATIENCE)
+
+        calls = [waits("bad") for _ in range(self.WAITS)]
+        wait_until(lambda: sum(call.done() for call in calls) == self.WAITS // 2, "the calls beyond the share to be refused")
+        for call in calls:
+            if call.done():
+                self.assertEqual(details_of(call.exception())["ErrorInfo"].reason, "CALLER_SHARE")
+        others = [waits("good") for _ in range(self.WAITS // 2)]
+        self.heap.clear_faults()
+        for call in calls + others:
+            call.cancel()
 
 
 class ConnectionAgeTest(unittest.TestCase):

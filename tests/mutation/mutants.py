@@ -359,7 +359,22 @@ MUTANTS = [
            "    absl::StatusOr<std::string> text = surroundings_.file(setting.text);\n"
            "    files_.push_back({setting.text, surroundings_.stamp(setting.text)});\n",
            "server_flags_test", "ServerConfig.TheStampOfAFileIsFromBeforeItWasRead"),
-    # A caller's rate.
+    # A caller's rate and its share.
+    Mutant("one caller takes every slot", "server/access/call_slots.cc",
+           "  if (by_caller_[caller]++ >= bounds_.per_caller) {", "  if (by_caller_[caller]++ > 1'000'000) {",
+           "access_rules_test", "CallSlotsTest.ACallerHasItsShareAndLeavesTheRestToOthers"),
+    Mutant("silent streams keep their places", "server/data/bulk_places.cc",
+           "  if (streams_.EndLongestSilent(now - silent_time_, owner)) {", "  if (false) {",
+           "access_test", "BulkPlacesTest.*"),
+    Mutant("streams that rest give up their places while there is room", "heap_adapter/stream/open_streams.cc",
+           "    if (since.has_value() && *since <= time) {", "    if (since.has_value()) {",
+           "access_test", "BulkPlacesTest.*"),
+    Mutant("a stream that waits for Heap counts as silent", "heap_adapter/stream/bulk_session.cc",
+           "  return phase_ == Phase::kOpen && waits_for_message && unsettled_ == 0 &&", "  return phase_ == Phase::kOpen && waits_for_message &&",
+           "stream_test", "BulkSessionTest.IsSilentWhileItWaitsForNothingButItsClient"),
+    Mutant("flushes that were given up pile up", INTAKE + "settlement.cc",
+           "  if (flushes_.size() >= next_look_at_flushes_) ForgetUnwantedFlushes();\n", "",
+           "intake_test", "SettlementTest.FlushesThatWereGivenUpAreForgottenSoon"),
     Mutant("a message is taken in before it is paid", "server/access/caller.cc",
            "  if (left == Duration::zero()) {\n    if (!joins)", "  if (true) {\n    if (!joins)",
            "access_test", "AccessTest.MessagesOfAllStreamsShareTheRateAndWaitUntilTheyArePaid"),

@@ -169,6 +169,40 @@ TEST_F(AdminTest, FlushCountsWhatItWaitedFor) {
   EXPECT_EQ(prod.types(0).dead_lettered(), 1u);
 }
 
+TEST_F(AdminTest, FlushesThatWereGivenUpLeaveTheirSlotsAtOnce) {
+  constexpr size_t kSlots = 1'000;
+  world_.Pause();
+  world_.Track("somebody", "Waits");
+  struct Given {
+    grpc::ClientContext context;
+    v1::FlushRequest request;
+    v1::FlushResponse response;
+  };
+  std::vector<Given> flushes(kSlots);
+  std::atomic<size_t> ended{0};
+  for (Given& each : flushes) {
+    world_.admin().async()->Flush(&each.context, &each.request, &each.response,
+                                  [&](const grpc::Status&) { ++ended; });
+  }
+  const auto one_more = [&] {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() +
+                         std::chrono::milliseconds(500));
+    v1::FlushResponse response;
+    return world_.admin()
+        .Flush(&context, v1::FlushRequest(), &response)
+        .error_code();
+  };
+  constexpr auto kBusy = grpc::StatusCode::RESOURCE_EXHAUSTED;
+  while (one_more() != kBusy) {
+  }
+  for (Given& each : flushes) each.context.TryCancel();
+  // The server hears of it soon after the client.
+  while (ended < kSlots || one_more() == kBusy) {
+  }
+  EXPECT_EQ(one_more(), grpc::StatusCode::DEADLINE_EXCEEDED);
+}
+
 TEST_F(AdminTest, TheCallersDeadlineEndsAFlushAndNotTheDelivery) {
   world_.Pause();
   const std::string receipt = world_.Track("a", "one");

@@ -432,6 +432,7 @@ bool Dispatcher::Flush(absl::string_view destination, SettledCallback done) {
   };
   // Shared by the lanes' callbacks: the last of them ends it.
   const auto join = std::make_shared<Join>();
+  const auto listener = done.listener();
   join->done = std::move(done);
   for (DestinationQueue* queue : queues) {
     for (const auto& each : queue->lanes()) {
@@ -441,7 +442,7 @@ bool Dispatcher::Flush(absl::string_view destination, SettledCallback done) {
       lane.FlushPartialBatches();
       lane.waiters().WaitForAllBelow(
           lane.head(), lane.queued_items(),
-          [join](Settlement part) { join->End(part); });
+          {listener, [join](Settlement part) { join->End(part); }});
       schedule_.Enqueue(each->schedule);
     }
   }

@@ -7,10 +7,8 @@ namespace heapsync {
 
 SettledCallback SettlementGate::Through(
     const std::shared_ptr<SettlementGate>& gate) {
-  auto settle = [gate](Settlement settlement) { gate->Settle(settlement); };
-  const auto& listener = gate->callback_.listener();
-  if (!listener.has_value()) return SettledCallback(std::move(settle));
-  return SettledCallback(*listener, std::move(settle));
+  return {gate->callback_.listener(),
+          [gate](Settlement settlement) { gate->Settle(settlement); }};
 }
 
 void SettlementGate::Settle(Settlement settlement) {
@@ -39,10 +37,15 @@ void SettlementWaiters::ForgetUnwanted() {
   absl::erase_if(by_begin_, [](const auto& waiter) {
     return !waiter.second.callback.wanted();
   });
-  std::erase_if(flushes_,
-                [](const Waiter& waiter) { return !waiter.callback.wanted(); });
+  ForgetUnwantedFlushes();
   if (empty()) forwarded_.clear();
   next_look_ = std::max(kFirstLook, 2 * size());
+}
+
+void SettlementWaiters::ForgetUnwantedFlushes() {
+  std::erase_if(flushes_,
+                [](const Waiter& waiter) { return !waiter.callback.wanted(); });
+  next_look_at_flushes_ = std::max(kFirstLookAtFlushes, 2 * flushes_.size());
 }
 
 bool SettlementWaiters::IsWaitedFor(Seq seq) const {
@@ -68,6 +71,7 @@ void SettlementWaiters::WaitForAllBelow(Seq end, uint64_t count,
     return;
   }
   ForgetUnwanted();
+  if (flushes_.size() >= next_look_at_flushes_) ForgetUnwantedFlushes();
   // Items coalesced into another one are counted with it.
   for (const auto& [into, inside] : forwarded_) count += inside.size();
   flushes_.push_back(Waiter{.end = end,

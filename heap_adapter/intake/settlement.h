@@ -36,9 +36,9 @@ class SettledCallback {
             typename = std::enable_if_t<std::is_invocable_v<Call, Settlement>>>
   SettledCallback(Call call)  // NOLINT(google-explicit-constructor)
       : call_(std::move(call)) {}
-  // Wanted as long as `listener` is alive.
+  // Wanted as long as `listener` is alive; none: always.
   template <typename Call>
-  SettledCallback(std::weak_ptr<const void> listener, Call call)
+  SettledCallback(std::optional<std::weak_ptr<const void>> listener, Call call)
       : call_(std::move(call)), listener_(std::move(listener)) {}
 
   explicit operator bool() const { return static_cast<bool>(call_); }
@@ -105,6 +105,8 @@ class SettlementWaiters {
 
  private:
   static constexpr size_t kFirstLook = 1'024;
+  // Each flush costs a look with every item that ends.
+  static constexpr size_t kFirstLookAtFlushes = 16;
 
   struct Waiter {
     Seq end;
@@ -115,10 +117,12 @@ class SettlementWaiters {
 
   void Count(Waiter& waiter, bool delivered);
   void ForgetUnwanted();
+  void ForgetUnwantedFlushes();
   bool IsWaitedFor(Seq seq) const;
 
-  // The place to continue looking for callbacks that are no longer wanted.
+  // The sizes at which to look for callbacks that are no longer wanted.
   size_t next_look_ = kFirstLook;
+  size_t next_look_at_flushes_ = kFirstLookAtFlushes;
   absl::btree_map<Seq, Waiter> by_begin_;
   std::vector<Waiter> flushes_;
   absl::flat_hash_map<Seq, std::vector<Seq>> forwarded_;

@@ -148,6 +148,18 @@ TEST_F(SettlementTest, ThoseWhoLeftAreForgottenBeforeTheyPileUp) {
   ExpectEnded(outcome_, 1, 0);
 }
 
+TEST_F(SettlementTest, FlushesThatWereGivenUpAreForgottenSoon) {
+  const auto stays = std::make_shared<int>();
+  waiters_.WaitForAllBelow(1, 1, {stays, Into(outcome_)});
+  for (int i = 0; i < 10'000; ++i) {
+    const auto leaves = std::make_shared<int>();
+    waiters_.WaitForAllBelow(1, 1, {leaves, Into(other_)});
+  }
+  EXPECT_LE(waiters_.size(), 16u);
+  End({0, 1});
+  ExpectEnded(outcome_, 1, 0);
+}
+
 TEST_F(SettlementTest, WhatNobodyWaitsForIsNotRememberedWhenItIsMerged) {
   waiters_.WaitForItems({0, 1}, Into(outcome_));
   waiters_.Forward(7, 0);

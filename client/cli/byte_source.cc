@@ -95,8 +95,16 @@ absl::StatusOr<ByteSource> ByteSource::FromDescriptor(int descriptor) {
   return source;
 }
 
+ByteSource ByteSource::FromPieces(
+    std::function<absl::StatusOr<absl::string_view>()> next) {
+  ByteSource source(-1);
+  source.pieces_ = std::move(next);
+  return source;
+}
+
 ByteSource::ByteSource(ByteSource&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)),
+      pieces_(std::move(other.pieces_)),
       fingerprint_(other.fingerprint_),
       stored_bytes_read_(other.stored_bytes_read_),
       stored_(std::move(other.stored_)),
@@ -152,6 +160,11 @@ absl::StatusOr<size_t> ByteSource::ReadStored(char* buffer, size_t size) {
 }
 
 absl::StatusOr<absl::string_view> ByteSource::Read() {
+  if (pieces_) {
+    absl::StatusOr<absl::string_view> piece = pieces_();
+    if (piece.ok()) stored_bytes_read_ += piece->size();
+    return piece;
+  }
   while (true) {
     absl::string_view rest = absl::string_view(stored_).substr(used_);
     if (decompressor_ == nullptr) {

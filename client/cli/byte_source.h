@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,6 +37,13 @@ class ByteSource {
   // Reads from a file descriptor, which it closes.
   static absl::StatusOr<ByteSource> FromDescriptor(int descriptor);
 
+  // Text that is made as it is read: `next` gives the next piece, valid until
+  // it is called again, and an empty one at the end and ever after. It is not
+  // unpacked, and has no fingerprint. What `next` refers to must outlive the
+  // source.
+  static ByteSource FromPieces(
+      std::function<absl::StatusOr<absl::string_view>()> next);
+
   ~ByteSource();
   ByteSource(ByteSource&& other) noexcept;
   ByteSource& operator=(ByteSource&&) = delete;
@@ -60,7 +68,8 @@ class ByteSource {
   absl::Status ReadHead();
   absl::StatusOr<size_t> ReadStored(char* buffer, size_t size);
 
-  int descriptor_;
+  int descriptor_;  // -1: none, see pieces_
+  std::function<absl::StatusOr<absl::string_view>()> pieces_;
   InputFingerprint fingerprint_;
   uint64_t stored_bytes_read_ = 0;
   std::string stored_;

@@ -18,6 +18,7 @@
 #include "client/cli/command_options.h"
 #include "client/cli/import_job.h"
 #include "client/cli/progress.h"
+#include "client/cli/query_flags.h"
 #include "client/cli/utf8.h"
 #include "heap_adapter/encoding/reasons.h"
 #include "heapsync/client/client.h"
@@ -32,6 +33,7 @@ struct ImportFlags {
                             properties = "*", progress = "auto";
   std::vector<std::string> map, set, nulls, columns;
   std::string strings;
+  QueryFlags query;
   bool typed = false, resume = false, restart = false, json = false;
   ImportOptions options;
 };
@@ -115,6 +117,46 @@ ImportOptions ToOptions(const ImportFlags& flags) {
                   : flags.restart ? ImportOptions::Start::kRestart
                                   : ImportOptions::Start::kFresh;
   return options;
+}
+
+// Ends the command (ThrowUsageError) unless there is one input, and flags that
+// fit it.
+void SetInput(const ImportFlags& flags, std::ostream& err,
+              ImportOptions& options) {
+  options.query = ToQueryOptions(flags.query, err);
+  if (!options.query) {
+    if (options.input.empty()) {
+      ThrowUsageError("file", "is required, or a query by --odbc");
+    }
+    return;
+  }
+  if (!options.input.empty()) {
+    ThrowUsageError("--odbc", absl::StrCat("excludes a file (", options.input,
+                                           "): an import has one input"));
+  }
+  if (flags.format == "csv") {
+    ThrowUsageError("--format", "is not for --odbc: a query has typed rows");
+  }
+  // NULL is no text there.
+  options.mapping.nulls = flags.nulls;
+  if (options.query->is_incremental()) {
+    if (options.state_path.empty()) {
+      ThrowUsageError("--state",
+                      "is missing: it names the file that keeps how "
+                      "far --cursor has come");
+    }
+    if (!options.stream.request_id.empty()) {
+      ThrowUsageError("--request_id",
+                      "is not for --cursor: each import sends "
+                      "other rows");
+    }
+  } else if (flags.resume || flags.restart || !options.state_path.empty()) {
+    ThrowUsageError(flags.resume    ? "--resume"
+                    : flags.restart ? "--restart"
+                                    : "--state",
+                    "needs --cursor with --odbc: a query may give other rows, "
+                    "in another order, the next time");
+  }
 }
 
 ProgressWriter MakeProgress(const std::string& flag, std::ostream& err) {
@@ -218,7 +260,8 @@ void PrintSummary(const ImportSummary& summary, const ImportOptions& options,
 int RunImport(const ImportFlags& flags, CommandContext& context) {
   const ErrorFormat errors =
       flags.json ? ErrorFormat::kJson : ErrorFormat::kText;
-  const ImportOptions options = ToOptions(flags);
+  ImportOptions options = ToOptions(flags);
+  SetInput(flags, context.err, options);
   const InterruptGuard guard;
   auto job = ImportJob::Prepare(options);
   if (!job.ok()) {
@@ -243,6 +286,9 @@ int RunImport(const ImportFlags& flags, CommandContext& context) {
       context.err
           << "  run the same command with --resume to continue after row "
           << summary.rows << "\n";
+    }
+    if (options.query && options.query->is_incremental() && !flags.json) {
+      context.err << "  run the same command again to continue\n";
     }
     return kExitFailed;
   }
@@ -329,10 +375,12 @@ void AddImportCommand(CLI::App& program, CommandContext& context) {
   const auto flags = std::make_shared<ImportFlags>();
   CLI::App& command = AddSubcommand(
       program, "import",
-      "Sends the rows of a CSV or NDJSON file, plain, gzip or Zstandard. "
-      "Invalid rows are rejected and do not stop the others.");
-  AddText(command, "file", flags->options.input, "the input; -: standard input",
-          {.required = true});
+      "Sends the rows of a CSV or NDJSON file, plain, gzip or Zstandard, or of "
+      "a query by ODBC. Invalid rows are rejected and do not stop the others.");
+  flags->options.input.clear();
+  AddText(command, "file", flags->options.input,
+          "the input; -: standard input");
+  AddQueryFlags(command, flags->query);
   AddMappingFlags(command, *flags);
   AddRunFlags(command, *flags);
   AddServerFlags(command, flags->server, "5m",

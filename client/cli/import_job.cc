@@ -111,6 +111,7 @@ absl::Status WithPrefix(absl::string_view prefix, const absl::Status& status) {
 // What is known before the first row is read.
 struct Prepared {
   ImportOptions options;
+  std::unique_ptr<QueryInput> query;  // null: a file, or the like
   RowSource rows;
   ImportState state;
   RejectsFile rejects;
@@ -122,6 +123,7 @@ class TypedImportJob : public ImportJob {
  public:
   explicit TypedImportJob(Prepared prepared)
       : options_(std::move(prepared.options)),
+        query_(std::move(prepared.query)),
         rows_(std::move(prepared.rows)),
         state_(std::move(prepared.state)),
         rejects_(std::move(prepared.rejects)),
@@ -324,6 +326,7 @@ class TypedImportJob : public ImportJob {
     if (absl::Status status = Settle(); !status.ok()) return status;
     // The state names a length of the rejects file, so that comes first.
     if (absl::Status status = rejects_.Sync(); !status.ok()) return status;
+    if (query_ != nullptr) return query_->Checkpoint(ledger_.rows_done());
     if (options_.state_path.empty() ||
         state_.rows_done == ledger_.rows_done()) {
       return absl::OkStatus();
@@ -360,6 +363,7 @@ class TypedImportJob : public ImportJob {
   }
 
   const ImportOptions options_;
+  const std::unique_ptr<QueryInput> query_;  // what rows_ read; null: a file
   RowSource rows_;
   ImportState state_;  // as saved last
   RejectsFile rejects_;
@@ -447,11 +451,33 @@ absl::Status SettleState(ImportOptions& options, ImportState& state,
   return absl::OkStatus();
 }
 
+// Moves the state's path into the query, which keeps another state.
+absl::StatusOr<std::unique_ptr<QueryInput>> OpenQuery(ImportOptions& options) {
+  QueryOptions& query = *options.query;
+  options.rows.format = InputFormat::kNdjson;
+  query.query.max_row_bytes = options.rows.max_row_bytes;
+  query.state_path = std::exchange(options.state_path, "");
+  query.forget_state = options.start == ImportOptions::Start::kRestart;
+  std::map<std::string, std::string> job =
+      JobOptions(options, InputFormat::kNdjson);
+  // Each import may have a file of its own.
+  job.erase("rejects");
+  return QueryInput::Open(query, std::move(job), options.mapping);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
     ImportOptions options) {
-  absl::StatusOr<ByteSource> bytes = ByteSource::Open(options.input);
+  std::unique_ptr<QueryInput> query;
+  if (options.query) {
+    auto opened = OpenQuery(options);
+    if (!opened.ok()) return opened.status();
+    query = *std::move(opened);
+    options.mapping = query->mapping();
+  }
+  absl::StatusOr<ByteSource> bytes =
+      query == nullptr ? ByteSource::Open(options.input) : query->Bytes();
   if (!bytes.ok()) return bytes.status();
   if (absl::Status status = CheckOutputs(options, *bytes); !status.ok()) {
     return status;
@@ -468,12 +494,15 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
                          ? RandomId()
                          : options.stream.request_id;
   ImportSummary summary;
+  if (query != nullptr) summary.notes = query->notes();
   if (absl::Status status = SettleState(options, state, summary);
       !status.ok()) {
     return status;
   }
-  absl::StatusOr<RejectsFile> rejects =
-      RejectsFile::Open(options.rejects_path, state.rejects_bytes);
+  const bool appends = options.query && options.query->is_incremental();
+  absl::StatusOr<RejectsFile> rejects = RejectsFile::Open(
+      options.rejects_path,
+      appends ? CompleteLines(options.rejects_path) : state.rejects_bytes);
   if (!rejects.ok()) {
     // Nothing was begun, so nothing may look interrupted.
     if (options.start != ImportOptions::Start::kResume &&
@@ -493,7 +522,8 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
   summary.rejected = state.rejected_rows;
   summary.state_path = options.state_path;
   const ItemType type = options.mapping.type;
-  Prepared prepared{std::move(options), *std::move(rows), std::move(state),
+  Prepared prepared{std::move(options),  std::move(query),
+                    *std::move(rows),    std::move(state),
                     *std::move(rejects), std::move(summary)};
   switch (type) {
     case ItemType::kTrack:

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "client/cli/field_mapping.h"
 #include "client/cli/mapped_row.h"
 #include "client/cli/progress.h"
+#include "client/cli/query_input.h"
 #include "client/cli/rejects_file.h"
 #include "client/cli/row_source.h"
 #include "heap_adapter/encoding/repeated_keys.h"
@@ -25,6 +27,10 @@ namespace heapsync {
 
 struct ImportOptions {
   std::string input = "-";  // "-": standard input
+  // The input instead. With a cursor, `state_path` is the cursor's, of which a
+  // run goes on unless `start` is kRestart; rejected rows are added to those
+  // that the file holds.
+  std::optional<QueryOptions> query;
   RowSourceOptions rows;
   MappingOptions mapping;
 

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -41,6 +43,22 @@ std::string ToJsonLine(const RejectedRow& row) {
 
 RejectsFile::RejectsFile(std::string path, int descriptor, uint64_t bytes)
     : path_(std::move(path)), descriptor_(descriptor), bytes_(bytes) {}
+
+uint64_t CompleteLines(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::vector<char> buffer(64 * 1024);
+  uint64_t read = 0;
+  uint64_t complete = 0;
+  while (file.read(buffer.data(), static_cast<std::streamsize>(buffer.size())),
+         file.gcount() > 0) {
+    const absl::string_view text(buffer.data(),
+                                 static_cast<size_t>(file.gcount()));
+    const size_t line_break = text.rfind('\n');
+    if (line_break != absl::string_view::npos) complete = read + line_break + 1;
+    read += text.size();
+  }
+  return complete;
+}
 
 absl::StatusOr<RejectsFile> RejectsFile::Open(const std::string& path,
                                               uint64_t keep_bytes) {

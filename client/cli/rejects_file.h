@@ -25,6 +25,10 @@ struct RejectedRow {
 // not UTF-8, its bad bytes become U+FFFD and "raw_base64" has them all.
 std::string ToJsonLine(const RejectedRow& row);
 
+// Length of the lines in the file that have their line break; 0 if it cannot be
+// read.
+uint64_t CompleteLines(const std::string& path);
+
 // The file of rejected rows. Created readable by its owner only: it holds what
 // the input held. One thread at a time.
 class RejectsFile {

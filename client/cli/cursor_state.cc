@@ -1,0 +1,117 @@
+#include "client/cli/cursor_state.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/cli/synced_file.h"
+#include "nlohmann/json.hpp"
+
+namespace heapsync {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kVersion = 1;
+constexpr char kVersionKey[] = "heapsync_cursor_state";
+
+absl::StatusOr<std::optional<CursorState>> Read(const std::string& path) {
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    if (errno == ENOENT) return std::nullopt;
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path));
+  }
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  try {
+    const json object = json::parse(text);
+    if (object.at(kVersionKey) == kVersion) {
+      CursorState state;
+      object.at("cursor").get_to(state.value);
+      object.at("options").get_to(state.options);
+      return state;
+    }
+  } catch (const json::exception&) {
+    // Answered below: its text would quote the file.
+  }
+  return absl::DataLossError(absl::StrCat(
+      path,
+      " is not the state of an incremental import; name another file "
+      "with --state"));
+}
+
+}  // namespace
+
+absl::StatusOr<CursorFile> CursorFile::Open(const std::string& path) {
+  const std::string lock_path = absl::StrCat(path, ".lock");
+  const int lock = ::open(lock_path.c_str(),
+                          O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (lock < 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", lock_path));
+  }
+  CursorFile file(path, lock);
+  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) {
+      return absl::ErrnoToStatus(errno,
+                                 absl::StrCat("cannot lock ", lock_path));
+    }
+    return absl::FailedPreconditionError(absl::StrCat(
+        "another import with --state=", path,
+        " is still running; this one would send its rows a second time"));
+  }
+  auto state = Read(path);
+  if (!state.ok()) return state.status();
+  file.state_ = *std::move(state);
+  return file;
+}
+
+CursorFile::~CursorFile() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+CursorFile::CursorFile(CursorFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      lock_(std::exchange(other.lock_, -1)),
+      state_(std::move(other.state_)) {}
+
+absl::Status CursorFile::Save(const CursorState& state) {
+  if (state_ == state) return absl::OkStatus();
+  const json object = {{kVersionKey, kVersion},
+                       {"cursor", state.value},
+                       {"options", state.options}};
+  if (absl::Status status = ReplaceFile(
+          path_,
+          object.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+      !status.ok()) {
+    return status;
+  }
+  state_ = state;
+  return absl::OkStatus();
+}
+
+absl::Status CheckSameOptions(const CursorState& saved,
+                              const std::map<std::string, std::string>& now) {
+  std::vector<std::string> changes;
+  for (const auto& [flag, value] : now) {
+    const auto old = saved.options.find(flag);
+    if (old == saved.options.end() || old->second != value) {
+      changes.push_back(absl::StrCat("--", flag, " has changed"));
+    }
+  }
+  if (changes.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the state is that of another incremental import: ",
+      absl::StrJoin(changes, "; "),
+      ". To go on with these options, give --restart and, as --cursor_start, "
+      "the value to begin after (the state has the present one)"));
+}
+
+}  // namespace heapsync

@@ -20,19 +20,19 @@ readonly GO_MINIMUM_MINOR=19 # Go 1.19: Debian 12's own, and enough for the pinn
 runtime_packages=(
   ca-certificates libgrpc++1.51 libprotobuf32 libabsl20220623 libcurl4 libssl3 librocksdb7.8
   libprometheus-cpp-core1.0 libmicrohttpd12 libsystemd0 libspdlog1.10 liblz4-1 libxxhash0 zlib1g libzstd1
-  libodbc2)
+  libodbc2 libpq5)
 if grep --quiet '^VERSION_ID="13"' /etc/os-release 2>/dev/null; then
   runtime_packages=(
     ca-certificates libgrpc++1.51t64 libprotobuf32t64 libabsl20240722 libcurl4t64 libssl3t64 librocksdb9.10
     libprometheus-cpp-core1.0 libmicrohttpd12t64 libsystemd0 libspdlog1.15 liblz4-1 libxxhash0 zlib1g libzstd1
-    libodbc2)
+    libodbc2 libpq5)
 fi
 build_packages=(
   cmake ninja-build g++ ccache pkg-config git ca-certificates
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libabsl-dev
   libgoogle-common-protos-java libcurl4-openssl-dev libssl-dev nlohmann-json3-dev librocksdb-dev
   prometheus-cpp-dev libmicrohttpd-dev libsystemd-dev dpkg-dev file libcli11-dev libboost-dev
-  liblz4-dev libxxhash-dev zlib1g-dev libzstd-dev unixodbc-dev libgtest-dev libgmock-dev)
+  liblz4-dev libxxhash-dev zlib1g-dev libzstd-dev unixodbc-dev libpq-dev libgtest-dev libgmock-dev)
 test_packages=(lld libbenchmark-dev python3 python3-grpcio python3-protobuf python3-yaml curl jq gzip zstd openssl prometheus tinyproxy
   chromium chromium-driver python3-selenium fonts-liberation python3-h2 python3-venv nginx-light bash-completion groff-base systemd
   postgresql odbc-postgresql libsqliteodbc odbcinst)

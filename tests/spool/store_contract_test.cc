@@ -1,7 +1,6 @@
-#include <cstdlib>
-#include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -9,71 +8,20 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "heap_adapter/spool/rocksdb/rocksdb_store.h"
 #include "heap_adapter/spool/store.h"
-#include "tests/spool/memory_store.h"
+#include "tests/spool/store_place.h"
 
 namespace heapsync {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Optional;
 using ::testing::Pair;
 
 using Entry = std::pair<std::string, std::string>;
 
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern =
-        std::filesystem::temp_directory_path() / "storeXXXXXX";
-    path_ = mkdtemp(pattern.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-// One place where a store can be opened again and again.
-class StorePlace {
- public:
-  virtual ~StorePlace() = default;
-  virtual Store& Open() = 0;
-  virtual void Close() = 0;
-};
-
-class MemoryPlace final : public StorePlace {
- public:
-  Store& Open() override { return store_; }
-  void Close() override { store_.CrashProcess(); }
-
- private:
-  MemoryStore store_;
-};
-
-class RocksDbPlace final : public StorePlace {
- public:
-  Store& Open() override {
-    store_ = *OpenRocksDbStore({.path = folder_.path() + "/spool"});
-    return *store_;
-  }
-  void Close() override { store_.reset(); }
-
- private:
-  TemporaryFolder folder_;
-  std::unique_ptr<Store> store_;
-};
-
-struct Kind {
-  std::string name;
-  std::function<std::unique_ptr<StorePlace>()> make;
-};
-
-class StoreContractTest : public ::testing::TestWithParam<Kind> {
+class StoreContractTest : public ::testing::TestWithParam<StoreKind> {
  protected:
   void Put(const std::string& key, const std::string& value,
            Durability durability = Durability::kProcess) {
@@ -221,38 +169,11 @@ TEST_P(StoreContractTest, HasEverythingWhenItIsOpenedAgain) {
               ElementsAre(Pair("synced", "1"), Pair("unsynced", "2")));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Each, StoreContractTest,
-    ::testing::Values(
-        Kind{"Memory", [] { return std::make_unique<MemoryPlace>(); }},
-        Kind{"RocksDb", [] { return std::make_unique<RocksDbPlace>(); }}),
-    [](const auto& param_info) { return param_info.param.name; });
-
-TEST(RocksDbStoreTest, RefusesASecondOpeningOfTheSamePath) {
-  const TemporaryFolder folder;
-  const auto first = OpenRocksDbStore({.path = folder.path()});
-  ASSERT_TRUE(first.ok());
-  const auto second = OpenRocksDbStore({.path = folder.path()});
-  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(second.status().message(), HasSubstr(folder.path()));
-}
-
-TEST(RocksDbStoreTest, OpensAgainOnceTheFirstIsGone) {
-  const TemporaryFolder folder;
-  ASSERT_TRUE(OpenRocksDbStore({.path = folder.path()}).ok());
-  EXPECT_TRUE(OpenRocksDbStore({.path = folder.path()}).ok());
-}
-
-TEST(RocksDbStoreTest, NamesAPathThatCannotBeAFolder) {
-  const auto store = OpenRocksDbStore({.path = "/dev/null/spool"});
-  EXPECT_EQ(store.status().code(), absl::StatusCode::kInternal);
-  EXPECT_THAT(store.status().message(), HasSubstr("/dev/null/spool"));
-}
-
-TEST(RocksDbStoreTest, AFolderWhoseNameSpeaksOfLocksIsNotTakenForALockedOne) {
-  const auto store = OpenRocksDbStore({.path = "/dev/null/locked"});
-  EXPECT_EQ(store.status().code(), absl::StatusCode::kInternal);
-}
+INSTANTIATE_TEST_SUITE_P(Each, StoreContractTest,
+                         ::testing::ValuesIn(StoreKinds()),
+                         [](const auto& param_info) {
+                           return param_info.param.name;
+                         });
 
 }  // namespace
 }  // namespace heapsync

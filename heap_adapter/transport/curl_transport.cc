@@ -91,6 +91,7 @@ struct CurlTransport::Transfer {
   size_t answer_bytes = 0;
   size_t head_bytes = 0;  // of all heads and trailers
   size_t max_response_bytes = 0;
+  const std::function<bool()>* may_send = nullptr;
   char message[CURL_ERROR_SIZE] = {};
 
   static size_t OnBody(const char* bytes, size_t, size_t count, void* self) {
@@ -120,6 +121,9 @@ struct CurlTransport::Transfer {
   static int OnSend(void* self, char*, char*, int, int) {
     auto& transfer = *static_cast<Transfer*>(self);
     if (transfer.stage == RequestStage::kSent) return CURL_PREREQFUNC_ABORT;
+    if (*transfer.may_send && !(*transfer.may_send)()) {
+      return CURL_PREREQFUNC_ABORT;
+    }
     transfer.stage = RequestStage::kSent;
     return CURL_PREREQFUNC_OK;
   }
@@ -160,6 +164,7 @@ struct CurlTransport::Transfer {
                  const RootCertificates& extra_roots) {
     CURL* handle = easy.get();
     max_response_bytes = options.max_response_bytes;
+    may_send = &options.may_send;
     // A length that the head declares is refused before the body is read.
     CheckOk(curl_easy_setopt(handle, CURLOPT_MAXFILESIZE_LARGE,
                              static_cast<curl_off_t>(max_response_bytes)));

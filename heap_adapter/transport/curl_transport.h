@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -67,6 +68,11 @@ struct CurlTransportOptions {
   size_t max_response_bytes = 16 * 1024 * 1024;
 
   std::string user_agent = "heapsync";  // "heapsync/<version>"
+
+  // Asked when a request has its connection and is about to be sent; false: it
+  // is not sent, and fails with kReset. Null: everything is sent. Called by the
+  // thread of Wait(); must not block.
+  std::function<bool()> may_send;
 };
 
 // Sends over HTTP/1.1, or HTTP/2 if a TLS server offers it, and keeps

@@ -54,6 +54,16 @@ TransportFailure Failure(const HeapResponse& answer) {
                          : TransportFailure{};
 }
 
+TEST(CurlTransport, WhatMayNotBeSentAnyMoreReachesNobody) {
+  ScriptedServer server({Answer(200, "OK")});
+  bool may_send = false;
+  CurlTransport transport({.may_send = [&may_send] { return may_send; }});
+  EXPECT_EQ(Failure(Exchange(transport, server.Url())).kind, Kind::kReset);
+  EXPECT_THAT(server.requests(), IsEmpty());
+  may_send = true;
+  EXPECT_EQ(Http(Exchange(transport, server.Url())).status, 200);
+}
+
 TEST(CurlTransport, PostsTheBodyAsJsonAndReturnsTheAnswer) {
   ScriptedServer server({Answer(200, "OK")});
   CurlTransport transport({.user_agent = "heapsync/1.2.3"});

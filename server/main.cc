@@ -13,6 +13,9 @@
 namespace heapsync {
 namespace {
 
+// EX_TEMPFAIL of sysexits.h: start it again, and it waits as a standby.
+constexpr int kExitLostSpool = 75;
+
 // Returns the exit code.
 int Serve(const ServerConfig& config) {
   const auto server = HeapSyncServer::Start(config);
@@ -21,9 +24,15 @@ int Serve(const ServerConfig& config) {
         {{"error", server.status().message()}});
     return EXIT_FAILURE;
   }
+  if (*server == nullptr) return EXIT_SUCCESS;
   NotifyReady();
-  (*server)->Wait();
-  return EXIT_SUCCESS;
+  switch ((*server)->Wait()) {
+    case ServerEnd::kStopped:
+      return EXIT_SUCCESS;
+    case ServerEnd::kLostSpool:
+      return kExitLostSpool;
+  }
+  return EXIT_FAILURE;
 }
 
 }  // namespace

@@ -6,7 +6,9 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -16,8 +18,12 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/engine.h"
+#include "heap_adapter/spool/postgres/postgres_store.h"
+#include "heap_adapter/spool/postgres/shard_lease.h"
+#include "heap_adapter/spool/postgres/spool_uri.h"
 #include "heap_adapter/spool/rocksdb/rocksdb_store.h"
 #include "heap_adapter/transport/curl_transport.h"
+#include "heap_adapter/transport/gated_transport.h"
 #include "server/access/access.h"
 #include "server/admin/admin_service.h"
 #include "server/data/data_service.h"
@@ -35,8 +41,11 @@
 #include "server/observe/measured_store.h"
 #include "server/observe/metric_destinations.h"
 #include "server/observe/operator_pages.h"
+#include "server/observe/owner_metrics.h"
 #include "server/observe/process_metrics.h"
 #include "server/observe/slot_metrics.h"
+#include "server/ownership.h"
+#include "server/port_setup.h"
 #include "server/process.h"
 #include "server/reflection/reflection_v1.h"
 #include "server/reload.h"
@@ -44,18 +53,9 @@
 namespace heapsync {
 namespace {
 
-constexpr char kDataService[] = "heapsync.v1.HeapSyncService";
-constexpr char kAdminService[] = "heapsync.v1.HeapSyncAdminService";
-constexpr char kHealthService[] = "grpc.health.v1.Health";
 constexpr char kReflectionV1[] = "grpc.reflection.v1.ServerReflection";
 constexpr char kReflectionV1Alpha[] =
     "grpc.reflection.v1alpha.ServerReflection";
-
-// Names that the health service knows besides those of the services. The
-// process lives until it is restarted for a good reason; it is ready while it
-// takes new items.
-constexpr char kLiveness[] = "heapsync.liveness";
-constexpr char kReadiness[] = "heapsync.readiness";
 
 // Time that open calls have to end after the drain.
 constexpr auto kCallGrace = std::chrono::seconds(2);
@@ -104,14 +104,6 @@ void LogAttempt(const AttemptEvent& event) {
        {"span_id", span_id}});
 }
 
-// Sets whether new items are accepted. Liveness is not touched: a restart
-// would not help.
-void SetReady(bool ready, HealthService& health) {
-  for (const char* service : {"", kDataService, kAdminService, kReadiness}) {
-    health.SetServing(service, ready);
-  }
-}
-
 absl::Status Failed(absl::string_view what, const absl::Status& status) {
   return absl::Status(status.code(),
                       absl::StrCat(what, ": ", status.message()));
@@ -135,8 +127,10 @@ EngineOptions OptionsOf(const ServerConfig& config,
           .min_free_disk_bytes = config.min_free_disk_bytes};
 }
 
-CurlTransportOptions TransportOptionsOf(const HeapWay& way) {
+CurlTransportOptions TransportOptionsOf(const HeapWay& way,
+                                        std::function<bool()> may_send) {
   CurlTransportOptions options;
+  options.may_send = std::move(may_send);
   options.extra_roots = way.extra_roots;
   options.proxy = way.proxy;
   options.proxy_user = way.proxy_user;
@@ -147,25 +141,67 @@ CurlTransportOptions TransportOptionsOf(const HeapWay& way) {
 
 // The engine with what it works on and what is measured of it.
 struct Adapter {
-  explicit Adapter(const ServerConfig& config)
+  // `lease_in` is null unless the spool is shared.
+  Adapter(const ServerConfig& config, std::unique_ptr<ShardLease> lease_in)
       : with_metrics(config.metrics_destinations),
         attempts(with_metrics),
-        transport(TransportOptionsOf(config.heap_way)) {
+        lease(std::move(lease_in)),
+        transport(TransportOptionsOf(config.heap_way, Gate())) {
+    if (lease != nullptr) gated.emplace(transport, Gate());
     for (const Destination& destination : config.destinations.destinations) {
       with_metrics.HasOwn(destination.name);
     }
   }
 
+  // Tells whether requests may leave; null: always.
+  std::function<bool()> Gate() const {
+    if (lease == nullptr) return nullptr;
+    return [&owned = *lease] { return owned.Held(); };
+  }
+  Transport& ToHeap() {
+    if (gated.has_value()) return *gated;
+    return transport;
+  }
+  // Stops the engine; gives a shared spool back.
+  void Close() {
+    engine.reset();
+    measured.reset();
+    store.reset();
+    lease.reset();
+  }
+
+  // In the order in which they need each other.
   MetricDestinations with_metrics;
   AttemptMetrics attempts;
+  std::unique_ptr<ShardLease> lease;
   CurlTransport transport;
+  std::optional<GatedTransport> gated;
   std::unique_ptr<Store> store;
+  const PostgresStore* shared = nullptr;  // `store`, if the spool is shared
   std::unique_ptr<MeasuredStore> measured;
   std::unique_ptr<Engine> engine;
 };
 
-// Opens the spool and starts the engine on it. Damage that the engine meets
-// when it reads the store is repaired by opening the store again, once.
+// Starts the engine on `adapter.store`. `folder`: see EngineOptions.
+absl::Status StartEngine(const ServerConfig& config, const std::string& folder,
+                         Adapter& adapter) {
+  adapter.measured = std::make_unique<MeasuredStore>(
+      *adapter.store, folder, config.min_free_disk_bytes);
+  auto engine =
+      Engine::Start(*adapter.measured, adapter.ToHeap(), SystemClock(),
+                    OptionsOf(config, folder),
+                    [&attempts = adapter.attempts](const AttemptEvent& event) {
+                      LogAttempt(event);
+                      attempts.OnAttempt(event);
+                    });
+  if (!engine.ok()) return engine.status();
+  adapter.engine = *std::move(engine);
+  return absl::OkStatus();
+}
+
+// Opens the spool in the data folder and starts the engine on it. Damage that
+// the engine meets when it reads the store is repaired by opening the store
+// again, once.
 absl::Status OpenSpool(const ServerConfig& config, Adapter& adapter) {
   const std::string path = config.data_dir + "/spool";
   std::error_code made;
@@ -179,25 +215,32 @@ absl::Status OpenSpool(const ServerConfig& config, Adapter& adapter) {
     auto store = OpenSpoolStore(path);
     if (!store.ok()) return Failed("cannot open the spool", store.status());
     adapter.store = *std::move(store);
-    adapter.measured = std::make_unique<MeasuredStore>(
-        *adapter.store, path, config.min_free_disk_bytes);
-    auto engine = Engine::Start(
-        *adapter.measured, adapter.transport, SystemClock(),
-        OptionsOf(config, path),
-        [&attempts = adapter.attempts](const AttemptEvent& event) {
-          LogAttempt(event);
-          attempts.OnAttempt(event);
-        });
-    if (engine.ok()) {
-      adapter.engine = *std::move(engine);
-      return absl::OkStatus();
-    }
-    if (!absl::IsDataLoss(engine.status()) || repaired) {
-      return Failed("cannot read the spool", engine.status());
+    const absl::Status started = StartEngine(config, path, adapter);
+    if (started.ok()) return started;
+    if (!absl::IsDataLoss(started) || repaired) {
+      return Failed("cannot read the spool", started);
     }
     adapter.measured.reset();
     adapter.store.reset();
   }
+}
+
+// Starts the engine on the shared spool, which this server owns.
+absl::Status OpenSharedSpool(const ServerConfig& config, Adapter& adapter) {
+  auto store = std::make_unique<PostgresStore>(
+      PostgresStoreOptions{.uri = config.spool,
+                           .write_patience = config.spool_patience,
+                           .on_trouble =
+                               [](const std::string& line) {
+                                 Log(LogSeverity::kWarning,
+                                     "a write waits for the spool's database",
+                                     {{"detail", line}});
+                               }},
+      *adapter.lease);
+  adapter.shared = store.get();
+  adapter.store = std::move(store);
+  const absl::Status started = StartEngine(config, "", adapter);
+  return started.ok() ? started : Failed("cannot read the spool", started);
 }
 
 ReflectionGate GateOf(const Access& access) {
@@ -207,26 +250,6 @@ ReflectionGate GateOf(const Access& access) {
     const auto* refusal = std::get_if<CallError>(&admitted);
     return refusal == nullptr ? grpc::Status::OK : refusal->ToStatus();
   };
-}
-
-ConnectionLimits ConnectionLimitsOf(const PortLimits& port) {
-  // A whole first message, and the rest of the call around it.
-  constexpr uint64_t kCallBytes = 128 << 10;
-  // Messages of strangers have this part of the memory for messages.
-  constexpr uint64_t kUnprovenPart = 8;
-  const uint64_t bytes = port.max_message_bytes + kCallBytes;
-  return {.max_connections = port.max_connections,
-          .max_unproven = port.max_unproven_connections,
-          .unproven_time = port.unproven_time,
-          .unproven_bytes = bytes,
-          .all_unproven_bytes =
-              std::max(bytes, port.max_memory_bytes / kUnprovenPart),
-          .max_streams_per_connection = port.max_streams_per_connection};
-}
-
-std::unique_ptr<TlsCertificates> CertificatesOf(const ServerConfig& config) {
-  if (!config.tls.has_value()) return nullptr;
-  return std::make_unique<TlsCertificates>(*config.tls);
 }
 
 std::vector<std::string> ServiceNames() {
@@ -268,17 +291,21 @@ class RunningServer final : public HeapSyncServer {
     if (config.access.has_value()) access_.SetRules(*config.access);
   }
 
+  void Reread(absl::string_view why) { reload_.Run(why); }
   absl::Status Listen();
-  void Wait() override;
+  ServerEnd Wait() override;
 
  private:
   Engine& engine() { return *adapter_->engine; }
   void LogStart() const;
-  void ServeUntilSignal();
+  bool CheckSpool();
+  ServerEnd ServeUntilEnd();
 
   const ServerConfig config_;
   // In the order in which they need each other.
   const std::unique_ptr<Adapter> adapter_;
+  std::optional<OwnerMetrics> owner_;  // if the spool is shared
+  bool ready_ = true;
   CallMetrics calls_{{kDataService, kAdminService}};
   ConnectionGuard guard_;
   ConnectionMetrics connections_{guard_};
@@ -299,11 +326,21 @@ class RunningServer final : public HeapSyncServer {
 };
 
 absl::Status RunningServer::Listen() {
+  std::vector<const prometheus::Collectable*> metrics = {
+      adapter_->measured.get(),
+      &adapter_->attempts,
+      &calls_,
+      &connections_,
+      &slots_,
+      &process_};
+  if (adapter_->lease != nullptr) {
+    owner_.emplace([&lease = *adapter_->lease] { return lease.Left(); });
+    metrics.push_back(&*owner_);
+  }
   auto http = HttpServer::Start(
       config_.http_listen,
       OperatorPages(status_, HEAPSYNC_VERSION, adapter_->with_metrics,
-                    {adapter_->measured.get(), &adapter_->attempts, &calls_,
-                     &connections_, &slots_, &process_}));
+                    std::move(metrics)));
   if (!http.ok()) return Failed("cannot listen for HTTP", http.status());
   http_ = *std::move(http);
   auto acceptor = ConnectionAcceptor::Listen(config_.listen, guard_);
@@ -354,67 +391,116 @@ void RunningServer::LogStart() const {
        {"http_listen", config_.http_listen},
        {"http_port", http_->port()},
        {"destinations", config_.destinations.destinations.size()},
-       {"data_dir", config_.data_dir}});
+       {"spool",
+        config_.spool.empty() ? config_.data_dir : SpoolPlace(config_.spool)}});
 }
 
-// Waits for a stop signal. Meanwhile it tells the health service how the spool
-// is, reads the configuration again on SIGHUP and when a file changed, and
-// gives back memory.
-void RunningServer::ServeUntilSignal() {
-  bool serving = true;
+// Tells the health service how the spool is. False: a shared spool is lost.
+bool RunningServer::CheckSpool() {
+  const bool healthy = engine().healthy();
+  const ShardLease* const lease = adapter_->lease.get();
+  if (lease != nullptr && (lease->lost() || !healthy)) {
+    SetReady(false, health_);
+    Log(LogSeverity::kError,
+        "the shared spool is lost: this server ends, to start again as a "
+        "standby",
+        {{"other_owner", lease->lost()}, {"error", engine().failure()}});
+    return false;
+  }
+  const bool ready =
+      healthy &&
+      (lease == nullptr || (lease->Held() && !adapter_->shared->waiting()));
+  if (ready == ready_) return true;
+  ready_ = ready;
+  SetReady(ready, health_);
+  if (!healthy) {
+    Log(LogSeverity::kError,
+        "the spool failed to write; nothing is accepted until a restart",
+        {{"error", engine().failure()}});
+  } else if (!ready) {
+    Log(LogSeverity::kWarning,
+        "not ready: the shared spool cannot be used at the moment",
+        {{"lease_left_ms",
+          std::chrono::duration_cast<std::chrono::milliseconds>(lease->Left())
+              .count()},
+         {"detail", lease->last_renewal().message()}});
+  } else {
+    Log(LogSeverity::kInfo, "ready again: the shared spool can be used");
+  }
+  return true;
+}
+
+// Waits for a stop signal, or for the loss of a shared spool. Meanwhile it
+// watches the spool, reads the configuration again on SIGHUP and when a file
+// changed, and gives back memory.
+ServerEnd RunningServer::ServeUntilEnd() {
   IdleMemory idle_memory;
   while (true) {
     switch (WaitForSignal(kTick)) {
       case Signal::kStop:
-        return;
+        return ServerEnd::kStopped;
       case Signal::kReload:
         reload_.Run("SIGHUP");
         break;
       case Signal::kNone:
         break;
     }
+    if (!CheckSpool()) return ServerEnd::kLostSpool;
     const MonotonicTime now = engine().clock().Read().monotonic;
     reload_.Tick(now);
     idle_memory.Tick(now);
     LogSuppressedCounts();
-    if (serving && !engine().healthy()) {
-      serving = false;
-      SetReady(false, health_);
-      Log(LogSeverity::kError,
-          "the spool failed to write; nothing is accepted until a restart",
-          {{"error", engine().failure()}});
-    }
   }
 }
 
-void RunningServer::Wait() {
-  ServeUntilSignal();
+ServerEnd RunningServer::Wait() {
+  const ServerEnd end = ServeUntilEnd();
 
   ExitOnSecondSignal();
+  // Without its spool a server can finish nothing.
+  const auto drain_timeout = end == ServerEnd::kStopped
+                                 ? config_.drain_timeout
+                                 : std::chrono::milliseconds(0);
   Log(LogSeverity::kInfo, "stopping",
-      {{"drain_timeout_ms", config_.drain_timeout.count()}});
-  ExitAfter(config_.drain_timeout + kCallGrace + kStopGrace);
+      {{"drain_timeout_ms", drain_timeout.count()}});
+  ExitAfter(drain_timeout + kCallGrace + kStopGrace);
   SetReady(false, health_);
   engine().StopAccepting();
   data_.EndStreams();
-  const bool drained = engine().Drain(config_.drain_timeout);
+  const bool drained = engine().Drain(drain_timeout);
   data_.EndWaits();
   health_.EndWatches();
   acceptor_->Stop();
   grpc_->Shutdown(std::chrono::system_clock::now() + kCallGrace);
   admin_.Stop();
   http_.reset();
-  adapter_->engine.reset();
+  adapter_->Close();
   Log(LogSeverity::kInfo, "stopped", {{"drained", drained}});
+  return end;
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<HeapSyncServer>> HeapSyncServer::Start(
     const ServerConfig& config) {
-  auto adapter = std::make_unique<Adapter>(config);
-  if (absl::Status s = OpenSpool(config, *adapter); !s.ok()) return s;
+  Ownership ownership;
+  if (!config.spool.empty()) {
+    auto owned = WaitForOwnership(config);
+    if (!owned.ok()) return Failed("cannot use the spool", owned.status());
+    if (owned->lease == nullptr) return nullptr;
+    ownership = *std::move(owned);
+  }
+  auto adapter = std::make_unique<Adapter>(config, std::move(ownership.lease));
+  const absl::Status opened = adapter->lease == nullptr
+                                  ? OpenSpool(config, *adapter)
+                                  : OpenSharedSpool(config, *adapter);
+  if (!opened.ok()) return opened;
   auto server = std::make_unique<RunningServer>(config, std::move(adapter));
+  if (ownership.standby != nullptr) {
+    // Files may have changed during the wait.
+    server->Reread("take-over");
+    ownership.standby.reset();
+  }
   if (absl::Status s = server->Listen(); !s.ok()) return s;
   return server;
 }

@@ -120,6 +120,14 @@ struct ServerConfig {
   // A core dump holds identities, App IDs and private keys.
   bool allow_core_dumps = false;
 
+  // URI of a spool in PostgreSQL, which servers share; empty: the spool is in
+  // `data_dir`.
+  std::string spool;
+  // The lease of the server that owns the shared spool.
+  std::chrono::milliseconds spool_lease = std::chrono::seconds(10);
+  // Time for which a write waits for its database.
+  std::chrono::milliseconds spool_patience = std::chrono::minutes(1);
+
   // New items are refused while the disk has less space than this. Zero: until
   // it is full.
   uint32_t min_free_disk_bytes = 256 << 20;

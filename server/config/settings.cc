@@ -12,6 +12,7 @@
 #include "heap_adapter/config/duration_text.h"
 #include "heap_adapter/config/ranges.h"
 #include "heap_adapter/config/url.h"
+#include "heap_adapter/spool/postgres/spool_uri.h"
 #include "server/config/listen_address.h"
 
 namespace heapsync {
@@ -19,6 +20,7 @@ namespace {
 
 using std::chrono::hours;
 using std::chrono::milliseconds;
+using std::chrono::minutes;
 using std::chrono::seconds;
 
 constexpr NumberRange kMessageBytesRange{1 << 10, 512 << 20};
@@ -36,6 +38,8 @@ constexpr DurationRange kConnectionAgeRange{milliseconds(0), hours(8760)};
 constexpr DurationRange kUnprovenTimeRange{seconds(1), hours(1)};
 constexpr DurationRange kSilentStreamRange{seconds(1), hours(8760)};
 constexpr DurationRange kKeepaliveRange{seconds(1), hours(24)};
+constexpr DurationRange kSpoolLeaseRange{seconds(2), minutes(5)};
+constexpr DurationRange kSpoolPatienceRange{seconds(1), hours(24)};
 constexpr DurationRange kReloadRange{milliseconds(0), hours(24)};
 
 constexpr char kDestinations[] = "Destinations";
@@ -222,6 +226,16 @@ Setting DataDirectory(Setting setting) {
   return setting;
 }
 
+Setting SharedSpool(Setting setting) {
+  setting.values = "postgresql:// URI, no password";
+  setting.text = [](const ServerConfig& config) { return config.spool; };
+  setting.set = [](ServerConfig& config, const std::string& value) {
+    config.spool = value;
+    return CheckSpoolUri(value);
+  };
+  return setting;
+}
+
 // A setting that BuildServerConfig() reads.
 Setting Other(std::string values, Setting setting) {
   setting.values = std::move(values);
@@ -353,6 +367,27 @@ std::vector<Setting> MakeSettings() {
       DataDirectory({.name = "data_dir",
                      .group = kStorage,
                      .meaning = "Folder of the spool. One server at a time."}),
+      SharedSpool({.name = "spool",
+                   .group = kStorage,
+                   .meaning = "Database of the spool, instead of a folder; "
+                              "any number of servers may share it: one serves, "
+                              "the others take over. The password comes from a "
+                              "passfile, a service file or PGPASSWORD."}),
+      Duration<&ServerConfig::spool_lease>(
+          kSpoolLeaseRange,
+          {.name = "spool_lease",
+           .group = kStorage,
+           .meaning = "How long the server that owns the --spool may go on "
+                      "without the database. Longer: deliveries go on through "
+                      "longer fail-overs, but after a crash another server "
+                      "takes over later."}),
+      Duration<&ServerConfig::spool_patience>(
+          kSpoolPatienceRange,
+          {.name = "spool_patience",
+           .group = kStorage,
+           .meaning = "How long a write waits for the database of --spool; "
+                      "after that the server ends, to start again as a "
+                      "standby."}),
       Number<&ServerConfig::min_free_disk_bytes>(
           kFreeDiskRange,
           {.name = "min_free_disk_bytes",

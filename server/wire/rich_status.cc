@@ -207,6 +207,14 @@ CallError NotStored(const Admission& admission) {
   return error;
 }
 
+CallError NotOwner(absl::string_view why) {
+  return {.code = grpc::StatusCode::UNAVAILABLE,
+          .reason = "NOT_OWNER",
+          .message = std::string(why),
+          .violations = {},
+          .retry_delay = kRetryDelay};
+}
+
 CallError ShuttingDown() {
   return {.code = grpc::StatusCode::UNAVAILABLE,
           .reason = "SHUTTING_DOWN",

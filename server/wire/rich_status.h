@@ -60,6 +60,10 @@ CallError NotStored(const Admission& admission);
 // restart.
 CallError ShuttingDown();
 
+// UNAVAILABLE: another server owns the spool, or none does at the moment. `why`
+// is the message.
+CallError NotOwner(absl::string_view why);
+
 // PERMISSION_DENIED: the caller may not use this destination. With an empty
 // name: it must name one that it may use.
 CallError DestinationNotAllowed(absl::string_view name);

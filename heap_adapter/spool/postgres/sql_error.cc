@@ -63,8 +63,10 @@ bool IsSqlState(absl::string_view word) {
 
 // Messages of several hosts come in several lines.
 std::string OneLine(absl::string_view text) {
-  return absl::StrJoin(absl::StrSplit(text, '\n', absl::SkipWhitespace()),
-                       "; ");
+  std::vector<absl::string_view> lines =
+      absl::StrSplit(text, '\n', absl::SkipWhitespace());
+  for (absl::string_view& line : lines) line = absl::StripAsciiWhitespace(line);
+  return absl::StrJoin(lines, "; ");
 }
 
 }  // namespace

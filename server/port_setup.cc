@@ -1,0 +1,34 @@
+#include "server/port_setup.h"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace heapsync {
+
+void SetReady(bool ready, HealthService& health) {
+  for (const char* service : {"", kDataService, kAdminService, kReadiness}) {
+    health.SetServing(service, ready);
+  }
+}
+
+ConnectionLimits ConnectionLimitsOf(const PortLimits& port) {
+  // A whole first message, and the rest of the call around it.
+  constexpr uint64_t kCallBytes = 128 << 10;
+  // Messages of strangers have this part of the memory for messages.
+  constexpr uint64_t kUnprovenPart = 8;
+  const uint64_t bytes = port.max_message_bytes + kCallBytes;
+  return {.max_connections = port.max_connections,
+          .max_unproven = port.max_unproven_connections,
+          .unproven_time = port.unproven_time,
+          .unproven_bytes = bytes,
+          .all_unproven_bytes =
+              std::max(bytes, port.max_memory_bytes / kUnprovenPart),
+          .max_streams_per_connection = port.max_streams_per_connection};
+}
+
+std::unique_ptr<TlsCertificates> CertificatesOf(const ServerConfig& config) {
+  if (!config.tls.has_value()) return nullptr;
+  return std::make_unique<TlsCertificates>(*config.tls);
+}
+
+}  // namespace heapsync

@@ -51,6 +51,8 @@ constexpr SqlStatement kPage{
 // Bytes of keys and values in one statement. More: fewer statements, more
 // memory in the database.
 constexpr size_t kStatementBytes = 8 << 20;
+// Beyond the patience of an attempt.
+constexpr std::chrono::milliseconds kTimeForMebibyte{500};
 constexpr std::chrono::milliseconds kFirstBackoff{20};
 constexpr std::chrono::milliseconds kMaxBackoff{1'000};
 constexpr size_t kMaxIdleReaders = 4;
@@ -277,8 +279,9 @@ PostgresStore::PostgresStore(PostgresStoreOptions options, ShardLease& lease)
       numbers_(std::random_device()()),
       last_write_(lease.claim().last_write) {}
 
-SqlDeadline PostgresStore::WriteDeadline() const {
-  return std::chrono::steady_clock::now() + options_.attempt_patience;
+SqlDeadline PostgresStore::WriteDeadline(size_t bytes) const {
+  return std::chrono::steady_clock::now() + options_.attempt_patience +
+         kTimeForMebibyte * (bytes >> 20);
 }
 
 absl::Status PostgresStore::Fenced() {
@@ -290,7 +293,7 @@ absl::Status PostgresStore::Fenced() {
 // Errors: kAborted, kDataLoss, and those of the connection.
 absl::StatusOr<PostgresStore::Fate> PostgresStore::LookUp() {
   const auto row =
-      writer_->Run({kLookUp, SqlParameters().Int4(kShard)}, WriteDeadline());
+      writer_->Run({kLookUp, SqlParameters().Int4(kShard)}, WriteDeadline(0));
   if (!row.ok()) return row.status();
   if (row->rows() != 1 || row->Int8(0, 0) != epoch_) return Fenced();
   const int64_t last = row->Int8(0, 1);
@@ -315,7 +318,8 @@ absl::Status PostgresStore::Connect() {
   return absl::OkStatus();
 }
 
-absl::Status PostgresStore::WriteOnce(const std::vector<SqlCommand>& changes) {
+absl::Status PostgresStore::WriteOnce(const std::vector<SqlCommand>& changes,
+                                      size_t bytes) {
   if (writer_ == nullptr || !writer_->usable()) {
     if (absl::Status s = Connect(); !s.ok()) return s;
     // Earlier attempts may have happened, and after a fail-over the database
@@ -324,7 +328,7 @@ absl::Status PostgresStore::WriteOnce(const std::vector<SqlCommand>& changes) {
     if (!fate.ok()) return fate.status();
     if (*fate == Fate::kHappened) return absl::OkStatus();
   }
-  const auto done = writer_->RunTogether(changes, WriteDeadline());
+  const auto done = writer_->RunTogether(changes, WriteDeadline(bytes));
   if (!done.ok()) return done.status();
   // The result of kProve.
   if ((*done)[1].affected() == 1) {
@@ -364,7 +368,7 @@ absl::Status PostgresStore::Write(const StoreBatch& batch, Durability) {
     }
     statements.End();
     commands.push_back({kCommit});
-    status = WriteOnce(commands);
+    status = WriteOnce(commands, batch.bytes());
     if (!absl::IsUnavailable(status) && !absl::IsFailedPrecondition(status)) {
       break;
     }

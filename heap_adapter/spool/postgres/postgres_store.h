@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -51,8 +52,9 @@ struct PostgresStoreOptions {
   // that the store takes no more writes. Longer: longer fail-overs pass without
   // a restart of the server, but callers wait longer for their error.
   std::chrono::milliseconds write_patience = std::chrono::minutes(1);
-  // An attempt that takes longer is given up; what became of it is looked up.
-  // Less than the slowest commit: every write costs more than one attempt.
+  // An attempt that takes longer, beside half a second for each MiB, is given
+  // up; what became of it is looked up. Less than the slowest commit: every
+  // write costs more than one attempt.
   std::chrono::milliseconds attempt_patience = std::chrono::seconds(10);
   // Time for which a read goes on trying.
   std::chrono::milliseconds read_patience = std::chrono::seconds(2);
@@ -102,12 +104,13 @@ class PostgresStore final : public Store {
   // The fate of the write whose attempts have the numbers `attempts_`.
   enum class Fate { kHappened, kNotYet };
   // Tries once. OK: the write has happened, and `last_write_` is its number.
-  absl::Status WriteOnce(const std::vector<SqlCommand>& changes);
+  absl::Status WriteOnce(const std::vector<SqlCommand>& changes, size_t bytes);
   absl::Status Connect();
   absl::StatusOr<Fate> LookUp();
   absl::Status Fenced();
   absl::StatusOr<SqlResult> Read(const SqlCommand& command) const;
-  SqlDeadline WriteDeadline() const;
+  // Of an attempt to write `bytes`.
+  SqlDeadline WriteDeadline(size_t bytes) const;
 
   const PostgresStoreOptions options_;
   ShardLease& lease_;

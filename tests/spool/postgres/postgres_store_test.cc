@@ -246,7 +246,7 @@ TEST_F(PostgresStoreTest, ABatchOfManyMegabytesIsOneWrite) {
   for (int i = 0; i < 40; ++i) {
     batch.Put("k" + std::to_string(i), std::string(1 << 20, 'x'));
   }
-  EXPECT_TRUE(store_.Write(batch, Durability::kDisk).ok());
+  ASSERT_TRUE(store_.Write(batch, Durability::kDisk).ok());
   EXPECT_EQ(Sql("SELECT count(DISTINCT xmin::text) FROM heapsync_entry"), "1");
 }
 

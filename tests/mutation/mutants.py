@@ -21,6 +21,7 @@ INTAKE = "heap_adapter/intake/"
 DELIVERY = "heap_adapter/delivery/"
 STREAM = "heap_adapter/stream/"
 IMPORT = "client/cli/"
+POSTGRES = "heap_adapter/spool/postgres/"
 MUTANTS = [
     # A failure that follows the content.
     Mutant("a batch that keeps failing is never tried in parts", DELIVERY + "suspicion.cc",
@@ -503,6 +504,37 @@ MUTANTS = [
     Mutant("many connections displace those of others", "server/observe/http_connections.cc",
            "        CountOf(connection.network),\n", "        size_t{1},\n",
            "http_server_test", "HttpConnectionsTest.AClientWithManyConnectionsDisplacesItsOwn"),
+    # A shared spool.
+    Mutant("a former owner writes", POSTGRES + "postgres_store.cc",
+           '    "WHERE id = $1 AND epoch = $2 AND last_write = $3"};\nconstexpr SqlStatement kDelete',
+           '    "WHERE id = $1 AND $2::bigint > 0 AND last_write = $3"};\nconstexpr SqlStatement kDelete',
+           "postgres_store_test", "PostgresStoreTest.AWriterWithAnOldEpoch*"),
+    Mutant("what a former owner put is kept", POSTGRES + "postgres_store.cc",
+           '    "WHERE id = $1 AND epoch = $2 AND last_write = $3) "\n    "ON CONFLICT',
+           '    "WHERE id = $1 AND $2::bigint > 0 AND $3::bigint > 0) "\n    "ON CONFLICT',
+           "postgres_store_test", "PostgresStoreTest.AWriterWithAnOldEpochWritesNothing"),
+    Mutant("a lost answer is taken for a lost write", POSTGRES + "postgres_store.cc",
+           "    last_write_ = last;\n    return Fate::kHappened;", "    return Fate::kNotYet;",
+           "postgres_store_test", "PostgresStoreTest.ACommitWhoseAnswerWasLostIsLookedUp"),
+    Mutant("an attempt that comes late is a write", POSTGRES + "postgres_store.cc",
+           '    "WHERE id = $1 AND epoch = $2 AND last_write = $3"};\nconstexpr SqlStatement kDelete',
+           '    "WHERE id = $1 AND epoch = $2 AND $3::bigint >= 0"};\nconstexpr SqlStatement kDelete',
+           "postgres_store_test", "PostgresStoreTest.AnAttemptThatComesLateChangesNothing"),
+    Mutant("a database that went back is believed", POSTGRES + "postgres_store.cc",
+           "  if (last == last_write_) return Fate::kNotYet;", "  last_write_ = last;\n  return Fate::kNotYet;",
+           "postgres_store_test", "PostgresStoreTest.ADatabaseThatLostConfirmedWritesIsNotWrittenTo"),
+    Mutant("a lease lasts as long for its owner as for the others", POSTGRES + "shard_lease.h",
+           "(sent + length_ - length_ / 5)", "(sent + length_)",
+           "postgres_store_test", "ShardLeaseTest.ALease*"),
+    Mutant("a lease that is over lets requests leave", POSTGRES + "shard_lease.h",
+           "!lost() && Left().count() > 0;", "!lost();",
+           "postgres_store_test", "ShardLeaseTest.ALeaseThatIsNotRenewedEndsBeforeTheDatabasesDoes"),
+    Mutant("a closed gate lets requests pass", "heap_adapter/transport/gated_transport.cc",
+           "sent < held_.size() && open_();", "sent < held_.size();",
+           "transport_test", "GatedTransportTest.*"),
+    Mutant("a request leaves after its gate has closed", "heap_adapter/transport/curl_transport.cc",
+           "    if (*transfer.may_send && !(*transfer.may_send)()) {", "    if (false) {",
+           "transport_test", "CurlTransport.WhatMayNotBeSentAnyMoreReachesNobody"),
     # An import.
     Mutant("a quote behind a backslash ends a cell", IMPORT + "csv_reader.cc",
            "  if (maybe_escaped) {\n    return Fail(", "  if (false) {\n    return Fail(",

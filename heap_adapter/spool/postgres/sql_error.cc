@@ -88,13 +88,16 @@ absl::Status SqlError(absl::string_view sql_state, absl::string_view text) {
 
 absl::string_view SqlStateIn(absl::string_view message) {
   absl::string_view found;
-  for (const absl::string_view word :
-       absl::StrSplit(message, absl::ByAnyChar(" \n"), absl::SkipEmpty())) {
-    if (!IsSqlState(word)) continue;
-    const Row* row = Find(word);
+  for (const absl::string_view line : absl::StrSplit(message, '\n')) {
+    // "FATAL:  28P01", in any language; a port is no SQLSTATE.
+    constexpr absl::string_view kBeforeState = ":  ";
+    const size_t before = line.rfind(kBeforeState);
+    if (before == absl::string_view::npos) continue;
+    const absl::string_view state = line.substr(before + kBeforeState.size());
+    const Row* row = IsSqlState(state) ? Find(state) : nullptr;
     if (row == nullptr) continue;
-    if (row->code == kWrong) return word;
-    if (found.empty()) found = word;
+    if (row->code == kWrong) return state;
+    if (found.empty()) found = state;
   }
   return found;
 }

@@ -137,13 +137,14 @@ void ConnectionCutter::Serve(int client) {
     if (!open || both[0].revents == 0) continue;
     const std::string bytes = ReadSome(client);
     bool meets = false;
+    std::string text;
     Fate fate = Fate::kCutBefore;
     {
       MutexLock lock(mutex_);
       meets = !text_.empty() && bytes.find(text_) != std::string::npos;
       fate = fate_;
       if (meets) {
-        text_.clear();
+        text = std::exchange(text_, {});
         ++met_;
         if (fate == Fate::kHold) {
           ++held_;
@@ -155,7 +156,9 @@ void ConnectionCutter::Serve(int client) {
       open = !bytes.empty() && SendAll(server, bytes);
       continue;
     }
-    if (fate != Fate::kCutBefore && SendAll(server, bytes)) {
+    if (fate == Fate::kCutWithin) {
+      SendAll(server, bytes.substr(0, bytes.find(text)));
+    } else if (fate != Fate::kCutBefore && SendAll(server, bytes)) {
       // The answer to the last command ends with the state of the session.
       while (WaitReadable(server, 1'000)) {
         const std::string answer = ReadSome(server);

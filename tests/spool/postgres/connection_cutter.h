@@ -19,7 +19,8 @@ class ConnectionCutter {
   int port() const { return port_; }
 
   enum class Fate {
-    kCutBefore,  // the server never sees the text
+    kCutBefore,  // the server never sees the text, nor what came with it
+    kCutWithin,  // the server sees what came before the text
     kCutAfter,   // the server has answered; the client never sees that
     kHold,       // the server sees the text at Release(), or never
   };

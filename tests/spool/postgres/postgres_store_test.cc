@@ -6,7 +6,10 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
+#include <optional>
+#include <random>
 #include <string>
 #include <thread>
 #include <utility>
@@ -248,6 +251,40 @@ TEST_F(PostgresStoreTest, ABatchOfManyMegabytesIsOneWrite) {
   }
   ASSERT_TRUE(store_.Write(batch, Durability::kDisk).ok());
   EXPECT_EQ(Sql("SELECT count(DISTINCT xmin::text) FROM heapsync_entry"), "1");
+}
+
+TEST_F(PostgresStoreTest, WhereverConnectionsAreCutEveryWriteHappensOnce) {
+  std::mt19937 random(1);
+  const auto pick = [&random](int below) {
+    return static_cast<int>(random() % static_cast<unsigned>(below));
+  };
+  using Fate = ConnectionCutter::Fate;
+  std::map<std::string, std::string> expected;
+  for (int i = 0; i < 30; ++i) {
+    StoreBatch batch;
+    for (int change = pick(6); change >= 0; --change) {
+      const std::string key = std::to_string(pick(10));
+      if (pick(3) == 0) {
+        batch.Delete(key);
+        expected.erase(key);
+      } else {
+        batch.Put(key, std::to_string(i));
+        expected[key] = std::to_string(i);
+      }
+    }
+    const char* const places[] = {"begin", "prove", "delete", "put", "commit"};
+    const Fate fates[] = {Fate::kCutBefore, Fate::kCutWithin, Fate::kCutAfter};
+    cutter_.Arm(places[pick(5)], fates[pick(3)]);
+    ASSERT_TRUE(store_.Write(batch, Durability::kDisk).ok());
+    cutter_.Arm("", Fate::kCutBefore);
+    std::map<std::string, std::string> seen;
+    const auto cursor = store_.Scan("", "z");
+    for (; cursor->Valid(); cursor->Next()) {
+      seen.emplace(cursor->key(), cursor->value());
+    }
+    ASSERT_EQ(seen, expected) << "after write " << i;
+  }
+  EXPECT_GT(cutter_.met(), 10);
 }
 
 // Time of the lease, which a test drives.

@@ -50,6 +50,8 @@ TEST(SqlErrorTest, TheSqlStateIsFoundWhateverTheLanguage) {
             "28P01");
   EXPECT_EQ(SqlStateIn("FATAL:  57P03\nFATAL:  3D000\n"), "3D000");
   EXPECT_EQ(SqlStateIn("connection to server at \"db\" failed: refused"), "");
+  EXPECT_EQ(SqlStateIn("connection to server at \"db\", port 53100 failed"),
+            "");
 }
 
 }  // namespace

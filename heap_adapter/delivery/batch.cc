@@ -1,6 +1,7 @@
 #include "heap_adapter/delivery/batch.h"
 
-#include "heap_adapter/encoding/merge_properties.h"
+#include <algorithm>
+
 #include "heap_adapter/model/type_policy.h"
 
 namespace heapsync {
@@ -65,7 +66,7 @@ BatchBuilder::Added BatchBuilder::Add(const StoredItem& item, bool deferred) {
   }
   if (coalesces_) {
     by_identity_.emplace(item.identity_hash, items_.size());
-    texts_.emplace_back(item.text);
+    objects_.emplace_back(std::string(item.text));
     text_bytes_ += item.text.size();
   } else {
     body_.AppendItem(item.text);
@@ -86,17 +87,23 @@ size_t BatchBuilder::BodyBytes() const {
 }
 
 BatchBuilder::Added BatchBuilder::Merge(size_t index, const StoredItem& item) {
-  const bool newer = item.seq > items_[index].seq;
-  absl::StatusOr<std::string> merged =
-      newer ? MergeProperties(texts_[index], item.text)
-            : MergeProperties(item.text, texts_[index]);
-  if (!merged.ok()) return Added::kConflict;
-  if (merged->size() > texts_[index].size() &&
-      BodyBytes() + merged->size() - texts_[index].size() > max_bytes_) {
-    return Added::kConflict;
+  CoalescedUpdate& object = objects_[index];
+  const size_t before = object.bytes();
+  const size_t body = BodyBytes();
+  const size_t max_bytes = std::min(
+      kMaxItemBytes, before + (max_bytes_ > body ? max_bytes_ - body : 0));
+  if (item.seq > items_[index].seq) {
+    if (!object.Add(item.text, max_bytes).ok()) return Added::kConflict;
+  } else {
+    // Rare: an older one comes second.
+    CoalescedUpdate older{std::string(item.text)};
+    if (!older.Add(object.Text(), max_bytes).ok() ||
+        older.bytes() > std::max(before, max_bytes)) {
+      return Added::kConflict;
+    }
+    object = std::move(older);
   }
-  text_bytes_ += merged->size() - texts_[index].size();
-  texts_[index] = *std::move(merged);
+  text_bytes_ += object.bytes() - before;
   items_[index].merged.push_back(item.seq);
   items_[index].bytes += static_cast<uint32_t>(item.text.size());
   return Added::kYes;
@@ -105,8 +112,10 @@ BatchBuilder::Added BatchBuilder::Merge(size_t index, const StoredItem& item) {
 std::optional<Batch> BatchBuilder::Finish() && {
   if (items_.empty()) return std::nullopt;
   if (coalesces_) {
-    body_.Reserve(texts_.size(), text_bytes_);
-    for (const std::string& text : texts_) body_.AppendItem(text);
+    body_.Reserve(objects_.size(), text_bytes_);
+    for (CoalescedUpdate& each : objects_) {
+      body_.AppendItem(std::move(each).Text());
+    }
   }
   return Batch{.items = std::move(items_), .body = std::move(body_).Finish()};
 }

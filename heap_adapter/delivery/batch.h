@@ -10,6 +10,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "heap_adapter/encoding/batch_body.h"
+#include "heap_adapter/encoding/coalesced_update.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/object_type.h"
 #include "heap_adapter/spool/block.h"
@@ -107,8 +108,9 @@ class BatchBuilder {
   const size_t max_bytes_;
   BatchBody body_;
   std::vector<BatchItem> items_;
-  // For types that coalesce: the texts so far, and where each identity stands.
-  std::vector<std::string> texts_;
+  // For types that coalesce: the objects so far, and where each identity
+  // stands.
+  std::vector<CoalescedUpdate> objects_;
   size_t text_bytes_ = 0;
   absl::flat_hash_map<uint64_t, size_t> by_identity_;
 };

@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/encoding/merge_properties.h"
+#include "heap_adapter/delivery/plan_reader.h"
+#include "heap_adapter/encoding/coalesced_update.h"
 #include "heap_adapter/model/type_policy.h"
 
 namespace heapsync {
@@ -354,47 +355,36 @@ absl::Status Lane::ForgetForwardings(WallTime before, SpoolChange& change) {
   return status;
 }
 
-// The item with all that is merged into it. Errors: storage that cannot be
+// The item with all that is coalesced into it. Errors: storage that cannot be
 // read; kDataLoss if a record is damaged or missing.
 absl::StatusOr<DeferredItem> Lane::WholeOf(const BatchItem& item) const {
-  const auto lost = [](Seq seq) {
-    return absl::DataLossError(absl::StrCat("item ", seq, " cannot be read"));
-  };
-  const auto stored = [&](Seq seq) -> absl::StatusOr<DeferredItem> {
-    auto block = spool_.ReadBlock(id_, seq);
-    if (!block.ok()) return block.status();
-    if (!block->has_value()) return lost(seq);
-    const BlockReader reader((*block)->value, (*block)->last);
-    for (const StoredItem& each : reader.items()) {
-      if (each.seq != seq) continue;
-      return DeferredItem{.seq = seq,
-                          .accepted_at = each.accepted_at,
-                          .identity_hash = each.identity_hash,
-                          .replays = each.replays,
-                          .text = std::string(each.text)};
+  BatchPlan plan{.main = {}, .deferred = {}};
+  plan.Add(item);
+  absl::StatusOr<std::vector<PlanItem>> parts = ReadPlan(spool_, id_, plan);
+  if (!parts.ok()) return parts.status();
+  if (parts->size() != 1 + item.merged.size()) {
+    return absl::DataLossError(
+        absl::StrCat("item ", item.seq, " cannot be read"));
+  }
+  DeferredItem whole{.seq = item.seq,
+                     .accepted_at = item.accepted_at,
+                     .identity_hash = item.identity_hash,
+                     .replays = item.replays,
+                     .text = {}};
+  std::optional<CoalescedUpdate> update;
+  for (PlanItem& part : *parts) {
+    if (part.lost) {
+      return absl::DataLossError(
+          absl::StrCat("item ", part.item.seq, " cannot be read"));
     }
-    return lost(seq);
-  };
-
-  absl::StatusOr<DeferredItem> whole;
-  if (item.deferred) {
-    auto deferred = spool_.FindDeferred(id_, item.seq);
-    if (!deferred.ok()) return deferred.status();
-    if (!deferred->has_value()) return lost(item.seq);
-    whole = **std::move(deferred);
-  } else {
-    whole = stored(item.seq);
+    whole.accepted_at = std::max(whole.accepted_at, part.item.accepted_at);
+    if (!update.has_value()) {
+      update.emplace(std::move(part.text));
+    } else if (absl::Status s = update->Add(part.text); !s.ok()) {
+      return s;
+    }
   }
-  for (const Seq seq : item.merged) {
-    if (!whole.ok()) return whole;
-    absl::StatusOr<DeferredItem> newer = stored(seq);
-    if (!newer.ok()) return newer;
-    absl::StatusOr<std::string> text =
-        MergeProperties(whole->text, newer->text);
-    if (!text.ok()) return text.status();
-    whole->text = *std::move(text);
-    whole->accepted_at = std::max(whole->accepted_at, newer->accepted_at);
-  }
+  whole.text = std::move(*update).Text();
   return whole;
 }
 

@@ -1,11 +1,12 @@
 #include <algorithm>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "heap_adapter/delivery/lane.h"
 #include "heap_adapter/delivery/plan_reader.h"
-#include "heap_adapter/encoding/merge_properties.h"
+#include "heap_adapter/encoding/coalesced_update.h"
 #include "heap_adapter/model/type_policy.h"
 
 namespace heapsync {
@@ -46,7 +47,14 @@ class Lane::Puller {
  private:
   enum class Source { kBlock, kDeferred, kPlanBlock, kPlanDeferred };
   enum class Offered { kTaken, kGone, kFull, kBlocked, kHeld };
+  // A deferred update to which further ones may be added.
+  struct OpenItem {
+    DeferredItem item;  // without its text
+    CoalescedUpdate update;
+  };
 
+  bool Coalesce(const StoredItem& item, OpenItem& older);
+  void PutDeferred(const OpenItem& open);
   absl::StatusOr<Offered> Offer(const StoredItem& item, Source source);
   bool MayGo(const StoredItem& item, Source source);
   uint32_t Allowance(uint64_t identity_hash) const;
@@ -72,9 +80,9 @@ class Lane::Puller {
   absl::flat_hash_map<uint64_t, uint32_t> taken_;  // units per identity
   // Items of a plan that are deferred again, by identity: what travelled
   // together stays together.
-  absl::flat_hash_map<uint64_t, DeferredItem> plan_deferred_;
+  absl::flat_hash_map<uint64_t, OpenItem> plan_deferred_;
   // Items deferred in this pull, by identity: not yet in the spool.
-  absl::flat_hash_map<uint64_t, DeferredItem> set_deferred_;
+  absl::flat_hash_map<uint64_t, OpenItem> set_deferred_;
   BatchPlan plan_;  // that the pull is from; only what is said of it
   BatchPlan held_;  // the part of it that must wait
 };
@@ -208,39 +216,39 @@ void Lane::Puller::Merged(const StoredItem& item, Seq into) {
   lane_.Dequeue(1, item.text.size());
 }
 
+bool Lane::Puller::Coalesce(const StoredItem& item, OpenItem& older) {
+  if (!older.update.Add(item.text).ok()) return false;
+  // It is as young as what is newest in it: that must not expire early.
+  older.item.accepted_at = std::max(older.item.accepted_at, item.accepted_at);
+  Merged(item, older.item.seq);
+  return true;
+}
+
+void Lane::Puller::PutDeferred(const OpenItem& open) {
+  DeferredItem item = open.item;
+  item.text = open.update.Text();
+  change_.PutDeferred(lane_.id_, item);
+}
+
 bool Lane::Puller::CoalesceIntoPlanItem(const StoredItem& item) {
   const auto open = plan_deferred_.find(item.identity_hash);
-  if (open == plan_deferred_.end()) return false;
-  absl::StatusOr<std::string> merged =
-      MergeProperties(open->second.text, item.text);
-  if (!merged.ok()) return false;
-  open->second.text = *std::move(merged);
-  open->second.accepted_at =
-      std::max(open->second.accepted_at, item.accepted_at);
-  Merged(item, open->second.seq);
-  return true;
+  return open != plan_deferred_.end() && Coalesce(item, open->second);
 }
 
 absl::StatusOr<bool> Lane::Puller::CoalesceIntoDeferred(
     const StoredItem& item) {
-  auto it = set_deferred_.find(item.identity_hash);
-  DeferredItem older;
-  if (it != set_deferred_.end()) {
-    older = it->second;
-  } else {
-    auto stored = lane_.spool_.FindDeferred(
-        lane_.id_, lane_.deferred_.LastOf(item.identity_hash));
-    if (!stored.ok()) return stored.status();
-    if (!stored->has_value()) return false;
-    older = **std::move(stored);
+  const uint64_t hash = item.identity_hash;
+  if (const auto open = set_deferred_.find(hash); open != set_deferred_.end()) {
+    return Coalesce(item, open->second);
   }
-  absl::StatusOr<std::string> merged = MergeProperties(older.text, item.text);
-  if (!merged.ok()) return false;
-  older.text = *std::move(merged);
-  // It is as young as what is newest in it: that must not expire early.
-  older.accepted_at = std::max(older.accepted_at, item.accepted_at);
-  Merged(item, older.seq);
-  set_deferred_.insert_or_assign(item.identity_hash, std::move(older));
+  auto stored =
+      lane_.spool_.FindDeferred(lane_.id_, lane_.deferred_.LastOf(hash));
+  if (!stored.ok()) return stored.status();
+  if (!stored->has_value()) return false;
+  CoalescedUpdate update(std::exchange((*stored)->text, {}));
+  OpenItem older{.item = **std::move(stored), .update = std::move(update)};
+  if (!Coalesce(item, older)) return false;
+  set_deferred_.emplace(hash, std::move(older));
   return true;
 }
 
@@ -271,18 +279,22 @@ absl::Status Lane::Puller::Defer(const StoredItem& item, Source source) {
                       .accepted_at = item.accepted_at,
                       .identity_hash = hash,
                       .replays = item.replays,
-                      .text = std::string(item.text)};
+                      .text = {}};
   if (!lane_.coalesces_) {
-    if (source != Source::kPlanDeferred) change_.PutDeferred(lane_.id_, stored);
+    if (source == Source::kPlanDeferred) return absl::OkStatus();
+    stored.text = std::string(item.text);
+    change_.PutDeferred(lane_.id_, stored);
     return absl::OkStatus();
   }
   // Kept open for further updates in this pull; an earlier one of the same
-  // identity that could not be merged is complete.
+  // identity that could not be coalesced is complete.
   auto& open_items = of_plan ? plan_deferred_ : set_deferred_;
   if (auto open = open_items.find(hash); open != open_items.end()) {
-    change_.PutDeferred(lane_.id_, open->second);
+    PutDeferred(open->second);
   }
-  open_items.insert_or_assign(hash, std::move(stored));
+  open_items.insert_or_assign(
+      hash, OpenItem{.item = std::move(stored),
+                     .update = CoalescedUpdate(std::string(item.text))});
   return absl::OkStatus();
 }
 
@@ -479,9 +491,7 @@ absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
 
 Lane::Pull Lane::Puller::Finish() {
   for (const auto* open_items : {&plan_deferred_, &set_deferred_}) {
-    for (const auto& [hash, item] : *open_items) {
-      change_.PutDeferred(lane_.id_, item);
-    }
+    for (const auto& [hash, open] : *open_items) PutDeferred(open);
   }
   if (progressed_) lane_.StoreProgress(change_);
   while (!lane_.marks_.empty() && lane_.marks_.front().end <= lane_.cursor_) {

@@ -58,14 +58,6 @@ bool IsAllPlain(absl::string_view raw) {
   });
 }
 
-// Index of the first byte at or after `from` that is not plain ASCII.
-size_t EndOfPlain(absl::string_view raw, size_t from) {
-  size_t at = from;
-  while (at + 8 <= raw.size() && AllPlain(Load8(raw.data() + at))) at += 8;
-  while (at < raw.size() && IsPlain(static_cast<unsigned char>(raw[at]))) ++at;
-  return at;
-}
-
 bool IsContinuation(char c) {
   return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
 }
@@ -110,7 +102,7 @@ std::optional<size_t> AppendMixed(absl::string_view raw, std::string& json) {
     const size_t start = at;
     bool line_separator = false;
     while (at < raw.size()) {
-      const size_t plain_end = EndOfPlain(raw, at);
+      const size_t plain_end = EndOfPlainText(raw, at);
       units += plain_end - at;
       at = plain_end;
       if (at == raw.size() || static_cast<unsigned char>(raw[at]) < 0x80) break;
@@ -148,6 +140,15 @@ std::optional<size_t> CountUtf16Units(absl::string_view raw) {
     at += length;
   }
   return units;
+}
+
+size_t EndOfPlainText(absl::string_view json, size_t from) {
+  size_t at = from;
+  while (at + 8 <= json.size() && AllPlain(Load8(json.data() + at))) at += 8;
+  while (at < json.size() && IsPlain(static_cast<unsigned char>(json[at]))) {
+    ++at;
+  }
+  return at;
 }
 
 size_t Utf8CharacterLength(absl::string_view raw) {

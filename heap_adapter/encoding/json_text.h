@@ -29,6 +29,11 @@ std::optional<size_t> AppendJsonText(absl::string_view raw, std::string& json);
 // Length in UTF-16 units; nullopt if `raw` is not UTF-8.
 std::optional<size_t> CountUtf16Units(absl::string_view raw);
 
+// Index of the first byte of `json` at or after `from` that is not plain: a
+// quote, a backslash, a control character or a part of a character beyond
+// ASCII; the size of `json` if there is none.
+size_t EndOfPlainText(absl::string_view json, size_t from);
+
 // Size of the UTF-8 character at the start of `raw`, 1 to 4 bytes, or 0 if
 // there is no valid one. REQUIRES: `raw` is not empty.
 size_t Utf8CharacterLength(absl::string_view raw);

@@ -11,8 +11,8 @@
 #include "benchmark/benchmark.h"
 #include "heap_adapter/encoding/batch_body.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
+#include "heap_adapter/encoding/coalesced_update.h"
 #include "heap_adapter/encoding/idempotency_key.h"
-#include "heap_adapter/encoding/merge_properties.h"
 #include "heap_adapter/model/app_id.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/object_type.h"
@@ -179,18 +179,25 @@ void BM_BatchBody(benchmark::State& state) {
 }
 BENCHMARK(BM_BatchBody);
 
-void BM_MergeProperties(benchmark::State& state) {
-  constexpr absl::string_view kOlder =
-      R"({"identity":"margaret.hamilton@example.com","properties":)"
-      R"({"city":"Boston","email":"margaret.hamilton@example.com","plan":"Pro"}})";
+// Per update of one user that has gathered so many bytes: it must not matter.
+void BM_CoalescedUpdate(benchmark::State& state) {
+  std::string first =
+      R"({"identity":"margaret.hamilton@example.com","properties":{"a":1)";
+  for (int i = 0; first.size() < static_cast<size_t>(state.range(0)); ++i) {
+    absl::StrAppend(&first, ",\"property ", 1'000 + i, "\":\"",
+                    std::string(480, 'x'), "\"");
+  }
+  first += "}}";
   constexpr absl::string_view kNewer =
       R"({"identity":"margaret.hamilton@example.com","properties":)"
       R"({"city":"Cambridge","logins":17,"plan":"Enterprise"}})";
+  CoalescedUpdate update(first);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(MergeProperties(kOlder, kNewer));
+    if (!update.Add(kNewer).ok()) state.SkipWithError("refused");
   }
+  benchmark::DoNotOptimize(std::move(update).Text());
 }
-BENCHMARK(BM_MergeProperties);
+BENCHMARK(BM_CoalescedUpdate)->ArgName("bytes")->Arg(100)->Arg(500'000);
 
 }  // namespace
 }  // namespace heapsync

@@ -48,7 +48,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Target{"encode_account", FuzzEncodeAccount},
                     Target{"encode_request", FuzzEncodeRequest},
                     Target{"name", FuzzName}, Target{"json_text", FuzzJsonText},
-                    Target{"merge_properties", FuzzMergeProperties},
+                    Target{"coalesced_update", FuzzCoalescedUpdate},
                     Target{"retry_after", FuzzRetryAfter},
                     Target{"named_item", FuzzNamedItem},
                     Target{"config", FuzzConfig}, Target{"block", FuzzBlock},

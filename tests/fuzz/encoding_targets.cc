@@ -6,16 +6,18 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "heap_adapter/encoding/batch_body.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
+#include "heap_adapter/encoding/coalesced_update.h"
 #include "heap_adapter/encoding/idempotency_key.h"
 #include "heap_adapter/encoding/json_text.h"
-#include "heap_adapter/encoding/merge_properties.h"
 #include "heap_adapter/encoding/placeholder.h"
 #include "heap_adapter/encoding/property_writer.h"
 #include "heap_adapter/encoding/reasons.h"
@@ -232,6 +234,12 @@ void FuzzEncode(absl::string_view input, absl::string_view subject) {
   if (!rules.flatten_nested)
     CheckSameProperties(item.properties(), findings, json);
 
+  if constexpr (!std::is_same_v<Item, v1::TrackEvent>) {
+    CoalescedUpdate update(chunk.text);
+    Check(update.Add(chunk.text).ok() && update.Text() == chunk.text,
+          "every update can be coalesced, and nothing of it changes");
+  }
+
   Item copy;
   Check(copy.ParseFromString(item.SerializeAsString()), "items serialize");
   AddTo(encoder, copy, {.field = "item", .index = 3});
@@ -391,27 +399,34 @@ void FuzzJsonText(absl::string_view input) {
   }
 }
 
-void FuzzMergeProperties(absl::string_view input) {
-  const size_t middle = input.find('\n');
-  if (middle == absl::string_view::npos) return;
-  const absl::string_view older = input.substr(0, middle);
-  const absl::string_view newer = input.substr(middle + 1);
-  const absl::StatusOr<std::string> merged = MergeProperties(older, newer);
-  if (!merged.ok()) return;
-  Json expected = ParseOrDie(older);
-  expected.update(ParseOrDie(newer), /*merge_objects=*/true);
-  const Json found = ParseOrDie(*merged);
-  Check(found.size() == expected.size(), "nothing is added or lost");
-  const Json none = Json::object();
-  const Json properties = ParseOrDie(*merged).value("properties", none);
-  const Json updates = ParseOrDie(newer).value("properties", none);
-  for (const auto& [key, value] : updates.items()) {
-    Check(properties.at(key) == value, "the newer value wins");
-  }
-  const Json before = ParseOrDie(older).value("properties", none);
-  for (const auto& [key, value] : before.items()) {
-    Check(properties.at(key) == value || updates.contains(key),
-          "the older value stays where nothing replaces it");
+void FuzzCoalescedUpdate(absl::string_view input) {
+  const std::vector<absl::string_view> lines = absl::StrSplit(input, '\n');
+  CoalescedUpdate update{std::string(lines[0])};
+  // The plain way: all is parsed, joined and compared.
+  Json expected;
+  for (size_t i = 1; i < lines.size(); ++i) {
+    const std::string before = update.Text();
+    const absl::Status added = update.Add(lines[i]);
+    const std::string text = update.Text();
+    Check(text.size() == update.bytes(), "the size is counted");
+    if (!added.ok()) {
+      Check(expected.is_null() || text == before,
+            "what is refused is forgotten");
+      continue;
+    }
+    if (expected.is_null()) expected = ParseOrDie(lines[0]);
+    const Json newer = ParseOrDie(lines[i]);
+    Check(newer.size() <= 2 && newer.size() >= 1, "an item has no more");
+    if (newer.contains("properties")) {
+      Json& properties = expected["properties"];
+      properties.update(newer.at("properties"));
+    }
+    Check(ParseOrDie(text) == expected, "of each property the newest remains");
+    Check(text.size() <= kMaxItemBytes || text.size() <= before.size(),
+          "an item stays within its size");
+    CoalescedUpdate again(text);
+    Check(again.Add(text).ok() && again.Text() == text,
+          "the result is an item like others");
   }
 }
 

@@ -23,8 +23,8 @@ void FuzzName(absl::string_view input);
 // The text itself: UTF-8 or not.
 void FuzzJsonText(absl::string_view input);
 
-// Two encoded items with a line feed in between.
-void FuzzMergeProperties(absl::string_view input);
+// Encoded updates, each in a line of its own.
+void FuzzCoalescedUpdate(absl::string_view input);
 
 }  // namespace heapsync
 

@@ -16,6 +16,9 @@ ConnectionLimits ConnectionLimitsOf(const PortLimits& port) {
   constexpr uint64_t kCallBytes = 128 << 10;
   // Messages of strangers have this part of the memory for messages.
   constexpr uint64_t kUnprovenPart = 8;
+  // Known callers' messages that did not come whole. gRPC itself ends any
+  // connections, innocent ones too, when all of the memory is used.
+  constexpr uint64_t kUnfinishedPart = 4;
   const uint64_t bytes = port.max_message_bytes + kCallBytes;
   return {.max_connections = port.max_connections,
           .max_unproven = port.max_unproven_connections,
@@ -23,6 +26,8 @@ ConnectionLimits ConnectionLimitsOf(const PortLimits& port) {
           .unproven_bytes = bytes,
           .all_unproven_bytes =
               std::max(bytes, port.max_memory_bytes / kUnprovenPart),
+          .all_unfinished_bytes = std::max(
+              uint64_t{2} * bytes, port.max_memory_bytes / kUnfinishedPart),
           .max_streams_per_connection = port.max_streams_per_connection};
 }
 

@@ -57,6 +57,10 @@ constexpr char kReflectionV1[] = "grpc.reflection.v1.ServerReflection";
 constexpr char kReflectionV1Alpha[] =
     "grpc.reflection.v1alpha.ServerReflection";
 
+// Answers that their streams do not read have this part of the memory for
+// messages.
+constexpr size_t kUnsentPart = 8;
+
 // Time that open calls have to end after the drain.
 constexpr auto kCallGrace = std::chrono::seconds(2);
 // And the rest of the stop after that.
@@ -271,7 +275,8 @@ class RunningServer final : public HeapSyncServer {
                .streams = config.port.max_streams,
                .caller_share_percent = config.port.max_caller_share,
                .silent_stream_time = config.port.silent_stream_time,
-               .message_bytes = config.port.max_message_bytes}),
+               .message_bytes = config.port.max_message_bytes,
+               .unsent_bytes = config.port.max_memory_bytes / kUnsentPart}),
         admin_(*adapter_->engine, access_, config.port.max_message_bytes,
                config.port.max_caller_share),
         slots_({{"unary", data_.calls()},

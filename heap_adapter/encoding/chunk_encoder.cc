@@ -93,7 +93,7 @@ Findings ChunkEncoder::Add(const v1::TrackEvent& event, const ItemPath& path,
                            KeyChoice choose_key) {
   std::string& json = chunk_.text;
   const size_t start = json.size();
-  FindingLog log(path);
+  FindingLog log(path, max_findings_);
   uint64_t hash = 0;
 
   json += '{';
@@ -158,7 +158,7 @@ Findings ChunkEncoder::Add(const v1::UserProperties& user,
                            const ItemPath& path) {
   std::string& json = chunk_.text;
   const size_t start = json.size();
-  FindingLog log(path);
+  FindingLog log(path, max_findings_);
 
   json += '{';
   AppendIdentity(user.identity(), log);
@@ -192,7 +192,7 @@ Findings ChunkEncoder::Add(const v1::AccountProperties& account,
                            const ItemPath& path) {
   std::string& json = chunk_.text;
   const size_t start = json.size();
-  FindingLog log(path);
+  FindingLog log(path, max_findings_);
 
   json += "{\"account_id\":\"";
   AppendField("account_id", account.account_id(), {.min = 1, .max = 255}, log);

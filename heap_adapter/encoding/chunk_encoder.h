@@ -65,6 +65,10 @@ class ChunkEncoder {
   // Reserves memory for further items and bytes, to avoid reallocation. A hint.
   void Reserve(size_t items, size_t bytes);
 
+  // From now on at most one finding of each list is given for an item, and
+  // whether there are more.
+  void ListFewFindings() { max_findings_ = 2; }
+
   // Called once for each event without violations. Returns the idempotency key
   // of an event that has none, valid until Add() returns; it is not checked
   // against the rules for keys. For other events the result is ignored.
@@ -106,6 +110,7 @@ class ChunkEncoder {
   const EncodingRules& rules_;
   TimestampText accepted_at_text_;
   int64_t last_plausible_second_;  // Unix time
+  size_t max_findings_ = kMaxFindings;
   EncodedChunk chunk_;
 };
 

@@ -3,7 +3,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "heap_adapter/encoding/json_text.h"
-#include "heap_adapter/encoding/reasons.h"
 
 namespace heapsync {
 
@@ -52,13 +51,13 @@ void FindingLog::AddWarning(absl::string_view field, absl::string_view reason,
 void FindingLog::AddTo(std::vector<Finding>& list, absl::string_view field,
                        absl::string_view reason,
                        absl::string_view description) {
-  if (list.size() == kMaxFindings) {
+  if (list.size() == max_findings_) {
     if (list.back().reason == reason::kMoreFindings) return;
     list.back() = {
         .field = path_.ToString(),
         .reason = std::string(reason::kMoreFindings),
         .description = absl::StrCat("the item has more faults than the ",
-                                    kMaxFindings - 1, " that are listed")};
+                                    max_findings_ - 1, " that are listed")};
     return;
   }
   list.push_back({.field = field.empty()

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "heap_adapter/encoding/reasons.h"
 
 namespace heapsync {
 
@@ -49,7 +50,9 @@ std::string PrintableKey(absl::string_view key);
 // Collects the findings for one item. `path` must outlive it.
 class FindingLog {
  public:
-  explicit FindingLog(const ItemPath& path) : path_(path) {}
+  // Lists at most `max_findings`, at least two; see kMaxFindings.
+  explicit FindingLog(const ItemPath& path, size_t max_findings = kMaxFindings)
+      : path_(path), max_findings_(max_findings) {}
 
   // `field` is relative to the item: "identity", "properties.plan"; empty for
   // the item as a whole. `reason` is one of reasons.h.
@@ -57,6 +60,13 @@ class FindingLog {
                     absl::string_view description);
   void AddWarning(absl::string_view field, absl::string_view reason,
                   absl::string_view description);
+
+  // True once the list of violations takes no more: what another one says is
+  // not looked at.
+  bool is_full() const {
+    return findings_.violations.size() == max_findings_ &&
+           findings_.violations.back().reason == reason::kMoreFindings;
+  }
 
   bool has_violations() const { return !findings_.violations.empty(); }
 
@@ -67,6 +77,7 @@ class FindingLog {
              absl::string_view reason, absl::string_view description);
 
   const ItemPath& path_;
+  const size_t max_findings_;
   Findings findings_;
 };
 

@@ -382,6 +382,7 @@ class PropertyWriter {
   void Refuse(absl::string_view key, absl::string_view reason,
               absl::string_view description,
               std::optional<int> index = std::nullopt) {
+    if (log_.is_full()) return;
     std::string path = PathOf(key);
     if (index.has_value()) absl::StrAppend(&path, "[", *index, "]");
     log_.AddViolation(path, reason, description);

@@ -12,6 +12,10 @@ constexpr size_t kMaxWarnings = 100;
 
 }  // namespace
 
+BulkSession::~BulkSession() {
+  if (all_unsent_ != nullptr) all_unsent_->Remove(counted_unsent_);
+}
+
 void BulkSession::Start(BulkVerdict verdict, MonotonicTime now) {
   Ops ops;
   {
@@ -55,6 +59,24 @@ void BulkSession::Reject(uint64_t index,
   MutexLock lock(mutex_);
   ++totals_.rejected;
   refusals_.Add(index, answer);
+  CountUnsent();
+}
+
+bool BulkSession::HasRoom() const {
+  if (all_unsent_ == nullptr || !all_unsent_->full()) return true;
+  MutexLock lock(mutex_);
+  return Unsent() <= limits_.answer_bytes;
+}
+
+void BulkSession::DropUnsent() {
+  MutexLock lock(mutex_);
+  client_gone_ = true;
+  refusals_.Clear();
+  previews_.clear();
+  preview_bytes_ = 0;
+  warnings_.clear();
+  warnings_ahead_ = 0;
+  CountUnsent();
 }
 
 void BulkSession::Warn(const std::vector<Finding>& warnings) {
@@ -86,6 +108,7 @@ void BulkSession::AddWithoutAppend(std::string preview, uint64_t position,
   if (!preview.empty()) {
     preview_bytes_ += preview.size();
     previews_.push_back(std::move(preview));
+    CountUnsent();
   }
   PushChunk({.position = position, .state = ChunkState::kDone, .part = part});
   PopFinishedChunks();
@@ -293,7 +316,7 @@ bool BulkSession::MayRead() const {
   return phase_ == Phase::kOpen && intake_ == Intake::kIdle &&
          in_flight_messages_ < limits_.max_in_flight_messages &&
          in_flight_bytes_ < limits_.max_in_flight_bytes &&
-         refusals_.bytes() + preview_bytes_ < limits_.max_unsent_bytes &&
+         Unsent() < limits_.max_unsent_bytes &&
          receipt_.size() < limits_.max_receipt_ranges;
 }
 
@@ -344,7 +367,19 @@ BulkAnswer BulkSession::TakeAnswer() {
   answer.warnings = std::exchange(warnings_, {});
   warnings_ahead_ = 0;
   news_ = !receipt_.empty();
+  CountUnsent();
   return answer;
+}
+
+size_t BulkSession::Unsent() const {
+  return refusals_.bytes() + preview_bytes_;
+}
+
+void BulkSession::CountUnsent() {
+  if (all_unsent_ == nullptr) return;
+  const size_t now = Unsent();
+  all_unsent_->Add(now - counted_unsent_);  // wraps where there are fewer
+  counted_unsent_ = now;
 }
 
 void BulkSession::Fail(BulkEnd::Reason reason, absl::Status status) {

@@ -20,6 +20,7 @@
 #include "heap_adapter/spool/receipt.h"
 #include "heap_adapter/stream/bulk_types.h"
 #include "heap_adapter/stream/open_streams.h"
+#include "heap_adapter/stream/unsent_bytes.h"
 #include "heap_adapter/stream/unsent_refusals.h"
 
 namespace heapsync {
@@ -64,9 +65,12 @@ class BulkSession final : public EndableStream,
     virtual void Finish(const BulkEnd& end) = 0;
   };
 
-  // `call` must live until its Finish().
-  BulkSession(Call& call, const BulkLimits& limits)
-      : limits_(limits), call_(&call) {}
+  // `call` must live until its Finish(). `all_unsent` counts the unsent bytes
+  // of all streams; null: nothing does.
+  BulkSession(Call& call, const BulkLimits& limits,
+              std::shared_ptr<UnsentBytes> all_unsent = nullptr)
+      : limits_(limits), all_unsent_(std::move(all_unsent)), call_(&call) {}
+  ~BulkSession() override;
 
   // Begins: the first event, once. kRefused: nothing is read.
   void Start(BulkVerdict verdict, MonotonicTime now);
@@ -82,6 +86,13 @@ class BulkSession final : public EndableStream,
   // Adds the refusal of one item. `answer` is an answer with nothing else in
   // it. Indices increase.
   void Reject(uint64_t index, const google::protobuf::MessageLite& answer);
+  // False if this stream has more than an answer's worth of unsent refusals and
+  // previews while those of all streams take too much. The message must be
+  // refused then, after DropUnsent().
+  bool HasRoom() const;
+  // Drops what is unsent: no answer follows, so that the client knows of
+  // nothing that it was not told.
+  void DropUnsent();
   // Adds warnings about one item; more than 100 that are unsent are dropped.
   void Warn(const std::vector<Finding>& warnings);
   // Adds a warning about several items, ahead of those about one, which make
@@ -179,10 +190,14 @@ class BulkSession final : public EndableStream,
   Chunk& OldestAppend() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PopFinishedChunks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddToReceipt(SeqRange range) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  size_t Unsent() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CountUnsent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const BulkLimits limits_;
+  // Shared: callbacks may hold a session when its service is gone.
+  const std::shared_ptr<UnsentBytes> all_unsent_;
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   Call* call_ ABSL_GUARDED_BY(mutex_);  // null once finished
   Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kOpen;
   Intake intake_ ABSL_GUARDED_BY(mutex_) = Intake::kIdle;
@@ -193,7 +208,7 @@ class BulkSession final : public EndableStream,
   bool abort_ ABSL_GUARDED_BY(mutex_) = false;  // the write, next
   // When the client last sent something or read an answer.
   MonotonicTime heard_ ABSL_GUARDED_BY(mutex_);
-  bool client_gone_ ABSL_GUARDED_BY(mutex_) = false;
+  bool client_gone_ ABSL_GUARDED_BY(mutex_) = false;  // nothing is written
   Duration pause_ ABSL_GUARDED_BY(mutex_) = Duration::zero();  // to be set
   // Pause() has not returned. The next one must not begin, so the message stays
   // held.
@@ -220,6 +235,7 @@ class BulkSession final : public EndableStream,
   UnsentRefusals refusals_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::string> previews_ ABSL_GUARDED_BY(mutex_);
   size_t preview_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t counted_unsent_ ABSL_GUARDED_BY(mutex_) = 0;  // in `all_unsent_`
   std::vector<Finding> warnings_ ABSL_GUARDED_BY(mutex_);
   // Warnings at the front of `warnings_` that came by WarnFirst().
   size_t warnings_ahead_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -29,6 +29,8 @@ class UnsentRefusals {
   // The index of the first item. REQUIRES: !empty().
   uint64_t first() const { return refusals_.front().index; }
 
+  void Clear() { *this = {}; }
+
   // Takes refusals off the front until they have at least `bytes`, or all.
   // Returns them as encoded fields of an answer.
   std::string Take(size_t bytes) {

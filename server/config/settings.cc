@@ -420,9 +420,10 @@ std::vector<Setting> MakeSettings() {
           {.name = "max_memory_bytes",
            .group = kPorts,
            .meaning = "Memory in bytes that gRPC may use for connections and "
-                      "for messages on their way; connections without an "
-                      "admitted call use an eighth. Less: slower under many "
-                      "large messages."}),
+                      "for messages on their way. Connections without an "
+                      "admitted call use an eighth, answers that nobody reads "
+                      "another, messages that did not come whole a quarter. "
+                      "Less: slower under many large messages."}),
       Number<kPort, &Port::max_connections>(
           kConnectionsRange,
           {.name = "max_connections",

@@ -14,6 +14,7 @@
 #include "heap_adapter/base/check.h"
 #include "heap_adapter/engine.h"
 #include "heap_adapter/stream/bulk_session.h"
+#include "heap_adapter/stream/unsent_bytes.h"
 #include "server/access/access.h"
 #include "server/access/call_slots.h"
 #include "server/data/bulk_intake.h"
@@ -38,13 +39,13 @@ class BulkCall final
       public BulkSession::Call {
  public:
   BulkCall(Engine& engine, const Access& access, BulkPlaces& places,
-           size_t max_message_bytes, grpc::CallbackServerContext* context)
+           const std::shared_ptr<UnsentBytes>& unsent, size_t max_message_bytes, grpc::CallbackServerContext* context)
       : engine_(engine),
         context_(context),
         max_message_bytes_(max_message_bytes),
         places_(places),
         trace_(TraceOf(*context)),
-        session_(std::make_shared<BulkSession>(*this, BulkLimits())),
+        session_(std::make_shared<BulkSession>(*this, BulkLimits(), unsent)),
         intake_(engine, access, *session_, CredentialsOf(*context), trace_) {
     error_ = intake_.Admit();
     if (!error_.has_value()) error_ = TakePlace();

@@ -78,7 +78,6 @@ class BulkIntake {
       outcome.error = InvalidRequest(std::move(violations));
     }
     if (!outcome.error.has_value()) outcome.error = CheckSettings(*request);
-    if (!outcome.error.has_value()) outcome.error = CheckCount(*request);
     if (outcome.error.has_value()) return outcome;
     if (!std::exchange(paid_, false)) {
       outcome = Pay(static_cast<uint64_t>(Traits::ItemsOf(*request).size()),
@@ -120,9 +119,13 @@ class BulkIntake {
  private:
   using Request = typename Traits::BulkRequest;
 
-  static constexpr int kMaxItemsPerMessage = 10'000;
   static constexpr size_t kChunkItems = 1'000;
   static constexpr size_t kChunkBytes = 512 << 10;
+
+  // Refusals of one message that list all faults of each item. Beyond it they
+  // list one each, so that a message of faults makes no answer of a hundred
+  // times its size.
+  static constexpr size_t kFullRefusalBytes = 128 << 10;
 
   // Larger: one key for different content is found at a greater distance, for
   // 40 bytes a key and stream.
@@ -222,16 +225,6 @@ class BulkIntake {
     return changed;
   }
 
-  static std::optional<CallError> CheckCount(const Request& request) {
-    const int count = Traits::ItemsOf(request).size();
-    if (count <= kMaxItemsPerMessage) return std::nullopt;
-    return InvalidRequest({{.field = std::string(Traits::kBulkField),
-                            .reason = "TOO_MANY_ITEMS",
-                            .description = absl::StrCat(
-                                "one message may carry ", kMaxItemsPerMessage,
-                                " items, and this one has ", count)}});
-  }
-
   std::optional<CallError> TakeItems(const Request& request,
                                      DamagedItems& damaged, size_t bytes) {
     const auto& items = Traits::ItemsOf(request);
@@ -241,13 +234,15 @@ class BulkIntake {
     const auto count = static_cast<size_t>(items.size());
     encoder.Reserve(std::min(count, kChunkItems),
                     std::min(bytes + count * kMorePerItem, kChunkBytes));
+    refusal_bytes_ = 0;
     ReusedKeys reused;
     for (int i = 0; i < items.size(); ++i) {
       const uint64_t index = next_index_++;
       if (const auto found = damaged.find(i); found != damaged.end()) {
-        Reject(index, found->second);
+        if (!Reject(index, found->second)) return AnswersUnread();
         continue;
       }
+      if (refusal_bytes_ >= kFullRefusalBytes) encoder.ListFewFindings();
       const absl::string_view own_key = Traits::OwnKey(items[i]);
       std::optional<IdempotencyKey> key;
       const auto choose_key = [&](const ContentDigest& content) {
@@ -262,7 +257,9 @@ class BulkIntake {
           encoder, items[i],
           {.field = Traits::kBulkField, .index = static_cast<uint64_t>(i)},
           choose_key);
-      if (!findings.ok()) Reject(index, findings.violations);
+      if (!findings.ok() && !Reject(index, findings.violations)) {
+        return AnswersUnread();
+      }
       if (!findings.warnings.empty()) session_.Warn(findings.warnings);
       if (encoder.size() >= kChunkItems || encoder.text_size() >= kChunkBytes) {
         auto error = Append(encoder, ChunkPart::kMiddle);
@@ -298,7 +295,8 @@ class BulkIntake {
         preview = PreviewOf(*destination_, Traits::kType, encoder.Take());
       }
       session_.AddWithoutAppend(std::move(preview), next_index_, part);
-      return std::nullopt;
+      if (HasRoom()) return std::nullopt;
+      return AnswersUnread();
     }
     session_.AddAppend(count, next_index_, part);
     EncodedChunk chunk = encoder.Take();
@@ -317,14 +315,24 @@ class BulkIntake {
     return NotStored(admission);
   }
 
-  void Reject(uint64_t index, const std::vector<Finding>& violations) {
+  // False: the unread answers take too much, and the stream must end.
+  bool HasRoom() {
+    if (session_.HasRoom()) return true;
+    session_.DropUnsent();
+    return false;
+  }
+
+  // False: see HasRoom().
+  bool Reject(uint64_t index, const std::vector<Finding>& violations) {
     typename Traits::BulkResponse answer;
     v1::RejectedItem& refusal = *answer.add_rejected_items();
     refusal.set_index(index);
     for (const Finding& violation : violations) {
       FillViolation(violation, refusal.add_violations());
     }
+    refusal_bytes_ += answer.ByteSizeLong();
     session_.Reject(index, answer);
+    return HasRoom();
   }
 
   Engine& engine_;
@@ -342,6 +350,7 @@ class BulkIntake {
   RepeatedKeys own_keys_{kMaxOwnKeys};
   uint64_t reused_keys_ = 0;
   uint64_t next_index_ = 0;
+  size_t refusal_bytes_ = 0;  // of the message that is taken in
 };
 
 }  // namespace heapsync

@@ -36,19 +36,19 @@ grpc::ServerUnaryReactor* DataService::AccountProperties(
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkTrackEvents(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<TrackEventTraits>(engine_, access_, places_,
+  return new BulkCall<TrackEventTraits>(engine_, access_, places_, unsent_,
                                         max_message_bytes_, context);
 }
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkUserProperties(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<UserPropertiesTraits>(engine_, access_, places_,
+  return new BulkCall<UserPropertiesTraits>(engine_, access_, places_, unsent_,
                                             max_message_bytes_, context);
 }
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkAccountProperties(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<AccountPropertiesTraits>(engine_, access_, places_,
+  return new BulkCall<AccountPropertiesTraits>(engine_, access_, places_, unsent_,
                                                max_message_bytes_, context);
 }
 

@@ -9,6 +9,7 @@
 
 #include "heap_adapter/engine.h"
 #include "heap_adapter/stream/open_streams.h"
+#include "heap_adapter/stream/unsent_bytes.h"
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
 #include "server/access/access.h"
 #include "server/access/call_slots.h"
@@ -45,6 +46,9 @@ class DataService final
     Duration silent_stream_time = std::chrono::minutes(5);
     // The maximum of one message, inflated.
     size_t message_bytes = 4 << 20;
+    // Refusals and previews that wait until their streams read them. Streams
+    // that have more than an answer's worth are ended beyond it.
+    size_t unsent_bytes = 64 << 20;
   };
 
   DataService(Engine& engine, const Access& access)
@@ -58,7 +62,8 @@ class DataService final
         places_(
             CallSlots::BoundsFor(limits.streams, limits.caller_share_percent),
             limits.silent_stream_time),
-        max_message_bytes_(limits.message_bytes) {}
+        max_message_bytes_(limits.message_bytes),
+        unsent_(std::make_shared<UnsentBytes>(limits.unsent_bytes)) {}
 
   grpc::ServerUnaryReactor* TrackEvent(grpc::CallbackServerContext* context,
                                        const grpc::ByteBuffer* request,
@@ -98,6 +103,7 @@ class DataService final
   CallSlots waits_;
   BulkPlaces places_;
   const size_t max_message_bytes_;
+  const std::shared_ptr<UnsentBytes> unsent_;
   OpenStreams open_waits_;
 };
 

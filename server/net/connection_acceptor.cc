@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <utility>
 
@@ -31,9 +32,18 @@ constexpr Duration kRest = std::chrono::milliseconds(20);
 // Intervals at which the guard looks at the connections: soon enough that an
 // attacker gets little done, rarely enough to cost nothing.
 constexpr int kUnprovenLookMs = 20;
-constexpr int kKnownLookMs = 100;
+constexpr int kKnownLookMs = 50;
 
 std::string LastError() { return std::strerror(errno); }
+
+// Memory that the process has in use; zero if the system does not say.
+uint64_t ResidentBytes() {
+  std::ifstream file("/proc/self/statm");
+  uint64_t all = 0;
+  uint64_t resident = 0;
+  file >> all >> resident;
+  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
 
 bool Watch(int epoll, int descriptor, uint32_t events) {
   epoll_event event{.events = events, .data = {.fd = descriptor}};
@@ -72,6 +82,7 @@ ConnectionAcceptor::~ConnectionAcceptor() {
 void ConnectionAcceptor::Start(
     std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> server) {
   server_ = std::move(server);
+  resident_at_start_ = ResidentBytes();
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -97,7 +108,7 @@ bool ConnectionAcceptor::Wait(MonotonicTime now) {
   }
   EndSome(now);
   int timeout = connections_.empty() ? -1 : kKnownLookMs;
-  if (resting_until_.has_value() || !guard_.Unproven().empty()) {
+  if (resting_until_.has_value() || guard_.HasUnproven()) {
     timeout = kUnprovenLookMs;
   }
   std::array<epoll_event, 64> events;
@@ -180,10 +191,12 @@ bool ConnectionAcceptor::Keep(int connection, const sockaddr_storage& peer,
 }
 
 void ConnectionAcceptor::EndSome(MonotonicTime now) {
-  for (const int descriptor : guard_.Unproven()) {
+  for (const int descriptor : guard_.ToLookAt(now)) {
     guard_.Progressed(descriptor, ReadTcpProgress(descriptor), now);
   }
-  for (const auto& closing : guard_.Due(now)) End(closing);
+  const uint64_t resident = ResidentBytes();
+  const uint64_t growth = resident - std::min(resident, resident_at_start_);
+  for (const auto& closing : guard_.Due(now, growth)) End(closing);
 }
 
 void ConnectionAcceptor::End(const ConnectionGuard::Closing& closing) {

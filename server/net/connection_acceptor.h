@@ -4,6 +4,7 @@
 #include <grpcpp/server_builder.h>
 #include <sys/socket.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -68,6 +69,8 @@ class ConnectionAcceptor {
   int epoll_ = -1;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> server_;
   std::thread thread_;
+
+  uint64_t resident_at_start_ = 0;
 
   // The rest is used by `thread_` only.
   std::optional<MonotonicTime> resting_until_;

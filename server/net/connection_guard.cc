@@ -1,6 +1,7 @@
 #include "server/net/connection_guard.h"
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include <chrono>
 #include <utility>
@@ -40,11 +41,24 @@ class ConnectionGuard::Interceptor final
     if (methods->QueryInterceptionHookPoint(
             grpc::experimental::InterceptionHookPoints::PRE_SEND_STATUS)) {
       End(context_.IsCancelled());
+    } else if (methods->QueryInterceptionHookPoint(
+                   grpc::experimental::InterceptionHookPoints::
+                       POST_RECV_MESSAGE)) {
+      Count(methods->GetRecvMessage());
     }
     methods->Proceed();
   }
 
  private:
+  // Every service of the server takes its messages as they came.
+  void Count(const void* message) {
+    if (message == nullptr) return;
+    const size_t bytes =
+        static_cast<const grpc::ByteBuffer*>(message)->Length();
+    MutexLock lock(guard_.mutex_);
+    guard_.rules_.MessageArrived(peer_, bytes);
+  }
+
   void End(bool cancelled) {
     if (std::exchange(ended_, true)) return;
     const MonotonicTime now = MonotonicNow();
@@ -130,9 +144,14 @@ void ConnectionGuard::Closed(Id id) {
   rules_.Closed(id);
 }
 
-std::vector<ConnectionGuard::Id> ConnectionGuard::Unproven() const {
+bool ConnectionGuard::HasUnproven() const {
   MutexLock lock(mutex_);
-  return {rules_.unproven().begin(), rules_.unproven().end()};
+  return !rules_.unproven().empty();
+}
+
+std::vector<ConnectionGuard::Id> ConnectionGuard::ToLookAt(MonotonicTime now) {
+  MutexLock lock(mutex_);
+  return rules_.ToLookAt(now);
 }
 
 void ConnectionGuard::Progressed(Id id, const TcpProgress& progress,
@@ -141,8 +160,10 @@ void ConnectionGuard::Progressed(Id id, const TcpProgress& progress,
   rules_.Progressed(id, progress, now);
 }
 
-std::vector<ConnectionGuard::Closing> ConnectionGuard::Due(MonotonicTime now) {
+std::vector<ConnectionGuard::Closing> ConnectionGuard::Due(MonotonicTime now,
+                                                           uint64_t growth) {
   MutexLock lock(mutex_);
+  rules_.SetGrowth(growth);
   std::vector<Closing> due = rules_.Due(now);
   for (const Closing& closing : due) Count(closing);
   return due;

@@ -54,9 +54,11 @@ class ConnectionGuard {
   std::optional<Closing> MakePlace(MonotonicTime now);
   void Opened(Id id, absl::string_view peer, MonotonicTime now);
   void Closed(Id id);
-  std::vector<Id> Unproven() const;
+  bool HasUnproven() const;
+  std::vector<Id> ToLookAt(MonotonicTime now);
   void Progressed(Id id, const TcpProgress& progress, MonotonicTime now);
-  std::vector<Closing> Due(MonotonicTime now);
+  // `growth`: see ConnectionRules::SetGrowth().
+  std::vector<Closing> Due(MonotonicTime now, uint64_t growth);
 
  private:
   class Interceptor;

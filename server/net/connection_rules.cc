@@ -34,6 +34,21 @@ constexpr uint64_t kMaxUnprovenBegun = 500;
 // read hundreds of a connection that floods.
 constexpr uint64_t kMaxUnprovenCalls = 2'000;
 
+// Bytes around messages: of each, of each 64 of its bytes, of each call, and of
+// a connection in each second (pings, windows). Generous, since what is missed
+// adds up over the life of a connection.
+constexpr uint64_t kMessageOverhead = 100;
+constexpr uint64_t kOverheadPart = 64;
+constexpr uint64_t kCallOverhead = 600;
+constexpr uint64_t kIdleBytesPerSecond = 100;
+
+// Intervals at which known connections are looked at: a look costs a
+// microsecond for each of them. The shorter one is for when they have a quarter
+// of the unfinished bytes that they may.
+constexpr Duration kLook = std::chrono::milliseconds(50);
+constexpr Duration kLookForEach = std::chrono::microseconds(250);
+constexpr Duration kOftenForEach = std::chrono::microseconds(25);
+
 // Calls that may still end inside the server after HTTP/2 has forgotten them.
 constexpr uint64_t kEndingCalls = 200;
 
@@ -135,6 +150,7 @@ std::shared_ptr<ConnectionRules::HeldCalls> ConnectionRules::CallBegan(
   Roll(*connection, now);
   ++connection->begun;
   ++connection->open_calls;
+  connection->finished += kCallOverhead;
   const uint64_t max_known_open =
       uint64_t{2} * limits_.max_streams_per_connection + kEndingCalls;
   const bool too_many = connection->standing == Trust::kKnown
@@ -149,6 +165,27 @@ void ConnectionRules::CallFreed(HeldCalls& calls) {
   HEAPSYNC_CHECK(calls.count > 0) << "a call was freed twice";
   --calls.count;
   if (calls.unproven) --unproven_calls_;
+}
+
+void ConnectionRules::MessageArrived(absl::string_view peer, uint64_t bytes) {
+  Connection* const connection = Find(peer);
+  if (connection == nullptr) return;
+  connection->finished += bytes + bytes / kOverheadPart + kMessageOverhead;
+}
+
+std::vector<ConnectionRules::Id> ConnectionRules::ToLookAt(MonotonicTime now) {
+  std::vector<Id> ids;
+  if (now < next_look_at_known_) {
+    ids.assign(unproven_.begin(), unproven_.end());
+    return ids;
+  }
+  const bool often = unfinished_ > limits_.all_unfinished_bytes / 4;
+  next_look_at_known_ =
+      now + kLook +
+      (often ? kOftenForEach : kLookForEach) * connections_.size();
+  ids.reserve(connections_.size());
+  for (const auto& [id, connection] : connections_) ids.push_back(id);
+  return ids;
 }
 
 void ConnectionRules::CallEnded(absl::string_view peer, CallEnd end,
@@ -190,9 +227,15 @@ void ConnectionRules::Progressed(Id id, const TcpProgress& progress,
     const uint64_t spent = elapsed * kProbeBytesPerSecond / 1'000'000;
     connection.charged -= std::min(connection.charged, spent);
   }
+  const auto idle = static_cast<uint64_t>((now - connection.seen).count()) *
+                    kIdleBytesPerSecond / 1'000'000;
   connection.seen = now;
-  connection.charged +=
+  const uint64_t more =
       progress.received - std::min(progress.received, connection.received);
+  connection.charged += more;
+  connection.unfinished += more;
+  connection.unfinished -= std::min(
+      connection.unfinished, std::exchange(connection.finished, 0) + idle);
   connection.received = progress.received;
   connection.silence = progress.silence;
 }
@@ -211,8 +254,29 @@ void ConnectionRules::Close(Id id, ClosingReason reason,
   due.push_back({.id = id, .reason = reason});
 }
 
+void ConnectionRules::EndUnfinished(std::vector<Closing>& due) {
+  unfinished_ = 0;
+  const bool none = growth_ < limits_.all_unfinished_bytes / 2;
+  std::vector<std::pair<uint64_t, Id>> held;
+  for (auto& [id, each] : connections_) {
+    if (none) each.unfinished = 0;
+    if (each.standing != Trust::kKnown || each.closing) continue;
+    unfinished_ += each.unfinished;
+    if (each.unfinished > 0) held.emplace_back(each.unfinished, id);
+  }
+  if (unfinished_ <= limits_.all_unfinished_bytes) return;
+  std::sort(held.rbegin(), held.rend());
+  // The memory of those that are ended takes a while to be free: half is left.
+  for (const auto& [bytes, id] : held) {
+    if (unfinished_ <= limits_.all_unfinished_bytes / 2) break;
+    unfinished_ -= bytes;
+    Close(id, ClosingReason::kBytes, due);
+  }
+}
+
 std::vector<ConnectionRules::Closing> ConnectionRules::Due(MonotonicTime now) {
   std::vector<Closing> due;
+  EndUnfinished(due);
   for (const Id id : std::exchange(flooding_, {})) {
     const auto found = connections_.find(id);
     // The descriptor may belong to a new connection by now.

@@ -28,7 +28,7 @@ enum class Trust {
 enum class ClosingReason {
   kUnproven,  // it was a stranger for too long
   kGaveWay,   // its place was needed
-  kBytes,     // it sent too much before it was known
+  kBytes,     // it sent too much before it was known, or without an end
   kCalls,     // it begins calls that it has no right to, or gives up
 };
 inline constexpr ClosingReason kClosingReasons[] = {
@@ -54,6 +54,11 @@ struct ConnectionLimits {
 
   // Bytes of all unproven connections together.
   uint64_t all_unproven_bytes = 64 << 20;
+
+  // Bytes of all known connections that belong to messages which did not come
+  // whole yet. Larger: more memory for callers that withhold the ends of
+  // theirs.
+  uint64_t all_unfinished_bytes = 256 << 20;
 
   // HTTP/2's own limit of open calls, which calls that were reset escape.
   uint32_t max_streams_per_connection = 100;
@@ -99,11 +104,20 @@ class ConnectionRules {
   enum class CallEnd { kAnswered, kGivenUp };
   void CallEnded(absl::string_view peer, CallEnd end, MonotonicTime now);
   void CallFreed(HeldCalls& calls);
+  // A whole message of `bytes` arrived on a call of the connection.
+  void MessageArrived(absl::string_view peer, uint64_t bytes);
   void Proved(absl::string_view peer, Trust standing);
 
-  // The connections to look at: those to pass to Progressed().
+  // The connections to look at: those to pass to Progressed(). The known ones
+  // are among them now and then: often where they send much without an end.
   const absl::flat_hash_set<Id>& unproven() const { return unproven_; }
+  std::vector<Id> ToLookAt(MonotonicTime now);
   void Progressed(Id id, const TcpProgress& progress, MonotonicTime now);
+
+  // Bytes by which the process has grown since its start. While they are few,
+  // nothing can be unfinished: what seems so was thrown away, such as the rest
+  // of what a client sends on a call that has ended.
+  void SetGrowth(uint64_t bytes) { growth_ = bytes; }
 
   // Returns the connections to end now, each once.
   std::vector<Closing> Due(MonotonicTime now);
@@ -124,6 +138,10 @@ class ConnectionRules {
     uint64_t received = 0;  // in all, at `seen`
     MonotonicTime seen;
     uint64_t charged = 0;  // of them, what counts against the maximum
+    // Those of them that belong to no whole message, and bytes of whole ones
+    // since `seen`.
+    uint64_t unfinished = 0;
+    uint64_t finished = 0;
     uint64_t open_calls = 0;
     std::shared_ptr<HeldCalls> held = std::make_shared<HeldCalls>();
     Duration silence = Duration::zero();
@@ -138,6 +156,7 @@ class ConnectionRules {
   // Starts to count the calls again if the last second is over.
   static void Roll(Connection& connection, MonotonicTime now);
   void Close(Id id, ClosingReason reason, std::vector<Closing>& due);
+  void EndUnfinished(std::vector<Closing>& due);
   void Release(Connection& connection);
   void Floods(Connection& connection);
 
@@ -149,6 +168,9 @@ class ConnectionRules {
   std::vector<Id> flooding_;
   size_t closing_ = 0;
   uint64_t unproven_calls_ = 0;
+  uint64_t unfinished_ = 0;  // of all known connections, when last looked at
+  uint64_t growth_ = 0;
+  MonotonicTime next_look_at_known_;
 };
 
 }  // namespace heapsync

@@ -199,6 +199,8 @@ CallError NotStored(const Admission& admission) {
   CallError error = NotStored(admission.status);
   if (admission.limit == Admission::Limit::kDestination) {
     error.reason = "DESTINATION_FULL";
+  } else if (admission.limit == Admission::Limit::kDeadLetters) {
+    error.reason = "DEAD_LETTERS_FULL";
   }
   if (admission.retry_after.has_value()) {
     error.retry_delay = std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -244,6 +246,17 @@ CallError CallerRateExceeded(std::chrono::milliseconds retry_delay) {
           .message = "this caller sent more items than its rate allows",
           .violations = {},
           .retry_delay = retry_delay};
+}
+
+CallError AnswersUnread() {
+  return {.code = grpc::StatusCode::RESOURCE_EXHAUSTED,
+          .reason = "ANSWERS_UNREAD",
+          .message =
+              "the answers of this stream that are not read take too much "
+              "memory; read while sending, and resume at the last "
+              "durable_position",
+          .violations = {},
+          .retry_delay = kRetryDelay};
 }
 
 CallError TooManyCalls() {

@@ -71,6 +71,10 @@ CallError DestinationNotAllowed(absl::string_view name);
 // RESOURCE_EXHAUSTED: the caller exceeded its rate.
 CallError CallerRateExceeded(std::chrono::milliseconds retry_delay);
 
+// RESOURCE_EXHAUSTED: the unread answers of a stream, and those of all, take
+// too much memory.
+CallError AnswersUnread();
+
 // RESOURCE_EXHAUSTED: the maximum number of open calls is reached.
 CallError TooManyCalls();
 

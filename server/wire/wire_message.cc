@@ -2,6 +2,7 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/unknown_field_set.h>
 #include <google/protobuf/wire_format_lite.h>
@@ -26,18 +27,25 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::UnknownField;
 using google::protobuf::UnknownFieldSet;
 
-constexpr size_t kMaxFindings = 100;
+// Faults that are listed of a message, or of an item.
+constexpr size_t kMaxWireFindings = 100;
+// Faults of all items of a message; beyond these each item lists one.
+constexpr size_t kMaxItemFindings = 1'000;
 constexpr int kDeepest = 100;
+// Fields besides the items. A request has five, which may come repeatedly.
+constexpr size_t kMaxOtherFields = 1'000;
 
 // Searches an encoded message for strings that are not UTF-8, using its
 // descriptor.
 class Utf8Search {
  public:
+  explicit Utf8Search(size_t max_findings) : max_findings_(max_findings) {}
+
   void Search(const UnknownFieldSet& fields, const Descriptor& descriptor,
               const std::string& path, int depth) {
     if (depth > kDeepest) return;
     absl::flat_hash_map<int, int> repeats;
-    for (int i = 0; i < fields.field_count(); ++i) {
+    for (int i = 0; i < fields.field_count() && !full(); ++i) {
       const UnknownField& field = fields.field(i);
       if (field.type() != UnknownField::TYPE_LENGTH_DELIMITED) continue;
       const FieldDescriptor* known =
@@ -108,15 +116,67 @@ class Utf8Search {
     return path.empty() ? name : absl::StrCat(path, ".", name);
   }
 
+  bool full() const { return findings_.size() >= max_findings_; }
+
   void Add(const std::string& path) {
-    if (findings_.size() >= kMaxFindings) return;
+    if (full()) return;
     findings_.push_back({.field = path,
                          .reason = std::string(reason::kInvalidUtf8),
                          .description = "must be valid UTF-8, and is not"});
   }
 
+  const size_t max_findings_;
   std::vector<Finding> findings_;
 };
+
+std::vector<Finding> Diagnose(absl::string_view bytes,
+                              const Descriptor& descriptor,
+                              size_t max_findings) {
+  UnknownFieldSet fields;
+  Utf8Search search(max_findings);
+  if (fields.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    search.Search(fields, descriptor, "", 0);
+  }
+  std::vector<Finding> findings = search.Take();
+  if (findings.empty()) {
+    findings.push_back({.field = "",
+                        .reason = "MALFORMED_MESSAGE",
+                        .description = absl::StrCat("these bytes are not a ",
+                                                    descriptor.full_name())});
+  }
+  return findings;
+}
+
+ReceivedMessage::FieldCounts CountIn(
+    google::protobuf::io::ZeroCopyInputStream& bytes, int number) {
+  google::protobuf::io::CodedInputStream input(&bytes);
+  ReceivedMessage::FieldCounts counts;
+  using google::protobuf::internal::WireFormatLite;
+  while (const uint32_t tag = input.ReadTag()) {
+    const bool counted = WireFormatLite::GetTagFieldNumber(tag) == number &&
+                         WireFormatLite::GetTagWireType(tag) ==
+                             WireFormatLite::WIRETYPE_LENGTH_DELIMITED;
+    ++(counted ? counts.of_number : counts.others);
+    if (!WireFormatLite::SkipField(&input, tag)) break;
+  }
+  return counts;
+}
+
+Finding TooManyItems(absl::string_view field, size_t count) {
+  return {
+      .field = std::string(field),
+      .reason = "TOO_MANY_ITEMS",
+      .description = absl::StrCat("one message may carry ", kMaxItemsPerMessage,
+                                  " items, and this one has ", count)};
+}
+
+Finding TooManyFields(size_t count) {
+  return {.field = "",
+          .reason = "TOO_MANY_FIELDS",
+          .description = absl::StrCat(
+              "one message may have ", kMaxOtherFields,
+              " fields besides its items, and this one has ", count)};
+}
 
 // The compression of a message that gRPC handed over as it came. Its C++ API
 // does not show it, but the reader's core does.
@@ -151,19 +211,7 @@ CallError NotInflated(const absl::Status& status, size_t max_bytes) {
 
 std::vector<Finding> DiagnoseWireMessage(absl::string_view bytes,
                                          const Descriptor& descriptor) {
-  UnknownFieldSet fields;
-  Utf8Search search;
-  if (fields.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    search.Search(fields, descriptor, "", 0);
-  }
-  std::vector<Finding> findings = search.Take();
-  if (findings.empty()) {
-    findings.push_back({.field = "",
-                        .reason = "MALFORMED_MESSAGE",
-                        .description = absl::StrCat("these bytes are not a ",
-                                                    descriptor.full_name())});
-  }
-  return findings;
+  return Diagnose(bytes, descriptor, kMaxWireFindings);
 }
 
 std::variant<ReceivedMessage, CallError> ReceivedMessage::Open(
@@ -192,6 +240,17 @@ bool ReceivedMessage::ParseTo(google::protobuf::Message* message) const {
   if (bytes_ == nullptr) return message->ParseFromString(inflated_);
   MessageReader reader(*bytes_);
   return reader.status().ok() && message->ParseFromZeroCopyStream(&reader);
+}
+
+ReceivedMessage::FieldCounts ReceivedMessage::CountFields(int number) const {
+  if (bytes_ == nullptr) {
+    google::protobuf::io::ArrayInputStream reader(
+        inflated_.data(), static_cast<int>(inflated_.size()));
+    return CountIn(reader, number);
+  }
+  MessageReader reader(*bytes_);
+  if (!reader.status().ok()) return {};
+  return CountIn(reader, number);
 }
 
 std::string ReceivedMessage::Flatten() const {
@@ -229,11 +288,14 @@ std::vector<Finding> ParseWireMessage(const ReceivedMessage& bytes,
                                       google::protobuf::Message* message,
                                       absl::string_view items,
                                       DamagedItems& damaged) {
-  if (bytes.ParseTo(message)) return {};
-  const std::string flat = bytes.Flatten();
   const Descriptor& descriptor = *message->GetDescriptor();
   const FieldDescriptor& field =
       *descriptor.FindFieldByName(std::string(items.data(), items.size()));
+  const auto [count, others] = bytes.CountFields(field.number());
+  if (count > kMaxItemsPerMessage) return {TooManyItems(items, count)};
+  if (others > kMaxOtherFields) return {TooManyFields(others)};
+  if (bytes.ParseTo(message)) return {};
+  const std::string flat = bytes.Flatten();
   UnknownFieldSet fields;
   if (!fields.ParseFromString(flat)) {
     return DiagnoseWireMessage(flat, descriptor);
@@ -255,13 +317,16 @@ std::vector<Finding> ParseWireMessage(const ReceivedMessage& bytes,
   if (!message->ParseFromString(text)) {
     return DiagnoseWireMessage(text, descriptor);
   }
+  size_t found = 0;
   for (size_t i = 0; i < texts.size(); ++i) {
     google::protobuf::Message* item =
         message->GetReflection()->AddMessage(message, &field);
     if (item->ParseFromString(*texts[i])) continue;
     item->Clear();
     std::vector<Finding> findings =
-        DiagnoseWireMessage(*texts[i], *field.message_type());
+        Diagnose(*texts[i], *field.message_type(),
+                 found < kMaxItemFindings ? kMaxWireFindings : 1);
+    found += findings.size();
     for (Finding& finding : findings) {
       const std::string place = absl::StrCat(field.name(), "[", i, "]");
       finding.field = finding.field.empty()

@@ -31,6 +31,14 @@ class ReceivedMessage {
 
   size_t size() const;
   bool ParseTo(google::protobuf::Message* message) const;
+  // The fields of the message, counted without parsing it: those of one number
+  // that hold text or messages, and all others. Stops where the bytes are no
+  // message.
+  struct FieldCounts {
+    size_t of_number = 0;
+    size_t others = 0;
+  };
+  FieldCounts CountFields(int number) const;
   // All bytes in one string.
   std::string Flatten() const;
 
@@ -65,7 +73,9 @@ std::vector<Finding> DiagnoseWireMessage(
 
 // Like ParseWireMessage() above, but an item of the repeated field `items` that
 // does not parse does not affect the others: it is empty in the message, and
-// its faults are stored in `damaged` under its index.
+// its faults are stored in `damaged` under its index. A message with more than
+// kMaxItemsPerMessage is not parsed: it could take a hundred times its size.
+inline constexpr size_t kMaxItemsPerMessage = 10'000;
 using DamagedItems = std::map<int, std::vector<Finding>>;
 std::vector<Finding> ParseWireMessage(const ReceivedMessage& bytes,
                                       google::protobuf::Message* message,

@@ -26,6 +26,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 using CallEnd = ConnectionRules::CallEnd;
 using Closing = ConnectionRules::Closing;
@@ -59,6 +60,53 @@ TEST_F(ConnectionRulesTest, AStrangerIsEndedAfterItsTime) {
   EXPECT_THAT(rules_.Due(kStart + seconds(11)), IsEmpty());
   rules_.Closed(1);
   EXPECT_EQ(rules_.Count(Trust::kStranger), 0u);
+}
+
+TEST_F(ConnectionRulesTest, KnownOnesThatWithholdTheEndsOfMessagesAreEnded) {
+  constexpr uint64_t kMib = 1 << 20;
+  ConnectionRules rules({.all_unfinished_bytes = 10 * kMib});
+  rules.SetGrowth(10 * kMib);
+  for (const int id : {1, 2, 3}) {
+    const std::string peer = absl::StrCat("192.0.2.1:", id);
+    rules.Opened(id, peer, now_);
+    rules.Proved(peer, Trust::kKnown);
+  }
+  // Whole messages are none of it, however many come.
+  for (int i = 1; i <= 100; ++i) {
+    rules.MessageArrived("192.0.2.1:1", kMib);
+    rules.Progressed(1, {.received = i * kMib}, now_);
+  }
+  rules.Progressed(2, {.received = 3 * kMib}, now_);
+  rules.Progressed(3, {.received = 6 * kMib}, now_);
+  EXPECT_THAT(rules.Due(now_), IsEmpty());
+  rules.Progressed(3, {.received = 9 * kMib}, now_);
+  EXPECT_THAT(rules.Due(now_), ElementsAre(Closing{3, ClosingReason::kBytes}));
+  EXPECT_THAT(rules.Due(now_), IsEmpty());
+  rules.MessageArrived("192.0.2.1:2", 3 * kMib);
+  rules.Progressed(2, {.received = 12 * kMib}, now_);
+  EXPECT_THAT(rules.Due(now_), IsEmpty());
+}
+
+TEST_F(ConnectionRulesTest, WhatTheServerThrewAwayIsNotUnfinished) {
+  constexpr uint64_t kMib = 1 << 20;
+  ConnectionRules rules({.all_unfinished_bytes = 10 * kMib});
+  rules.Opened(1, "192.0.2.1:1", now_);
+  rules.Proved("192.0.2.1:1", Trust::kKnown);
+  rules.SetGrowth(kMib);
+  for (int i = 1; i <= 100; ++i) {
+    rules.Progressed(1, {.received = i * kMib}, now_);
+    EXPECT_THAT(rules.Due(now_), IsEmpty());
+  }
+  rules.SetGrowth(10 * kMib);
+  EXPECT_THAT(rules.Due(now_), IsEmpty());
+}
+
+TEST_F(ConnectionRulesTest, KnownOnesAreLookedAtNowAndThen) {
+  rules_.Proved(Open(1), Trust::kKnown);
+  Open(2);
+  EXPECT_THAT(rules_.ToLookAt(now_), UnorderedElementsAre(1, 2));
+  EXPECT_THAT(rules_.ToLookAt(now_ + milliseconds(20)), ElementsAre(2));
+  EXPECT_THAT(rules_.ToLookAt(now_ + seconds(1)), UnorderedElementsAre(1, 2));
 }
 
 TEST_F(ConnectionRulesTest, OnesThatAreKnownOrCheckHealthStay) {

@@ -41,7 +41,7 @@ class FakeCall final : public BulkSession::Call {
 class BulkSessionTest : public testing::Test {
  protected:
   void Start() {
-    session_ = std::make_shared<BulkSession>(call_, limits_);
+    session_ = std::make_shared<BulkSession>(call_, limits_, all_unsent_);
     session_->Start(BulkVerdict::kAccepted, kNow);
   }
   // Begins to take in a message; the first one has settings.
@@ -77,6 +77,7 @@ class BulkSessionTest : public testing::Test {
   }
 
   BulkLimits limits_;
+  std::shared_ptr<UnsentBytes> all_unsent_;
   FakeCall call_;
   std::shared_ptr<BulkSession> session_;
   bool configured_ = false;
@@ -136,6 +137,39 @@ TEST_F(BulkSessionTest, ReadsNothingWhileTheClientDoesNotReadRefusals) {
   EXPECT_EQ(call_.reads, 2);
   Written();
   EXPECT_EQ(call_.reads, 3);
+}
+
+TEST_F(BulkSessionTest, UnreadRefusalsOfAllStreamsAreBounded) {
+  limits_.answer_bytes = 100;
+  all_unsent_ = std::make_shared<UnsentBytes>(1'000);
+  Start();
+  Receive();
+  Reject();
+  session_->AddWithoutAppend("", index_, ChunkPart::kEndOfMessage);
+  Taken();
+  ASSERT_EQ(call_.answers.size(), 1);  // which the client does not read
+  Receive();
+  Reject(500);
+  EXPECT_TRUE(session_->HasRoom());
+  all_unsent_->Add(600);  // another stream's
+  EXPECT_FALSE(session_->HasRoom());
+  session_->DropUnsent();
+  session_->MessageTaken(BulkVerdict::kRefused);
+  all_unsent_->Add(400);
+  EXPECT_FALSE(all_unsent_->full());  // nothing of this stream is counted
+  Written();
+  EXPECT_EQ(call_.answers.size(), 1);
+  EXPECT_EQ(End(), Reason::kRefused);
+}
+
+TEST_F(BulkSessionTest, AStreamWithFewUnreadRefusalsGoesOnWhateverOthersDo) {
+  limits_.answer_bytes = 100;
+  all_unsent_ = std::make_shared<UnsentBytes>(0);
+  all_unsent_->Add(1);
+  Start();
+  Receive();
+  Reject();
+  EXPECT_TRUE(session_->HasRoom());
 }
 
 TEST_F(BulkSessionTest, ReadsNothingWhilePreviewsAreUnsent) {

@@ -1,6 +1,7 @@
 #include "heap_adapter/engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -17,6 +18,9 @@ namespace {
 absl::Status ShuttingDown() {
   return absl::UnavailableError("the server is shutting down");
 }
+
+// A person has to do something first.
+constexpr Duration kDeadLetterRetry = std::chrono::minutes(1);
 
 absl::Status NoSuchDestination() {
   return absl::NotFoundError("no such destination");
@@ -54,6 +58,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(Store& store,
   absl::StatusOr<std::vector<StoredLane>> lanes = engine->OpenLanes();
   if (!lanes.ok()) return lanes.status();
 
+  engine->CountDeadLetters();
+
   engine->committer_ = std::make_unique<Committer>(
       *engine->spool_, engine->options_.commit, *lanes,
       [e = engine.get()](Committer::Notices notices) {
@@ -75,7 +81,9 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(Store& store,
   }
   if (!engine->options_.spool_path.empty()) {
     engine->space_reclaimer_ = std::make_unique<SpaceReclaimer>(
-        store, engine->disk_, [e = engine.get()] { return e->QueuedBytes(); });
+        store, engine->disk_, [e = engine.get()] {
+          return e->QueuedBytes() + e->dead_letters_.bytes();
+        });
   }
   engine->letters_ = std::make_unique<DeadLetterAdmin>(
       *engine->spool_, engine->lanes_, clock, engine->DeadLetterWriter());
@@ -174,7 +182,7 @@ uint64_t Engine::QueuedBytes() const {
   return bytes;
 }
 
-const Backlog& Engine::BacklogOf(const Destination& destination) const {
+Backlog& Engine::BacklogOf(const Destination& destination) const {
   const auto it = Current().backlogs.find(destination.name);
   HEAPSYNC_CHECK(it != Current().backlogs.end()) << "no such destination";
   return *it->second;
@@ -184,14 +192,36 @@ Admission Engine::Append(const Destination& destination, LaneId lane,
                          EncodedChunk chunk, Committer::AppendDone done,
                          SettledCallback on_settled,
                          Committer::AppendAlong along) {
-  const Backlog& backlog = BacklogOf(destination);
+  const uint64_t max_bytes = destination.max_dead_letter_mib << 20;
+  if (!dead_letters_.HasRoom(destination.name, lane, max_bytes)) {
+    return {
+        .status = absl::ResourceExhaustedError(absl::StrCat(
+            "destination \"", destination.name, "\" has ",
+            dead_letters_.Of(destination.name).bytes >> 20,
+            " MiB of dead letters of at most ", destination.max_dead_letter_mib,
+            ", half of it for one caller; replay or discard some "
+            "(heapsync dead-letters)")),
+        .limit = Admission::Limit::kDeadLetters,
+        .retry_after = kDeadLetterRetry};
+  }
+  return AppendQueued(destination, lane, std::move(chunk), std::move(done),
+                      std::move(on_settled), std::move(along));
+}
+
+Admission Engine::AppendQueued(const Destination& destination, LaneId lane,
+                               EncodedChunk chunk, Committer::AppendDone done,
+                               SettledCallback on_settled,
+                               Committer::AppendAlong along) {
+  Backlog& backlog = BacklogOf(destination);
   if (disk_.NearlyFull()) {
     return {.status = absl::ResourceExhaustedError(
                 "the server's disk is nearly full"),
             .limit = Admission::Limit::kDisk,
             .retry_after = backlog.RetryAfter()};
   }
-  if (backlog.bytes() + chunk.text.size() > destination.max_queued_mib << 20) {
+  auto reservation =
+      backlog.Reserve(chunk.text.size(), destination.max_queued_mib << 20);
+  if (!reservation.has_value()) {
     return {.status = absl::ResourceExhaustedError(
                 absl::StrCat("destination \"", destination.name, "\" has ",
                              backlog.bytes() >> 20, " MiB waiting of at most ",
@@ -200,7 +230,8 @@ Admission Engine::Append(const Destination& destination, LaneId lane,
             .retry_after = backlog.RetryAfter()};
   }
   return {.status = committer_->Append(lane, std::move(chunk), std::move(done),
-                                       std::move(on_settled), std::move(along)),
+                                       std::move(on_settled), std::move(along),
+                                       *std::move(reservation)),
           .retry_after = std::nullopt};
 }
 
@@ -299,8 +330,13 @@ absl::Status Engine::SetPaused(absl::string_view destination, bool paused) {
 }
 
 void Engine::RequestSnapshot(absl::AnyInvocable<void(EngineSnapshot)> done) {
-  Post([done = std::move(done)](Dispatcher& dispatcher, Now now) mutable {
-    done({.taken_at = now, .destinations = dispatcher.Snapshot(now)});
+  Post([this, done = std::move(done)](Dispatcher& dispatcher, Now now) mutable {
+    EngineSnapshot snapshot{.taken_at = now,
+                            .destinations = dispatcher.Snapshot(now)};
+    for (DestinationSnapshot& each : snapshot.destinations) {
+      AddDeadLetters(each);
+    }
+    done(std::move(snapshot));
   });
 }
 
@@ -312,6 +348,7 @@ absl::StatusOr<EngineSnapshot> Engine::SnapshotOf(
         for (const absl::string_view name : destinations) {
           auto each = dispatcher.SnapshotOf(name, now);
           if (!each.has_value()) continue;
+          AddDeadLetters(*each);
           snapshot.destinations.push_back(*std::move(each));
         }
       })) {
@@ -331,6 +368,20 @@ absl::StatusOr<std::vector<ItemDelivery>> Engine::LookUp(
   return LookUpDeliveries(*spool_, lane, items, in_flight);
 }
 
+void Engine::CountDeadLetters() {
+  for (const DeadLetterDelta& delta : spool_->TakeDeadLetterDeltas()) {
+    const std::optional<LaneKey> key = lanes_.KeyOf(delta.lane);
+    if (key.has_value()) dead_letters_.Add(key->destination, delta);
+  }
+}
+
+void Engine::AddDeadLetters(DestinationSnapshot& snapshot) const {
+  snapshot.dead_letters = dead_letters_.Of(snapshot.name);
+  const Destination* destination = FindDestination(snapshot.name);
+  if (destination == nullptr) return;
+  snapshot.max_dead_letter_bytes = destination->max_dead_letter_mib << 20;
+}
+
 DeadLetterAdmin::Writer Engine::DeadLetterWriter() {
   return {
       .is_configured =
@@ -342,8 +393,8 @@ DeadLetterAdmin::Writer Engine::DeadLetterWriter() {
                        Committer::AppendAlong along) -> absl::Status {
         const Destination* destination = FindDestination(key.destination);
         if (destination == nullptr) return NoSuchDestination();
-        return Append(*destination, lane, std::move(chunk), std::move(done),
-                      nullptr, std::move(along))
+        return AppendQueued(*destination, lane, std::move(chunk),
+                            std::move(done), nullptr, std::move(along))
             .status;
       },
       .store = [this](SpoolChange change) { return Apply(std::move(change)); }};
@@ -369,6 +420,7 @@ void Engine::RunDispatcher() {
       commands = std::exchange(commands_, {});
     }
     const Now now = clock_.Read();
+    CountDeadLetters();
     for (Committer::Notices& each : notices) {
       dispatcher_->OnNotices(std::move(each), now);
     }

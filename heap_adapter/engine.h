@@ -30,6 +30,7 @@
 #include "heap_adapter/inspection/delivery_lookup.h"
 #include "heap_adapter/intake/admission.h"
 #include "heap_adapter/intake/committer.h"
+#include "heap_adapter/intake/dead_letter_usage.h"
 #include "heap_adapter/intake/lane_directory.h"
 #include "heap_adapter/intake/settlement.h"
 #include "heap_adapter/model/destination.h"
@@ -115,8 +116,8 @@ class Engine {
                  absl::string_view caller = "");
 
   // See Committer::Append; besides, kResourceExhausted with the limit that was
-  // reached while the disk is nearly full or too much waits for the
-  // destination. `lane` is one of its lanes, of LaneFor().
+  // reached while the disk is nearly full, too much waits for the destination
+  // or it has too many dead letters. `lane` is one of its lanes, of LaneFor().
   Admission Append(const Destination& destination, LaneId lane,
                    EncodedChunk chunk, Committer::AppendDone done,
                    SettledCallback on_settled = nullptr,
@@ -234,7 +235,7 @@ class Engine {
     DestinationConfig config;
     absl::flat_hash_map<std::string, const Destination*> by_name;
     // Of earlier generations, too: calls that are in flight may ask.
-    absl::flat_hash_map<std::string, const Backlog*> backlogs;
+    absl::flat_hash_map<std::string, Backlog*> backlogs;
   };
   const Generation& Current() const {
     return *current_.load(std::memory_order_acquire);
@@ -250,8 +251,15 @@ class Engine {
   absl::Status Apply(SpoolChange change);
   absl::Status SetPaused(absl::string_view destination, bool paused);
   DeadLetterAdmin::Writer DeadLetterWriter();
+  // Append() without a bound on dead letters: a replay removes one.
+  Admission AppendQueued(const Destination& destination, LaneId lane,
+                         EncodedChunk chunk, Committer::AppendDone done,
+                         SettledCallback on_settled,
+                         Committer::AppendAlong along);
+  void CountDeadLetters();
+  void AddDeadLetters(DestinationSnapshot& snapshot) const;
 
-  const Backlog& BacklogOf(const Destination& destination) const;
+  Backlog& BacklogOf(const Destination& destination) const;
   uint64_t QueuedBytes() const;
   absl::StatusOr<std::vector<StoredLane>> OpenLanes();
   void RunDispatcher();
@@ -263,6 +271,7 @@ class Engine {
   DiskSpace disk_;
   std::unique_ptr<Spool> spool_;
   LaneDirectory lanes_{LaneDirectory::Bounds()};
+  DeadLetterUsage dead_letters_;
   // All that there were: callers hold pointers into them.
   std::vector<std::unique_ptr<Generation>> generations_;
   std::atomic<const Generation*> current_{nullptr};

@@ -156,6 +156,11 @@ std::vector<DestinationKey> MakeKeys() {
       WholeNumber<&Destination::max_queued_mib>(
           "", "max_queued_mib", kQueuedMibRange,
           "MiB that may wait in the spool; beyond it new items are refused."),
+      WholeNumber<&Destination::max_dead_letter_mib>(
+          "", "max_dead_letter_mib", kQueuedMibRange,
+          "MiB that dead letters may take in the spool; beyond it new items "
+          "are refused until some are replayed or discarded. A caller whose "
+          "own dead letters take half of it is refused alone."),
       WholeNumber<&Destination::limits, &HeapLimits::events_per_minute>(
           "limits", "events_per_minute", kLimitRange,
           "Heap's limit of events for an App ID in any 60 s; 0: none."),

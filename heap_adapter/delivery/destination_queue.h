@@ -56,7 +56,7 @@ struct QueuedLane {
 // the state of the way to Heap. Decides which of its lanes may send now; sends
 // nothing itself.
 //
-// One thread, but for backlog(). Times must not go backwards.
+// One thread, but for the backlog. Times must not go backwards.
 class DestinationQueue {
  public:
   // `destination` must outlive this, or the next SetDestination().
@@ -130,8 +130,8 @@ class DestinationQueue {
 
   // To be called when items came or went.
   void UpdateBacklog(MonotonicTime now);
-  // May be read by any thread.
-  const Backlog& backlog() const { return backlog_; }
+  // Reserved and read by any thread.
+  Backlog& backlog() { return backlog_; }
 
   // Does not read the spool.
   DestinationSnapshot Snapshot(MonotonicTime now) const;

@@ -157,6 +157,8 @@ void Dispatcher::OnNotices(Committer::Notices notices, Now now) {
     if (appended.trace.has_value()) {
       traces_.Remember(lane.id(), appended.items, *appended.trace);
     }
+    // Given back once the backlog counts the items.
+    const Backlog::Reservation reservation = std::move(appended.reservation);
     lane.lane.OnAppended(std::move(appended), now.monotonic);
     lane.queue.UpdateBacklog(now.monotonic);
     schedule_.Enqueue(lane.schedule);
@@ -484,8 +486,8 @@ std::vector<InFlightAttempt> Dispatcher::InFlightAttempts(LaneId lane) const {
   return attempts;
 }
 
-const Backlog* Dispatcher::BacklogOf(absl::string_view destination) const {
-  const DestinationQueue* queue = QueueOf(destination);
+Backlog* Dispatcher::BacklogOf(absl::string_view destination) const {
+  DestinationQueue* queue = QueueOf(destination);
   return queue == nullptr ? nullptr : &queue->backlog();
 }
 

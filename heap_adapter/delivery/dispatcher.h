@@ -97,8 +97,8 @@ class Dispatcher {
   std::vector<InFlightAttempt> InFlightAttempts(LaneId lane) const;
 
   // Backlog of a destination; null if there is none of this name. Lives as long
-  // as the dispatcher, and may be read by any thread.
-  const Backlog* BacklogOf(absl::string_view destination) const;
+  // as the dispatcher; see Backlog for what any thread may do.
+  Backlog* BacklogOf(absl::string_view destination) const;
 
   // Items of all lanes that are not settled, and requests in flight.
   uint64_t queued_items() const;

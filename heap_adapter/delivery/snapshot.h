@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "heap_adapter/base/clock.h"
 #include "heap_adapter/delivery/lane.h"
+#include "heap_adapter/intake/dead_letter_usage.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/response_class.h"
 #include "heap_adapter/spool/spool.h"
@@ -89,6 +90,9 @@ struct DestinationSnapshot {
   // events at the pace of the limit, the rest at that of the last minute. None
   // while the destination is held, or if nothing went in the last minute.
   std::optional<Duration> drained_in;
+  // The engine knows these, not the dispatcher.
+  DeadLetterTotals dead_letters = {};
+  uint64_t max_dead_letter_bytes = 0;
 };
 
 }  // namespace heapsync

@@ -14,6 +14,7 @@ struct Admission {
     kNone,
     kDisk,         // the server's disk is nearly full
     kDestination,  // the destination's own part of the spool is used up
+    kDeadLetters,  // the destination, or this lane, has too many of them
   };
 
   absl::Status status;

@@ -5,15 +5,60 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "heap_adapter/base/clock.h"
 
 namespace heapsync {
 
-// Backlog of one destination, as the dispatcher last saw it. The dispatcher
-// writes, any thread reads.
+// Backlog of one destination: what the dispatcher last saw, and what was
+// admitted and is on its way there. The dispatcher writes the former, any
+// thread reserves and reads.
 class Backlog {
  public:
+  // Admitted bytes that the dispatcher does not count yet. It must hold this
+  // until it does. Released by the destructor; any thread. The backlog must
+  // outlive it.
+  class Reservation {
+   public:
+    Reservation() = default;
+    Reservation(Reservation&& other) noexcept
+        : backlog_(std::exchange(other.backlog_, nullptr)),
+          bytes_(other.bytes_) {}
+    Reservation& operator=(Reservation&& other) noexcept {
+      std::swap(backlog_, other.backlog_);
+      std::swap(bytes_, other.bytes_);
+      return *this;
+    }
+    ~Reservation() {
+      if (backlog_ == nullptr) return;
+      backlog_->reserved_.fetch_sub(bytes_, std::memory_order_release);
+    }
+
+   private:
+    friend class Backlog;
+    Reservation(Backlog& backlog, uint64_t bytes)
+        : backlog_(&backlog), bytes_(bytes) {}
+
+    Backlog* backlog_ = nullptr;
+    uint64_t bytes_ = 0;
+  };
+
+  // Reserves `bytes` if the backlog has at most `max` bytes with them; none if
+  // it would have more. Any thread.
+  std::optional<Reservation> Reserve(uint64_t bytes, uint64_t max) {
+    // The dispatcher counts bytes before it gives their reservation back, so
+    // that in this order none is missed; some may be counted twice.
+    uint64_t reserved = reserved_.load(std::memory_order_acquire);
+    do {
+      const uint64_t counted = bytes_.load(std::memory_order_relaxed);
+      if (counted + reserved + bytes > max) return std::nullopt;
+    } while (!reserved_.compare_exchange_weak(reserved, reserved + bytes,
+                                              std::memory_order_acq_rel,
+                                              std::memory_order_acquire));
+    return Reservation(*this, bytes);
+  }
+
   void SetBytes(uint64_t bytes) {
     bytes_.store(bytes, std::memory_order_relaxed);
   }
@@ -38,6 +83,7 @@ class Backlog {
 
  private:
   std::atomic<uint64_t> bytes_{0};
+  std::atomic<uint64_t> reserved_{0};
   std::atomic<Duration::rep> drained_in_{-1};
 };
 

@@ -46,7 +46,8 @@ void Committer::AddLane(LaneId id, LaneKey key) {
 }
 
 absl::Status Committer::Append(LaneId lane, EncodedChunk chunk, AppendDone done,
-                               SettledCallback on_settled, AppendAlong along) {
+                               SettledCallback on_settled, AppendAlong along,
+                               Backlog::Reservation reservation) {
   if (!healthy()) return SpoolFailed();
   if (disk_full()) return DiskFull();
   const size_t bytes = BytesOf(chunk);
@@ -66,7 +67,8 @@ absl::Status Committer::Append(LaneId lane, EncodedChunk chunk, AppendDone done,
                                 .chunk = std::move(chunk),
                                 .done = std::move(done),
                                 .on_settled = std::move(on_settled),
-                                .along = std::move(along)});
+                                .along = std::move(along),
+                                .reservation = std::move(reservation)});
     wake = pending_.appends.size() == wanted_appends_;
   }
   if (wake) wake_.NotifyOne();
@@ -268,7 +270,8 @@ Notifier::Committed Committer::Commit(Pending pending) {
                         .text_bytes = append.chunk.text.size(),
                         .accepted_at = append.chunk.accepted_at,
                         .trace = append.chunk.trace,
-                        .on_settled = std::move(append.on_settled)});
+                        .on_settled = std::move(append.on_settled),
+                        .reservation = std::move(append.reservation)});
     // The block has a copy; two of each would be kept during the sync.
     append.chunk = {};
   }

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "heap_adapter/base/mutex.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
+#include "heap_adapter/intake/backlog.h"
 #include "heap_adapter/intake/notifier.h"
 #include "heap_adapter/intake/settlement.h"
 #include "heap_adapter/spool/block.h"
@@ -67,13 +68,16 @@ class Committer {
   // thread.
   void AddLane(LaneId id, LaneKey key);
 
-  // Queues a chunk of at least one item. `done` is called unless this returns
+  // Queues a chunk of at least one item. `reservation` is given to the sink
+  // with the notice, or back if the chunk is not stored. `done` is called
+  // unless this returns
   // an error: kResourceExhausted if too much waits already or the disk is full,
   // kUnavailable after StopAccepting(), kDataLoss after a failed write. `done`
   // gets kResourceExhausted if the disk turns out to be full. Any thread.
   absl::Status Append(LaneId lane, EncodedChunk chunk, AppendDone done,
                       SettledCallback on_settled = nullptr,
-                      AppendAlong along = nullptr);
+                      AppendAlong along = nullptr,
+                      Backlog::Reservation reservation = {});
 
   // Queues a change for the dispatcher. Changes are applied in the order of
   // these calls. Once it is stored, `done` goes to the sink, and the dispatcher
@@ -128,6 +132,7 @@ class Committer {
     AppendDone done;
     SettledCallback on_settled;
     AppendAlong along;
+    Backlog::Reservation reservation;
   };
   struct PendingChange {
     SpoolChange change;

@@ -13,8 +13,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "heap_adapter/base/mutex.h"
+#include "heap_adapter/base/round_robin_queue.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
-#include "heap_adapter/intake/round_robin_queue.h"
+#include "heap_adapter/intake/backlog.h"
 #include "heap_adapter/intake/settlement.h"
 #include "heap_adapter/spool/records.h"
 
@@ -34,6 +35,8 @@ struct Appended {
   WallTime accepted_at;
   std::optional<TraceContext> trace = std::nullopt;
   SettledCallback on_settled;  // may be empty
+  // Held until the destination's backlog counts the items.
+  Backlog::Reservation reservation = {};
 };
 
 // The results of one commit, for the dispatcher.
@@ -121,7 +124,7 @@ class Notifier {
   // Owned by the answering thread: commits in their order, and the answers of
   // all of them.
   std::deque<Group> groups_;
-  RoundRobinQueue<Answer> answers_;
+  RoundRobinQueue<LaneId, Answer> answers_;
 };
 
 }  // namespace heapsync

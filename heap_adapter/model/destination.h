@@ -99,6 +99,11 @@ struct Destination {
   // items are rejected. Larger: longer outages are bridged, but one destination
   // may fill the disk for all.
   uint64_t max_queued_mib = 10 << 10;
+  // Approximate maximum size of its dead letters in the spool, beyond which new
+  // items are rejected until some are replayed or discarded; a single lane is
+  // rejected at half of it. What was accepted may still become dead letters.
+  // Larger: more is kept for people to look at.
+  uint64_t max_dead_letter_mib = 1 << 10;
 
   bool operator==(const Destination&) const = default;
 };

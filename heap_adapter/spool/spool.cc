@@ -77,6 +77,10 @@ struct Tail {
   Reader reader;
 };
 
+LaneId LaneOf(absl::string_view key) {
+  return Reader(key.substr(1)).BigEndian32();
+}
+
 AttemptId AttemptOf(absl::string_view key) {
   return Reader(key.substr(1)).BigEndian64();
 }
@@ -142,10 +146,12 @@ void SpoolChange::DeleteIsolated(LaneId lane, Seq seq) {
 
 void SpoolChange::PutDeadLetter(LaneId lane, const DeadLetter& letter) {
   batch_.Put(Key(Table::kDeadLetter, lane, letter.seq), letter.Encode());
+  has_dead_letters_ = true;
 }
 
 void SpoolChange::DeleteDeadLetter(LaneId lane, Seq seq) {
   batch_.Delete(Key(Table::kDeadLetter, lane, seq));
+  has_dead_letters_ = true;
 }
 
 void SpoolChange::PutForwarding(LaneId lane, const Forwarding& forwarding) {
@@ -200,6 +206,7 @@ void SpoolChange::PutPaused(absl::string_view destination, bool paused) {
 }
 
 void SpoolChange::Append(SpoolChange other) {
+  has_dead_letters_ |= other.has_dead_letters_;
   batch_.Append(std::move(other.batch_));
   if (other.durability_ == Durability::kDisk) RequireDisk();
 }
@@ -231,7 +238,69 @@ absl::StatusOr<std::unique_ptr<Spool>> Spool::Open(Store& store,
   if (!id->has_value() || (*id)->size() != 8) {
     return absl::DataLossError("the spool's id is missing");
   }
-  return std::unique_ptr<Spool>(new Spool(store, Reader(**id).BigEndian64()));
+  std::unique_ptr<Spool> spool(new Spool(store, Reader(**id).BigEndian64()));
+  if (absl::Status s = spool->MeasureDeadLetters(); !s.ok()) return s;
+  return spool;
+}
+
+absl::Status Spool::Commit(const SpoolChange& change) {
+  DeadLetterDeltas deltas;
+  if (change.has_dead_letters()) deltas = DeadLettersIn(change.batch());
+  absl::Status written = store_.Write(change.batch(), change.durability());
+  if (!written.ok() || deltas.empty()) return written;
+  MutexLock lock(mutex_);
+  for (const auto& [lane, delta] : deltas) {
+    DeadLetterDelta& sum = dead_letters_[lane];
+    sum.letters += delta.letters;
+    sum.bytes += delta.bytes;
+  }
+  return written;
+}
+
+absl::Status Spool::MeasureDeadLetters() {
+  const std::string prefix = Key(Table::kDeadLetter);
+  const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
+  MutexLock lock(mutex_);
+  for (; cursor->Valid(); cursor->Next()) {
+    DeadLetterDelta& sum = dead_letters_[LaneOf(cursor->key())];
+    ++sum.letters;
+    sum.bytes +=
+        static_cast<int64_t>(cursor->key().size() + cursor->value().size());
+  }
+  return cursor->status();
+}
+
+// A letter is put once and deleted once, so that only the size of one that is
+// deleted has to be looked up. One that cannot be read counts until the next
+// start.
+Spool::DeadLetterDeltas Spool::DeadLettersIn(const StoreBatch& batch) const {
+  DeadLetterDeltas deltas;
+  for (const StoreBatch::Change& change : batch.changes()) {
+    if (change.key.front() != static_cast<char>(Table::kDeadLetter)) continue;
+    DeadLetterDelta& delta = deltas[LaneOf(change.key)];
+    if (change.value.has_value()) {
+      ++delta.letters;
+      delta.bytes +=
+          static_cast<int64_t>(change.key.size() + change.value->size());
+      continue;
+    }
+    const auto stored = store_.Get(change.key);
+    if (!stored.ok() || !stored->has_value()) continue;
+    --delta.letters;
+    delta.bytes -= static_cast<int64_t>(change.key.size() + (*stored)->size());
+  }
+  return deltas;
+}
+
+std::vector<DeadLetterDelta> Spool::TakeDeadLetterDeltas() {
+  std::vector<DeadLetterDelta> taken;
+  MutexLock lock(mutex_);
+  for (auto& [lane, delta] : dead_letters_) {
+    delta.lane = lane;
+    taken.push_back(delta);
+  }
+  dead_letters_.clear();
+  return taken;
 }
 
 absl::StatusOr<std::vector<StoredLane>> Spool::Lanes() const {
@@ -458,22 +527,23 @@ absl::Status Spool::VisitForwardings(
   return cursor->status();
 }
 
-absl::StatusOr<std::vector<std::pair<AttemptId, AttemptRecord>>>
-Spool::FindAttempts(LaneId lane, Seq seq) const {
+absl::StatusOr<Spool::Attempts> Spool::FindAttempts(LaneId lane, Seq first,
+                                                    Seq last) const {
   std::vector<AttemptId> ids;
-  const Seq last =
-      seq > kEnd - kMaxHistoryRange ? kEnd : seq + kMaxHistoryRange;
-  const auto cursor = store_.Scan(Key(Table::kHistory, lane, seq),
-                                  Key(Table::kHistory, lane, last));
+  const Seq end =
+      last > kEnd - kMaxHistoryRange ? kEnd : last + kMaxHistoryRange;
+  const auto cursor = store_.Scan(Key(Table::kHistory, lane, first),
+                                  Key(Table::kHistory, lane, end));
   for (; cursor->Valid(); cursor->Next()) {
     Tail tail(cursor->key());
     tail.Next();
     const AttemptId id = tail.Next();
-    if (Reader(cursor->value()).BigEndian64() <= seq) ids.push_back(id);
+    if (Reader(cursor->value()).BigEndian64() <= last) ids.push_back(id);
   }
   if (!cursor->status().ok()) return cursor->status();
   std::sort(ids.begin(), ids.end());
-  std::vector<std::pair<AttemptId, AttemptRecord>> attempts;
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  Attempts attempts;
   for (const AttemptId id : ids) {
     absl::StatusOr<std::optional<AttemptRecord>> record = FindAttempt(id);
     if (!record.ok()) return record.status();

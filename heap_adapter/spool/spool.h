@@ -8,9 +8,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "heap_adapter/base/mutex.h"
 #include "heap_adapter/spool/records.h"
 #include "heap_adapter/spool/store.h"
 
@@ -52,9 +54,12 @@ class SpoolChange {
   size_t bytes() const { return batch_.bytes(); }
   Durability durability() const { return durability_; }
   const StoreBatch& batch() const { return batch_; }
+  // True if it may add or remove dead letters.
+  bool has_dead_letters() const { return has_dead_letters_; }
 
  private:
   StoreBatch batch_;
+  bool has_dead_letters_ = false;
   Durability durability_ = Durability::kProcess;
 };
 
@@ -74,6 +79,14 @@ struct StoredLane {
   // block that still exists.
   uint64_t lane_bytes = 0;
   uint64_t settled_bytes = 0;
+};
+
+// Dead letters of one lane that came, or went (below zero), and the bytes of
+// their records.
+struct DeadLetterDelta {
+  LaneId lane = 0;
+  int64_t letters = 0;
+  int64_t bytes = 0;
 };
 
 // Summary of the deferred items of one identity.
@@ -99,9 +112,7 @@ class Spool {
   // Distinguishes this spool's receipts from those of any other.
   uint64_t id() const { return id_; }
 
-  absl::Status Commit(const SpoolChange& change) {
-    return store_.Write(change.batch(), change.durability());
-  }
+  absl::Status Commit(const SpoolChange& change);
   // See Store::Resume(). Called by the thread of Commit().
   absl::Status Resume() { return store_.Resume(); }
 
@@ -150,6 +161,10 @@ class Spool {
       LaneId lane, Seq from,
       absl::FunctionRef<bool(const DeadLetter&)> visit) const;
 
+  // The changes since the last call, at the first one since there was nothing:
+  // the sum over all calls is what is stored.
+  std::vector<DeadLetterDelta> TakeDeadLetterDeltas();
+
   absl::StatusOr<std::optional<Forwarding>> FindForwarding(LaneId lane,
                                                            Seq seq) const;
   // Visits forwardings in the order of their items, starting with the one that
@@ -158,9 +173,13 @@ class Spool {
       LaneId lane, Seq from,
       absl::FunctionRef<bool(const Forwarding&)> visit) const;
 
-  // Attempts that carried item `seq`, oldest first.
-  absl::StatusOr<std::vector<std::pair<AttemptId, AttemptRecord>>> FindAttempts(
-      LaneId lane, Seq seq) const;
+  // Attempts that carried item `seq`, or any of `first` to `last`, oldest
+  // first.
+  using Attempts = std::vector<std::pair<AttemptId, AttemptRecord>>;
+  absl::StatusOr<Attempts> FindAttempts(LaneId lane, Seq seq) const {
+    return FindAttempts(lane, seq, seq);
+  }
+  absl::StatusOr<Attempts> FindAttempts(LaneId lane, Seq first, Seq last) const;
   // Visits attempts with id >= `from`, oldest first, until `visit` returns
   // false.
   absl::Status VisitAttempts(
@@ -179,13 +198,21 @@ class Spool {
       absl::FunctionRef<void(AttemptId, const UsageRecord&)> visit) const;
 
  private:
+  using DeadLetterDeltas = absl::flat_hash_map<LaneId, DeadLetterDelta>;
+
   Spool(Store& store, uint64_t id) : store_(store), id_(id) {}
+
+  // Errors: those of reading.
+  absl::Status MeasureDeadLetters();
+  DeadLetterDeltas DeadLettersIn(const StoreBatch& batch) const;
 
   // Sets the fields of `lane` that follow from its blocks.
   absl::Status MeasureBlocks(StoredLane& lane) const;
 
   Store& store_;
   const uint64_t id_;
+  Mutex mutex_;
+  DeadLetterDeltas dead_letters_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace heapsync

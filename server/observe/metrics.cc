@@ -58,6 +58,9 @@ void Add(const DestinationStatus& destination, Group& group) {
   to.concurrency_limit += from.concurrency_limit;
   to.allowance_used += from.allowance_used;
   to.allowance_total += from.allowance_total;
+  to.dead_letters.letters += from.dead_letters.letters;
+  to.dead_letters.bytes += from.dead_letters.bytes;
+  to.max_dead_letter_bytes += from.max_dead_letter_bytes;
   KeepGreatest(from.drained_in, to.drained_in);
   KeepGreatest(from.last_error_at, to.last_error_at);
   for (size_t i = 0; i < kStates.size(); ++i) {
@@ -128,6 +131,21 @@ constexpr DestinationMetric kDestinationMetrics[] = {
      "Maximum number of requests in flight; adapts to Heap's responses.",
      [](const DestinationSnapshot& d) -> std::optional<double> {
        return d.concurrency_limit;
+     }},
+    {MetricType::Gauge, "heapsync_dead_letters",
+     "Dead letters that are kept for a person.",
+     [](const DestinationSnapshot& d) -> std::optional<double> {
+       return d.dead_letters.letters;
+     }},
+    {MetricType::Gauge, "heapsync_dead_letter_bytes",
+     "Bytes that dead letters take in the spool.",
+     [](const DestinationSnapshot& d) -> std::optional<double> {
+       return d.dead_letters.bytes;
+     }},
+    {MetricType::Gauge, "heapsync_dead_letter_limit_bytes",
+     "Bytes of dead letters from which on new items are rejected.",
+     [](const DestinationSnapshot& d) -> std::optional<double> {
+       return d.max_dead_letter_bytes;
      }},
     {MetricType::Gauge, "heapsync_last_error_timestamp_seconds",
      "Time of the last failed request, in seconds since the epoch. Absent: "

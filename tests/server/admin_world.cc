@@ -19,7 +19,7 @@ constexpr absl::string_view kConfig = R"({
      "limits": {"events_per_identity_per_minute": 10},
      "batch": {"max_wait": "1ms"}},
     {"name": "europe", "app_id": "9876543210", "region": "eu",
-     "batch": {"max_wait": "1ms"}, "max_queued_mib": 1}
+     "batch": {"max_wait": "1ms"}, "max_queued_mib": 1, "max_dead_letter_mib": 1}
   ],
   "default_destination": "prod"
 })";

@@ -405,5 +405,84 @@ TEST_F(DeadLettersTest, AReplayThatCannotBeStoredLeavesTheLetter) {
   EXPECT_EQ(Replay(ReplayOf(id)).outcome(), v1::DEAD_LETTER_OUTCOME_REPLAYED);
 }
 
+// Destination "europe" may have 1 MiB of dead letters.
+class FullOfDeadLettersTest : public DeadLettersTest {
+ protected:
+  grpc::Status Send(const std::string& caller, const std::string& event) {
+    v1::TrackEventRequest request;
+    request.set_destination("europe");
+    request.mutable_event()->set_identity("a" + std::to_string(sent_++));
+    request.mutable_event()->set_event(event);
+    auto& properties = *request.mutable_event()->mutable_properties();
+    for (int i = 0; i < 60; ++i) {
+      (*properties.mutable_fields())["p" + std::to_string(i)].set_string_value(
+          std::string(1'000, 'x'));
+    }
+    grpc::ClientContext context;
+    context.AddMetadata("heapsync-caller", caller);
+    v1::TrackEventResponse response;
+    return world_.data().TrackEvent(&context, request, &response);
+  }
+  // Sends until the caller is refused. Gives what was accepted.
+  int Fill(const std::string& caller) {
+    for (int accepted = 0; accepted < 100; ++accepted) {
+      const grpc::Status status = Send(caller, "poison");
+      if (!status.ok()) {
+        const ErrorSeen error = SeenIn(status);
+        EXPECT_EQ(error.code, grpc::StatusCode::RESOURCE_EXHAUSTED);
+        EXPECT_EQ(error.reason, "DEAD_LETTERS_FULL");
+        EXPECT_TRUE(error.has_retry);
+        EXPECT_THAT(status.error_message(), HasSubstr("replay or discard"));
+        return accepted;
+      }
+      ExpectOk(Send("other", "Good"));
+      world_.Flush();
+    }
+    return -1;
+  }
+
+  int sent_ = 0;
+};
+
+TEST_F(FullOfDeadLettersTest, ACallerWithHalfOfThemIsRefusedAlone) {
+  EXPECT_GT(Fill("bad"), 5);
+  ExpectOk(Send("good", "Good"));
+  ExpectOk(Send("good", "poison"));
+}
+
+TEST_F(FullOfDeadLettersTest, EverybodyIsRefusedUntilSomeAreDiscarded) {
+  const int accepted = Fill("one") + Fill("two") + Fill("three");
+  EXPECT_GT(accepted, 15);
+  EXPECT_EQ(SeenIn(Send("other", "Good")).reason, "DEAD_LETTERS_FULL");
+  world_.Track("a", "Good", "prod");
+  EXPECT_EQ(world_.Destination("europe").dead_letters(), accepted);
+  EXPECT_GT(world_.Destination("europe").dead_letter_bytes(), 1u << 20);
+  world_.Restart();
+  EXPECT_EQ(world_.Destination("europe").dead_letters(), accepted);
+  EXPECT_EQ(SeenIn(Send("other", "Good")).reason, "DEAD_LETTERS_FULL");
+
+  v1::DiscardDeadLettersRequest discard;
+  discard.mutable_filter()->set_destination("europe");
+  EXPECT_EQ(world_.Call(&Admin::DiscardDeadLetters, discard).discarded(),
+            accepted);
+  EXPECT_EQ(world_.Destination("europe").dead_letters(), 0u);
+  EXPECT_EQ(world_.Destination("europe").dead_letter_bytes(), 0u);
+  ExpectOk(Send("one", "Good"));
+}
+
+TEST_F(FullOfDeadLettersTest, TheyCanBeReplayed) {
+  Fill("one");
+  Fill("two");
+  const int kept =
+      static_cast<int>(world_.Destination("europe").dead_letters());
+  Heal();
+  v1::ReplayDeadLettersRequest replay;
+  replay.mutable_filter()->set_destination("europe");
+  replay.set_page_size(5);
+  EXPECT_EQ(world_.Call(&Admin::ReplayDeadLetters, replay).replayed(), 5u);
+  EXPECT_EQ(world_.Destination("europe").dead_letters(), kept - 5);
+  ExpectOk(Send("other", "Good"));
+}
+
 }  // namespace
 }  // namespace heapsync

@@ -1,6 +1,7 @@
 #include "heap_adapter/spool/spool.h"
 
 #include <limits>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -326,6 +327,35 @@ TEST_F(SpoolTest, KeepsVisitsAndDeletesDeadLetters) {
   Commit(deletion);
   EXPECT_FALSE(spool_->FindDeadLetter(kLastLane, 3)->has_value());
   EXPECT_THAT(DeadLettersFrom(kLastLane, 0), ElementsAre(9, kLastSeq));
+}
+
+TEST_F(SpoolTest, CountsDeadLettersByLaneOverAStartToo) {
+  const auto deltas = [this] {
+    std::map<LaneId, std::pair<int64_t, int64_t>> by_lane;
+    for (const DeadLetterDelta& each : spool_->TakeDeadLetterDeltas()) {
+      by_lane[each.lane] = {each.letters, each.bytes};
+    }
+    return by_lane;
+  };
+  SpoolChange change;
+  const DeadLetter letter{.seq = 9, .heap_response = "no", .text = "{}"};
+  const auto bytes = static_cast<int64_t>(13 + letter.Encode().size());
+  for (const LaneId lane : {kLane, kLastLane}) {
+    change.PutDeadLetter(lane, letter);
+  }
+  SpoolChange more;
+  more.Append(std::move(change));
+  Commit(more);
+  EXPECT_THAT(deltas(), ElementsAre(Pair(kLane, Pair(1, bytes)),
+                                    Pair(kLastLane, Pair(1, bytes))));
+  SpoolChange deletion;
+  deletion.DeleteDeadLetter(kLane, 9);
+  deletion.DeleteDeadLetter(kLane, 10);  // there is none
+  Commit(deletion);
+  EXPECT_THAT(deltas(), ElementsAre(Pair(kLane, Pair(-1, -bytes))));
+  EXPECT_THAT(deltas(), IsEmpty());
+  spool_ = *Spool::Open(store_, 1);
+  EXPECT_THAT(deltas(), ElementsAre(Pair(kLastLane, Pair(1, bytes))));
 }
 
 TEST_F(SpoolTest, FindsForwardingsByAnyOfTheirItems) {

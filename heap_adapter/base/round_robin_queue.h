@@ -1,5 +1,5 @@
-#ifndef HEAPSYNC_HEAP_ADAPTER_INTAKE_ROUND_ROBIN_QUEUE_H_
-#define HEAPSYNC_HEAP_ADAPTER_INTAKE_ROUND_ROBIN_QUEUE_H_
+#ifndef HEAPSYNC_HEAP_ADAPTER_BASE_ROUND_ROBIN_QUEUE_H_
+#define HEAPSYNC_HEAP_ADAPTER_BASE_ROUND_ROBIN_QUEUE_H_
 
 #include <cstddef>
 #include <deque>
@@ -7,21 +7,20 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "heap_adapter/spool/records.h"
 
 namespace heapsync {
 
-// Entries of lanes, which take turns: one of a lane, then one of the next.
-// Those of one lane stay in order. A lane with few waits for few of each other,
-// not for all. One thread at a time.
-template <typename Entry>
+// Entries of owners, which take turns: one of an owner, then one of the next.
+// Those of one owner stay in order. An owner with few waits for few of each
+// other, not for all. One thread at a time.
+template <typename Owner, typename Entry>
 class RoundRobinQueue {
  public:
-  void Add(LaneId lane, Entry entry) {
+  void Add(Owner owner, Entry entry) {
     const size_t place = Keep(std::move(entry));
-    const auto [found, is_first] = queues_.try_emplace(lane, Queue{place});
+    const auto [found, is_first] = queues_.try_emplace(owner, Queue{place});
     if (is_first) {
-      turns_.push_back(lane);
+      turns_.push_back(std::move(owner));
     } else {
       places_[found->second.last].next = place;
     }
@@ -32,16 +31,16 @@ class RoundRobinQueue {
 
   // Takes the next. There must be one.
   Entry Next() {
-    const LaneId lane = turns_.front();
+    Owner owner = std::move(turns_.front());
     turns_.pop_front();
-    const auto found = queues_.find(lane);
+    const auto found = queues_.find(owner);
     Queue& queue = found->second;
     const size_t taken = queue.first;
     if (taken == queue.last) {
       queues_.erase(found);
     } else {
       queue.first = places_[taken].next;
-      turns_.push_back(lane);
+      turns_.push_back(std::move(owner));
     }
     Entry next = std::move(places_[taken].entry);
     free_.push_back(taken);
@@ -49,14 +48,14 @@ class RoundRobinQueue {
   }
 
  private:
-  // The linked entries of one lane; at least one.
+  // The linked entries of one owner; at least one.
   struct Queue {
     size_t first = 0;
     size_t last = 0;
   };
   struct Place {
     Entry entry;
-    size_t next = 0;  // of the same lane
+    size_t next = 0;  // of the same owner
   };
 
   size_t Keep(Entry entry) {
@@ -70,14 +69,14 @@ class RoundRobinQueue {
     return place;
   }
 
-  absl::flat_hash_map<LaneId, Queue> queues_;
-  std::deque<LaneId> turns_;  // each lane with entries, once
-  // Shared by the lanes: with a queue of its own, each would cost an allocation
-  // for every entry where there are many lanes.
+  absl::flat_hash_map<Owner, Queue> queues_;
+  std::deque<Owner> turns_;  // each owner with entries, once
+  // Shared by the owners: with a queue of its own, each would cost an
+  // allocation for every entry where there are many owners.
   std::vector<Place> places_;
   std::vector<size_t> free_;
 };
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_HEAP_ADAPTER_INTAKE_ROUND_ROBIN_QUEUE_H_
+#endif  // HEAPSYNC_HEAP_ADAPTER_BASE_ROUND_ROBIN_QUEUE_H_

@@ -1,4 +1,4 @@
-#include "heap_adapter/intake/round_robin_queue.h"
+#include "heap_adapter/base/round_robin_queue.h"
 
 #include <memory>
 #include <vector>
@@ -11,14 +11,14 @@ namespace {
 
 using ::testing::ElementsAre;
 
-std::vector<int> TakeAll(RoundRobinQueue<int>& turns) {
+std::vector<int> TakeAll(RoundRobinQueue<int, int>& turns) {
   std::vector<int> taken;
   while (!turns.empty()) taken.push_back(turns.Next());
   return taken;
 }
 
-TEST(RoundRobinQueueTest, LanesTakeTurnsAndKeepTheirOrder) {
-  RoundRobinQueue<int> turns;
+TEST(RoundRobinQueueTest, OwnersTakeTurnsAndKeepTheirOrder) {
+  RoundRobinQueue<int, int> turns;
   for (const int entry : {10, 11, 12, 13}) turns.Add(1, entry);
   for (const int entry : {20, 21}) turns.Add(2, entry);
   turns.Add(3, 30);
@@ -26,7 +26,7 @@ TEST(RoundRobinQueueTest, LanesTakeTurnsAndKeepTheirOrder) {
 }
 
 TEST(RoundRobinQueueTest, WhoComesLaterHasOneTurnOfEachToWaitFor) {
-  RoundRobinQueue<int> turns;
+  RoundRobinQueue<int, int> turns;
   for (const int entry : {10, 11, 12, 13}) turns.Add(1, entry);
   EXPECT_EQ(turns.Next(), 10);
   turns.Add(2, 20);
@@ -34,17 +34,17 @@ TEST(RoundRobinQueueTest, WhoComesLaterHasOneTurnOfEachToWaitFor) {
   EXPECT_THAT(TakeAll(turns), ElementsAre(11, 20, 12, 13, 14));
 }
 
-TEST(RoundRobinQueueTest, PlacesAreUsedAgainWithoutMixingLanes) {
-  RoundRobinQueue<std::unique_ptr<int>> turns;
+TEST(RoundRobinQueueTest, PlacesAreUsedAgainWithoutMixingOwners) {
+  RoundRobinQueue<int, std::unique_ptr<int>> turns;
   for (int round = 0; round < 100; ++round) {
-    for (LaneId lane = 0; lane < 5; ++lane) {
+    for (int owner = 0; owner < 5; ++owner) {
       for (int i = 0; i <= round % 3; ++i) {
-        turns.Add(lane, std::make_unique<int>(static_cast<int>(lane) * 10 + i));
+        turns.Add(owner, std::make_unique<int>(owner * 10 + i));
       }
     }
     for (int i = 0; i <= round % 3; ++i) {
-      for (int lane = 0; lane < 5; ++lane) {
-        ASSERT_EQ(*turns.Next(), lane * 10 + i);
+      for (int owner = 0; owner < 5; ++owner) {
+        ASSERT_EQ(*turns.Next(), owner * 10 + i);
       }
     }
     ASSERT_TRUE(turns.empty());

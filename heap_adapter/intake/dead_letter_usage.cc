@@ -1,0 +1,41 @@
+#include "heap_adapter/intake/dead_letter_usage.h"
+
+namespace heapsync {
+namespace {
+
+// Unsigned sums wrap, so that adding a negative number subtracts it.
+void AddTo(DeadLetterTotals& totals, const DeadLetterDelta& delta) {
+  totals.letters += static_cast<uint64_t>(delta.letters);
+  totals.bytes += static_cast<uint64_t>(delta.bytes);
+}
+
+}  // namespace
+
+void DeadLetterUsage::Add(absl::string_view destination,
+                          const DeadLetterDelta& delta) {
+  MutexLock lock(mutex_);
+  AddTo(destinations_[std::string(destination)], delta);
+  AddTo(lanes_[delta.lane], delta);
+  bytes_.fetch_add(static_cast<uint64_t>(delta.bytes),
+                   std::memory_order_relaxed);
+}
+
+DeadLetterTotals DeadLetterUsage::Of(absl::string_view destination) const {
+  MutexLock lock(mutex_);
+  const auto found = destinations_.find(destination);
+  return found == destinations_.end() ? DeadLetterTotals() : found->second;
+}
+
+bool DeadLetterUsage::HasRoom(absl::string_view destination, LaneId lane,
+                              uint64_t max_bytes) const {
+  // Where there are few, nothing has to be looked up.
+  if (bytes() < max_bytes / 2) return true;
+  MutexLock lock(mutex_);
+  const auto all = destinations_.find(destination);
+  if (all == destinations_.end()) return true;
+  if (all->second.bytes >= max_bytes) return false;
+  const auto own = lanes_.find(lane);
+  return own == lanes_.end() || own->second.bytes < max_bytes / 2;
+}
+
+}  // namespace heapsync

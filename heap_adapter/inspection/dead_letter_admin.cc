@@ -8,8 +8,10 @@
 namespace heapsync {
 namespace {
 
-// Letters that one page looks at: bounds how long others wait for theirs.
-constexpr size_t kMaxLookedAt = 10'000;
+// Letters that one page looks at, and the text that it holds: bounds how long
+// others wait for theirs, and the memory.
+constexpr size_t kMaxLookedAt = 2'000;
+constexpr size_t kMaxPageBytes = 4 << 20;
 
 bool LaneMatches(const DeadLetterFilter& filter, LaneId lane,
                  const LaneKey& key) {
@@ -60,17 +62,20 @@ absl::StatusOr<DeadLetterPage> DeadLetterAdmin::Find(
     const DeadLetterFilter& filter, DeadLetterPlace from, size_t max) const {
   DeadLetterPage page;
   size_t looked_at = 0;
+  size_t bytes = 0;
   for (const auto& [id, key] : lanes_.All()) {
     if (id < from.lane || !LaneMatches(filter, id, key)) continue;
     const Seq begin = id == from.lane ? from.seq : 0;
     const absl::Status status = spool_.VisitDeadLetters(
         id, begin, [&, id = id, &key = key](const DeadLetter& letter) {
-          if (page.letters.size() == max || looked_at == kMaxLookedAt) {
+          if (page.letters.size() == max || looked_at == kMaxLookedAt ||
+              bytes >= kMaxPageBytes) {
             page.next = DeadLetterPlace{id, letter.seq};
             return false;
           }
           ++looked_at;
           if (LetterMatches(filter, letter)) {
+            bytes += letter.text.size();
             page.letters.push_back({.lane = id, .key = key, .letter = letter});
           }
           return true;

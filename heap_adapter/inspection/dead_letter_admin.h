@@ -104,8 +104,9 @@ class DeadLetterAdmin {
 
   // True if this destination has, or once had, items.
   bool Knows(absl::string_view destination) const;
-  // The next letters from `from` on, at most `max`; fewer where it had to look
-  // at many that did not match. Errors: those of reading the spool.
+  // The next letters from `from` on, at most `max`; fewer where they are long,
+  // or where it had to look at many that did not match. Errors: those of
+  // reading the spool.
   absl::StatusOr<DeadLetterPage> Find(const DeadLetterFilter& filter,
                                       DeadLetterPlace from, size_t max) const;
   // The letter at `place`, if there is one and it matches.

@@ -19,13 +19,17 @@ class Lookup {
         progress_(std::move(progress)),
         in_flight_(in_flight) {}
 
-  absl::StatusOr<ItemDelivery> Find(Seq seq) const {
+  // `attempts` are those that carried it, and others.
+  absl::StatusOr<ItemDelivery> Find(Seq seq,
+                                    const Spool::Attempts& attempts) const {
     absl::StatusOr<ItemDelivery> item = Follow(seq);
     if (!item.ok()) return item;
-    auto attempts = spool_.FindAttempts(lane_, seq);
-    if (!attempts.ok()) return attempts.status();
-    if (item->state == ItemState::kDelivered && !attempts->empty()) {
-      for (const auto& [merged, into] : attempts->back().second.merged) {
+    std::vector<const AttemptRecord*> own;
+    for (const auto& [id, record] : attempts) {
+      if (record.seqs.Contains(seq)) own.push_back(&record);
+    }
+    if (item->state == ItemState::kDelivered && !own.empty()) {
+      for (const auto& [merged, into] : own.back()->merged) {
         if (merged != seq) continue;
         item->state = ItemState::kMerged;
         item->into = into;
@@ -33,11 +37,14 @@ class Lookup {
       }
     }
     // One that was merged while it was deferred has only its carrier's.
-    if (attempts->empty() && item->state == ItemState::kMerged) {
-      attempts = spool_.FindAttempts(lane_, *item->into);
-      if (!attempts.ok()) return attempts.status();
+    Spool::Attempts of_carrier;
+    if (own.empty() && item->state == ItemState::kMerged) {
+      auto found = spool_.FindAttempts(lane_, *item->into);
+      if (!found.ok()) return found.status();
+      of_carrier = *std::move(found);
+      for (const auto& [id, record] : of_carrier) own.push_back(&record);
     }
-    AddAttempts(*attempts, *item);
+    AddAttempts(own, *item);
     return item;
   }
 
@@ -114,13 +121,12 @@ class Lookup {
     return false;
   }
 
-  void AddAttempts(
-      const std::vector<std::pair<AttemptId, AttemptRecord>>& ended,
-      ItemDelivery& item) const {
+  void AddAttempts(const std::vector<const AttemptRecord*>& ended,
+                   ItemDelivery& item) const {
     const size_t skip =
         ended.size() > kMaxItemAttempts ? ended.size() - kMaxItemAttempts : 0;
     for (size_t i = skip; i < ended.size(); ++i) {
-      const AttemptRecord& record = ended[i].second;
+      const AttemptRecord& record = *ended[i];
       item.attempts.push_back({.batch_id = record.batch_id,
                                .started_at = record.started_at,
                                .ended_at = record.ended_at,
@@ -162,8 +168,11 @@ absl::StatusOr<std::vector<ItemDelivery>> LookUpDeliveries(
   const Lookup lookup(spool, lane, std::move(extent->progress), in_flight);
   std::vector<ItemDelivery> deliveries;
   for (const SeqRange& range : items) {
+    if (range.empty()) continue;
+    const auto attempts = spool.FindAttempts(lane, range.begin, range.end - 1);
+    if (!attempts.ok()) return attempts.status();
     for (Seq seq = range.begin; seq < range.end; ++seq) {
-      absl::StatusOr<ItemDelivery> item = lookup.Find(seq);
+      absl::StatusOr<ItemDelivery> item = lookup.Find(seq, *attempts);
       if (!item.ok()) return item.status();
       deliveries.push_back(*std::move(item));
     }

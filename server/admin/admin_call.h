@@ -3,6 +3,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -20,13 +21,17 @@ namespace heapsync {
 template <typename Response>
 using CallResult = std::variant<Response, CallError>;
 
-// One call of an admin RPC whose work is done by the worker. It deletes itself
-// when gRPC is done with it.
+// The result of one turn of an RPC's work; none: it goes on in the next.
+template <typename Response>
+using TurnResult = std::optional<CallResult<Response>>;
+
+// One call of an admin RPC whose work is done by the worker, in turns. It
+// deletes itself when gRPC is done with it.
 template <typename Request, typename Response>
 class AdminCall final : public grpc::ServerUnaryReactor {
  public:
   using Work =
-      absl::AnyInvocable<CallResult<Response>(const Caller&, const Request&)>;
+      absl::AnyInvocable<TurnResult<Response>(const Caller&, const Request&)>;
 
   AdminCall(AdminWorker& worker, const Access& access, size_t max_message_bytes,
             grpc::CallbackServerContext* context,
@@ -41,21 +46,27 @@ class AdminCall final : public grpc::ServerUnaryReactor {
     caller_ = std::get<Caller>(std::move(admitted));
     if (auto error = ReadRequest(*request, max_message_bytes, &request_)) {
       Finish(error->ToStatus());
-    } else if (!worker.Submit([this] { Run(); })) {
+    } else if (!worker.Submit(caller_.name, [this] { return TakeTurn(); })) {
       Finish(AdminBusy().ToStatus());
     }
   }
 
  private:
-  void Run() {
+  AfterTurn TakeTurn() {
     // Nobody waits for it any more.
-    if (context_->IsCancelled()) return Finish(grpc::Status::CANCELLED);
-    CallResult<Response> result = work_(caller_, request_);
-    if (auto* error = std::get_if<CallError>(&result)) {
-      return End(error->ToStatus());
+    if (context_->IsCancelled()) {
+      Finish(grpc::Status::CANCELLED);
+      return AfterTurn::kDone;
     }
-    *response_ = ToByteBuffer(std::get<Response>(result));
-    End(grpc::Status::OK);
+    const TurnResult<Response> result = work_(caller_, request_);
+    if (!result.has_value()) return AfterTurn::kGoesOn;
+    if (const auto* error = std::get_if<CallError>(&*result)) {
+      End(error->ToStatus());
+    } else {
+      *response_ = ToByteBuffer(std::get<Response>(*result));
+      End(grpc::Status::OK);
+    }
+    return AfterTurn::kDone;
   }
 
   void End(const grpc::Status& status) {

@@ -10,9 +10,6 @@
 namespace heapsync {
 namespace {
 
-// Calls that may wait for the service's thread.
-constexpr size_t kMaxWaiting = 100;
-
 constexpr uint32_t kMaxOpenFlushes = 1'000;
 
 }  // namespace
@@ -24,7 +21,7 @@ AdminService::AdminService(Engine& engine, const Access& access,
       access_(access),
       max_message_bytes_(max_message_bytes),
       flushes_(CallSlots::BoundsFor(kMaxOpenFlushes, caller_share_percent)),
-      worker_(kMaxWaiting) {}
+      worker_(AdminWorker::Limits()) {}
 
 AdminService::Reactor* AdminService::ListDestinations(Context* context,
                                                       const Bytes* request,
@@ -32,9 +29,7 @@ AdminService::Reactor* AdminService::ListDestinations(Context* context,
   using Request = v1::ListDestinationsRequest;
   return new AdminCall<Request, v1::ListDestinationsResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
-      [this](const Caller& caller, const Request& r) {
-        return heapsync::ListDestinations(engine_, caller, r);
-      });
+      DestinationListing(engine_));
 }
 
 AdminService::Reactor* AdminService::GetDestination(Context* context,
@@ -54,9 +49,7 @@ AdminService::Reactor* AdminService::GetDelivery(Context* context,
   using Request = v1::GetDeliveryRequest;
   return new AdminCall<Request, v1::GetDeliveryResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
-      [this](const Caller& caller, const Request& r) {
-        return heapsync::GetDelivery(engine_, caller, r);
-      });
+      DeliveryQuestion(engine_));
 }
 
 AdminService::Reactor* AdminService::PauseDestination(Context* context,

@@ -259,16 +259,20 @@ absl::StatusOr<ChosenDeadLetters> FindChosen(const Engine& engine,
     chosen.next = page->next;
     return chosen;
   }
+  // As many bytes as a page of a filter.
+  constexpr size_t kMaxPageBytes = 4 << 20;
   size_t looked_at = 0;
+  size_t bytes = 0;
   for (const DeadLetterPlace place : choice.ids) {
     if (place < choice.start.from) continue;
-    if (looked_at++ == choice.page_size) {
+    if (looked_at++ == choice.page_size || bytes >= kMaxPageBytes) {
       chosen.next = place;
       break;
     }
     auto found = engine.FindDeadLetter(choice.filter, place);
     if (!found.ok()) return found.status();
     if (found->has_value()) {
+      bytes += (*found)->letter.text.size();
       chosen.letters.push_back(**std::move(found));
     } else {
       chosen.not_found.push_back(place);

@@ -13,6 +13,9 @@
 namespace heapsync {
 namespace {
 
+// Each costs some reads of the spool.
+constexpr uint64_t kItemsInOneTurn = 50;
+
 v1::ItemState StateOf(ItemState state) {
   switch (state) {
     case ItemState::kWaiting:
@@ -110,10 +113,9 @@ std::vector<SeqRange> Part(const Receipt& receipt, uint64_t first,
 
 }  // namespace
 
-CallResult<v1::GetDeliveryResponse> GetDelivery(
-    Engine& engine, const Caller& caller,
-    const v1::GetDeliveryRequest& request) {
-  auto read = ReadReceipt(engine, caller, request.receipt(), "receipt");
+TurnResult<v1::GetDeliveryResponse> DeliveryQuestion::operator()(
+    const Caller& caller, const v1::GetDeliveryRequest& request) {
+  auto read = ReadReceipt(*engine_, caller, request.receipt(), "receipt");
   if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
   const Receipt& receipt = std::get<Receipt>(read);
   uint64_t total = 0;
@@ -134,7 +136,9 @@ CallResult<v1::GetDeliveryResponse> GetDelivery(
   if (!violations.empty()) return InvalidRequest(std::move(violations));
 
   const uint64_t count = std::min(size, total - first);
-  auto items = engine.LookUp(receipt.lane, Part(receipt, first, count));
+  const auto done = static_cast<uint64_t>(response_.items_size());
+  const uint64_t turn = std::min(count - done, kItemsInOneTurn);
+  auto items = engine_->LookUp(receipt.lane, Part(receipt, first + done, turn));
   if (absl::IsUnavailable(items.status())) return ShuttingDown();
   if (absl::IsNotFound(items.status())) {
     return UnknownReceipt("UNKNOWN_RECEIPT",
@@ -143,19 +147,19 @@ CallResult<v1::GetDeliveryResponse> GetDelivery(
   }
   if (!items.ok()) return NotRead(items.status());
 
-  v1::GetDeliveryResponse response;
-  const std::optional<LaneKey> key = engine.FindLane(receipt.lane);
-  response.set_destination(key->destination);
-  response.set_type(ToProto(key->type));
-  response.set_caller(key->caller);
-  response.set_total_items(total);
   for (const ItemDelivery& item : *items) {
-    Fill(receipt, item, *response.add_items());
+    Fill(receipt, item, *response_.add_items());
   }
+  if (done + turn < count) return std::nullopt;
+  const std::optional<LaneKey> key = engine_->FindLane(receipt.lane);
+  response_.set_destination(key->destination);
+  response_.set_type(ToProto(key->type));
+  response_.set_caller(key->caller);
+  response_.set_total_items(total);
   if (first + count < total) {
-    response.set_next_page_token(absl::StrCat(first + count));
+    response_.set_next_page_token(absl::StrCat(first + count));
   }
-  return response;
+  return std::move(response_);
 }
 
 }  // namespace heapsync

@@ -7,11 +7,21 @@
 
 namespace heapsync {
 
-// Tells what became of a receipt's items. Waits for the engine and reads the
-// spool: for the admin worker's thread.
-CallResult<v1::GetDeliveryResponse> GetDelivery(
-    Engine& engine, const Caller& caller,
-    const v1::GetDeliveryRequest& request);
+// Tells what became of a receipt's items, some of them in each turn. Waits for
+// the engine and reads the spool: for the admin worker's thread.
+class DeliveryQuestion {
+ public:
+  // `engine` must outlive it.
+  explicit DeliveryQuestion(Engine& engine) : engine_(&engine) {}
+
+  // The next turn, always with the same arguments.
+  TurnResult<v1::GetDeliveryResponse> operator()(
+      const Caller& caller, const v1::GetDeliveryRequest& request);
+
+ private:
+  Engine* engine_;
+  v1::GetDeliveryResponse response_;  // of the turns so far
+};
 
 }  // namespace heapsync
 

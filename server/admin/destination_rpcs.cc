@@ -10,6 +10,9 @@
 namespace heapsync {
 namespace {
 
+// Each costs some reads of the spool.
+constexpr size_t kDestinationsInOneTurn = 20;
+
 v1::DestinationState StateOf(DestinationState state) {
   switch (state) {
     case DestinationState::kActive:
@@ -45,6 +48,13 @@ void AddNotes(const DestinationSnapshot& snapshot, v1::Destination& to) {
         "got through: they are tried alone at intervals, and delay only later "
         "updates of their own identity");
   }
+  if (snapshot.dead_letters.bytes > snapshot.max_dead_letter_bytes / 2 &&
+      snapshot.max_dead_letter_bytes > 0) {
+    to.add_notes(
+        "dead letters take more than half of what they may: once they take "
+        "all, or those of one caller half, new items are refused; replay or "
+        "discard them");
+  }
   if (to.deferred_items() > to.isolated_items()) {
     to.add_notes(
         "deferred items wait for their own identity's limit or order, and "
@@ -78,6 +88,8 @@ absl::Status Fill(const Engine& engine, const DestinationSnapshot& snapshot,
   to.set_in_flight_requests(static_cast<uint32_t>(snapshot.in_flight_requests));
   to.set_concurrency_limit(static_cast<uint32_t>(snapshot.concurrency_limit));
   to.set_last_error(snapshot.last_error);
+  to.set_dead_letters(snapshot.dead_letters.letters);
+  to.set_dead_letter_bytes(snapshot.dead_letters.bytes);
   if (snapshot.last_error_at.has_value()) {
     *to.mutable_last_error_at() = ToProto(*snapshot.last_error_at);
   }
@@ -155,13 +167,33 @@ CallResult<Response> Change(
 
 }  // namespace
 
-CallResult<v1::ListDestinationsResponse> ListDestinations(
-    Engine& engine, const Caller& caller,
-    const v1::ListDestinationsRequest& request) {
+TurnResult<v1::ListDestinationsResponse> DestinationListing::operator()(
+    const Caller& caller, const v1::ListDestinationsRequest& request) {
+  if (!page_.has_value()) {
+    if (auto error = Begin(caller, request)) return *std::move(error);
+  }
+  std::vector<absl::string_view> names;
+  for (; names.size() < kDestinationsInOneTurn && listed_ < page_->size();
+       ++listed_) {
+    names.emplace_back((*page_)[listed_]);
+  }
+  const absl::StatusOr<EngineSnapshot> part = engine_->SnapshotOf(names);
+  if (!part.ok()) return ShuttingDown();
+  for (const DestinationSnapshot& snapshot : part->destinations) {
+    const absl::Status status = Fill(*engine_, snapshot, part->taken_at.wall,
+                                     *response_.add_destinations());
+    if (!status.ok()) return NotRead(status);
+  }
+  if (listed_ < page_->size()) return std::nullopt;
+  return std::move(response_);
+}
+
+std::optional<CallError> DestinationListing::Begin(
+    const Caller& caller, const v1::ListDestinationsRequest& request) {
   std::vector<Finding> violations;
   const size_t size = PageSize(request.page_size(), violations);
   std::vector<absl::string_view> all;
-  for (const Destination& each : engine.destinations()) {
+  for (const Destination& each : engine_->destinations()) {
     if (caller.MayUse(each.name)) all.emplace_back(each.name);
   }
   auto first = all.begin();
@@ -180,16 +212,9 @@ CallResult<v1::ListDestinationsResponse> ListDestinations(
       first + static_cast<std::ptrdiff_t>(std::min(
                   size, static_cast<size_t>(std::distance(first, all.end()))));
 
-  const absl::StatusOr<EngineSnapshot> page = engine.SnapshotOf({first, end});
-  if (!page.ok()) return ShuttingDown();
-  v1::ListDestinationsResponse response;
-  for (const DestinationSnapshot& snapshot : page->destinations) {
-    const absl::Status status = Fill(engine, snapshot, page->taken_at.wall,
-                                     *response.add_destinations());
-    if (!status.ok()) return NotRead(status);
-  }
-  if (end != all.end()) response.set_next_page_token(std::string(*end));
-  return response;
+  page_.emplace(first, end);
+  if (end != all.end()) response_.set_next_page_token(std::string(*end));
+  return std::nullopt;
 }
 
 CallResult<v1::GetDestinationResponse> GetDestination(

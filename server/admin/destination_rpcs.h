@@ -1,6 +1,11 @@
 #ifndef HEAPSYNC_SERVER_ADMIN_DESTINATION_RPCS_H_
 #define HEAPSYNC_SERVER_ADMIN_DESTINATION_RPCS_H_
 
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "heap_adapter/engine.h"
 #include "heapsync/v1/heap_sync_admin_service.pb.h"
 #include "server/admin/admin_call.h"
@@ -10,9 +15,27 @@ namespace heapsync {
 // The admin RPCs about destinations. They wait for the engine and read the
 // spool: for the admin worker's thread.
 
-CallResult<v1::ListDestinationsResponse> ListDestinations(
-    Engine& engine, const Caller& caller,
-    const v1::ListDestinationsRequest& request);
+// Some destinations in each turn.
+class DestinationListing {
+ public:
+  // `engine` must outlive it.
+  explicit DestinationListing(Engine& engine) : engine_(&engine) {}
+
+  // The next turn, always with the same arguments.
+  TurnResult<v1::ListDestinationsResponse> operator()(
+      const Caller& caller, const v1::ListDestinationsRequest& request);
+
+ private:
+  std::optional<CallError> Begin(const Caller& caller,
+                                 const v1::ListDestinationsRequest& request);
+
+  Engine* engine_;
+  // The names of the page, and how many of them are listed; none before the
+  // first turn.
+  std::optional<std::vector<std::string>> page_;
+  size_t listed_ = 0;
+  v1::ListDestinationsResponse response_;
+};
 
 CallResult<v1::GetDestinationResponse> GetDestination(
     Engine& engine, const Caller& caller,

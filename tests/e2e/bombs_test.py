@@ -20,6 +20,7 @@ import grpc
 import harness
 from google.protobuf.struct_pb2 import Struct
 from harness import FakeHeap, Server, temporary_folder
+from innocents import add_to_report
 from proto_stubs import generate_stubs
 
 sys.path.insert(0, str(harness.SOURCE / "tests" / "attack"))
@@ -112,6 +113,9 @@ class BombTest(unittest.TestCase):
         growth = max_resident_bytes(server) - before
         print(f"{path} {encoding} {'known' if metadata else 'unknown'}: + {growth / MIB:.0f} MiB, health within "
               f"{health.seconds * 1000:.0f} ms, {health.failures} failures", file=sys.stderr)
+        add_to_report({"attack": f"{encoding} bomb {path.rsplit('/', 1)[1]}", "growth_mib": round(growth / MIB),
+                       "probe_during_ms": round(health.seconds * 1000, 1), "failures": health.failures,
+                       "verdict": "held" if growth < MAX_GROWTH and not health.failures else "NOT HELD"})
         self.assertTrue(server.running(), server.output()[-4000:])
         self.assertLess(growth, MAX_GROWTH)
         self.assertEqual(health.failures, 0)

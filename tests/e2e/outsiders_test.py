@@ -5,85 +5,26 @@ HEAPSYNC_ATTACKS=full makes each attack last 20 seconds instead of 4.
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
-import threading
 import time
 import unittest
 import urllib.request
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import grpc
 import harness
 from harness import FakeHeap, Server, temporary_folder, wait_until
+from innocents import FULL, MAX_GROWTH, MIB, Innocents, forget_peak, memory, percentile, report
 from proto_stubs import generate_stubs
 
 OUTSIDERS = harness.SOURCE / "tests" / "attack" / "outsiders.py"
-SECONDS = 20 if os.environ.get("HEAPSYNC_ATTACKS") == "full" else 4
-MIB = 1 << 20
+SECONDS = 20 if FULL else 4
 TOKEN = "hst_shop"
-HEALTH = "/grpc.health.v1.Health/Check"
-# The default --max_memory_bytes and 128 MiB: what the process may grow by.
-MAX_GROWTH = 640 * MIB
 
 protos: dict[str, Any] = {}
-
-
-def memory(server: Server, name: str) -> int:
-    for line in Path(f"/proc/{server.process.pid}/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) << 10
-    raise AssertionError(f"no {name}")
-
-
-def percentile(times: list[float], part: float) -> float:
-    return sorted(times)[min(len(times) - 1, int(part * len(times)))] if times else 0.0
-
-
-class Innocents:
-    """A known caller with a connection of its own, and a probe that connects again each time, while a block runs."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._over = threading.Event()
-        self.calls: list[float] = []
-        self.probes: list[float] = []
-        self.failures: list[str] = []
-        self._threads = [threading.Thread(target=work) for work in (self._call, self._probe)]
-
-    def _measure(self, times: list[float], work: Any) -> None:
-        start = time.monotonic()
-        try:
-            work()
-        except grpc.RpcError as error:
-            self.failures.append(f"{error.code()} {error.details()}")
-        times.append(time.monotonic() - start)
-
-    def _call(self) -> None:
-        with self._server.channel() as channel:
-            track = protos["stubs"].HeapSyncServiceStub(channel).TrackEvent
-            request = protos["service"].TrackEventRequest(event={"identity": "innocent", "event": "Seen"})
-            while not self._over.wait(0.05):
-                self._measure(self.calls, lambda: track(request, timeout=harness.PATIENCE, metadata=[("authorization", f"Bearer {TOKEN}")]))
-
-    def _probe(self) -> None:
-        while not self._over.wait(0.2):
-            with grpc.insecure_channel(self._server.address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-                self._measure(self.probes, lambda: channel.unary_unary(HEALTH)(b"", timeout=harness.PATIENCE))
-
-    def __enter__(self) -> "Innocents":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
 
 
 class OutsidersTest(unittest.TestCase):
@@ -110,19 +51,18 @@ class OutsidersTest(unittest.TestCase):
     def ended(self, reason: str) -> float:
         return self.metric("heapsync_connections_ended_total", reason=reason)
 
-    def attack(self, name: str, uses_processor: bool = False) -> None:
+    def attack(self, name: str, uses_processor: bool = False, port: int = 0) -> None:
         """Fails if others notice more than their part of the processor, which some attacks use up, or if memory has no bound."""
-        with Innocents(self.server) as calm:
+        with Innocents(self.server, protos, TOKEN) as calm:
             time.sleep(1)
+        forget_peak(self.server)
         before, files = memory(self.server, "VmRSS"), self.metric("process_open_fds")
-        with Innocents(self.server) as innocents:
-            done = subprocess.run([sys.executable, OUTSIDERS, str(self.server.ports[0]), name, str(SECONDS)], capture_output=True,
+        with Innocents(self.server, protos, TOKEN) as innocents:
+            done = subprocess.run([sys.executable, OUTSIDERS, str(port or self.server.ports[0]), name, str(SECONDS)], capture_output=True,
                                   text=True, timeout=10 * harness.PATIENCE, check=False)
         growth = memory(self.server, "VmHWM") - before
-        print(f"{name}: {done.stdout.strip()}; +{growth / MIB:.0f} MiB; calls p99 {percentile(calm.calls, .99) * 1000:.0f} -> "
-              f"{percentile(innocents.calls, .99) * 1000:.0f} ms, probes max {max(calm.probes) * 1000:.0f} -> "
-              f"{max(innocents.probes) * 1000:.0f} ms; ended: "
-              + ", ".join(f"{reason} {self.ended(reason):.0f}" for reason in ("unproven", "gave_way", "bytes", "calls")), file=sys.stderr)
+        print(report(name, growth, calm, innocents), done.stdout.strip(), "ended: " + ", ".join(
+            f"{reason} {self.ended(reason):.0f}" for reason in ("unproven", "gave_way", "bytes", "calls")), file=sys.stderr)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertTrue(self.server.running(), self.server.output()[-4000:])
         self.assertLess(growth, MAX_GROWTH)
@@ -158,6 +98,13 @@ class OutsidersTest(unittest.TestCase):
 
     def test_a_flood_of_pings_is_ended(self) -> None:
         self.attack("pings")
+
+    def test_slow_clients_of_the_http_port_keep_no_probe_out(self) -> None:
+        self.attack("slow_http", port=self.server.ports[1])
+        start = time.monotonic()
+        with urllib.request.urlopen(self.server.http_url + "/healthz", timeout=harness.PATIENCE) as answer:
+            self.assertEqual(answer.status, 200)
+        self.assertLess(time.monotonic() - start, 5)
 
     def test_a_silent_connection_is_ended_in_time(self) -> None:
         (self.folder / "short").mkdir()

@@ -39,7 +39,8 @@ class BulkCall final
       public BulkSession::Call {
  public:
   BulkCall(Engine& engine, const Access& access, BulkPlaces& places,
-           const std::shared_ptr<UnsentBytes>& unsent, size_t max_message_bytes, grpc::CallbackServerContext* context)
+           const std::shared_ptr<UnsentBytes>& unsent, size_t max_message_bytes,
+           grpc::CallbackServerContext* context)
       : engine_(engine),
         context_(context),
         max_message_bytes_(max_message_bytes),

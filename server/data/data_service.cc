@@ -48,8 +48,8 @@ grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkUserProperties(
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkAccountProperties(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<AccountPropertiesTraits>(engine_, access_, places_, unsent_,
-                                               max_message_bytes_, context);
+  return new BulkCall<AccountPropertiesTraits>(
+      engine_, access_, places_, unsent_, max_message_bytes_, context);
 }
 
 }  // namespace heapsync

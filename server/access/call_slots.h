@@ -24,8 +24,8 @@ class CallSlots {
  public:
   struct Bounds {
     uint32_t all = 0;
-    // Of one caller. Callers without a name cannot be told apart, and only
-    // `all` counts for them.
+    // The share of one caller. Callers without a name cannot be told apart, and
+    // only `all` counts for them.
     uint32_t per_caller = std::numeric_limits<uint32_t>::max();
   };
 

@@ -8,7 +8,7 @@
 namespace heapsync {
 namespace {
 
-// Of an item: what rounding may leave unpaid.
+// The part of an item that rounding may leave unpaid.
 constexpr double kRounding = 1e-6;
 
 }  // namespace

@@ -30,8 +30,8 @@ v1::DeadLetterReason ToProto(DeadLetterReason reason);
 // becomes a violation.
 uint32_t PageSize(uint32_t requested, std::vector<Finding>& violations);
 
-// What a receipt is refused with if nothing was ever accepted under it, or only
-// for destinations that the caller may not use: receipts can be forged, so the
+// The refusal of a receipt under which nothing was ever accepted, or only items
+// of destinations that the caller may not use: receipts can be forged, so the
 // two must look the same.
 inline constexpr char kNeverGiven[] =
     "this server never gave this caller such a receipt";

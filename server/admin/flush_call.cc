@@ -24,8 +24,8 @@ CallError StillDelivering() {
           .retry_delay = std::chrono::seconds(1)};
 }
 
-// What the engine holds of a flush. If it is dropped without an end, the call
-// ends, too.
+// The engine's hold on a flush. If it is dropped without an end, the call ends,
+// too.
 class FlushTicket {
  public:
   explicit FlushTicket(std::weak_ptr<DeliveryWait> wait)

@@ -46,9 +46,9 @@ struct PortLimits {
   uint32_t max_calls = 20'000;
   uint32_t max_streams = 1'000;
 
-  // Of the streams, of the calls that may wait for a delivery, and of the
-  // flushes, which one caller may have open. And the time after which a silent
-  // stream gives up its place if it is needed.
+  // The percentage of the streams, of the calls that may wait for a delivery,
+  // and of the flushes that one caller may have open. And the time after which
+  // a silent stream gives up its place if it is needed.
   uint32_t max_caller_share = 25;
   std::chrono::milliseconds silent_stream_time = std::chrono::minutes(5);
 

@@ -39,8 +39,8 @@ class DataService final
   struct Limits {
     uint32_t calls = 20'000;  // of which half may wait for a delivery
     uint32_t streams = 1'000;
-    // Of the streams, and of the calls that may wait, which one caller may
-    // have.
+    // The part of the streams, and of the calls that may wait, that one caller
+    // may have.
     uint32_t caller_share_percent = 100;
     // A stream that is silent for longer gives up its place if it is needed.
     Duration silent_stream_time = std::chrono::minutes(5);

@@ -222,7 +222,7 @@ class BulkWriter<Item>::Session {
   // Waits until `end`, or the writer's destruction, and lets the channel
   // connect meanwhile.
   void Pause(absl::Time end) ABSL_LOCKS_EXCLUDED(mutex_) {
-    // Of a destruction only `sender_wakes_` hears.
+    // Only `sender_wakes_` hears of a destruction.
     constexpr absl::Duration kSlice = absl::Milliseconds(50);
     while (absl::Now() < end) {
       const bool connected = ConnectUntil(

@@ -44,11 +44,9 @@ Engine::Generation::Generation(DestinationConfig config_in)
   }
 }
 
-absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(Store& store,
-                                                      Transport& transport,
-                                                      const Clock& clock,
-                                                      EngineOptions options,
-                                                      AttemptSink attempts) {
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(
+    Store& store, Transport& transport, const Clock& clock,
+    EngineOptions options, AttemptSink attempts, ExpirySink expired) {
   std::unique_ptr<Engine> engine(
       new Engine(transport, clock, std::move(options)));
   absl::BitGen random;
@@ -71,7 +69,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(Store& store,
       [generator = std::make_shared<absl::BitGen>()] {
         return absl::Uniform(*generator, 0.0, 1.0);
       },
-      std::move(attempts));
+      std::move(attempts), std::move(expired));
   absl::Status started = engine->dispatcher_->Start(
       engine->destinations(), *lanes, clock.Read(), clock.Epoch());
   if (!started.ok()) return started;

@@ -82,13 +82,12 @@ class Engine {
  public:
   // Opens the spool in `store`, and goes on with what it holds. `store`,
   // `transport` and `clock` must outlive the engine; `transport` belongs to its
-  // dispatcher's thread, where `attempts` is called too. Errors: those of
-  // reading the spool.
-  static absl::StatusOr<std::unique_ptr<Engine>> Start(Store& store,
-                                                       Transport& transport,
-                                                       const Clock& clock,
-                                                       EngineOptions options,
-                                                       AttemptSink attempts);
+  // dispatcher's thread, where `attempts` and `expired` are called too. Errors:
+  // those of reading the spool.
+  static absl::StatusOr<std::unique_ptr<Engine>> Start(
+      Store& store, Transport& transport, const Clock& clock,
+      EngineOptions options, AttemptSink attempts,
+      ExpirySink expired = nullptr);
 
   // Stops its threads. What is in flight is left to the next start.
   ~Engine();
@@ -144,9 +143,10 @@ class Engine {
     return letters_->Knows(destination);
   }
   absl::StatusOr<DeadLetterPage> FindDeadLetters(const DeadLetterFilter& filter,
-                                                 DeadLetterPlace from,
-                                                 size_t max) const {
-    return letters_->Find(filter, from, max);
+                                                 DeadLetterStart start,
+                                                 size_t max,
+                                                 DeadLetterScope scope) const {
+    return letters_->Find(filter, start, max, scope);
   }
   absl::StatusOr<std::optional<FoundDeadLetter>> FindDeadLetter(
       const DeadLetterFilter& filter, DeadLetterPlace place) const {

@@ -108,6 +108,13 @@ void LogAttempt(const AttemptEvent& event) {
        {"span_id", span_id}});
 }
 
+void LogExpiry(const ExpiryEvent& event) {
+  Log(LogSeverity::kError, "items expired",
+      {{"destination", event.destination.name},
+       {"type", Name(event.type)},
+       {"items", event.items}});
+}
+
 absl::Status Failed(absl::string_view what, const absl::Status& status) {
   return absl::Status(status.code(),
                       absl::StrCat(what, ": ", status.message()));
@@ -197,7 +204,8 @@ absl::Status StartEngine(const ServerConfig& config, const std::string& folder,
                     [&attempts = adapter.attempts](const AttemptEvent& event) {
                       LogAttempt(event);
                       attempts.OnAttempt(event);
-                    });
+                    },
+                    LogExpiry);
   if (!engine.ok()) return engine.status();
   adapter.engine = *std::move(engine);
   return absl::OkStatus();

@@ -52,8 +52,17 @@ struct AttemptEvent {
   std::optional<Duration> next_try_in;
 };
 
+// Items that became dead letters because of their age, for logs. The reference
+// lives until the sink returns.
+struct ExpiryEvent {
+  const Destination& destination;
+  ObjectType type;
+  uint64_t items;
+};
+
 // Called on the dispatcher's thread; must not block.
 using AttemptSink = std::function<void(const AttemptEvent&)>;
+using ExpirySink = std::function<void(const ExpiryEvent&)>;
 
 }  // namespace heapsync
 

@@ -52,6 +52,9 @@ struct BatchPlan {
   // Suspicion::deliveries() when it was suspected; before that, at the last of
   // these failures.
   uint64_t deliveries = 0;
+  // Items accepted before this time are given up as expired: an attempt made
+  // past their age has failed.
+  std::optional<WallTime> expires_before = std::nullopt;
   SeqSet main;                                     // from the lane's blocks
   std::vector<std::pair<uint64_t, Seq>> deferred;  // (identity hash, sequence)
 

@@ -48,7 +48,8 @@ struct DeliveryRules {
   // but its end is noticed later.
   Duration probe_interval = std::chrono::seconds(1);
 
-  // Older items are dead-lettered instead of sent.
+  // An item is dead-lettered once an attempt made past this age has failed,
+  // and nothing else of its type got through for a while.
   Duration max_age = std::chrono::hours(7 * 24);
 
   // Requests carry the trace of the first of their items that has one.

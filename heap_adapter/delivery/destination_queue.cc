@@ -248,11 +248,23 @@ void DestinationQueue::OnDelivered(QueuedLane& lane, Duration latency) {
   lane.suspected_failures = 0;
   lane.suspected_not_before = MonotonicTime();
   SuspicionOf(lane.type()).OnDelivered();
+  Of(lane.type()).failing_since.reset();
   concurrency_.OnSuccess(latency);
   for (OfType& of_type : types_) {
     if (!of_type.ledger.has_value()) continue;
     of_type.ledger->Slow(std::min(1.0, of_type.ledger->factor() + kRecovery));
   }
+}
+
+Duration DestinationQueue::OnFailing(ObjectType type, MonotonicTime now) {
+  std::optional<MonotonicTime>& since = Of(type).failing_since;
+  if (!since.has_value()) since = now;
+  return now - *since;
+}
+
+void DestinationQueue::SetPaused(bool paused) {
+  paused_ = paused;
+  for (OfType& of_type : types_) of_type.failing_since.reset();
 }
 
 void DestinationQueue::OnThrottled(ObjectType type) {

@@ -114,6 +114,9 @@ class DestinationQueue {
 
   // Heap took a batch of the lane after `latency`, or slowed down or failed.
   void OnDelivered(QueuedLane& lane, Duration latency);
+  // An item of the type was not delivered. Gives for how long none was, while
+  // the destination was not paused.
+  Duration OnFailing(ObjectType type, MonotonicTime now);
   void OnThrottled(ObjectType type);
   void OnTrouble() { concurrency_.OnTrouble(); }
   // Everything is refused. Gives the number of times in a row.
@@ -126,7 +129,7 @@ class DestinationQueue {
   // Shown to people; must not contain Heap's text.
   void SetLastError(std::string error, ErrorOrigin origin, WallTime at);
 
-  void SetPaused(bool paused) { paused_ = paused; }
+  void SetPaused(bool paused);
 
   // To be called when items came or went.
   void UpdateBacklog(MonotonicTime now);
@@ -143,6 +146,8 @@ class DestinationQueue {
     std::vector<QueuedLane*> lanes;
     CallerShares shares;  // accounts are lanes
     Suspicion suspicion;
+    // The first failure since something was delivered.
+    std::optional<MonotonicTime> failing_since;
   };
   OfType& Of(ObjectType type) { return types_[IndexOf(type)]; }
 

@@ -28,12 +28,14 @@ bool GetsThrough(ResponseClass response_class) {
 
 Dispatcher::Dispatcher(Spool& spool, Committer& committer, Transport& transport,
                        const DeliveryRules& rules,
-                       std::function<double()> random01, AttemptSink sink)
+                       std::function<double()> random01, AttemptSink sink,
+                       ExpirySink expired)
     : spool_(spool),
       committer_(committer),
       transport_(transport),
       rules_(rules),
       sink_(std::move(sink)),
+      expired_(std::move(expired)),
       history_(spool, kMaxAttemptsKept),
       region_slots_(rules.max_in_flight_per_region),
       responses_(rules_, history_, region_slots_, std::move(random01)),
@@ -251,7 +253,6 @@ void Dispatcher::Pull(QueuedLane& lane, uint32_t max_items, Now now) {
       lane.lane.Next({.now = now,
                       .destination = queue.destination(),
                       .ledger = ledger,
-                      .max_age = rules_.max_age,
                       .next_id = [&] { return history_.NextId(now.wall); },
                       .max_items = max_items,
                       .may_defer = !disk_short_,
@@ -267,6 +268,11 @@ void Dispatcher::Pull(QueuedLane& lane, uint32_t max_items, Now now) {
     lane.not_before = now.monotonic + kStorageRetry;
   }
   if (counts_items) queue.CountUsage(lane, used_before, now.monotonic);
+  if (pull->expired > 0 && expired_) {
+    expired_({.destination = queue.destination(),
+              .type = lane.type(),
+              .items = pull->expired});
+  }
   Send(lane, *std::move(pull), std::move(change), now);
 }
 

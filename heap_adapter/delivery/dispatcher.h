@@ -46,10 +46,10 @@ namespace heapsync {
 class Dispatcher {
  public:
   // Everything given by reference must outlive this. `random01` gives numbers
-  // drawn evenly from [0, 1). `sink` may be null.
+  // drawn evenly from [0, 1). The sinks may be null.
   Dispatcher(Spool& spool, Committer& committer, Transport& transport,
              const DeliveryRules& rules, std::function<double()> random01,
-             AttemptSink sink);
+             AttemptSink sink, ExpirySink expired = nullptr);
 
   // Takes over what the spool holds for `destinations`, as SetDestinations()
   // does, and the usage of the limits. `epoch` is that of `now`, see
@@ -136,6 +136,7 @@ class Dispatcher {
   Transport& transport_;
   const DeliveryRules rules_;
   const AttemptSink sink_;
+  const ExpirySink expired_;
 
   AttemptHistory history_;
   RegionSlots region_slots_;

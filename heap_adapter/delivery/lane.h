@@ -60,7 +60,6 @@ class Lane {
     // Null: Heap does not limit the type. Otherwise the batch that is taken
     // begins in it, and identities over their limit are watched there.
     UsageLedger* ledger;
-    Duration max_age;
     // Gives a new, larger id at each call.
     absl::FunctionRef<AttemptId()> next_id;
     // Items that this lane may take now, whatever the ledger would allow.
@@ -78,6 +77,8 @@ class Lane {
     bool awaits_change = false;
     // It stopped at an item that it could not defer for want of space.
     bool waits_for_space = false;
+    // Items that became dead letters because of their age.
+    uint64_t expired = 0;
   };
 
   Lane(const Spool& spool, const StoredLane& stored,

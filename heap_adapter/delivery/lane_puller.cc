@@ -172,8 +172,10 @@ absl::StatusOr<Lane::Puller::Offered> Lane::Puller::Offer(
     GiveUp(item, source, DeadLetterReason::kDamaged);
     return Offered::kGone;
   }
-  if (rules_.now.wall - item.accepted_at > rules_.max_age) {
+  if (plan_.expires_before.has_value() &&
+      item.accepted_at < *plan_.expires_before) {
     GiveUp(item, source, DeadLetterReason::kExpired);
+    ++pull_.expired;
     return Offered::kGone;
   }
   BatchBuilder::Added added = BatchBuilder::Added::kConflict;
@@ -455,6 +457,7 @@ absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
            .standing = plan.standing,
            .failures = plan.failures,
            .deliveries = plan.deliveries,
+           .expires_before = plan.expires_before,
            .main = {},
            .deferred = {}};
   held_ = plan_;

@@ -15,6 +15,10 @@ constexpr Duration kForgettingInterval = std::chrono::seconds(1);
 constexpr Duration kForwardingsKept = std::chrono::hours(24);
 // After the spool could not be read.
 constexpr Duration kStorageRetry = std::chrono::seconds(1);
+// Nothing of a type has to get through for this long before its items may
+// expire. Longer: an outage that begins once they are old, after a pause or a
+// step of the clock, costs none of them.
+constexpr Duration kFailingBeforeExpiry = std::chrono::minutes(10);
 // Bytes of Heap's response that a dead letter keeps.
 constexpr size_t kMaxResponseText = 2'048;
 
@@ -138,7 +142,7 @@ std::optional<Duration> ResponseHandler::Decide(const Attempt& attempt,
       queue.OnTrouble();
       const Duration wait =
           FullJitter(++lane.failures, rules_.backoff, random01_());
-      lane.lane.Return(attempt.batch);
+      lane.lane.Return(FailedPlan(attempt, now));
       lane.not_before = std::max(lane.not_before, now.monotonic + wait);
       return std::max(wait, Heed(verdict, lane, now));
     }
@@ -149,7 +153,7 @@ std::optional<Duration> ResponseHandler::Decide(const Attempt& attempt,
           WaitOf(FullJitter(queue.OnMisconfigured(),
                             rules_.misconfigured_backoff, random01_()),
                  verdict);
-      lane.lane.Return(attempt.batch);
+      lane.lane.Return(FailedPlan(attempt, now));
       queue.HoldUntil(now.monotonic + wait);
       return wait;
     }
@@ -171,7 +175,7 @@ Duration ResponseHandler::OnTransient(const Attempt& attempt,
   const Batch& batch = attempt.batch;
   Suspicion& suspicion = lane.queue.SuspicionOf(lane.type());
   const Suspicion::Failure failure = FailureOf(response);
-  BatchPlan plan = batch.PlanOf(0, batch.items.size());
+  BatchPlan plan = FailedPlan(attempt, now);
   if (failure != Suspicion::Failure::kNotSent) ++plan.failures;
   const Suspicion::Judgement judgement =
       suspicion.OnFailure(failure, {.standing = batch.standing,
@@ -219,6 +223,28 @@ Duration ResponseHandler::OnTransient(const Attempt& attempt,
   return wait;
 }
 
+// The plan of a batch that was not delivered.
+BatchPlan ResponseHandler::FailedPlan(const Attempt& attempt, Now now) {
+  BatchPlan plan = attempt.batch.PlanOf(0, attempt.batch.items.size());
+  plan.expires_before = ExpiresBefore(attempt, now);
+  return plan;
+}
+
+// The wall clock alone decides nothing: an item expires only if the attempt
+// that failed was made past its age. In a batch it may have failed for its
+// neighbours, so nothing may have got through for a while by the other clock.
+std::optional<WallTime> ResponseHandler::ExpiresBefore(const Attempt& attempt,
+                                                       Now now) {
+  if (attempt.batch.standing != Standing::kIsolated) {
+    const Duration failing =
+        attempt.lane->queue.OnFailing(attempt.lane->type(), now.monotonic);
+    if (failing < std::min(kFailingBeforeExpiry, rules_.max_age)) {
+      return std::nullopt;
+    }
+  }
+  return attempt.started.wall - rules_.max_age;
+}
+
 // What an outage demands, which the failure may belong to.
 Duration ResponseHandler::BackOff(const Attempt& attempt, Now now) {
   QueuedLane& lane = *attempt.lane;
@@ -256,6 +282,7 @@ void ResponseHandler::Divide(const Attempt& attempt, Now now,
   const Batch& batch = attempt.batch;
   const size_t count = batch.items.size();
   const size_t size = PartSize(count);
+  const std::optional<WallTime> expires_before = ExpiresBefore(attempt, now);
   if (batch.stored_as != 0) change.DeletePlan(batch.stored_as);
   for (size_t begin = 0; begin < count; begin += size) {
     BatchPlan part = batch.PlanOf(begin, std::min(begin + size, count));
@@ -265,6 +292,7 @@ void ResponseHandler::Divide(const Attempt& attempt, Now now,
     part.part = true;
     part.standing = Standing::kSuspected;
     part.failures = 0;
+    part.expires_before = expires_before;
     part.deliveries = lane.queue.SuspicionOf(lane.type()).deliveries();
     lane.lane.ReturnPart(std::move(part), history_.NextId(now.wall), change);
   }
@@ -279,7 +307,7 @@ bool ResponseHandler::IsSpared(const Attempt& attempt, Now now) {
   Suspicion& suspicion = queue.SuspicionOf(lane.type());
   // Others got through while it failed.
   if (batch.standing == Standing::kIsolated) return false;
-  BatchPlan plan = batch.PlanOf(0, batch.items.size());
+  BatchPlan plan = FailedPlan(attempt, now);
   // It is no part of a batch: the search begins here.
   if (!batch.part) plan.deliveries = suspicion.deliveries();
   const Suspicion::Refusal refusal =

@@ -54,6 +54,8 @@ class ResponseHandler {
   Duration OnTransient(const Attempt& attempt, const Verdict& verdict,
                        const HeapResponse& response, Now now,
                        SpoolChange& change);
+  BatchPlan FailedPlan(const Attempt& attempt, Now now);
+  std::optional<WallTime> ExpiresBefore(const Attempt& attempt, Now now);
   Duration BackOff(const Attempt& attempt, Now now);
   Duration WaitAlone(int failures, const Verdict& verdict);
   void Divide(const Attempt& attempt, Now now, SpoolChange& change);

@@ -59,18 +59,29 @@ bool DeadLetterAdmin::Knows(absl::string_view destination) const {
 }
 
 absl::StatusOr<DeadLetterPage> DeadLetterAdmin::Find(
-    const DeadLetterFilter& filter, DeadLetterPlace from, size_t max) const {
+    const DeadLetterFilter& filter, DeadLetterStart start, size_t max,
+    DeadLetterScope scope) const {
   DeadLetterPage page;
   size_t looked_at = 0;
   size_t bytes = 0;
   for (const auto& [id, key] : lanes_.All()) {
-    if (id < from.lane || !LaneMatches(filter, id, key)) continue;
-    const Seq begin = id == from.lane ? from.seq : 0;
+    if (id < start.from.lane || !LaneMatches(filter, id, key)) continue;
+    const bool goes_on = id == start.from.lane;
+    Seq end = goes_on ? start.end : 0;
+    if (scope == DeadLetterScope::kFixed && end == 0) {
+      const auto extent = spool_.ReadExtent(id);
+      if (!extent.ok()) return extent.status();
+      end = extent->head;
+    }
     const absl::Status status = spool_.VisitDeadLetters(
-        id, begin, [&, id = id, &key = key](const DeadLetter& letter) {
+        id, goes_on ? start.from.seq : 0,
+        [&, id = id, &key = key](const DeadLetter& letter) {
+          if (scope == DeadLetterScope::kFixed && letter.seq >= end) {
+            return false;
+          }
           if (page.letters.size() == max || looked_at == kMaxLookedAt ||
               bytes >= kMaxPageBytes) {
-            page.next = DeadLetterPlace{id, letter.seq};
+            page.next = {.from = {id, letter.seq}, .end = end};
             return false;
           }
           ++looked_at;

@@ -47,9 +47,27 @@ struct FoundDeadLetter {
   DeadLetterPlace place() const { return {lane, letter.seq}; }
 };
 
+// Where a page of dead letters begins.
+struct DeadLetterStart {
+  DeadLetterPlace from;
+  // Letters of items that entered the lane of `from` here or later are left
+  // out; zero: this is the first page with letters of that lane.
+  Seq end = 0;
+  friend bool operator==(const DeadLetterStart&,
+                         const DeadLetterStart&) = default;
+};
+
+// What the pages of one request show of what happens meanwhile.
+enum class DeadLetterScope {
+  kLive,  // all that is there
+  // Nothing of items that entered a lane after its first page: a replay that
+  // comes back would be replayed for ever.
+  kFixed
+};
+
 struct DeadLetterPage {
   std::vector<FoundDeadLetter> letters;
-  std::optional<DeadLetterPlace> next;  // none: there are no more
+  std::optional<DeadLetterStart> next;  // none: there are no more
 };
 
 // Options for replaying or discarding dead letters.
@@ -104,11 +122,12 @@ class DeadLetterAdmin {
 
   // True if this destination has, or once had, items.
   bool Knows(absl::string_view destination) const;
-  // The next letters from `from` on, at most `max`; fewer where they are long,
+  // The next letters from `start` on, at most `max`; fewer where they are long,
   // or where it had to look at many that did not match. Errors: those of
   // reading the spool.
   absl::StatusOr<DeadLetterPage> Find(const DeadLetterFilter& filter,
-                                      DeadLetterPlace from, size_t max) const;
+                                      DeadLetterStart start, size_t max,
+                                      DeadLetterScope scope) const;
   // The letter at `place`, if there is one and it matches.
   absl::StatusOr<std::optional<FoundDeadLetter>> FindOne(
       const DeadLetterFilter& filter, DeadLetterPlace place) const;

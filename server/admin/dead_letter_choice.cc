@@ -151,43 +151,39 @@ std::optional<CallError> ReadIds(const Engine& engine, const Caller& caller,
   return std::nullopt;
 }
 
-// A page token: the id of the spool, then PageStart.
-std::optional<PageStart> ReadPageToken(const Engine& engine,
-                                       absl::string_view token) {
+// A page token: the id of the spool, then the start.
+std::optional<DeadLetterStart> ReadPageToken(const Engine& engine,
+                                             absl::string_view token) {
   const std::pair<absl::string_view, absl::string_view> parts =
       absl::StrSplit(token, absl::MaxSplits('.', 1));
   if (parts.first != absl::StrCat(absl::Hex(engine.spool_id()))) {
     return std::nullopt;
   }
-  return PageStart::Decode(parts.second);
+  return DecodePageStart(parts.second);
 }
 
 }  // namespace
 
-std::string PageStart::Encode() const {
-  return absl::StrCat(absl::Hex(from.lane), ".", absl::Hex(from.seq), ".",
-                      begun.time_since_epoch().count());
+std::string EncodePageStart(const DeadLetterStart& start) {
+  return absl::StrCat(absl::Hex(start.from.lane), ".",
+                      absl::Hex(start.from.seq), ".", absl::Hex(start.end));
 }
 
-std::optional<PageStart> PageStart::Decode(absl::string_view text) {
+std::optional<DeadLetterStart> DecodePageStart(absl::string_view text) {
   const std::vector<absl::string_view> parts = absl::StrSplit(text, '.');
-  PageStart start;
-  Duration::rep begun = 0;
+  DeadLetterStart start;
   if (parts.size() != 3 || !absl::SimpleHexAtoi(parts[0], &start.from.lane) ||
       !absl::SimpleHexAtoi(parts[1], &start.from.seq) ||
-      !absl::SimpleAtoi(parts[2], &begun)) {
+      !absl::SimpleHexAtoi(parts[2], &start.end)) {
     return std::nullopt;
   }
-  start.begun = WallTime(Duration(begun));
-  // The parsers also take signs, spaces and "0x", which Encode() never writes.
-  if (start.Encode() != text) return std::nullopt;
+  // The parsers also take signs, spaces and "0x", which are never written.
+  if (EncodePageStart(start) != text) return std::nullopt;
   return start;
 }
 
-std::string PageToken(const Engine& engine, const DeadLetterChoice& choice,
-                      DeadLetterPlace next) {
-  const PageStart start{.from = next, .begun = choice.start.begun};
-  return absl::StrCat(absl::Hex(engine.spool_id()), ".", start.Encode());
+std::string PageToken(const Engine& engine, const DeadLetterStart& next) {
+  return absl::StrCat(absl::Hex(engine.spool_id()), ".", EncodePageStart(next));
 }
 
 std::string DeadLetterId(const Engine& engine, DeadLetterPlace place) {
@@ -226,19 +222,14 @@ std::variant<DeadLetterChoice, CallError> ReadChoice(
   if (auto fatal = ReadIds(engine, caller, filter, choice.ids, violations)) {
     return *std::move(fatal);
   }
-  if (request.page_token.empty()) {
-    choice.start.begun = engine.clock().Read().wall;
-  } else if (const auto start = ReadPageToken(engine, request.page_token)) {
+  if (use != DeadLetterUse::kView) choice.scope = DeadLetterScope::kFixed;
+  if (const auto start = ReadPageToken(engine, request.page_token)) {
     choice.start = *start;
-  } else {
+  } else if (!request.page_token.empty()) {
     violations.push_back(
         {.field = "page_token",
          .reason = "UNKNOWN_PAGE",
          .description = "must be the `next_page_token` of an earlier answer"});
-  }
-  if (use != DeadLetterUse::kView && choice.ids.empty()) {
-    choice.filter.until = std::min(
-        choice.filter.until.value_or(choice.start.begun), choice.start.begun);
   }
   if (!violations.empty()) return InvalidRequest(std::move(violations));
   if (!filter.destination().empty() && !engine.HasLanes(filter.destination())) {
@@ -252,8 +243,8 @@ absl::StatusOr<ChosenDeadLetters> FindChosen(const Engine& engine,
                                              const DeadLetterChoice& choice) {
   ChosenDeadLetters chosen;
   if (choice.ids.empty()) {
-    auto page = engine.FindDeadLetters(choice.filter, choice.start.from,
-                                       choice.page_size);
+    auto page = engine.FindDeadLetters(choice.filter, choice.start,
+                                       choice.page_size, choice.scope);
     if (!page.ok()) return page.status();
     chosen.letters = std::move(page->letters);
     chosen.next = page->next;
@@ -266,7 +257,7 @@ absl::StatusOr<ChosenDeadLetters> FindChosen(const Engine& engine,
   for (const DeadLetterPlace place : choice.ids) {
     if (place < choice.start.from) continue;
     if (looked_at++ == choice.page_size || bytes >= kMaxPageBytes) {
-      chosen.next = place;
+      chosen.next = {.from = place};
       break;
     }
     auto found = engine.FindDeadLetter(choice.filter, place);

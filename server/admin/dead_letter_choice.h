@@ -18,16 +18,11 @@ namespace heapsync {
 // The id of the dead letter at `place`: a receipt for that one item.
 std::string DeadLetterId(const Engine& engine, DeadLetterPlace place);
 
-// The beginning of a page of dead letters. Its text is the page token, which
-// clients return unread.
-struct PageStart {
-  DeadLetterPlace from;
-  WallTime begun;  // when the first page was asked for
-
-  std::string Encode() const;
-  // None for a text that Encode() does not write.
-  static std::optional<PageStart> Decode(absl::string_view text);
-};
+// The beginning of a page as text: the page token, which clients return unread,
+// without the id of the spool.
+std::string EncodePageStart(const DeadLetterStart& start);
+// None for a text that EncodePageStart() does not write.
+std::optional<DeadLetterStart> DecodePageStart(absl::string_view text);
 
 // The dead letters that a request is about, checked.
 struct DeadLetterChoice {
@@ -35,7 +30,8 @@ struct DeadLetterChoice {
   // Not empty: these, where they match. Sorted, each once.
   std::vector<DeadLetterPlace> ids;
   uint32_t page_size = 0;
-  PageStart start;
+  DeadLetterStart start;
+  DeadLetterScope scope = DeadLetterScope::kLive;
 };
 
 // The purpose for which a request chooses letters.
@@ -53,23 +49,20 @@ struct DeadLetterPageRequest {
   absl::string_view page_token;
 };
 
-// Reads a request's filter and its page. Changes leave alone what was given up
-// after the first page was asked for: it may be a replay that came back, and
-// pages would go on for ever.
+// Reads a request's filter and its page.
 std::variant<DeadLetterChoice, CallError> ReadChoice(
     const Engine& engine, const Caller& caller,
     const DeadLetterPageRequest& request, DeadLetterUse use);
 
 // The token of the page that begins at `next`. It means something to the spool
 // of `engine` only.
-std::string PageToken(const Engine& engine, const DeadLetterChoice& choice,
-                      DeadLetterPlace next);
+std::string PageToken(const Engine& engine, const DeadLetterStart& next);
 
 // The letters of the page.
 struct ChosenDeadLetters {
   std::vector<FoundDeadLetter> letters;
   std::vector<DeadLetterPlace> not_found;  // of the ids
-  std::optional<DeadLetterPlace> next;
+  std::optional<DeadLetterStart> next;
 };
 absl::StatusOr<ChosenDeadLetters> FindChosen(const Engine& engine,
                                              const DeadLetterChoice& choice);

@@ -70,8 +70,7 @@ void Fill(const Engine& engine, const FoundDeadLetter& found,
 
 // Adds what became of each chosen letter; gives how many came out as `wanted`.
 template <typename Response>
-uint32_t Fill(const Engine& engine, const DeadLetterChoice& choice,
-              const ChosenDeadLetters& chosen,
+uint32_t Fill(const Engine& engine, const ChosenDeadLetters& chosen,
               const std::vector<DeadLetterResult>& results,
               DeadLetterOutcome wanted, Response& response) {
   uint32_t count = 0;
@@ -91,7 +90,7 @@ uint32_t Fill(const Engine& engine, const DeadLetterChoice& choice,
     to.set_outcome(v1::DEAD_LETTER_OUTCOME_NOT_FOUND);
   }
   if (chosen.next.has_value()) {
-    response.set_next_page_token(PageToken(engine, choice, *chosen.next));
+    response.set_next_page_token(PageToken(engine, *chosen.next));
   }
   return count;
 }
@@ -143,7 +142,7 @@ CallResult<v1::ListDeadLettersResponse> ListDeadLetters(
     // The first one always goes, however long it is.
     if (bytes > kMaxListBytes && response.dead_letters_size() > 1) {
       response.mutable_dead_letters()->RemoveLast();
-      chosen->next = found.place();
+      chosen->next = {.from = found.place()};
       std::erase_if(chosen->not_found, [&](const DeadLetterPlace& place) {
         return place > found.place();
       });
@@ -151,7 +150,7 @@ CallResult<v1::ListDeadLettersResponse> ListDeadLetters(
     }
   }
   if (chosen->next.has_value()) {
-    response.set_next_page_token(PageToken(engine, choice, *chosen->next));
+    response.set_next_page_token(PageToken(engine, *chosen->next));
   }
   for (const DeadLetterPlace place : chosen->not_found) {
     response.add_not_found_ids(DeadLetterId(engine, place));
@@ -186,8 +185,8 @@ CallResult<v1::ReplayDeadLettersResponse> ReplayDeadLetters(
                     {.dry_run = request.dry_run(), .force = request.force()},
                     std::move(instead));
   v1::ReplayDeadLettersResponse response;
-  response.set_replayed(Fill(engine, choice, *chosen, results,
-                             DeadLetterOutcome::kReplayed, response));
+  response.set_replayed(
+      Fill(engine, *chosen, results, DeadLetterOutcome::kReplayed, response));
   return response;
 }
 
@@ -202,8 +201,8 @@ CallResult<v1::DiscardDeadLettersResponse> DiscardDeadLetters(
   const std::vector<DeadLetterResult> results =
       engine.Discard(chosen->letters, {.dry_run = request.dry_run()});
   v1::DiscardDeadLettersResponse response;
-  response.set_discarded(Fill(engine, choice, *chosen, results,
-                              DeadLetterOutcome::kDiscarded, response));
+  response.set_discarded(
+      Fill(engine, *chosen, results, DeadLetterOutcome::kDiscarded, response));
   return response;
 }
 

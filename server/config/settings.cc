@@ -341,7 +341,8 @@ std::vector<Setting> MakeSettings() {
           kMaxAgeRange,
           {.name = "max_age",
            .group = kDelivery,
-           .meaning = "Age at which an undelivered item is dead-lettered."}),
+           .meaning = "Age from which an item is dead-lettered if Heap fails "
+                      "at it and nothing gets through."}),
       Duration<&ServerConfig::max_retry_after>(
           kRetryAfterRange,
           {.name = "max_retry_after",

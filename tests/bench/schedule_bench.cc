@@ -93,7 +93,6 @@ void BM_LanePull(benchmark::State& state) {
   const Lane::PullRules rules{.now = kStart,
                               .destination = destination,
                               .ledger = &ledger,
-                              .max_age = std::chrono::hours(168),
                               .next_id = next_id};
   auto puller =
       std::make_unique<Lane>(*spool, lane, std::vector<DeferredIdentity>());

@@ -86,7 +86,8 @@ class DispatcherTest : public ::testing::Test {
         [this](const AttemptEvent& event) {
           if (event.next_try_in.has_value())
             waits_.push_back(*event.next_try_in);
-        });
+        },
+        [this](const ExpiryEvent& event) { expired_ += event.items; });
     ASSERT_TRUE(dispatcher_->Start(destinations_, lanes, now_, epoch_).ok());
   }
 
@@ -277,6 +278,7 @@ class DispatcherTest : public ::testing::Test {
   std::vector<Committer::Notices> notices_;
   absl::flat_hash_map<LaneKey, LaneId> lane_ids_;
   std::vector<Duration> waits_;
+  uint64_t expired_ = 0;
 };
 
 TEST_F(DispatcherTest, AThousandAndOneEventsMakeTwoRequests) {
@@ -716,17 +718,71 @@ TEST_F(DispatcherTest, ManyBadItemsBesideGoodOnesAreAllDeadLettered) {
   EXPECT_EQ(arrived_, 100u);
 }
 
-TEST_F(DispatcherTest, ItemsTooOldBecomeDeadLettersAndAreNotSent) {
+TEST_F(DispatcherTest, ItemsOfAnyAgeAreSent) {
   EXPECT_TRUE(dispatcher_->Pause("us", true));
-  Track("us", 2);
-  Pass(std::chrono::hours(7 * 24 + 1));
+  Track("us", 2'000);
+  now_.wall += 2 * rules_.max_age;
   EXPECT_TRUE(dispatcher_->Pause("us", false));
-  Pass(seconds(1));
+  CrashFor(seconds(1));
+  EXPECT_EQ(arrived_, 2'000u);
+  EXPECT_EQ(expired_, 0u);
+}
 
-  EXPECT_THAT(transport_.sent, SizeIs(0));
+TEST_F(DispatcherTest, OldItemsAmongBadOnesAreDelivered) {
+  EXPECT_TRUE(dispatcher_->Pause("us", true));
+  for (int i = 0; i < 50; ++i) {
+    Track("us", 19);
+    Track("us", 1, nullptr, "crash-me");
+  }
+  now_.wall += 2 * rules_.max_age;
+  EXPECT_TRUE(dispatcher_->Pause("us", false));
+  CrashFor(minutes(30));
+  EXPECT_EQ(arrived_, 950u);
+}
+
+TEST_F(DispatcherTest, WhatFailsPastItsAgeExpiresAndIsTold) {
+  Track("us", 2'500, nullptr, "crash-me");
+  CrashFor(minutes(11));
+  EXPECT_EQ(expired_, 0u);
+  now_.wall += rules_.max_age;
+  CrashFor(minutes(5));
+  EXPECT_EQ(expired_, 2'500u);
   const std::vector<DeadLetter> dead = DeadLetters(us_events_);
-  ASSERT_THAT(dead, SizeIs(2));
+  ASSERT_THAT(dead, SizeIs(2'500));
   EXPECT_EQ(dead[0].reason, DeadLetterReason::kExpired);
+  EXPECT_EQ(queued(), 0u);
+}
+
+TEST_F(DispatcherTest, WithAShortMaximumItemsExpireAsSoon) {
+  rules_.max_age = seconds(5);
+  Start();
+  Track("us", 1, nullptr, "crash-me");
+  CrashFor(seconds(5));
+  EXPECT_EQ(expired_, 0u);
+  CrashFor(seconds(5));
+  EXPECT_EQ(expired_, 1u);
+}
+
+TEST_F(DispatcherTest, ATimeOfPauseIsNoTimeOfFailures) {
+  Track("us", 10, nullptr, "crash-me");
+  CrashFor(seconds(10));
+  EXPECT_TRUE(dispatcher_->Pause("us", true));
+  Pass(2 * rules_.max_age);
+  EXPECT_TRUE(dispatcher_->Pause("us", false));
+  CrashFor(minutes(1));
+  EXPECT_EQ(expired_, 0u);
+}
+
+TEST_F(DispatcherTest, AnIsolatedItemExpiresOnceItFailsPastItsAge) {
+  Track("us", 10);
+  Track("us", 1, nullptr, "crash-me");
+  CrashFor(minutes(1));
+  ASSERT_EQ(Isolated(), 1u);
+  now_.wall += rules_.max_age;
+  EXPECT_EQ(Isolated(), 1u);
+  CrashFor(std::chrono::hours(3));
+  EXPECT_EQ(expired_, 1u);
+  EXPECT_EQ(Isolated(), 0u);
 }
 
 TEST_F(DispatcherTest, AnItemThatMakesHeapFailWaitsAloneAndTheRestArrives) {

@@ -93,6 +93,12 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
                             R"(","properties":{")", key, "\":", value, "}}"));
     CommitPending(*committer_);
   }
+  // The batch has failed; its items accepted before `time` have expired.
+  void ReturnExpired(const Batch& batch, WallTime time) {
+    BatchPlan plan = batch.PlanOf(0, batch.items.size());
+    plan.expires_before = time;
+    lane_->Return(std::move(plan));
+  }
   void Damage(Seq last) {
     SpoolChange change;
     change.PutBlock(kLane, last, "damaged");
@@ -103,7 +109,6 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
     return {.now = now_,
             .destination = destination_,
             .ledger = ledger_.get(),
-            .max_age = max_age_,
             .next_id = next_id_,
             .may_defer = may_defer_};
   }
@@ -203,7 +208,6 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
   Destination destination_{.name = "prod", .app_id = *AppId::Parse("11")};
   UsageLedger::Rules rules_{.window = seconds(60)};
   Now now_{kStart, MonotonicTime(seconds(1'000))};
-  Duration max_age_ = std::chrono::hours(24 * 7);
   bool may_defer_ = true;
   MemoryStore store_;
   std::unique_ptr<Spool> spool_;
@@ -310,24 +314,27 @@ TEST_F(LaneTest, BlocksAreDeletedBehindTheLowWatermark) {
   EXPECT_EQ(lane_->head(), 16);
 }
 
-TEST_F(LaneTest, ItemsThatAreTooOldBecomeDeadLetters) {
+TEST_F(LaneTest, ItemsThatExpiredInAPlanBecomeDeadLetters) {
   AppendEvents({1, 2});
-  Wait(max_age_ + seconds(1));
+  const WallTime old = now_.wall;
+  Wait(seconds(1));
   AppendEvents({3});
+  ReturnExpired(*Pull(), old + seconds(1));
   EXPECT_THAT(SeqsOf(Pull()), ElementsAre(2));
   EXPECT_THAT(DeadLetters(), ElementsAre("0 EXPIRED", "1 EXPIRED"));
   EXPECT_EQ(lane_->queued_items(), 1);
 }
 
-TEST_F(LaneTest, DeferredItemsThatAreTooOldBecomeDeadLetters) {
+TEST_F(LaneTest, DeferredItemsThatExpiredInAPlanBecomeDeadLetters) {
   LimitIdentitiesTo(1);
   AppendEvents({7, 7, 7});
   Deliver(*Pull());
-  Wait(max_age_ + seconds(1));
+  Wait(seconds(61));
+  ReturnExpired(*Pull(), now_.wall);
   EXPECT_FALSE(Pull().has_value());
-  EXPECT_THAT(DeadLetters(), ElementsAre("1 EXPIRED", "2 EXPIRED"));
-  EXPECT_EQ(lane_->deferred_items(), 0);
+  EXPECT_THAT(DeadLetters(), ElementsAre("1 EXPIRED"));
   EXPECT_FALSE(spool_->FindDeferred(kLane, 1)->has_value());
+  EXPECT_EQ(lane_->deferred_items(), 1);
 }
 
 TEST_F(LaneTest, ADamagedBlockBecomesDeadLettersAndTheLaneGoesOn) {
@@ -565,11 +572,14 @@ TEST_F(UserLaneTest, AMergedUpdateIsAsYoungAsItsNewestPart) {
   const Batch first = *Pull();
   AppendUpdate(7, "a", 2);
   EXPECT_FALSE(Pull().has_value());
-  Wait(max_age_ - seconds(10));
+  const WallTime old = now_.wall;
+  Wait(seconds(10));
   AppendUpdate(7, "b", 3);
   EXPECT_FALSE(Pull().has_value());
   Deliver(first);
-  Wait(seconds(20));
+  Wait(seconds(61));
+  ReturnExpired(*Pull(), old + seconds(1));
+  Wait(seconds(61));
   const std::optional<Batch> second = Pull();
   ASSERT_TRUE(second.has_value());
   EXPECT_EQ(Users(*second),

@@ -284,7 +284,13 @@ class BulkWriter<Item>::Session {
     const absl::Status status = ToAbslStatus(stream->Finish());
     absl::MutexLock lock(&mutex_);
     context_ = nullptr;
-    if (status.ok() && !(closed_ && AllDurable())) {
+    const bool finished = status.ok() && closed_ && AllDurable();
+    // No later stream reports on what this one has left undelivered.
+    const BulkTotals known = TotalsLocked();
+    if (!finished && known.delivered + known.dead_lettered < known.accepted) {
+      totals_.ack_level = v1::ACK_LEVEL_DURABLE;
+    }
+    if (status.ok() && !finished) {
       return absl::UnavailableError("the server ended the stream early");
     }
     // Neither is our own doing: a peer or proxy reset the stream, or ended it

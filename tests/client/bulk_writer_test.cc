@@ -110,6 +110,20 @@ TEST_F(BulkWriterTest, ABreakAtAnyPointLosesAndDoublesNothing) {
   }
 }
 
+TEST_F(BulkWriterTest, ABreakLeavesDeliveriesUnknownAndSaysSo) {
+  options_.ack_level = v1::ACK_LEVEL_DELIVERED;
+  EXPECT_EQ(SendTwenty()->ack_level, v1::ACK_LEVEL_DELIVERED);
+  options_.request_id = "broken";
+  server_.AddStreamFault({.refuse = {},
+                          .break_after_messages = 3,
+                          .last = StreamFault::Last::kAnswered});
+  const auto totals = SendTwenty();
+  ASSERT_TRUE(totals.ok()) << totals.status();
+  EXPECT_EQ(totals->accepted, 20u);
+  EXPECT_LT(totals->delivered, 20u);
+  EXPECT_EQ(totals->ack_level, v1::ACK_LEVEL_DURABLE);
+}
+
 TEST_F(BulkWriterTest, BreaksInARowAreAllOvercome) {
   for (int i = 0; i < 10; ++i) {
     server_.AddStreamFault({.refuse = {}, .break_after_messages = 1 + i % 2});

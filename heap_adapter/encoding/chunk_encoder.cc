@@ -278,6 +278,17 @@ void ChunkEncoder::CheckId(absl::string_view field, absl::string_view id,
                      "starts or ends with a blank or an invisible character; "
                      "without it, it is another id");
       return;
+    case NameQuality::kQuoted:
+      log.AddWarning(field, reason::kIdLooksMangled,
+                     "the quotes around it may be a program's; without them, "
+                     "it is another id");
+      return;
+    case NameQuality::kPartlyNone:
+      log.AddWarning(
+          field, reason::kPlaceholderSuspected,
+          "a part of it says that there is no value, so it may stand "
+          "for several people");
+      return;
     case NameQuality::kTemplateWord:
       log.AddWarning(field, reason::kPlaceholderSuspected,
                      "looks like a place in a template that nothing filled");

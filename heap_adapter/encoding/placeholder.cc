@@ -7,11 +7,13 @@
 #include <iterator>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "heap_adapter/encoding/unicode_text.h"
 
 namespace heapsync {
@@ -45,11 +47,12 @@ constexpr absl::string_view kWords[] = {
     "undetermined", "unavailable", "invalid",
     // No person.
     "anonymous", "anon", "anonymized", "anonymised", "guest", "notloggedin",
-    "unauthenticated", "unidentified", "deleted", "redacted", "test",
+    "unauthenticated", "unidentified", "deleted", "redacted", "test", "nobody",
+    "visitor",
     // Names of fields, from header rows and templates.
     "user", "id", "uid", "uuid", "guid", "userid", "username", "identity",
     "email", "distinctid", "anonymousid", "customerid", "accountid", "clientid",
-    "deviceid", "sessionid",
+    "deviceid", "sessionid", "account",
     // Values of other types.
     "true", "false"};
 
@@ -57,7 +60,7 @@ constexpr absl::string_view kWords[] = {
 // between words are read as blanks.
 constexpr absl::string_view kPhrases[] = {
     // No value and no person.
-    "n/a", "n.a", "-1", "\\n", "not set", "not a number", "not a time",
+    "n/a", "n\\a", "n.a", "-1", "\\n", "not set", "not a number", "not a time",
     "not applicable", "not available", "not provided", "not specified",
     "not defined", "not found", "not identified", "not authenticated",
     "not logged in", "not signed in", "logged out", "no value", "no id",
@@ -91,6 +94,38 @@ bool HasOnlyWords(absl::string_view text) {
     any = true;
   }
   return any;
+}
+
+// True for the words that programs write for no value.
+bool IsNoValue(absl::string_view word) {
+  constexpr absl::string_view kNoValues[] = {"null", "undefined", "nil", "none",
+                                             "nan"};
+  return std::find(std::begin(kNoValues), std::end(kNoValues), word) !=
+         std::end(kNoValues);
+}
+
+// "undefined@undefined", "null@null.com": an address of nobody at no domain.
+bool IsNoAddress(absl::string_view text) {
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(text, absl::MaxSplits('@', 1));
+  const absl::string_view domain =
+      parts.second.substr(0, parts.second.find('.'));
+  return Words().contains(parts.first) && Words().contains(domain);
+}
+
+// The parts of a key put together, as "acme:null", that have no value.
+enum class EmptyParts { kNone, kSome, kAll };
+EmptyParts EmptyPartsOf(absl::string_view text) {
+  constexpr absl::string_view kSeparators = ":|/#";
+  if (text.find_first_of(kSeparators) == absl::string_view::npos) {
+    return EmptyParts::kNone;
+  }
+  const std::vector<absl::string_view> parts =
+      absl::StrSplit(text, absl::ByAnyChar(kSeparators));
+  const auto empty = std::count_if(parts.begin(), parts.end(), IsNoValue);
+  if (empty == 0) return EmptyParts::kNone;
+  return static_cast<size_t>(empty) == parts.size() ? EmptyParts::kAll
+                                                    : EmptyParts::kSome;
 }
 
 // "0", "0.0", "-0", "00000000-0000-0000-0000-000000000000", "0x0".
@@ -225,7 +260,8 @@ bool IsPlaceholder(absl::string_view text, std::string folded,
   if (rules.allowed_identities.contains(folded)) return false;
   if (HasTemplate(text) || IsFormatSpecifier(folded) ||
       HasOnlyPunctuation(folded) || IsZero(folded) || IsMinusOne(folded) ||
-      IsFilledUuid(folded) || Phrases().contains(folded)) {
+      IsFilledUuid(folded) || Phrases().contains(folded) ||
+      IsNoAddress(folded) || EmptyPartsOf(folded) == EmptyParts::kAll) {
     return true;
   }
   const bool dots_too = IsTemplateWord(text);
@@ -248,6 +284,7 @@ enum Trait : uint8_t {
   kDigit = 8,         // '0' to '9'
   kOtherLetter = 16,  // a letter that no number has: neither e nor x
   kSpecial = 32,      // punctuation of templates and of words such as "#n/a"
+  kJoins = 64,        // ':' and '/', between the parts of a key
 };
 
 constexpr std::array<uint8_t, 256> kTraits = [] {
@@ -270,7 +307,7 @@ constexpr std::array<uint8_t, 256> kTraits = [] {
     }
   }
   for (const unsigned char c : {'.', '_', '-', '+', ':', ',', '/', '=', ' '}) {
-    traits[c] = 0;
+    traits[c] = c == ':' || c == '/' ? kJoins : 0;
   }
   return traits;
 }();
@@ -289,6 +326,18 @@ bool IsDigit(char c) {
   return absl::ascii_isdigit(static_cast<unsigned char>(c));
 }
 
+// True for addresses such as "null@example.com".
+bool HasWordAsLocalPart(absl::string_view address) {
+  std::array<char, 16> lower{};
+  const size_t size = address.find('@');
+  if (size > lower.size()) return false;
+  std::transform(address.begin(), address.begin() + size, lower.begin(),
+                 [](char c) {
+                   return absl::ascii_tolower(static_cast<unsigned char>(c));
+                 });
+  return Words().contains(absl::string_view(lower.data(), size));
+}
+
 // True if no rule can apply, which most names show without a copy. REQUIRES:
 // `text` is not empty.
 bool IsPlainlyGood(absl::string_view text, unsigned traits,
@@ -301,16 +350,39 @@ bool IsPlainlyGood(absl::string_view text, unsigned traits,
       (!IsLetter(last) && !IsDigit(last))) {
     return false;
   }
+  if ((traits & kJoins) != 0) return false;
+  if ((traits & kAt) != 0) return !HasWordAsLocalPart(text);
   // Words have no digits, and numbers have no letters.
-  return (traits & kAt) != 0 ||
-         (IsLetter(first) ? (traits & kDigit) != 0
+  return (IsLetter(first) ? (traits & kDigit) != 0
                           : (traits & kOtherLetter) != 0);
+}
+
+// An id that many devices have: a build of Android, and a fault of it.
+bool IsSharedDevice(absl::string_view text) {
+  return absl::EqualsIgnoreCase(text, "lmy47d") ||
+         absl::EqualsIgnoreCase(text, "9774d56d682e549c");
+}
+
+bool IsQuoted(absl::string_view text) {
+  absl::ConsumePrefix(&text, "=");
+  return text.size() >= 2 && text.front() == text.back() &&
+         (text.front() == '"' || text.front() == '\'' || text.front() == '`');
+}
+
+// "undefined@example.com", "acme:null".
+bool IsPartlyNone(absl::string_view folded) {
+  const size_t at = folded.find('@');
+  return (at != absl::string_view::npos && IsNoValue(folded.substr(0, at))) ||
+         EmptyPartsOf(folded) == EmptyParts::kSome;
 }
 
 }  // namespace
 
 NameQuality JudgeName(absl::string_view text, const EncodingRules& rules) {
   if (text.empty()) return NameQuality::kBlank;
+  if (IsSharedDevice(text) &&
+      !rules.allowed_identities.contains(FoldName(text)))
+    return NameQuality::kPlaceholder;
   const unsigned traits = TraitsOf(text);
   if (IsPlainlyGood(text, traits, rules)) return NameQuality::kGood;
 
@@ -330,11 +402,15 @@ NameQuality JudgeName(absl::string_view text, const EncodingRules& rules) {
       return rules.allowed_identities.contains(folded) ? NameQuality::kGood
                                                        : number;
     }
-    if (IsPlaceholder(trimmed, std::move(folded), rules)) {
+    if (IsPlaceholder(trimmed, folded, rules)) {
       return NameQuality::kPlaceholder;
     }
     if (number != NameQuality::kGood) return number;
+    if (IsPartlyNone(folded) && !rules.allowed_identities.contains(folded)) {
+      return NameQuality::kPartlyNone;
+    }
   }
+  if (IsQuoted(trimmed)) return NameQuality::kQuoted;
   if (trimmed.size() != text.size()) return NameQuality::kPadded;
   return IsTemplateWord(text) ? NameQuality::kTemplateWord : NameQuality::kGood;
 }
@@ -360,6 +436,10 @@ std::string FoldName(absl::string_view text) {
       folded += '-';
     } else if (first.code < 0x80) {
       folded += absl::ascii_tolower(static_cast<unsigned char>(inner[0]));
+    } else if (first.code > 0xff00 && first.code < 0xff5f) {
+      // The full width of an ASCII character.
+      folded += absl::ascii_tolower(
+          static_cast<unsigned char>(first.code - 0xff00 + 0x20));
     } else if (first.code == 0xa0 || first.code == 0x3000 ||
                (first.code >= 0x2000 && first.code <= 0x200a)) {
       folded += ' ';

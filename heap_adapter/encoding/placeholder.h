@@ -37,6 +37,13 @@ enum class NameQuality {
   // Doubtful: starts or ends with a blank.
   kPadded,
 
+  // Doubtful: in quotes, which a program may have written around it:
+  // `'ada'`, `="00123"`.
+  kQuoted,
+
+  // Doubtful: a part of it says "none": `undefined@example.com`, `acme:null`.
+  kPartlyNone,
+
   // Doubtful: one word in braces, angle brackets or percent signs, or after a
   // dollar sign, as in a template: `{customer}`.
   kTemplateWord,

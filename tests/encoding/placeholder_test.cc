@@ -82,7 +82,11 @@ TEST(PlaceholderTest, SeesTextsThatMeanNone) {
         "{user.id}", "{userId}", "%USER_ID%", "%%email%%", "*|EMAIL|*",
         "[[email]]", "{{{id}}}", ":user_id", "$(id)", "{0}", "%s", "%d", "%1$s",
         "%@", "%!s(<nil>)", "%!d(string=x)", "__USER_ID__", "{!Contact.Id}",
-        "acme-${tenant}-prod"}) {
+        "acme-${tenant}-prod",
+        // What other tools were sent.
+        "lmy47d", "9774D56D682E549C", "undefined@undefined", "null@null.com",
+        "None@none.none", "test@test.com", "N\\A", "ＮＵＬＬ", "ｎ／ａ",
+        "null/null", "unknown account", "nobody", "visitor"}) {
     EXPECT_EQ(Judge(text), NameQuality::kPlaceholder) << text;
   }
   EXPECT_EQ(Judge(std::string(200, '0') + "x{{user.id}}"),
@@ -144,6 +148,12 @@ TEST(PlaceholderTest, LeavesRealNamesAlone) {
                            "Name\\",
                            "http://example.com/users/7",
                            "auth0|5f7c8ec7c33c6c004bbafe82",
+                           "acme:nullable",
+                           "urn:user:7",
+                           "test@example.com",
+                           "ada@null.example",
+                           "'ada",
+                           "o'neil's",
                            "ada\u00a0lovelace",
                            "ok\xff",
                            "[ada 7]"}) {
@@ -171,6 +181,15 @@ TEST(PlaceholderTest, DoubtsWhatAProgramMayHaveChanged) {
   for (const char* text :
        {"{customer}", "<customer>", "%CUSTOMER%", "$customer"}) {
     EXPECT_EQ(Judge(text), NameQuality::kTemplateWord) << text;
+  }
+  for (const char* text : {"'ada@example.com'", "\"u7\"", "`u7`", "=\"00123\"",
+                           " 'ada lovelace' "}) {
+    EXPECT_EQ(Judge(text), NameQuality::kQuoted) << text;
+  }
+  for (const char* text :
+       {"undefined@example.com", "NULL@gmail.com", "acme:null",
+        "customer:undefined", "undefined|7", "auth0|undefined", "org#nan"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kPartlyNone) << text;
   }
 }
 

@@ -121,9 +121,10 @@ Lane::Trials DestinationQueue::TrialsOf(const QueuedLane& lane) const {
   if (suspected_in_flight_ >= kMaxSuspectedInFlight || probing_suspected) {
     trials.suspected = kUntilEvent;
   }
-  // An outage says nothing about an isolated item.
-  if (lane.failures > 0 || lane.suspected_failures > 0 ||
-      isolated_in_flight_ > 0) {
+  // An outage says nothing about an isolated item, unless there is nothing else
+  // that could notice its end.
+  const bool failing = lane.failures > 0 || lane.suspected_failures > 0;
+  if ((failing && !lane.lane.idle()) || isolated_in_flight_ > 0) {
     trials.isolated = kUntilEvent;
   }
   return trials;

@@ -47,6 +47,7 @@ struct QueuedLane {
   int suspected_in_flight = 0;
   int suspected_failures = 0;  // in a row, without proof; see Suspicion
   MonotonicTime suspected_not_before;
+  MonotonicTime refused_at;  // last, as by a wrong set-up
   MonotonicTime next_forgetting;
   bool limit_holds = false;  // nothing but the limit keeps it from sending
   RecentRate delivered;

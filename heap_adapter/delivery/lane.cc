@@ -158,9 +158,12 @@ void Lane::TryLater(BatchPlan plan) {
   suspected_.push_back(std::move(plan));
 }
 
-void Lane::ReturnPart(BatchPlan part, AttemptId id, SpoolChange& change) {
+void Lane::ReturnPart(BatchPlan part, AttemptId id, Place place,
+                      SpoolChange& change) {
   StorePlan(part, id, change);
-  if (part.standing == Standing::kSuspected) return TryLater(std::move(part));
+  if (place == Place::kLast && part.standing == Standing::kSuspected) {
+    return TryLater(std::move(part));
+  }
   Requeue(std::move(part));
 }
 

@@ -124,8 +124,10 @@ class Lane {
   // A suspected plan is to be tried after the others that are.
   void TryLater(BatchPlan plan);
   // A part of a batch is to be sent in a request of its own that is stored as
-  // `id`: before anything else, or after the suspected ones if it is suspected.
-  void ReturnPart(BatchPlan part, AttemptId id, SpoolChange& change);
+  // `id`: before anything else of its standing, or after it.
+  enum class Place { kFirst, kLast };
+  void ReturnPart(BatchPlan part, AttemptId id, Place place,
+                  SpoolChange& change);
   // The only item of `batch` is stored apart, and tried alone from `next_try`
   // on. Errors: storage that cannot be read; nothing has changed then.
   absl::Status Isolate(const Batch& batch, WallTime now, MonotonicTime next_try,

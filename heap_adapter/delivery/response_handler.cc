@@ -19,6 +19,10 @@ constexpr Duration kStorageRetry = std::chrono::seconds(1);
 // expire. Longer: an outage that begins once they are old, after a pause or a
 // step of the clock, costs none of them.
 constexpr Duration kFailingBeforeExpiry = std::chrono::minutes(10);
+// Refusals in a row, as by a wrong set-up, after which other items are tried
+// soon. More: what a firewall refuses is found sooner, but where all is refused
+// there are more requests.
+constexpr int kRefusalsTriedSoon = 2;
 // Bytes of Heap's response that a dead letter keeps.
 constexpr size_t kMaxResponseText = 2'048;
 
@@ -148,15 +152,8 @@ std::optional<Duration> ResponseHandler::Decide(const Attempt& attempt,
     }
     case ResponseClass::kTransient:
       return OnTransient(attempt, verdict, response, now, change);
-    case ResponseClass::kMisconfigured: {
-      const Duration wait =
-          WaitOf(FullJitter(queue.OnMisconfigured(),
-                            rules_.misconfigured_backoff, random01_()),
-                 verdict);
-      lane.lane.Return(FailedPlan(attempt, now));
-      queue.HoldUntil(now.monotonic + wait);
-      return wait;
-    }
+    case ResponseClass::kMisconfigured:
+      return OnWrongSetUp(attempt, verdict, response, now, change);
     case ResponseClass::kOversized:
     case ResponseClass::kInvalid:
       // Heap is there and responds: it refuses the content.
@@ -190,7 +187,69 @@ Duration ResponseHandler::OnTransient(const Attempt& attempt,
   if (!judgement.content) {
     wait = std::max(BackOff(attempt, now), Heed(verdict, lane, now));
   }
-  switch (judgement.step) {
+  return Take(attempt, judgement.step, std::move(plan), verdict, wait, now,
+              change);
+}
+
+// The set-up may be wrong, or a firewall on the way may refuse one text.
+Duration ResponseHandler::OnWrongSetUp(const Attempt& attempt,
+                                       const Verdict& verdict,
+                                       const HeapResponse& response, Now now,
+                                       SpoolChange& change) {
+  QueuedLane& lane = *attempt.lane;
+  DestinationQueue& queue = lane.queue;
+  const Batch& batch = attempt.batch;
+  Suspicion& suspicion = queue.SuspicionOf(lane.type());
+  BatchPlan plan = FailedPlan(attempt, now);
+  Suspicion::Judgement judgement{.step = Suspicion::Step::kRetry};
+  if (!NeverSent(response)) {
+    ++plan.failures;
+    const bool others_wait =
+        lane.lane.queued_items() - lane.lane.isolated_items() >
+        batch.items.size();
+    judgement =
+        suspicion.OnWrongSetUp({.standing = batch.standing,
+                                .items = batch.items.size(),
+                                .failures = plan.failures,
+                                .deliveries = batch.deliveries,
+                                .suspected = lane.lane.suspected_plans()},
+                               others_wait);
+  }
+  if (batch.standing == Standing::kTrusted) {
+    plan.deliveries = suspicion.deliveries();
+  }
+  // Parts that were in flight together say no more than one of them.
+  const bool known = batch.standing == Standing::kSuspected &&
+                     attempt.started.monotonic <= lane.refused_at;
+  lane.refused_at = now.monotonic;
+  Duration wait(0);
+  if (!judgement.content && !known) {
+    const int refusals = queue.OnMisconfigured();
+    if (judgement.step != Suspicion::Step::kRetry &&
+        refusals <= kRefusalsTriedSoon) {
+      wait = WaitOf(Jittered(rules_.probe_interval, random01_()), verdict);
+      lane.suspected_not_before = now.monotonic + wait;
+      lane.not_before = std::max(lane.not_before, now.monotonic + wait);
+    } else {
+      const int before = std::min(refusals - 1, kRefusalsTriedSoon);
+      wait = WaitOf(FullJitter(refusals - before, rules_.misconfigured_backoff,
+                               random01_()),
+                    verdict);
+      queue.HoldUntil(now.monotonic + wait);
+    }
+  }
+  return Take(attempt, judgement.step, std::move(plan), verdict, wait, now,
+              change);
+}
+
+// Does with the failed batch what was decided. Gives the time until it is tried
+// again, which is `wait` unless it waits alone.
+Duration ResponseHandler::Take(const Attempt& attempt, Suspicion::Step step,
+                               BatchPlan plan, const Verdict& verdict,
+                               Duration wait, Now now, SpoolChange& change) {
+  QueuedLane& lane = *attempt.lane;
+  const Batch& batch = attempt.batch;
+  switch (step) {
     case Suspicion::Step::kRetry:
       // It stays together while it may become suspected: what its identities'
       // limits hold back waits, instead of failing in one batch after another.
@@ -203,13 +262,20 @@ Duration ResponseHandler::OnTransient(const Attempt& attempt,
       lane.lane.TryLater(std::move(plan));
       break;
     case Suspicion::Step::kDivide:
-      Divide(attempt, now, change);
+      Divide(attempt, Lane::Place::kLast, now, change);
+      break;
+    case Suspicion::Step::kDivideNow:
+      Divide(attempt, Lane::Place::kFirst, now, change);
       break;
     case Suspicion::Step::kIsolate: {
       wait = WaitAlone(1, verdict);
       const absl::Status isolated =
           lane.lane.Isolate(batch, now.wall, now.monotonic + wait, change);
-      if (isolated.ok()) break;
+      if (isolated.ok()) {
+        // It was the cause, and Heap is up.
+        lane.failures = lane.suspected_failures = 0;
+        break;
+      }
       wait = kStorageRetry;
       lane.suspected_not_before = now.monotonic + wait;
       lane.lane.TryLater(std::move(plan));
@@ -276,7 +342,7 @@ Duration ResponseHandler::WaitAlone(int failures, const Verdict& verdict) {
 }
 
 // The items are tried in parts, each in a request of its own.
-void ResponseHandler::Divide(const Attempt& attempt, Now now,
+void ResponseHandler::Divide(const Attempt& attempt, Lane::Place place, Now now,
                              SpoolChange& change) {
   QueuedLane& lane = *attempt.lane;
   const Batch& batch = attempt.batch;
@@ -294,7 +360,8 @@ void ResponseHandler::Divide(const Attempt& attempt, Now now,
     part.failures = 0;
     part.expires_before = expires_before;
     part.deliveries = lane.queue.SuspicionOf(lane.type()).deliveries();
-    lane.lane.ReturnPart(std::move(part), history_.NextId(now.wall), change);
+    lane.lane.ReturnPart(std::move(part), history_.NextId(now.wall), place,
+                         change);
   }
 }
 
@@ -349,7 +416,8 @@ void ResponseHandler::Split(const Attempt& attempt, const Verdict& verdict,
     part.part = true;
     part.failures = 0;
     if (!batch.part) part.deliveries = suspicion.deliveries();
-    lane.ReturnPart(std::move(part), history_.NextId(now.wall), change);
+    lane.ReturnPart(std::move(part), history_.NextId(now.wall),
+                    Lane::Place::kLast, change);
   };
   std::optional<size_t> culprit = verdict.named_item;
   if (count == 1) culprit = 0;

@@ -54,11 +54,18 @@ class ResponseHandler {
   Duration OnTransient(const Attempt& attempt, const Verdict& verdict,
                        const HeapResponse& response, Now now,
                        SpoolChange& change);
+  Duration OnWrongSetUp(const Attempt& attempt, const Verdict& verdict,
+                        const HeapResponse& response, Now now,
+                        SpoolChange& change);
+  Duration Take(const Attempt& attempt, Suspicion::Step step, BatchPlan plan,
+                const Verdict& verdict, Duration wait, Now now,
+                SpoolChange& change);
   BatchPlan FailedPlan(const Attempt& attempt, Now now);
   std::optional<WallTime> ExpiresBefore(const Attempt& attempt, Now now);
   Duration BackOff(const Attempt& attempt, Now now);
   Duration WaitAlone(int failures, const Verdict& verdict);
-  void Divide(const Attempt& attempt, Now now, SpoolChange& change);
+  void Divide(const Attempt& attempt, Lane::Place place, Now now,
+              SpoolChange& change);
   bool IsSpared(const Attempt& attempt, Now now);
   void Split(const Attempt& attempt, const Verdict& verdict,
              const HeapResponse& response, Now now, SpoolChange& change);

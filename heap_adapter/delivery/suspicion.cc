@@ -18,6 +18,11 @@ constexpr int kRefusalsOfOne = 3;
 // suspected plans.
 constexpr size_t kPlansPerBatch = 8;
 
+// Parts of a batch that was answered as by a wrong set-up are divided further
+// only while there are fewer suspected plans: they are at most about twice as
+// many.
+constexpr size_t kPlansOfWrongSetUp = 64;
+
 // Without proof a part is divided only if it has failed once more for each of
 // this number of suspected plans: each round of failures divides about one.
 constexpr size_t kPlansPerRound = 32;
@@ -43,7 +48,7 @@ Suspicion::Judgement Suspicion::OnFailure(Failure failure,
       if (failure == Failure::kNotSent) return {.step = Step::kTryLater};
       if (ProvenSince(plan.deliveries)) {
         used_ = deliveries_;
-        return {.step = plan.items > 1 ? Step::kDivide : Step::kIsolate,
+        return {.step = plan.items > 1 ? Step::kDivideNow : Step::kIsolate,
                 .content = true};
       }
       // Other convictions used up what was delivered, and nothing else comes.
@@ -57,6 +62,33 @@ Suspicion::Judgement Suspicion::OnFailure(Failure failure,
       }
       return {.step = try_apart};
     }
+    case Standing::kIsolated:
+      return {.step = Step::kWaitAlone, .content = true};
+  }
+  HEAPSYNC_UNREACHABLE();
+}
+
+Suspicion::Judgement Suspicion::OnWrongSetUp(const FailedPlan& plan,
+                                             bool others_wait) {
+  switch (plan.standing) {
+    case Standing::kTrusted:
+      if (plan.suspected > 0 || (plan.items == 1 && !others_wait)) {
+        return {.step = Step::kRetry};
+      }
+      return {.step = plan.items > 1 ? Step::kDivide : Step::kTryLater};
+    case Standing::kSuspected:
+      if (ProvenSince(plan.deliveries)) {
+        used_ = deliveries_;
+        return {.step = plan.items > 1 ? Step::kDivideNow : Step::kIsolate,
+                .content = true};
+      }
+      if (plan.items == 1 && deliveries_ > plan.deliveries &&
+          plan.failures >= kFailuresToSuspect) {
+        return {.step = Step::kIsolate, .content = true};
+      }
+      return {.step = plan.items > 1 && plan.suspected < kPlansOfWrongSetUp
+                          ? Step::kDivideNow
+                          : Step::kTryLater};
     case Standing::kIsolated:
       return {.step = Step::kWaitAlone, .content = true};
   }

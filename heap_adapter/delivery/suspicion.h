@@ -17,7 +17,8 @@ namespace heapsync {
 //    two rounds of parts reach the single item.
 //  - A delivery of the same type is the proof that Heap is up. A part that
 //    fails although something was delivered since it was suspected holds the
-//    cause: it is tried in parts again, or isolated if it is a single item.
+//    cause: it is tried in parts again, before the others, which soon gives the
+//    next proof, or isolated if it is a single item.
 //  - Each proof convicts once, but for a single item that failed alone three
 //    times. In an outage that begins during a search at most one part is
 //    divided wrongly, and items that are isolated wrongly wait a minute longer.
@@ -30,6 +31,11 @@ namespace heapsync {
 //    nothing else is there to compare it with. Where several items in a row are
 //    refused alone and none gets through, the destination is at fault: it is
 //    held, and nothing becomes a dead letter.
+//  - An answer of a wrong set-up (403, 302, a page that is not Heap's) may come
+//    from a firewall that dislikes one text. So the batch is tried in parts at
+//    once, and of the first part that is refused each item. The first that gets
+//    through proves it; until then the destination is held longer and longer,
+//    and the parts are its probes.
 //  - An isolated item waits on disk, apart from its lane, and is tried alone at
 //    growing intervals while the rest of the lane gets through. A restart keeps
 //    it isolated. It is a dead letter only once it expires or Heap refuses it.
@@ -53,7 +59,8 @@ class Suspicion {
   enum class Step {
     kRetry,      // send it again as it is, before anything else
     kTryLater,   // it is suspected: try others before it
-    kDivide,     // it is suspected: try its parts
+    kDivide,     // it is suspected: try its parts after the others that are
+    kDivideNow,  // it is suspected: try its parts before them
     kIsolate,    // a single item: it waits alone from now on
     kWaitAlone,  // isolated: it waits alone again
   };
@@ -72,6 +79,10 @@ class Suspicion {
 
   // What to do with a plan that failed.
   Judgement OnFailure(Failure failure, const FailedPlan& plan);
+
+  // The same for a plan that was answered as by a wrong set-up. `others_wait`:
+  // there are items to compare it with.
+  Judgement OnWrongSetUp(const FailedPlan& plan, bool others_wait);
 
   enum class Refusal {
     kDeadLetter,

@@ -561,6 +561,45 @@ TEST_F(DispatcherTest, WhatRefusesEverythingDeadLettersNothing) {
   }
 }
 
+// As a firewall on the way may do.
+TEST_F(DispatcherTest, AnItemThatIsRefusedAsByAWrongSetUpWaitsAlone) {
+  for (const int status : {302, 403, 406}) {
+    arrived_ = requests_ = 0;
+    Track("us", 617);
+    Track("us", 1, nullptr, "crash-me");
+    Track("us", 382);
+    CrashFor(seconds(30), status);
+    EXPECT_EQ(arrived_, 999u) << status;
+    EXPECT_EQ(queued(), Isolated()) << status;
+    EXPECT_EQ(dispatcher_->Snapshot(now_)[0].state, DestinationState::kActive);
+    // The batch, its 32 parts, and the 32 items of one of them.
+    EXPECT_LE(requests_, 70) << status;
+  }
+  EXPECT_EQ(Isolated(), 3u);
+  EXPECT_THAT(DeadLetters(us_events_), IsEmpty());
+}
+
+TEST_F(DispatcherTest, ManyItemsThatAreRefusedAsByAWrongSetUpWaitAlone) {
+  for (int i = 0; i < 50; ++i) {
+    Track("us", 19);
+    Track("us", 1, nullptr, "crash-me");
+  }
+  CrashFor(minutes(2), 403);
+  EXPECT_EQ(arrived_, 950u);
+  EXPECT_EQ(Isolated(), 50u);
+}
+
+TEST_F(DispatcherTest, ALoneRefusedItemDoesNotHoldUpLaterOnesForLong) {
+  Track("us", 1, nullptr, "crash-me");
+  CrashFor(minutes(20), 403);
+  EXPECT_EQ(dispatcher_->Snapshot(now_)[0].state,
+            DestinationState::kNeedsAttention);
+  Track("us", 10);
+  CrashFor(minutes(11), 403);
+  EXPECT_EQ(arrived_, 10u);
+  EXPECT_EQ(Isolated(), 1u);
+}
+
 TEST_F(DispatcherTest, ASuccessThatIsNotHeapsDeliversNothing) {
   Track("us", 1);
   Pass(seconds(1));

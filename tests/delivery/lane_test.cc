@@ -155,7 +155,8 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
   }
   void ReturnPart(const Batch& batch, size_t begin, size_t end) {
     SpoolChange change;
-    lane_->ReturnPart(batch.PlanOf(begin, end), next_id_(), change);
+    lane_->ReturnPart(batch.PlanOf(begin, end), next_id_(), Lane::Place::kFirst,
+                      change);
     Apply(std::move(change));
   }
   static std::vector<Seq> SeqsOf(const std::optional<Batch>& batch) {

@@ -82,7 +82,7 @@ TEST(SuspicionTest, EachProofConvictsOnce) {
   Suspicion suspicion;
   suspicion.OnDelivered();
   EXPECT_EQ(suspicion.OnFailure(Failure::kOther, Suspected(8)).step,
-            Step::kDivide);
+            Step::kDivideNow);
   EXPECT_EQ(suspicion.OnFailure(Failure::kOther, Suspected(1)).step,
             Step::kTryLater);
   suspicion.OnDelivered();
@@ -94,7 +94,7 @@ TEST(SuspicionTest, AnItemThatFailsAloneThreeTimesNeedsNoProofOfItsOwn) {
   Suspicion suspicion;
   suspicion.OnDelivered();
   EXPECT_EQ(suspicion.OnFailure(Failure::kOther, Suspected(8)).step,
-            Step::kDivide);
+            Step::kDivideNow);
   Suspicion::FailedPlan last = Suspected(1);
   last.failures = 2;
   EXPECT_EQ(suspicion.OnFailure(Failure::kOther, last).step, Step::kTryLater);
@@ -142,6 +142,30 @@ TEST(SuspicionTest, TwoRoundsOfPartsReachTheSingleItem) {
     EXPECT_LE((items + part - 1) / part, 32u);
     EXPECT_EQ(PartSize(part), 1u);
   }
+}
+
+TEST(SuspicionTest, AnAnswerAsOfAWrongSetUpIsTriedInPartsAtOnce) {
+  Suspicion suspicion;
+  EXPECT_EQ(suspicion.OnWrongSetUp(Trusted(1), false).step, Step::kDivide);
+  Suspicion::FailedPlan second = Trusted(1);
+  second.suspected = 32;
+  EXPECT_EQ(suspicion.OnWrongSetUp(second, true).step, Step::kRetry);
+  const auto part = suspicion.OnWrongSetUp(Suspected(32), true);
+  EXPECT_EQ(part.step, Step::kDivideNow);
+  EXPECT_FALSE(part.content);
+  EXPECT_EQ(suspicion.OnWrongSetUp(Suspected(1), true).step, Step::kTryLater);
+  suspicion.OnDelivered();
+  const auto single = suspicion.OnWrongSetUp(Suspected(1), true);
+  EXPECT_EQ(single.step, Step::kIsolate);
+  EXPECT_TRUE(single.content);
+}
+
+TEST(SuspicionTest, ALoneItemIsNotComparedWithItself) {
+  Suspicion suspicion;
+  Suspicion::FailedPlan lone = Trusted(1);
+  lone.items = 1;
+  EXPECT_EQ(suspicion.OnWrongSetUp(lone, false).step, Step::kRetry);
+  EXPECT_EQ(suspicion.OnWrongSetUp(lone, true).step, Step::kTryLater);
 }
 
 TEST(SuspicionTest, ALongOutageLeavesFewParts) {

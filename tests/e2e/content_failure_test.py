@@ -94,6 +94,36 @@ class ContentFailureTest(unittest.TestCase):
         self.wait_for_events(1_999)
         self.assertEqual(self.status()["queued_items"], 1)
 
+    def test_a_firewall_that_refuses_one_text(self) -> None:
+        page = {"body": "<html>The request was blocked</html>", "headers": {"Content-Type": "text/html"}}
+        self.crash_one_of_two_thousand({"type": "status", "status": 403, **page})
+
+    def test_a_page_in_the_place_of_one_answer(self) -> None:
+        page = {"body": "<html>The request was blocked</html>", "headers": {"Content-Type": "text/html"}}
+        self.crash_one_of_two_thousand({"type": "status", "status": 200, "apply": False, **page})
+
+    def test_ten_in_each_lane_over_a_kill(self) -> None:
+        self.heap.set_faults({**CRASH, "action": {"type": "status", "status": 500}})
+        self.track(["crash-me" if row % 200 == 60 else "bought" for row in range(2_000)])
+        for kind, key in (("user", "identity"), ("account", "account_id")):
+            self.run_import(kind, [f"{key},plan"] + [f"{kind}-{row}@example.com,{'crash-me' if row % 50 == 30 else 'pro'}" for row in range(500)])
+
+        def arrived() -> tuple[int, ...]:
+            people = (self.heap.get(what, app_id=APP_US, limit="1000")["total"] for what in ("users", "accounts"))
+            return (self.heap.count("events", "appended"), *people)
+
+        wait_until(lambda: min(arrived()) > 0, "the first parts of each lane at Heap", WITHIN)
+        self.server.kill()
+        self.start_server()
+        start = time.monotonic()
+        wait_until(lambda: arrived() == (1_990, 490, 490), "all but the thirty at Heap", 2 * WITHIN)
+        print(f"{self.id()}: after {time.monotonic() - start:.1f} s and {self.requests()} requests")
+        wait_until(lambda: self.status()["isolated_items"] == 30, "the thirty to wait alone", WITHIN)
+        self.assertEqual(self.status()["queued_items"], 30)
+        self.server.kill()
+        self.start_server()
+        self.assertEqual(self.status()["isolated_items"], 30)
+
     def test_one_user_and_one_account(self) -> None:
         self.heap.set_faults({**CRASH, "action": {"type": "status", "status": 500}})
         self.run_import("user", ["identity,plan"] + [f"u{row}@example.com,{'crash-me' if row == 60 else 'pro'}" for row in range(100)])

@@ -118,6 +118,9 @@ void SimulatedHeap::Crash(OnTheWay& each) const {
   switch (faults.on_crash) {
     case OnCrash::kTake:
       break;
+    case OnCrash::k403:
+      each.answer.result = Http(403);
+      break;
     case OnCrash::k500:
       each.answer.result = Http(500);
       break;

@@ -16,7 +16,7 @@
 namespace heapsync {
 
 // What Heap does with a request that has "crash-me" in one of its items.
-enum class OnCrash { kTake, k500, k503, kHang, kReset };
+enum class OnCrash { kTake, k403, k500, k503, kHang, kReset };
 
 // Probabilities of the simulated faults, in [0, 1].
 struct HeapFaults {

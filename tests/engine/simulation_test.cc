@@ -135,8 +135,9 @@ TEST_P(CrashTest, AHeapThatFailsInEveryWayAndByContentLosesNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EachAnswer, CrashTest,
-                         testing::Values(OnCrash::k500, OnCrash::k503,
-                                         OnCrash::kHang, OnCrash::kReset));
+                         testing::Values(OnCrash::k403, OnCrash::k500,
+                                         OnCrash::k503, OnCrash::kHang,
+                                         OnCrash::kReset));
 
 TEST(SimulationTest, EverythingAtOnceBreaksNoPromise) {
   const Sum sum = RunWorlds(EverythingGoesWrong(), Worlds(300));

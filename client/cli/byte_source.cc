@@ -9,8 +9,10 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace heapsync {
 namespace {
@@ -45,7 +47,26 @@ constexpr Magic kUnreadable[] = {
     {"\xD0\xCF\x11\xE0", "an old spreadsheet", "save it as CSV UTF-8"},
 };
 
+// Text in UTF-16 without a byte order mark begins with an ASCII letter.
+bool IsUtf16(absl::string_view head) {
+  return head.size() >= 4 && ((head[0] == '\0' && head[2] == '\0') ||
+                              (head[1] == '\0' && head[3] == '\0'));
+}
+
+// What a proxy or a failed download leaves in the place of a file.
+bool IsMarkup(absl::string_view head) {
+  absl::ConsumePrefix(&head, "\xEF\xBB\xBF");
+  head = absl::StripLeadingAsciiWhitespace(head);
+  return absl::StartsWithIgnoreCase(head, "<!doctype") ||
+         absl::StartsWithIgnoreCase(head, "<html") ||
+         absl::StartsWithIgnoreCase(head, "<?xml");
+}
+
 absl::Status CheckReadable(absl::string_view head) {
+  if (IsMarkup(head)) {
+    return absl::InvalidArgumentError(
+        "the input is HTML or XML, perhaps an error page, which is not read");
+  }
   for (const Magic& magic : kUnreadable) {
     if (!absl::StartsWith(head, magic.bytes)) continue;
     // Text may begin with these letters.
@@ -137,10 +158,10 @@ absl::Status ByteSource::ReadHead() {
   stored_.resize(filled);
   fingerprint_.head_hash = XXH3_64bits(stored_.data(), stored_.size());
   if (absl::StartsWith(stored_, "\xFF\xFE") ||
-      absl::StartsWith(stored_, "\xFE\xFF")) {
+      absl::StartsWith(stored_, "\xFE\xFF") || IsUtf16(stored_)) {
     return absl::InvalidArgumentError(
         "the input is UTF-16; convert it to UTF-8 first (iconv -f UTF-16 -t "
-        "UTF-8)");
+        "UTF-8, or -f UTF-16LE without a byte order mark)");
   }
   decompressor_ = Decompressor::ForMagic(stored_);
   return CheckReadable(stored_);

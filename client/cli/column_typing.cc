@@ -1,7 +1,10 @@
 #include "client/cli/column_typing.h"
 
 #include <algorithm>
+#include <iterator>
+#include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "client/cli/json_struct.h"
 
@@ -38,6 +41,34 @@ bool ColumnTyping::KeepsText(size_t column) const {
   return seen.changed ||
          (seen.zero_at_end && seen.min_decimals != seen.max_decimals) ||
          (seen.zero_alone && seen.min_decimals == 0);
+}
+
+bool ColumnTyping::HasNumbers(size_t column) const {
+  return column < columns_.size() &&
+         (columns_[column].any_number || columns_[column].changed);
+}
+
+bool NamesVersions(absl::string_view column) {
+  constexpr absl::string_view kWords[] = {
+      "version", "versions", "ver", "firmware", "release", "build", "revision"};
+  // Words are separated by anything but letters, or begin with a capital.
+  std::string word;
+  const auto is_listed = [&] {
+    return std::find(std::begin(kWords), std::end(kWords), word) !=
+           std::end(kWords);
+  };
+  bool after_lower = false;
+  for (const char c : column) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool letter = absl::ascii_isalpha(byte);
+    if (!letter || (absl::ascii_isupper(byte) && after_lower)) {
+      if (is_listed()) return true;
+      word.clear();
+    }
+    if (letter) word += absl::ascii_tolower(byte);
+    after_lower = absl::ascii_islower(byte);
+  }
+  return is_listed();
 }
 
 }  // namespace heapsync

@@ -17,6 +17,7 @@ class ColumnTyping {
   void Observe(size_t column, absl::string_view cell);
 
   bool KeepsText(size_t column) const;
+  bool HasNumbers(size_t column) const;
 
  private:
   struct Seen {
@@ -29,6 +30,10 @@ class ColumnTyping {
   };
   std::vector<Seen> columns_;
 };
+
+// True for the names of columns that hold versions, such as app_version: text,
+// even where all of them look like numbers with as many decimals (1.10, 1.20).
+bool NamesVersions(absl::string_view column);
 
 }  // namespace heapsync
 

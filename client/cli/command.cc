@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -94,8 +95,16 @@ void AddServerFlags(CLI::App& command, ServerFlags& flags,
                     absl::string_view timeout,
                     absl::string_view timeout_meaning) {
   flags.timeout = std::string(timeout);
-  AddText(command, "--server", flags.server, "host:port of the server",
-          {.environment = "HEAPSYNC_SERVER"});
+  AddText(
+      command, "--server", flags.server, "host:port of the server",
+      {.environment = "HEAPSYNC_SERVER", .check = [](const std::string& text) {
+         return absl::StartsWith(text, "http://") ||
+                        absl::StartsWith(text, "https://")
+                    ? std::string(
+                          "expected host:port without a scheme; "
+                          "--tls chooses TLS")
+                    : std::string();
+       }});
   AddFlag(command, "--tls", flags.tls,
           "use TLS, trusting the system's CAs (implied by the others)",
           {.environment = "HEAPSYNC_TLS"});

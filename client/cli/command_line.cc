@@ -1,10 +1,36 @@
 #include "client/cli/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <string>
+#include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "client/cli/command.h"
 
 namespace heapsync {
+namespace {
+
+// The arguments from the last to the first, as CLI11 takes them. It takes the
+// next argument for the value of "--flag=", so that an empty variable of a
+// script would make an input file of --rejects=; here that value is empty.
+std::vector<std::string> Reversed(int argc, const char* const* argv) {
+  std::vector<std::string> arguments;
+  for (int i = 1; i < argc; ++i) {
+    absl::string_view argument = argv[i];
+    const bool empty = absl::StartsWith(argument, "--") &&
+                       absl::ConsumeSuffix(&argument, "=") &&
+                       !absl::StrContains(argument, '=');
+    arguments.emplace_back(argument);
+    if (empty) arguments.emplace_back();
+  }
+  std::reverse(arguments.begin(), arguments.end());
+  return arguments;
+}
+
+}  // namespace
 
 void DeclareCommands(CLI::App& program, CommandContext& context) {
   program.name("heapsync");
@@ -30,7 +56,7 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out,
   CLI::App program;
   DeclareCommands(program, context);
   try {
-    program.parse(argc, argv);
+    program.parse(Reversed(argc, argv));
   } catch (const CLI::ParseError& error) {
     // Help and version come this way too, with code 0.
     return program.exit(error, out, err) == 0 ? kExitOk : kExitUsage;

@@ -11,9 +11,17 @@ namespace {
 
 constexpr absl::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr absl::string_view kWhichEscape =
-    "where \\\" stands for a quote (Spark, MySQL) use --escape=backslash, "
-    "where "
-    "a backslash is plain text --escape=double";
+    "where \\\" stands for a quote use --escape=spark or --escape=backslash "
+    "(MySQL), where a backslash is plain text --escape=double";
+
+// The control character that a letter behind a backslash stands for.
+std::optional<char> ControlOf(char letter) {
+  constexpr absl::string_view kLetters = "ntrbfv";
+  constexpr absl::string_view kControls = "\n\t\r\b\f\v";
+  const size_t found = kLetters.find(letter);
+  if (found == absl::string_view::npos) return std::nullopt;
+  return kControls[found];
+}
 
 bool IsLineBreak(char byte) { return byte == '\n' || byte == '\r'; }
 
@@ -110,7 +118,7 @@ CsvReader::Scan CsvReader::PlainStep(char byte) {
     return Fail("BAD_QUOTING",
                 "text after a closing quote, so it is not known where the cell "
                 "ends; double the quotes inside of cells, or try "
-                "--escape=backslash or --quote=none");
+                "--escape=spark or --quote=none");
   }
   if (byte == '\\' && dialect_.escape == CsvEscape::kBackslash) {
     state_ = State::kPlain;
@@ -230,9 +238,7 @@ CsvReader::Scan CsvReader::QuotedStep() {
                 "text");
   }
   if (*byte == '"') return ClosingQuote();
-  if (*byte == '\\' && dialect_.escape == CsvEscape::kBackslash) {
-    return EscapeStep();
-  }
+  if (*byte == '\\' && EscapesInQuotes()) return EscapeStep();
   size_t end = position_ + 1;
   while (end < buffer_.size() && buffer_[end] != '"' && buffer_[end] != '\\' &&
          buffer_[end - 1] != '\\') {
@@ -254,7 +260,7 @@ CsvReader::Scan CsvReader::ClosingQuote() {
   const bool maybe_escaped = after_backslash_ && !doubled_seen_ &&
                              dialect_.escape == CsvEscape::kUnstated;
   after_backslash_ = false;
-  if (next == '"' && dialect_.escape != CsvEscape::kBackslash) {
+  if (next == '"' && !EscapesInQuotes()) {
     if (maybe_escaped) {
       if (!Knows(2)) {
         after_backslash_ = true;
@@ -286,6 +292,12 @@ CsvReader::Scan CsvReader::ClosingQuote() {
 CsvReader::Scan CsvReader::EscapeStep() {
   if (!Knows(2)) return Scan::kNeedsMore;
   const std::optional<char> next = ByteAt(1);
+  if (next && dialect_.quoting == CsvQuoting::kNone) {
+    if (const std::optional<char> control = ControlOf(*next)) {
+      Take(2, absl::string_view(&*control, 1));
+      return Scan::kGoOn;
+    }
+  }
   if (!next || (!EndsCell(next) && *next != '"' && *next != '\\')) {
     Take(1, "\\");
     return Scan::kGoOn;

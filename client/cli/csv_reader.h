@@ -18,8 +18,9 @@ enum class CsvEscape {
   kUnstated,   // doubled, as RFC 4180 says; a backslash that could make a
                // difference ends the input
   kDoubled,    // doubled; backslashes are text
-  kBackslash,  // \", as Spark and MySQL write it; a backslash also takes the
-               // meaning from a delimiter, a line break and a backslash
+  kBackslash,  // \", as MySQL writes it; a backslash also takes the meaning
+               // from a delimiter, a line break and a backslash
+  kSpark,      // the same within quotes; elsewhere a backslash is text
 };
 
 // The meaning of quotes.
@@ -38,6 +39,9 @@ struct CsvDialect {
 // quoted and then hold delimiters, line breaks and escaped quotes. A byte order
 // mark is skipped, and so are empty lines and rows of delimiters only. The
 // header, if there is one, is a row like any other.
+//
+// Where backslashes escape and there are no quotes, \n, \t, \r, \b, \f and \v
+// stand for control characters, as in the text that PostgreSQL and MySQL print.
 //
 // A row is never made of what may be the inside of a cell. Text that can be
 // read in two ways, which differ in where a cell ends, makes a row whose fault
@@ -73,6 +77,10 @@ class CsvReader {
   Scan LineEnd();
   Scan QuotedStep();
   Scan ClosingQuote();
+  bool EscapesInQuotes() const {
+    return dialect_.escape == CsvEscape::kBackslash ||
+           dialect_.escape == CsvEscape::kSpark;
+  }
   Scan EscapeStep();
   // The byte at this distance from the position: empty at the end of the
   // input. REQUIRES: Knows(distance).

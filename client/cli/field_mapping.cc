@@ -38,6 +38,35 @@ Value* FindPath(Struct& object, absl::string_view path) {
   return nullptr;
 }
 
+// Removes the value that FindPath() finds, and the objects that are empty
+// without it.
+void ErasePath(Struct& object, absl::string_view path) {
+  auto& fields = *object.mutable_fields();
+  if (fields.erase(std::string(path)) > 0) return;
+  for (size_t dot = path.find('.'); dot != absl::string_view::npos;
+       dot = path.find('.', dot + 1)) {
+    const auto outer = fields.find(std::string(path.substr(0, dot)));
+    if (outer == fields.end() || !outer->second.has_struct_value()) continue;
+    Struct& inner = *outer->second.mutable_struct_value();
+    ErasePath(inner, path.substr(dot + 1));
+    if (inner.fields().empty()) fields.erase(outer);
+    return;
+  }
+}
+
+// The key under which an object, which is no row itself, holds the rows: a list
+// of objects or of lists. Empty if there is none.
+std::string KeyOfRows(const Struct& object) {
+  for (const auto& [key, value] : object.fields()) {
+    const auto& list = value.list_value().values();
+    if (!list.empty() &&
+        (list[0].has_struct_value() || list[0].has_list_value())) {
+      return key;
+    }
+  }
+  return "";
+}
+
 bool IsEmpty(const Value& value) {
   return value.kind_case() == Value::KIND_NOT_SET || value.has_null_value() ||
          (value.has_string_value() && value.string_value().empty());
@@ -133,6 +162,11 @@ absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
         absent.push_back(column);
         continue;
       }
+      if (mapping.IsMappedProperty(column)) {
+        problems.push_back(absl::StrCat("the property ", Quoted(column),
+                                        " has a column of that name and one "
+                                        "of --map"));
+      }
       any_found = true;
       if (mapping.IsFixed({Field::kProperty, column})) continue;
       taken.insert(column);
@@ -143,7 +177,9 @@ absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
     for (size_t i = 0; i < names.size(); ++i) {
       Target target{Field::kProperty, std::string(names[i])};
       if (names[i].empty() || taken.contains(names[i])) continue;
-      if (mapping.IsFixed(target)) continue;
+      if (mapping.IsFixed(target) || mapping.IsMappedProperty(names[i])) {
+        continue;
+      }
       mapping.cell_targets_.emplace_back(i, std::move(target));
     }
     for (const std::string& name : doubled) taken.insert(name);
@@ -165,7 +201,24 @@ absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
     problems.push_back(absl::StrCat("no column is named ", Quoted(column)));
   }
   std::string missing = mapping.MissingRequired(present);
-  if (!missing.empty()) problems.push_back(missing);
+  if (!missing.empty()) {
+    problems.push_back(missing);
+    // Snowflake and others export names in capitals.
+    std::vector<std::string> pairs;
+    for (const Field field : mapping.FieldsOfType()) {
+      for (const absl::string_view name : names) {
+        if (name != FieldName(field) && !position.contains(FieldName(field)) &&
+            absl::EqualsIgnoreCase(name, FieldName(field))) {
+          pairs.push_back(absl::StrCat(FieldName(field), "=", name));
+        }
+      }
+    }
+    if (!pairs.empty()) {
+      any_found = true;
+      problems.push_back(absl::StrCat("the case of names counts: --map=",
+                                      absl::StrJoin(pairs, ",")));
+    }
+  }
   if (!absent.empty() || !missing.empty()) {
     // A first line that is no header may be about a person.
     problems.push_back(
@@ -242,6 +295,18 @@ std::vector<std::string> FieldMapping::TextColumns() const {
   return names;
 }
 
+std::vector<std::pair<size_t, std::string>> FieldMapping::NumberColumns()
+    const {
+  std::vector<std::pair<size_t, std::string>> columns;
+  if (options_.typing == ValueTyping::kStrings) return columns;
+  for (const auto& [index, target] : cell_targets_) {
+    if (target.field == Field::kProperty && !text_columns_[index]) {
+      columns.emplace_back(index, column_names_[index]);
+    }
+  }
+  return columns;
+}
+
 MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
   MappedRow row = fixed_;
   std::vector<std::string> taken;
@@ -300,15 +365,36 @@ MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
     }
     if (options_.text_columns.count(path) > 0) *value = written(path);
     // Copied: two fields may share a column.
-    SetValue(target, *value, row);
+    Value copy = *value;
+    if (target.field == Field::kProperties && copy.has_struct_value()) {
+      for (const auto& [other, unused] : path_targets_) {
+        absl::string_view inner = other;
+        if (absl::ConsumePrefix(&inner, path) &&
+            absl::ConsumePrefix(&inner, ".")) {
+          ErasePath(*copy.mutable_struct_value(), inner);
+        }
+      }
+    }
+    SetValue(target, std::move(copy), row);
   }
   RequireFields(row);
+  if (row.identity.empty() && row.user_id.empty() && row.account_id.empty() &&
+      row.event.empty() && row.email.empty()) {
+    const std::string key = KeyOfRows(source);
+    if (!key.empty()) {
+      row.violations.push_back(
+          {"", "ROWS_INSIDE_AN_OBJECT",
+           absl::StrCat("the rows seem to be inside of ", Quoted(key),
+                        "; each has to be an object of its own, as jq -c "
+                        "makes them")});
+      return row;
+    }
+  }
   if (options_.properties) return row;
-  auto& rest = *source.mutable_fields();
-  for (const std::string& path : taken) rest.erase(path);
-  for (auto& [key, value] : rest) {
+  for (const std::string& path : taken) ErasePath(source, path);
+  for (auto& [key, value] : *source.mutable_fields()) {
     const Target target{Field::kProperty, key};
-    if (IsEmpty(value) || IsFixed(target) ||
+    if (IsEmpty(value) || IsFixed(target) || IsMappedProperty(key) ||
         (value.has_string_value() && IsNull(key, value.string_value(), row))) {
       continue;
     }
@@ -474,7 +560,10 @@ FieldMapping::ColumnsOfFields(std::vector<std::string>& problems) const {
     const std::string name(FieldName(field));
     if (IsListed(field) || IsFixed({field, ""})) continue;
     // One person has one of the two.
-    if (field == Field::kIdentity && IsListed(Field::kUserId)) continue;
+    if (field == Field::kIdentity &&
+        (IsListed(Field::kUserId) || IsFixed({Field::kUserId, ""}))) {
+      continue;
+    }
     if (field == Field::kUserId &&
         (IsListed(Field::kIdentity) || IsFixed({Field::kIdentity, ""}))) {
       continue;
@@ -489,6 +578,11 @@ FieldMapping::ColumnsOfFields(std::vector<std::string>& problems) const {
     result.emplace_back(name, Target{field, ""});
   }
   return result;
+}
+
+bool FieldMapping::IsMappedProperty(absl::string_view key) const {
+  return !options_.columns.empty() &&
+         options_.columns.count(absl::StrCat("properties.", key)) > 0;
 }
 
 bool FieldMapping::IsListed(Field field) const {

@@ -76,6 +76,9 @@ class FieldMapping {
   // `typing` is kTyped.
   std::vector<std::string> TextColumns() const;
 
+  // The other columns that become properties, with their places.
+  std::vector<std::pair<size_t, std::string>> NumberColumns() const;
+
   // Nulls and empty strings are left out; lists and objects are kept as
   // property values. `text` is what `row` was read from. REQUIRES: made by
   // ForNdjson().
@@ -114,6 +117,8 @@ class FieldMapping {
   std::string MissingRequired(
       const std::vector<std::pair<std::string, Target>>& columns) const;
   bool IsListed(Field field) const;
+  // True if --map gives the property a column.
+  bool IsMappedProperty(absl::string_view key) const;
   bool IsNull(absl::string_view column, absl::string_view text,
               MappedRow& row) const;
   void RequireFields(MappedRow& row) const;

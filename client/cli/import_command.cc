@@ -111,6 +111,7 @@ ImportOptions ToOptions(const ImportFlags& flags) {
   if (flags.escape == "backslash") {
     options.rows.csv.escape = CsvEscape::kBackslash;
   }
+  if (flags.escape == "spark") options.rows.csv.escape = CsvEscape::kSpark;
   if (flags.quote == "none") options.rows.csv.quoting = CsvQuoting::kNone;
   options.stream.give_up_after = flags.server.Timeout();
   options.start = flags.resume    ? ImportOptions::Start::kResume
@@ -201,6 +202,7 @@ void PrintSummaryJson(const ImportSummary& summary, const absl::Status& status,
       {"warnings", summary.warnings},
       {"null_cells", summary.null_cells},
       {"null_like_cells", summary.null_like_cells},
+      {"changed_columns", summary.changed_columns},
       {"reused_keys",
        {{"rows", summary.reused_keys.count},
         {"first_rows", summary.reused_keys.first_places}}}};
@@ -243,6 +245,12 @@ void PrintSummary(const ImportSummary& summary, const ImportOptions& options,
         << WithThousands(count)
         << " cells like NULL, None or NaN, which were taken for text; "
            "--null=TEXT leaves them out\n";
+  }
+  for (const std::string& column : summary.changed_columns) {
+    out << "warning: column \"" << Printable(column)
+        << "\" holds cells that numbers have changed (01067, 1.10), which is "
+           "known only at the end of a pipe; --strings="
+        << Printable(column) << " keeps them as text\n";
   }
   for (const auto& [reason, count] : summary.warnings) {
     out << "warning: " << Printable(reason) << " (" << WithThousands(count)
@@ -301,15 +309,18 @@ void AddMappingFlags(CLI::App& command, ImportFlags& flags) {
   AddText(command, "--type", flags.type, "type of the items in the input",
           {.required = true, .choices = {"track", "user", "account"}});
   AddText(command, "--format", flags.format,
-          "format of the input (default: detected by its first character)",
+          "format of the input (default: detected by its name and its first "
+          "character)",
           {.choices = {"csv", "ndjson"}});
   AddText(command, "--delimiter", flags.delimiter,
           "separator of CSV cells: one character, or tab");
   AddText(command, "--escape", flags.escape,
           "how CSV writes a quote inside a quoted cell: double, as RFC 4180 "
-          "says, or backslash, as Spark and MySQL do (default: double, but the "
-          "import stops where a backslash could make a difference)",
-          {.choices = {"double", "backslash"}});
+          "says; spark: with a backslash before it, which is text outside of "
+          "quotes; backslash: with one that escapes everywhere, as MySQL does "
+          "(default: double, but the import stops where a backslash could make "
+          "a difference)",
+          {.choices = {"double", "spark", "backslash"}});
   AddText(command, "--quote", flags.quote,
           "quotes of CSV cells; none: a quote is text",
           {.choices = {"double", "none"}});

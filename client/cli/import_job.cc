@@ -162,6 +162,7 @@ class TypedImportJob : public ImportJob {
       const absl::Status kept = Checkpoint();
       if (status.ok()) status = kept;
       summary_.stream = writer.totals();
+      summary_.changed_columns = rows_.ChangedColumns();
       progress.Finish(Snapshot());
       writer_ = nullptr;
     }
@@ -515,7 +516,7 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
     if (options.mapping.text_columns.count(column) > 0) continue;
     summary.notes.push_back(absl::StrCat(
         "column \"", Printable(column),
-        "\" stays text: as numbers, some of its cells would change"));
+        "\" stays text: as numbers, some of its cells could change"));
   }
   summary.request_id = state.request_id;
   summary.rows = summary.rows_before = state.rows_done;

@@ -67,6 +67,8 @@ struct ImportSummary {
   // By column, of the rows that this process read: cells that are NULL, and
   // those whose text only looks like it.
   std::map<std::string, uint64_t> null_cells, null_like_cells;
+  // See RowSource::ChangedColumns().
+  std::vector<std::string> changed_columns;
   // With ACK_LEVEL_DELIVERED: `stream` counts only a part of the deliveries,
   // because an earlier run or connection sent rows, too. They were waited for
   // all the same.

@@ -8,7 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "client/cli/column_typing.h"
+#include "absl/types/span.h"
 #include "client/cli/utf8.h"
 
 namespace heapsync {
@@ -40,9 +40,9 @@ bool IsJsonName(absl::string_view name) {
 }
 
 InputFormat GuessFormat(absl::string_view text, absl::string_view name) {
+  if (IsJsonName(name)) return InputFormat::kNdjson;
   absl::ConsumePrefix(&text, "\xEF\xBB\xBF");
   text = absl::StripLeadingAsciiWhitespace(text);
-  if (text.empty() && IsJsonName(name)) return InputFormat::kNdjson;
   if (absl::ConsumePrefix(&text, "[")) {
     text = absl::StripLeadingAsciiWhitespace(text);
     if (absl::StartsWith(text, "]")) return InputFormat::kNdjson;
@@ -58,6 +58,36 @@ std::optional<char> SeparatorLine(absl::string_view text) {
     return std::nullopt;
   }
   return text[4];
+}
+
+// The mapping's error, with the delimiter that a first line of one cell seems
+// to have.
+absl::Status WithDelimiterHint(const absl::Status& status,
+                               absl::Span<const absl::string_view> names) {
+  if (names.size() != 1) return status;
+  for (const auto& [byte, flag] :
+       {std::pair('\t', "tab"), std::pair(';', "';'"), std::pair('|', "'|'")}) {
+    if (!absl::StrContains(names[0], byte)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(status.message(),
+                     "; perhaps its cells are separated otherwise: "
+                     "--delimiter=",
+                     flag));
+  }
+  return status;
+}
+
+// Why JSON that programs write is refused; empty if that is not seen.
+absl::string_view JsonHint(absl::string_view text, ValueTyping typing) {
+  text = absl::StripTrailingAsciiWhitespace(text);
+  if (absl::ConsumeSuffix(&text, ",") && ParseJsonObject(text, typing).ok()) {
+    return "; a comma follows the object, as in an array without its brackets";
+  }
+  if (absl::StrContains(text, "NaN") || absl::StrContains(text, "Infinity")) {
+    return "; NaN and Infinity are no JSON, write null";
+  }
+  if (absl::StrContains(text, "{'")) return "; JSON has double quotes";
+  return "";
 }
 
 // Reads a table to its end. The first `skipped_rows` hold no values.
@@ -89,6 +119,15 @@ RowSource::RowSource(ByteSource bytes, InputFormat format, Reader reader,
       reader_(std::move(reader)),
       mapping_(std::move(mapping)),
       typing_(typing) {}
+
+std::vector<std::string> RowSource::ChangedColumns() const {
+  std::vector<std::string> names;
+  if (!watched_) return names;
+  for (const auto& [index, name] : mapping_.NumberColumns()) {
+    if (watched_->KeepsText(index)) names.push_back(name);
+  }
+  return names;
+}
 
 absl::StatusOr<RowSource> RowSource::Open(ByteSource bytes,
                                           const RowSourceOptions& options,
@@ -139,21 +178,27 @@ absl::StatusOr<RowSource> RowSource::Open(ByteSource bytes,
     names = (*header)->cells;
   }
   auto mapping = FieldMapping::ForCsv(std::move(mapping_options), names);
-  if (!mapping.ok()) return mapping.status();
-  const bool can_be_read_twice =
-      options.name != "-" && bytes.fingerprint().size.has_value();
+  if (!mapping.ok()) return WithDelimiterHint(mapping.status(), names);
+  const bool can_be_read_twice = bytes.fingerprint().size.has_value();
+  std::optional<ColumnTyping> columns;
   if (typing == ValueTyping::kTyped && can_be_read_twice) {
-    absl::StatusOr<ByteSource> again = ByteSource::Open(options.name);
+    absl::StatusOr<ByteSource> again =
+        ByteSource::Open(options.name == "-" ? "/dev/stdin" : options.name);
     if (!again.ok()) return again.status();
-    const ColumnTyping columns =
-        TypingOf(*std::move(again), dialect, options.max_row_bytes,
-                 (separator ? 1 : 0) + (options.columns.empty() ? 1 : 0));
+    columns = TypingOf(*std::move(again), dialect, options.max_row_bytes,
+                       (separator ? 1 : 0) + (options.columns.empty() ? 1 : 0));
+  }
+  if (typing == ValueTyping::kTyped) {
     for (size_t i = 0; i < names.size(); ++i) {
-      if (columns.KeepsText(i)) mapping->KeepText(i);
+      const bool versions =
+          NamesVersions(names[i]) && (!columns || columns->HasNumbers(i));
+      if (versions || (columns && columns->KeepsText(i))) mapping->KeepText(i);
     }
   }
   RowSource source(std::move(bytes), format, std::move(reader),
                    *std::move(mapping), typing);
+  source.escape_ = dialect.escape;
+  if (typing == ValueTyping::kTyped && !columns) source.watched_.emplace();
   source.columns_ = options.columns;
   return source;
 }
@@ -171,6 +216,11 @@ absl::StatusOr<const Row*> RowSource::Next() {
   }
   if (!row.ok() || *row == nullptr) return row;
   ++rows_given_;
+  if (watched_) {
+    for (size_t i = 0; i < (*row)->cells.size(); ++i) {
+      watched_->Observe(i, (*row)->cells[i]);
+    }
+  }
   std::optional<RowFault> fault = (*row)->fault;
   // A misplaced quote can also join lines to a row that looks well-formed.
   if (!fault && format_ == InputFormat::kCsv &&
@@ -181,7 +231,7 @@ absl::StatusOr<const Row*> RowSource::Next() {
                  "the row spans lines and has ", (*row)->cells.size(),
                  " cells, where the header has ", mapping_.column_count(),
                  ", so a quote may be misplaced; correct it, or try "
-                 "--escape=backslash or --quote=none"),
+                 "--escape=spark or --quote=none"),
              .extent = RowFault::Extent::kRestOfInput};
   }
   if (fault && fault->extent == RowFault::Extent::kRestOfInput) {
@@ -206,10 +256,20 @@ MappedRow RowSource::Map(const Row& row) const {
     return refuse("INVALID_UTF8", "the row is not UTF-8");
   }
   if (row.fault) return refuse(row.fault->reason, row.fault->description);
-  if (format_ == InputFormat::kCsv) return mapping_.FromCells(row.cells);
+  if (format_ == InputFormat::kCsv) {
+    MappedRow from_cells = mapping_.FromCells(row.cells);
+    if (row.cells.size() != mapping_.column_count() &&
+        escape_ == CsvEscape::kBackslash && absl::StrContains(row.raw, '\\')) {
+      absl::StrAppend(&from_cells.violations.back().description,
+                      "; where a backslash outside of quotes is text, use "
+                      "--escape=spark");
+    }
+    return from_cells;
+  }
   auto parsed = ParseJsonObject(row.raw, typing_);
   if (!parsed.ok()) {
-    return refuse("INVALID_JSON", std::string(parsed.status().message()));
+    return refuse("INVALID_JSON", absl::StrCat(parsed.status().message(),
+                                               JsonHint(row.raw, typing_)));
   }
   return mapping_.FromJson(*std::move(parsed), row.raw);
 }

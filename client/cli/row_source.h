@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "client/cli/byte_source.h"
+#include "client/cli/column_typing.h"
 #include "client/cli/csv_reader.h"
 #include "client/cli/field_mapping.h"
 #include "client/cli/json_reader.h"
@@ -21,10 +22,10 @@ namespace heapsync {
 enum class InputFormat { kCsv, kNdjson };
 
 struct RowSourceOptions {
-  // Empty: JSON if the text begins with a brace, or with a bracket before one;
-  // else CSV.
+  // Empty: JSON if the name says so, or if the text begins with a brace, or
+  // with a bracket before one; else CSV.
   std::optional<InputFormat> format;
-  // The name of the file, or "-". It decides if an input without text is JSON.
+  // The name of the file, or "-".
   std::string name;
   // A first line `sep=;` overrides the default delimiter.
   CsvDialect csv;
@@ -55,10 +56,16 @@ class RowSource {
   MappedRow Map(const Row& row) const;
 
   // The columns of CSV that stay text because a number would change some of
-  // their cells. A file is read to its end for that, a pipe is not.
+  // their cells, or may do so: those that are named like versions. A file is
+  // read to its end for that, a pipe is not.
   std::vector<std::string> TextColumns() const {
     return mapping_.TextColumns();
   }
+
+  // The columns of CSV, of those rows that were given, in which numbers were
+  // changed, because the input could not be read to its end before: they would
+  // have stayed text.
+  std::vector<std::string> ChangedColumns() const;
 
   InputFormat format() const { return format_; }
   const ByteSource& bytes() const { return bytes_; }
@@ -74,6 +81,8 @@ class RowSource {
   Reader reader_;
   FieldMapping mapping_;
   ValueTyping typing_;
+  CsvEscape escape_ = CsvEscape::kUnstated;
+  std::optional<ColumnTyping> watched_;
   // Not empty: a first row that is the same is a header after all.
   std::vector<std::string> columns_;
   uint64_t rows_given_ = 0;

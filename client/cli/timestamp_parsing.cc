@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -21,8 +22,8 @@ using google::protobuf::Timestamp;
 absl::Status Unrecognised() {
   return absl::InvalidArgumentError(
       "not a time: expected RFC 3339 (2024-01-15T10:30:00Z), \"YYYY-MM-DD "
-      "HH:MM:SS\", a date, or seconds, milliseconds or microseconds since "
-      "1970");
+      "HH:MM:SS\", a date, or seconds, milliseconds, microseconds or "
+      "nanoseconds since 1970");
 }
 
 // Reads exactly `count` digits off the front.
@@ -61,7 +62,10 @@ std::optional<int32_t> TakeFraction(absl::string_view& text) {
 // The offset at the end, in seconds; none means UTC.
 std::optional<int64_t> ParseOffset(absl::string_view text) {
   absl::ConsumePrefix(&text, " ");
-  if (text.empty() || text == "Z" || text == "z" || text == "UTC") return 0;
+  if (text.empty() || text == "Z" || text == "z" || text == "UTC" ||
+      text == "GMT" || text == "Z[UTC]") {
+    return 0;
+  }
   const char sign = text.front();
   if (sign != '+' && sign != '-') return std::nullopt;
   text.remove_prefix(1);
@@ -91,8 +95,9 @@ absl::StatusOr<Timestamp> MakeTimestamp(int64_t seconds, int32_t nanos) {
 
 absl::Status UnknownUnit() {
   return absl::InvalidArgumentError(
-      "digits alone are seconds (9 or 10 digits), milliseconds (12 or 13) or "
-      "microseconds (15 or 16) since 1970, and no date like 202401151030");
+      "digits alone are seconds (9 or 10 digits), milliseconds (12 or 13), "
+      "microseconds (15 or 16) or nanoseconds (18 or 19) since 1970, and no "
+      "date like 202401151030");
 }
 
 // True if digits begin like YYYYMMDDHH, YYYYMMDDHHMM and so on.
@@ -137,6 +142,8 @@ std::optional<std::string> WithoutExponent(absl::string_view text) {
   return plain;
 }
 
+constexpr size_t kMaxEpochDigits = 19;
+
 absl::StatusOr<Timestamp> ParseEpoch(absl::string_view text) {
   std::string plain;
   if (text.find_first_of("eE") != absl::string_view::npos) {
@@ -151,9 +158,12 @@ absl::StatusOr<Timestamp> ParseEpoch(absl::string_view text) {
     if (!absl::ascii_isdigit(static_cast<unsigned char>(digit))) {
       return Unrecognised();
     }
-    if (digits.size() <= 16) value = value * 10 + (digit - '0');
+    if (digits.size() <= kMaxEpochDigits) value = value * 10 + (digit - '0');
   }
   text.remove_prefix(digits.size());
+  if (digits.size() == kMaxEpochDigits && digits.front() > '8') {
+    return UnknownUnit();  // beyond the year 2255, and perhaps beyond 64 bits
+  }
   int64_t units = 1;  // in a second
   switch (digits.size()) {
     case 9:
@@ -167,6 +177,10 @@ absl::StatusOr<Timestamp> ParseEpoch(absl::string_view text) {
     case 16:
       units = 1'000'000;
       break;
+    case 18:
+    case 19:
+      units = 1'000'000'000;
+      break;
     default:
       return UnknownUnit();
   }
@@ -178,14 +192,28 @@ absl::StatusOr<Timestamp> ParseEpoch(absl::string_view text) {
   return MakeTimestamp(value / units, static_cast<int32_t>(nanos));
 }
 
+// True for the beginning of "20240115T103000Z".
+bool IsBasicFormat(absl::string_view text) {
+  return text.size() > 9 && text[8] == 'T' &&
+         std::all_of(text.begin(), text.begin() + 8, [](char c) {
+           return absl::ascii_isdigit(static_cast<unsigned char>(c));
+         });
+}
+
 }  // namespace
 
 absl::StatusOr<Timestamp> ParseTimestamp(absl::string_view text) {
+  text = absl::StripAsciiWhitespace(text);
   absl::string_view rest = text;
+  // Between the parts of a date, and those of a time.
+  absl::string_view date_mark = "-";
+  absl::string_view time_mark = ":";
+  if (IsBasicFormat(text)) date_mark = time_mark = "";
   const std::optional<int> year = TakeDigits(rest, 4);
-  if (!year || !absl::ConsumePrefix(&rest, "-")) return ParseEpoch(text);
+  if (year && absl::StartsWith(rest, "/")) date_mark = "/";
+  if (!year || !absl::ConsumePrefix(&rest, date_mark)) return ParseEpoch(text);
   const std::optional<int> month = TakeDigits(rest, 2);
-  if (!month || !absl::ConsumePrefix(&rest, "-")) return Unrecognised();
+  if (!month || !absl::ConsumePrefix(&rest, date_mark)) return Unrecognised();
   const std::optional<int> day = TakeDigits(rest, 2);
   if (!day) return Unrecognised();
 
@@ -198,12 +226,16 @@ absl::StatusOr<Timestamp> ParseTimestamp(absl::string_view text) {
     }
     rest.remove_prefix(1);
     hour = TakeDigits(rest, 2);
-    if (!hour || !absl::ConsumePrefix(&rest, ":")) return Unrecognised();
+    if (!hour || !absl::ConsumePrefix(&rest, time_mark)) return Unrecognised();
     minute = TakeDigits(rest, 2);
-    if (!minute || !absl::ConsumePrefix(&rest, ":")) return Unrecognised();
-    second = TakeDigits(rest, 2);
-    nanos = TakeFraction(rest);
-    if (!second || !nanos) return Unrecognised();
+    if (!minute) return Unrecognised();
+    const bool has_seconds =
+        time_mark.empty() || absl::ConsumePrefix(&rest, time_mark);
+    if (has_seconds) {
+      second = TakeDigits(rest, 2);
+      nanos = TakeFraction(rest);
+      if (!second || !nanos) return Unrecognised();
+    }
   }
   const std::optional<int64_t> offset = ParseOffset(rest);
   if (!offset) return Unrecognised();

@@ -1,5 +1,6 @@
 #include "client/cli/byte_source.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -102,6 +103,20 @@ TEST_F(ByteSourceTest, WhatIsPackedInAnotherWayIsNamed) {
   }
   EXPECT_EQ(ReadAll("BZhang,ORC\n"), "BZhang,ORC\n");
   EXPECT_EQ(ReadAll("ORC,b\n"), "ORC,b\n");
+}
+
+TEST_F(ByteSourceTest, APageAndUtf16AreNamed) {
+  const auto error = [&](const std::string& bytes) {
+    return std::string(
+        ByteSource::Open(folder_.Write("a", bytes)).status().message());
+  };
+  for (const char* page :
+       {"<!DOCTYPE html><html>", "\n <html>", "<?xml version=\"1.0\"?>"}) {
+    EXPECT_THAT(error(page), ::testing::HasSubstr("HTML or XML")) << page;
+  }
+  EXPECT_THAT(error(std::string("i\0d\0", 4)), ::testing::HasSubstr("UTF-16"));
+  EXPECT_THAT(error(std::string("\0i\0d", 4)), ::testing::HasSubstr("UTF-16"));
+  EXPECT_EQ(error("a,b\n<html>,c\n"), "");
 }
 
 TEST_F(ByteSourceTest, StreamsOneAfterTheOtherCountAsOne) {

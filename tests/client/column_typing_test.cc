@@ -34,5 +34,17 @@ TEST(ColumnTypingTest, NumbersAsProgramsWriteThemStayNumbers) {
   EXPECT_FALSE(KeepsText({"1.5e-7", "2.25"}));
 }
 
+TEST(ColumnTypingTest, NamesOfVersionsAreKnown) {
+  for (const char* name :
+       {"version", "app_version", "appVersion", "Os Version", "SDK-VERSION",
+        "ios.version", "firmware", "build", "release 2", "version_2"}) {
+    EXPECT_TRUE(NamesVersions(name)) << name;
+  }
+  for (const char* name : {"", "amount", "conversion", "versioned", "released",
+                           "buildings", "verified", "overall"}) {
+    EXPECT_FALSE(NamesVersions(name)) << name;
+  }
+}
+
 }  // namespace
 }  // namespace heapsync

@@ -188,5 +188,12 @@ TEST(TokenFlagsTest, AFileThatCannotBeReadIsNamed) {
   EXPECT_THAT(result.err, HasSubstr("--tls_ca: cannot read /nowhere/ca"));
 }
 
+TEST_F(CommandsTest, AServerWithASchemeIsAWrongFlag) {
+  const CommandResult result =
+      RunCommand({"health", "--server=http://127.0.0.1:50051"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.err.find("without a scheme"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace heapsync

@@ -189,6 +189,25 @@ TEST(CsvReaderTest, WithBackslashesQuotesDelimitersAndLineBreaksAreEscaped) {
               ElementsAre("1!!BAD_QUOTING"));
 }
 
+// As Spark writes: only what needs quotes has escapes.
+TEST(CsvReaderTest, SparkEscapesWithinQuotesOnly) {
+  EXPECT_THAT(
+      ReadAs({.escape = CsvEscape::kSpark},
+             "0,\"a, b\\\\\",z\n1,\"q\\\"\\\\\",z\n2,\"\\\\\\\"\",z\n"
+             "3,\\,z\n4,a\\\\b,z\n5,C:\\dir\\,\\\n6,\"\",\\N\n"),
+      ElementsAre("1:0|a, b\\|z", "2:1|q\"\\|z", "3:2|\\\"|z", "4:3|\\|z",
+                  "5:4|a\\\\b|z", "6:5|C:\\dir\\|\\", "7:6||\\N"));
+}
+
+// As PostgreSQL's COPY and mysql --batch write.
+TEST(CsvReaderTest, WithoutQuotesLettersBehindBackslashesAreControlCharacters) {
+  EXPECT_THAT(ReadAs({.delimiter = '\t',
+                      .escape = CsvEscape::kBackslash,
+                      .quoting = CsvQuoting::kNone},
+                     "a\tone\\ntwo\\tthree\t\\N\tC:\\\\new\t\"\n"),
+              ElementsAre("1:a|one\ntwo\tthree|\\N|C:\\new|\""));
+}
+
 TEST(CsvReaderTest, WithoutQuotingAQuoteIsText) {
   EXPECT_THAT(ReadAs({.quoting = CsvQuoting::kNone}, "\"a,5\" x\nb\",\"\n"),
               ElementsAre("1:\"a|5\" x", "2:b\"|\""));
@@ -225,7 +244,7 @@ TEST(CsvReaderTest, RowsDoNotDependOnWhereTheTextIsCut) {
       text += alphabet[random() % alphabet.size()];
     }
     const size_t limit = 4 + random() % 20;
-    const CsvDialect dialect{.escape = static_cast<CsvEscape>(random() % 3)};
+    const CsvDialect dialect{.escape = static_cast<CsvEscape>(random() % 4)};
     const auto whole = ReadAs(dialect, text, 1'000, limit);
     ASSERT_EQ(ReadAs(dialect, text, 1, limit), whole) << text;
     ASSERT_EQ(ReadAs(dialect, text, 1 + random() % 9, limit), whole) << text;
@@ -273,6 +292,9 @@ TEST(CsvReaderTest, RowsOfEitherDialectAreReadAsWrittenOrNotAtAll) {
     }
     // Told which dialect it is, the reader takes all of it.
     const auto told = ReadAs(backslash ? kBackslash : kDoubled, text);
+    if (backslash) {
+      ASSERT_EQ(ReadAs({.escape = CsvEscape::kSpark}, text), told) << text;
+    }
     ASSERT_EQ(told.size(), written.size()) << text;
     for (size_t i = 0; i < told.size(); ++i) {
       ASSERT_EQ(told[i].substr(told[i].find(':') + 1), written[i]) << text;

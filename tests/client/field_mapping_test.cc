@@ -176,6 +176,51 @@ TEST(FieldMappingTest, AMappedColumnFillsNoOtherField) {
             R"({"event":"e","identity":"ada@example.com"})");
 }
 
+TEST(FieldMappingTest, AMappedPropertyHasNoOtherColumn) {
+  EXPECT_EQ(
+      Csv({.columns = {{"properties.plan", "plan_name"}}},
+          {"identity", "event", "plan", "plan_name"}, {"i", "e", "old", "new"}),
+      R"({"event":"e","identity":"i","properties":{"plan":"new"}})");
+  EXPECT_EQ(
+      Ndjson({.columns = {{"properties.plan", "plan_name"}}},
+             R"({"event":"e","identity":"i","plan":"old","plan_name":"new"})"),
+      R"({"event":"e","identity":"i","properties":{"plan":"new"}})");
+  EXPECT_THAT(Csv({.columns = {{"properties.plan", "plan_name"}},
+                   .properties = {{"plan"}}},
+                  {"identity", "event", "plan", "plan_name"}, {}),
+              HasSubstr("\"plan\" has a column of that name and one of --map"));
+}
+
+TEST(FieldMappingTest, WhatAPathTakesOutOfAnObjectIsNoPropertyToo) {
+  EXPECT_EQ(
+      Ndjson(
+          {.columns = {{"identity", "properties.distinct_id"},
+                       {"timestamp", "properties.time"}}},
+          R"({"event":"e","properties":{"distinct_id":"i","time":1705314600,"a":1}})"),
+      R"({"event":"e","identity":"i","properties":{"a":1},"timestamp":"2024-01-15T10:30:00Z"})");
+  EXPECT_EQ(Ndjson({.columns = {{"identity", "user.id"}}},
+                   R"({"event":"e","user":{"id":"i"},"a":1})"),
+            R"({"event":"e","identity":"i","properties":{"a":1}})");
+}
+
+TEST(FieldMappingTest, AFixedUserIdIsOffTheDefaultOfTheIdentity) {
+  EXPECT_EQ(
+      Csv({.fixed = {{"user_id", "5"}}}, {"identity", "event"}, {"i", "e"}),
+      R"({"event":"e","properties":{"identity":"i"},"user_id":"5"})");
+}
+
+TEST(FieldMappingTest, NamesInCapitalsAreTold) {
+  EXPECT_THAT(Csv({}, {"IDENTITY", "Event", "NOTE"}, {}),
+              HasSubstr("--map=identity=IDENTITY,event=Event"));
+}
+
+TEST(FieldMappingTest, AnObjectThatHoldsTheRowsIsTold) {
+  EXPECT_EQ(Ndjson({}, R"({"data":[{"identity":"i"}],"next":null})"),
+            " ROWS_INSIDE_AN_OBJECT");
+  EXPECT_EQ(Ndjson({}, R"({"columns":["identity"],"data":[["i"]]})"),
+            " ROWS_INSIDE_AN_OBJECT");
+}
+
 TEST(FieldMappingTest, AUserIdIsMappedOrBesideAnIdentity) {
   EXPECT_EQ(Ndjson({}, R"({"event":"e","user_id":42})"), "user_id NOT_MAPPED");
   EXPECT_EQ(Ndjson({}, R"({"event":"e","identity":"i","user_id":42})"),

@@ -2,12 +2,15 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -383,6 +386,82 @@ TEST_F(ImportTest, AColumnStaysTextIfANumberWouldChangeOneOfItsCells) {
   EXPECT_EQ(Import({"--type=track", "--strings=price", path}).exit_code, 0);
   EXPECT_EQ(value(2, "price").string_value(), "9.90");
   EXPECT_EQ(Import({"--type=track", "--strings=prize", path}).exit_code, 2);
+}
+
+TEST_F(ImportTest, AnotherDelimiterIsGuessedInTheErrorOnly) {
+  for (const auto& [text, hint] :
+       {std::pair("identity\tevent\na\tOpen\n", "--delimiter=tab"),
+        std::pair("identity;event\na;Open\n", "--delimiter=';'")}) {
+    const CommandResult result =
+        Import({"--type=track", folder_.Write("a.csv", text)});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_THAT(result.err, HasSubstr(hint));
+  }
+}
+
+TEST_F(ImportTest, JsonThatIsNoneSaysWhy) {
+  const std::string path = folder_.Write("a.ndjson",
+                                         "{\"identity\":\"a\"},\n"
+                                         "{\"identity\":\"b\",\"v\":NaN}\n"
+                                         "{'identity':'c'}\n");
+  const CommandResult result = Import({"--type=user", path});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.out, HasSubstr("a comma follows the object"));
+  EXPECT_THAT(result.out, HasSubstr("NaN and Infinity are no JSON"));
+  EXPECT_THAT(result.out, HasSubstr("JSON has double quotes"));
+  EXPECT_THAT(server_.StoredNames(), ElementsAre());
+}
+
+TEST_F(ImportTest, AnEmptyValueOfAFlagIsNotTheNextArgument) {
+  const std::string path = folder_.Write("a.csv", "identity,plan\na,Pro\n");
+  const CommandResult result =
+      Import({"--type=user", "--rejects=", "--properties=", path});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("a"));
+}
+
+TEST_F(ImportTest, SparkIsTriedWhereABackslashJoinsCells) {
+  const std::string path =
+      folder_.Write("a.csv", "identity,event,note\na,C:\\dir\\,ok\n");
+  const CommandResult result =
+      Import({"--type=track", "--escape=backslash", path});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.out, HasSubstr("--escape=spark"));
+  EXPECT_EQ(Import({"--type=track", "--escape=spark", path}).exit_code, 0);
+  EXPECT_EQ(server_.events()[0].event(), "C:\\dir\\");
+}
+
+TEST_F(ImportTest, AColumnNamedLikeVersionsStaysText) {
+  const std::string path = folder_.Write("a.csv",
+                                         "identity,event,app_version\n"
+                                         "a,Open,1.10\nb,Open,1.20\n");
+  EXPECT_EQ(Import({"--type=track", path}).exit_code, 0);
+  EXPECT_EQ(server_.events()[1]
+                .properties()
+                .fields()
+                .at("app_version")
+                .string_value(),
+            "1.20");
+}
+
+TEST_F(ImportTest, APipeTellsWhichNumbersWereChanged) {
+  const std::string path = folder_.File("pipe");
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  std::thread writer([&path] {
+    std::ofstream(path) << "identity,event,app_version,zip,price\n"
+                           "a,Open,1.1,10115,9.90\nb,Open,1.10,01067,12.00\n";
+  });
+  const CommandResult result = Import({"--type=track", "--json", path});
+  writer.join();
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(nlohmann::json::parse(result.out).at("changed_columns"),
+            nlohmann::json({"zip"}));
+  EXPECT_EQ(server_.events()[1]
+                .properties()
+                .fields()
+                .at("app_version")
+                .string_value(),
+            "1.10");
 }
 
 TEST_F(ImportTest, NullsAreLeftOutAndCounted) {

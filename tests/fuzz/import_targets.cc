@@ -134,7 +134,7 @@ void FuzzCsvImport(absl::string_view input) {
   absl::string_view text = input.substr(1);
   const MappingOptions options = OptionsOf(choice, text);
   CsvDialect dialect;
-  dialect.escape = static_cast<CsvEscape>((choice >> 4) % 3);
+  dialect.escape = static_cast<CsvEscape>((choice >> 4) % 4);
   dialect.quoting =
       (choice & 128) != 0 ? CsvQuoting::kNone : CsvQuoting::kQuotes;
   const std::vector<KeptRow> rows =

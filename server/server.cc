@@ -198,14 +198,14 @@ absl::Status StartEngine(const ServerConfig& config, const std::string& folder,
                          Adapter& adapter) {
   adapter.measured = std::make_unique<MeasuredStore>(
       *adapter.store, folder, config.min_free_disk_bytes);
-  auto engine =
-      Engine::Start(*adapter.measured, adapter.ToHeap(), SystemClock(),
-                    OptionsOf(config, folder),
-                    [&attempts = adapter.attempts](const AttemptEvent& event) {
-                      LogAttempt(event);
-                      attempts.OnAttempt(event);
-                    },
-                    LogExpiry);
+  auto engine = Engine::Start(
+      *adapter.measured, adapter.ToHeap(), SystemClock(),
+      OptionsOf(config, folder),
+      [&attempts = adapter.attempts](const AttemptEvent& event) {
+        LogAttempt(event);
+        attempts.OnAttempt(event);
+      },
+      LogExpiry);
   if (!engine.ok()) return engine.status();
   adapter.engine = *std::move(engine);
   return absl::OkStatus();

@@ -53,7 +53,8 @@ bool IsUtf16(absl::string_view head) {
                               (head[1] == '\0' && head[3] == '\0'));
 }
 
-// What a proxy or a failed download leaves in the place of a file.
+// True for a page, as a proxy or a failed download leaves in the place of a
+// file.
 bool IsMarkup(absl::string_view head) {
   absl::ConsumePrefix(&head, "\xEF\xBB\xBF");
   head = absl::StripLeadingAsciiWhitespace(head);

@@ -4,8 +4,8 @@
 #include "client/cli/command_line.h"
 
 int main(int argc, char** argv) {
-  // What gRPC meets on the way is shown as the error of a call, not as a log
-  // between the lines of progress.
+  // gRPC's log would stand between the lines of progress, and its errors are
+  // those of the calls, too.
   ::setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   const int code = heapsync::RunCommandLine(argc, argv, std::cout, std::cerr);
   // A summary that nobody gets is no success.

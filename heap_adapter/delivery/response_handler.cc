@@ -311,7 +311,7 @@ std::optional<WallTime> ResponseHandler::ExpiresBefore(const Attempt& attempt,
   return attempt.started.wall - rules_.max_age;
 }
 
-// What an outage demands, which the failure may belong to.
+// The wait that an outage demands, which the failure may belong to.
 Duration ResponseHandler::BackOff(const Attempt& attempt, Now now) {
   QueuedLane& lane = *attempt.lane;
   const Duration probe = Jittered(rules_.probe_interval, random01_());

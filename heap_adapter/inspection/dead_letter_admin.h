@@ -47,7 +47,7 @@ struct FoundDeadLetter {
   DeadLetterPlace place() const { return {lane, letter.seq}; }
 };
 
-// Where a page of dead letters begins.
+// The beginning of a page of dead letters.
 struct DeadLetterStart {
   DeadLetterPlace from;
   // Letters of items that entered the lane of `from` here or later are left
@@ -57,7 +57,7 @@ struct DeadLetterStart {
                          const DeadLetterStart&) = default;
 };
 
-// What the pages of one request show of what happens meanwhile.
+// The changes meanwhile that the pages of one request show.
 enum class DeadLetterScope {
   kLive,  // all that is there
   // Nothing of items that entered a lane after its first page: a replay that

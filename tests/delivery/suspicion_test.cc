@@ -148,8 +148,10 @@ TEST(SuspicionTest, AnAnswerAsOfAWrongSetUpIsTriedInPartsAtOnce) {
   Suspicion suspicion;
   EXPECT_EQ(suspicion.OnWrongSetUp(Trusted(1), false).step, Step::kDivide);
   Suspicion::FailedPlan second = Trusted(1);
-  second.suspected = 32;
+  second.suspected = 64;
   EXPECT_EQ(suspicion.OnWrongSetUp(second, true).step, Step::kRetry);
+  second.failures = 5;
+  EXPECT_EQ(suspicion.OnWrongSetUp(second, true).step, Step::kDivide);
   const auto part = suspicion.OnWrongSetUp(Suspected(32), true);
   EXPECT_EQ(part.step, Step::kDivideNow);
   EXPECT_FALSE(part.content);

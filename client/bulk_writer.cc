@@ -325,6 +325,7 @@ class BulkWriter<Item>::Session {
   void WriteHead(uint64_t start_index, Request& request) const {
     request.set_destination(options_.destination);
     request.set_ack_level(options_.ack_level);
+    request.set_validate_only(options_.validate_only);
     request.set_request_id(options_.request_id);
     request.set_start_index(start_index);
   }
@@ -332,6 +333,7 @@ class BulkWriter<Item>::Session {
   static void ClearHead(Request& request) {
     request.clear_destination();
     request.clear_ack_level();
+    request.clear_validate_only();
     request.clear_request_id();
     request.clear_start_index();
   }

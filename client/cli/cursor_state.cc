@@ -23,7 +23,10 @@ using nlohmann::json;
 constexpr int kVersion = 1;
 constexpr char kVersionKey[] = "heapsync_cursor_state";
 
-absl::StatusOr<std::optional<CursorState>> Read(const std::string& path) {
+}  // namespace
+
+absl::StatusOr<std::optional<CursorState>> ReadCursorState(
+    const std::string& path) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   if (!file) {
@@ -48,8 +51,6 @@ absl::StatusOr<std::optional<CursorState>> Read(const std::string& path) {
       "with --state"));
 }
 
-}  // namespace
-
 absl::StatusOr<CursorFile> CursorFile::Open(const std::string& path) {
   const std::string lock_path = absl::StrCat(path, ".lock");
   const int lock = ::open(lock_path.c_str(),
@@ -67,7 +68,7 @@ absl::StatusOr<CursorFile> CursorFile::Open(const std::string& path) {
         "another import with --state=", path,
         " is still running; this one would send its rows a second time"));
   }
-  auto state = Read(path);
+  auto state = ReadCursorState(path);
   if (!state.ok()) return state.status();
   file.state_ = *std::move(state);
   return file;

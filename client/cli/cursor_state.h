@@ -21,6 +21,11 @@ struct CursorState {
   friend bool operator==(const CursorState&, const CursorState&) = default;
 };
 
+// Empty if there is no such file. Errors: kDataLoss for a file that holds
+// something else, else why it cannot be read.
+absl::StatusOr<std::optional<CursorState>> ReadCursorState(
+    const std::string& path);
+
 // The file that keeps a CursorState from one run of an incremental import to
 // the next, and keeps a second run from beginning before the first one has
 // ended: it could send older versions of rows behind newer ones. One thread at

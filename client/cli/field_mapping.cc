@@ -307,6 +307,20 @@ std::vector<std::pair<size_t, std::string>> FieldMapping::NumberColumns()
   return columns;
 }
 
+std::map<std::string, std::string> FieldMapping::ColumnsByField() const {
+  std::map<std::string, std::string> columns;
+  const auto add = [&](const Target& target, const std::string& column) {
+    columns[target.field == Field::kProperty
+                ? absl::StrCat("properties.", target.key)
+                : std::string(FieldName(target.field))] = column;
+  };
+  for (const auto& [index, target] : cell_targets_) {
+    add(target, column_names_[index]);
+  }
+  for (const auto& [path, target] : path_targets_) add(target, path);
+  return columns;
+}
+
 MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
   MappedRow row = fixed_;
   std::vector<std::string> taken;

@@ -79,6 +79,10 @@ class FieldMapping {
   // The other columns that become properties, with their places.
   std::vector<std::pair<size_t, std::string>> NumberColumns() const;
 
+  // The columns or paths of fields and listed properties, by the field's name,
+  // such as "identity" or "properties.plan".
+  std::map<std::string, std::string> ColumnsByField() const;
+
   // Nulls and empty strings are left out; lists and objects are kept as
   // property values. `text` is what `row` was read from. REQUIRES: made by
   // ForNdjson().

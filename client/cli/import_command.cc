@@ -1,6 +1,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstring>
@@ -16,6 +17,7 @@
 #include "client/cli/command.h"
 #include "client/cli/command_line.h"
 #include "client/cli/command_options.h"
+#include "client/cli/dry_run.h"
 #include "client/cli/import_job.h"
 #include "client/cli/progress.h"
 #include "client/cli/query_flags.h"
@@ -34,6 +36,8 @@ struct ImportFlags {
   std::vector<std::string> map, set, nulls, columns;
   std::string strings;
   QueryFlags query;
+  bool dry_run = false;
+  size_t limit = 0;
   bool typed = false, resume = false, restart = false, json = false;
   ImportOptions options;
 };
@@ -265,12 +269,37 @@ void PrintSummary(const ImportSummary& summary, const ImportOptions& options,
   }
 }
 
+int PrintDryRun(const ImportFlags& flags, const ImportOptions& options,
+                CommandContext& context) {
+  DryRunReport report(options.mapping.type);
+  ClientOptions client = flags.server.ToClientOptions(context.err);
+  // A server that is away is no reason to wait.
+  constexpr std::chrono::seconds kPatience{3};
+  client.timeout =
+      std::min<std::chrono::milliseconds>(client.timeout, kPatience);
+  const absl::Status status =
+      RunDryRun({options, flags.limit}, Client(client), interrupted, report);
+  for (const std::string& note : report.notes) {
+    context.err << "import: " << Printable(note) << "\n";
+  }
+  if (status.ok() || report.rows > 0) {
+    context.out << (flags.json ? ToJsonLine(report, status) : ToText(report));
+  }
+  if (!status.ok()) {
+    PrintError(context.err, status,
+               flags.json ? ErrorFormat::kJson : ErrorFormat::kText);
+    return absl::IsInvalidArgument(status) ? kExitUsage : kExitFailed;
+  }
+  return report.rejected > 0 ? kExitRejected : kExitOk;
+}
+
 int RunImport(const ImportFlags& flags, CommandContext& context) {
   const ErrorFormat errors =
       flags.json ? ErrorFormat::kJson : ErrorFormat::kText;
   ImportOptions options = ToOptions(flags);
   SetInput(flags, context.err, options);
   const InterruptGuard guard;
+  if (flags.dry_run) return PrintDryRun(flags, options, context);
   auto job = ImportJob::Prepare(options);
   if (!job.ok()) {
     PrintError(context.err, job.status(), errors);
@@ -364,6 +393,12 @@ void AddRunFlags(CLI::App& command, ImportFlags& flags) {
           "duplicates (default: random)");
   AddText(command, "--rejects", flags.options.rejects_path,
           "file for rejected rows with their reasons, as NDJSON; overwritten");
+  AddFlag(command, "--dry_run", flags.dry_run,
+          "store nothing: show what the columns become, with masked examples, "
+          "what would be refused and why, and how long Heap's limits will "
+          "need");
+  AddCount(command, "--limit", flags.limit,
+           "with --dry_run: most rows to read; 0: all", {.needs = "--dry_run"});
   AddFlag(command, "--resume", flags.resume,
           "resume an interrupted import; start from the beginning if there is "
           "none");

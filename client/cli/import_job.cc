@@ -69,24 +69,6 @@ std::map<std::string, std::string> JobOptions(const ImportOptions& options,
           {"rejects", options.rejects_path}};
 }
 
-// Violations of a stream name the item by its place in the job; a row of a file
-// has better names of its own.
-std::vector<Violation> OfRow(const v1::RejectedItem& item) {
-  std::vector<Violation> violations;
-  for (const v1::FieldViolation& source : item.violations()) {
-    absl::string_view field = source.field();
-    const size_t bracket = field.find(']');
-    if (bracket != absl::string_view::npos &&
-        field.find('[') < field.find_first_of(".\"")) {
-      field.remove_prefix(bracket + 1);
-      if (!field.empty() && field.front() == '.') field.remove_prefix(1);
-    }
-    violations.push_back(
-        {std::string(field), source.reason(), source.description()});
-  }
-  return violations;
-}
-
 // Equal for equal messages, whatever the order of their properties.
 std::string DeterministicBytes(const google::protobuf::MessageLite& message) {
   std::string bytes;
@@ -142,7 +124,7 @@ class TypedImportJob : public ImportJob {
       stream.request_id = state_.request_id;
       stream.start_index = state_.next_index;
       stream.on_rejected = [this](const v1::RejectedItem& item) {
-        ledger_.RejectItem(item.index(), OfRow(item));
+        ledger_.RejectItem(item.index(), ViolationsOfRow(item));
       };
       stream.on_warning = [this](const v1::FieldViolation& warning) {
         // Counted here, by row and over breaks of the connection.
@@ -457,7 +439,9 @@ absl::StatusOr<std::unique_ptr<QueryInput>> OpenQuery(ImportOptions& options) {
   QueryOptions& query = *options.query;
   options.rows.format = InputFormat::kNdjson;
   query.query.max_row_bytes = options.rows.max_row_bytes;
-  query.state_path = std::exchange(options.state_path, "");
+  if (!query.dry_run) {
+    query.state_path = std::exchange(options.state_path, "");
+  }
   query.forget_state = options.start == ImportOptions::Start::kRestart;
   std::map<std::string, std::string> job =
       JobOptions(options, InputFormat::kNdjson);
@@ -468,8 +452,23 @@ absl::StatusOr<std::unique_ptr<QueryInput>> OpenQuery(ImportOptions& options) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
-    ImportOptions options) {
+std::vector<Violation> ViolationsOfRow(const v1::RejectedItem& item) {
+  std::vector<Violation> violations;
+  for (const v1::FieldViolation& source : item.violations()) {
+    absl::string_view field = source.field();
+    const size_t bracket = field.find(']');
+    if (bracket != absl::string_view::npos &&
+        field.find('[') < field.find_first_of(".\"")) {
+      field.remove_prefix(bracket + 1);
+      if (!field.empty() && field.front() == '.') field.remove_prefix(1);
+    }
+    violations.push_back(
+        {std::string(field), source.reason(), source.description()});
+  }
+  return violations;
+}
+
+absl::StatusOr<ImportInput> OpenInput(ImportOptions& options) {
   std::unique_ptr<QueryInput> query;
   if (options.query) {
     auto opened = OpenQuery(options);
@@ -484,13 +483,22 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
     return status;
   }
   options.rows.name = options.input;
-  ImportState state;
-  state.input = bytes->fingerprint();
   absl::StatusOr<RowSource> rows =
       RowSource::Open(*std::move(bytes), options.rows, options.mapping);
   if (!rows.ok()) return rows.status();
+  return ImportInput{std::move(query), *std::move(rows)};
+}
 
-  state.options = JobOptions(options, rows->format());
+absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
+    ImportOptions options) {
+  absl::StatusOr<ImportInput> input = OpenInput(options);
+  if (!input.ok()) return input.status();
+  std::unique_ptr<QueryInput> query = std::move(input->query);
+  RowSource rows = std::move(input->rows);
+  ImportState state;
+  state.input = rows.bytes().fingerprint();
+
+  state.options = JobOptions(options, rows.format());
   state.request_id = options.stream.request_id.empty()
                          ? RandomId()
                          : options.stream.request_id;
@@ -512,7 +520,7 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
     }
     return rejects.status();
   }
-  for (const std::string& column : rows->TextColumns()) {
+  for (const std::string& column : rows.TextColumns()) {
     if (options.mapping.text_columns.count(column) > 0) continue;
     summary.notes.push_back(absl::StrCat(
         "column \"", Printable(column),
@@ -524,7 +532,7 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
   summary.state_path = options.state_path;
   const ItemType type = options.mapping.type;
   Prepared prepared{std::move(options),  std::move(query),
-                    *std::move(rows),    std::move(state),
+                    std::move(rows),     std::move(state),
                     *std::move(rejects), std::move(summary)};
   switch (type) {
     case ItemType::kTrack:

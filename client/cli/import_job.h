@@ -78,6 +78,19 @@ struct ImportSummary {
   std::string state_path;          // empty: nothing to resume from
 };
 
+// The rows of an import's input, opened.
+struct ImportInput {
+  std::unique_ptr<QueryInput> query;  // what `rows` reads; null: a file
+  RowSource rows;
+};
+
+// Opens the file or executes the query; of a query, moves `state_path` there
+// and completes `mapping` and `rows`. Errors: as ImportJob::Prepare().
+absl::StatusOr<ImportInput> OpenInput(ImportOptions& options);
+
+// Violations of a stream name the item by its place in the job, these not.
+std::vector<Violation> ViolationsOfRow(const v1::RejectedItem& item);
+
 // One import: reads rows, streams items, writes rejected rows to their file
 // and keeps the state from which another process can resume. Memory is bounded
 // for inputs of any size. One thread at a time.

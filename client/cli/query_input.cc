@@ -27,9 +27,16 @@ absl::StatusOr<std::unique_ptr<QueryInput>> QueryInput::Open(
   std::unique_ptr<QueryInput> input(new QueryInput());
   OdbcQuery with_cursor = query.query;
   if (query.is_incremental()) {
-    absl::StatusOr<CursorFile> file = CursorFile::Open(query.state_path);
-    if (!file.ok()) return file.status();
-    input->file_.emplace(*std::move(file));
+    absl::StatusOr<std::optional<CursorState>> saved;
+    if (query.dry_run) {
+      saved = ReadCursorState(query.state_path);
+    } else {
+      absl::StatusOr<CursorFile> file = CursorFile::Open(query.state_path);
+      if (!file.ok()) return file.status();
+      input->file_.emplace(*std::move(file));
+      saved = input->file_->state();
+    }
+    if (!saved.ok()) return saved.status();
     options["odbc"] = query.source;
     options["cursor"] = query.query.cursor;
     // Not its text: it may name people.
@@ -37,13 +44,12 @@ absl::StatusOr<std::unique_ptr<QueryInput>> QueryInput::Open(
         absl::Hex(XXH3_64bits(query.query.sql.data(), query.query.sql.size()),
                   absl::kZeroPad16));
     input->state_.options = std::move(options);
-    const auto& saved = input->file_->state();
-    if (saved && !query.forget_state) {
-      if (absl::Status same = CheckSameOptions(*saved, input->state_.options);
+    if (saved->has_value() && !query.forget_state) {
+      if (absl::Status same = CheckSameOptions(**saved, input->state_.options);
           !same.ok()) {
         return same;
       }
-      input->state_.value = saved->value;
+      input->state_.value = (*saved)->value;
       input->notes_.push_back(
           "continuing where the last import ended, by its state");
     } else if (query.cursor_start.empty()) {

@@ -30,6 +30,9 @@ struct QueryOptions {
   std::string state_path;
   bool forget_state = false;
 
+  // The state is read, but neither locked nor written.
+  bool dry_run = false;
+
   bool is_incremental() const { return !query.cursor.empty(); }
 };
 
@@ -66,7 +69,7 @@ class QueryInput {
   absl::Status CheckColumns(const QueryOptions& query);
 
   std::unique_ptr<OdbcRows> rows_;
-  std::optional<CursorFile> file_;  // null without a cursor
+  std::optional<CursorFile> file_;  // null without a cursor, or in a dry run
   CursorState state_;
   MappingOptions mapping_;
   std::vector<std::string> notes_;

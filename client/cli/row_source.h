@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -66,6 +67,11 @@ class RowSource {
   // changed, because the input could not be read to its end before: they would
   // have stayed text.
   std::vector<std::string> ChangedColumns() const;
+
+  // See FieldMapping::ColumnsByField().
+  std::map<std::string, std::string> ColumnsByField() const {
+    return mapping_.ColumnsByField();
+  }
 
   InputFormat format() const { return format_; }
   const ByteSource& bytes() const { return bytes_; }

@@ -66,6 +66,15 @@ class BulkWriterTest : public ::testing::Test {
   std::map<uint64_t, int> rejected_;  // reports by index
 };
 
+TEST_F(BulkWriterTest, HasItemsJudgedWithoutStoringThem) {
+  server_.Reject([](const std::string& name) { return name == "u7"; });
+  options_.validate_only = true;
+  const auto totals = SendTwenty();
+  ASSERT_TRUE(totals.ok()) << totals.status();
+  EXPECT_EQ(rejected_, (std::map<uint64_t, int>{{7, 1}}));
+  EXPECT_TRUE(server_.StoredNames().empty());
+}
+
 TEST_F(BulkWriterTest, SendsEverythingInChunksAndCountsIt) {
   const auto totals = SendTwenty();
   ASSERT_TRUE(totals.ok()) << totals.status();

@@ -160,6 +160,7 @@ class FakeHeapSync::Service : public v1::HeapSyncService::Service {
     if (fault.refuse) return *fault.refuse;
     std::string request_id;
     uint64_t start = 0, next = 0, rejected = 0;
+    bool validate_only = false;
     Request request;
     for (int messages = 0;; ++messages) {
       if (fault.break_after_messages == messages) {
@@ -172,6 +173,7 @@ class FakeHeapSync::Service : public v1::HeapSyncService::Service {
         request_id = request.request_id();
         start = next = request.start_index();
         start_indices.push_back(start);
+        validate_only = request.validate_only();
       } else if (!request.request_id().empty() || request.start_index() != 0) {
         return {grpc::StatusCode::INVALID_ARGUMENT,
                 "the head belongs to the first message"};
@@ -194,7 +196,7 @@ class FakeHeapSync::Service : public v1::HeapSyncService::Service {
               absl::StrCat("events[", next, "].properties.plan"));
           violation.set_reason("VALUE_TOO_LONG");
           violation.set_description("too long");
-        } else {
+        } else if (!validate_only) {
           Store(request_id, next, item);
         }
         ++next;

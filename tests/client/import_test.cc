@@ -109,6 +109,54 @@ TEST_F(ImportTest, MapsColumns) {
   EXPECT_EQ(event.properties().fields().at("plan").string_value(), "7");
 }
 
+TEST_F(ImportTest, ADryRunStoresNothingAndSaysWhatWouldBe) {
+  const std::string file = WriteRows(20);
+  const CommandResult result =
+      Import({"--type=track", "--dry_run",
+              "--rejects=" + folder_.File("rejects"), file});
+  EXPECT_EQ(result.exit_code, 3) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("identity  identity  18 text  *#\n"));
+  EXPECT_THAT(result.out, HasSubstr("16 would be accepted, 4 rejected"));
+  EXPECT_THAT(result.out, HasSubstr("INVALID_TIMESTAMP: 2 rows, first row 4"));
+  EXPECT_THAT(result.out, HasSubstr("VALUE_TOO_LONG: 2 rows, first row 8"));
+  EXPECT_THAT(result.out, Not(HasSubstr("u0")));
+  EXPECT_TRUE(server_.StoredNames().empty());
+  EXPECT_FALSE(std::filesystem::exists(folder_.File("rejects")));
+  EXPECT_FALSE(std::filesystem::exists(file + ".heapsync-state"));
+}
+
+TEST_F(ImportTest, ADryRunWithoutAServerChecksWhatTheClientCan) {
+  server_.Stop();
+  const CommandResult result =
+      Import({"--type=track", "--dry_run", "--limit=10", WriteRows(20)});
+  EXPECT_EQ(result.exit_code, 3) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("the server cannot be reached"));
+  EXPECT_THAT(result.out, HasSubstr("9 would be accepted, 1 rejected"));
+  server_.Start();
+}
+
+TEST_F(ImportTest, AnImportHasOneInput) {
+  const std::string query = "--query=SELECT 1";
+  EXPECT_THAT(Import({"--type=track"}).err, HasSubstr("file: is required"));
+  EXPECT_THAT(Import({"--type=track", query, "a.csv"}).err,
+              HasSubstr("--query: needs --odbc"));
+  EXPECT_THAT(Import({"--type=track", query, "--odbc=DSN=a", "a.csv"}).err,
+              HasSubstr("--odbc: excludes a file"));
+  EXPECT_THAT(Import({"--type=track", query, "--odbc=DSN=a", "--resume"}).err,
+              HasSubstr("--resume: needs --cursor"));
+}
+
+TEST_F(ImportTest, ASecretIsNoArgument) {
+  for (const char* source :
+       {"DSN=a;PWD=hunter2", "DSN=a;pqopt={password=hunter2}"}) {
+    const CommandResult result = Import(
+        {"--type=track", "--query=SELECT 1", absl::StrCat("--odbc=", source)});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_THAT(result.err, HasSubstr("would be seen by all users"));
+    EXPECT_THAT(result.err, Not(HasSubstr("hunter2")));
+  }
+}
+
 TEST_F(ImportTest, NamesRowsThatUseAKeyForOtherContent) {
   const std::string file = folder_.Write("a.csv",
                                          "identity,event,idempotency_key,n,m\n"

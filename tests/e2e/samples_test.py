@@ -52,6 +52,17 @@ class SamplesTest(harness.EndToEnd):
         wait_until(lambda: self.heap.count("accounts", "identities") >= EXPECTED["accounts.ndjson"]["distinct"], "the accounts")
         self.assertEqual(self.heap.count("accounts", "identities"), EXPECTED["accounts.ndjson"]["distinct"])
 
+    def test_a_dry_run_finds_the_same_and_stores_nothing(self) -> None:
+        for name, flags in FLAGS.items():
+            with self.subTest(name):
+                state = self.folder / f"{name}.dry"
+                done = subprocess.run([str(Binaries.cli), "import", f"--server={self.server.address}", "--dry_run", "--json", *flags,
+                                       f"--state={state}", str(SAMPLES / name)], capture_output=True, timeout=harness.PATIENCE)
+                report = json.loads(done.stdout)
+                self.assertEqual({reason: fault["rows"] for reason, fault in report["faults"].items()}, EXPECTED[name]["rejected"])
+                self.assertEqual((report["rows"], report["accepted"]), (EXPECTED[name]["rows"], EXPECTED[name]["valid"]))
+                self.assertFalse(state.exists())
+
     def test_compressed_and_piped_input_gives_the_same(self) -> None:
         for tool, suffix in (("gzip", ".gz"), ("zstd", ".zst")):
             with self.subTest(tool):

@@ -25,6 +25,10 @@ struct BulkWriterOptions {
   // With ACK_LEVEL_DELIVERED, Finish() waits until Heap took everything.
   v1::AckLevel ack_level = v1::ACK_LEVEL_DURABLE;
 
+  // Nothing is stored: items are only judged, and all of the totals but
+  // `rejected` say what would be.
+  bool validate_only = false;
+
   // Names the whole job. Empty: a random one. To go on with a job in another
   // process, give the same id, and as `start_index` its durable_position().
   std::string request_id;

@@ -1,0 +1,264 @@
+#include "client/cli/dry_run.h"
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "client/cli/progress.h"
+#include "client/cli/row_ledger.h"
+#include "client/cli/table.h"
+#include "client/cli/utf8.h"
+#include "heapsync/client/bulk_writer.h"
+#include "nlohmann/json.hpp"
+
+namespace heapsync {
+namespace {
+
+constexpr std::chrono::milliseconds kPatience{100};
+
+void AddFault(DryRunReport& report, uint64_t row,
+              const std::vector<Violation>& violations) {
+  ++report.rejected;
+  for (const Violation& violation : violations) {
+    DryRunReport::Fault& fault = report.faults[violation.reason];
+    if (++fault.rows > 1) continue;
+    fault.first_row = row;
+    fault.field = violation.field;
+    fault.description = violation.description;
+  }
+}
+
+template <typename Item>
+class TypedDryRun {
+ public:
+  TypedDryRun(const DryRunOptions& options, ImportInput& input,
+              const std::atomic<bool>& stop, DryRunReport& report)
+      : options_(options), input_(input), stop_(stop), report_(report) {}
+
+  absl::Status Run(const Client& client) {
+    if (!report_.asked_server) return ReadRows(nullptr);
+    BulkWriterOptions stream = options_.import.stream;
+    stream.validate_only = true;
+    stream.on_rejected = [this](const v1::RejectedItem& item) {
+      ledger_.RejectItem(item.index(), ViolationsOfRow(item));
+    };
+    stream.on_warning = [this](const v1::FieldViolation& warning) {
+      ++report_.warnings[warning.reason()];
+    };
+    BulkWriter<Item> writer(client, std::move(stream));
+    if (absl::Status status = ReadRows(&writer); !status.ok()) return status;
+    while (true) {
+      const auto result = writer.FinishFor(kPatience);
+      Settle(writer.durable_position());
+      if (result.has_value()) return result->status();
+      if (stop_) return absl::CancelledError("interrupted");
+    }
+  }
+
+ private:
+  // Without a writer, the rows are only mapped.
+  absl::Status ReadRows(BulkWriter<Item>* writer) {
+    while (options_.max_rows == 0 || report_.rows < options_.max_rows) {
+      if (stop_) return absl::CancelledError("interrupted");
+      const absl::StatusOr<const Row*> row = input_.rows.Next();
+      if (!row.ok()) return row.status();
+      if (*row == nullptr) break;
+      ++report_.rows;
+      MappedRow mapped = input_.rows.Map(**row);
+      if (!mapped.violations.empty()) {
+        ledger_.AddRejected((*row)->line, "", std::move(mapped.violations));
+      } else {
+        report_.profile.Observe(mapped);
+        ledger_.AddItem((*row)->line, "");
+        if (absl::Status sent = Send(writer, ToItem<Item>(std::move(mapped)));
+            !sent.ok()) {
+          return sent;
+        }
+      }
+      Settle(writer == nullptr ? ledger_.next_index()
+                               : writer->durable_position());
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Send(BulkWriter<Item>* writer, Item item) {
+    while (writer != nullptr) {
+      const absl::StatusOr<bool> added = writer->AddFor(item, kPatience);
+      if (!added.ok()) return added.status();
+      if (*added) break;
+      if (stop_) return absl::CancelledError("interrupted");
+    }
+    return absl::OkStatus();
+  }
+
+  void Settle(uint64_t position) {
+    for (const RejectedRow& row : ledger_.Settle(position)) {
+      AddFault(report_, row.row, row.violations);
+    }
+  }
+
+  const DryRunOptions& options_;
+  ImportInput& input_;
+  const std::atomic<bool>& stop_;
+  DryRunReport& report_;
+  RowLedger ledger_{0, 0};
+};
+
+std::string TypesText(const InputProfile::Field& field) {
+  return absl::StrJoin(
+      field.types, ", ", [](std::string* out, const auto& type) {
+        absl::StrAppend(out, WithThousands(type.second), " ", type.first);
+      });
+}
+
+std::string ColumnOf(const DryRunReport& report, const std::string& field) {
+  const auto found = report.columns.find(field);
+  if (found != report.columns.end()) return found->second;
+  absl::string_view key = field;
+  absl::ConsumePrefix(&key, "properties.");
+  return std::string(key);
+}
+
+std::string LimitsText(const DryRunReport& report, ItemType type) {
+  const InputProfile& profile = report.profile;
+  switch (type) {
+    case ItemType::kTrack:
+      return absl::StrCat(
+          "Heap's limits (15,000 events a minute for the App ID, 1,000 for one "
+          "user): at least ",
+          ShortDuration(profile.LeastDuration()),
+          " if nothing else is sent; the busiest user has ",
+          WithThousands(profile.busiest()), " events\n");
+    case ItemType::kUser:
+      return absl::StrCat(
+          "Heap's limit (30 updates in 30 s for one user) delays only users "
+          "with more; updates that wait are merged; the busiest user has ",
+          WithThousands(profile.busiest()), " rows\n");
+    case ItemType::kAccount:
+      break;
+  }
+  return "Heap publishes no limit for accounts\n";
+}
+
+}  // namespace
+
+absl::Status RunDryRun(const DryRunOptions& options, const Client& client,
+                       const std::atomic<bool>& stop, DryRunReport& report) {
+  ImportOptions import = options.import;
+  import.state_path.clear();
+  if (import.query) import.query->dry_run = true;
+  if (import.query) import.query->state_path = options.import.state_path;
+  absl::StatusOr<ImportInput> input = OpenInput(import);
+  if (!input.ok()) return input.status();
+  for (const auto& [field, column] : input->rows.ColumnsByField()) {
+    report.columns[field] = column;
+  }
+  for (const auto& [field, value] : import.mapping.fixed) {
+    report.columns[field] = "(--set)";
+  }
+  if (input->query != nullptr) report.notes = input->query->notes();
+  for (const std::string& column : input->rows.TextColumns()) {
+    report.notes.push_back(absl::StrCat(
+        "column \"", Printable(column),
+        "\" stays text: as numbers, some of its cells would change"));
+  }
+  const absl::Status health = client.CheckHealth("");
+  report.asked_server =
+      !absl::IsUnavailable(health) && !absl::IsDeadlineExceeded(health);
+  if (!report.asked_server) {
+    report.notes.push_back(absl::StrCat(
+        "the server cannot be reached (", health.message(),
+        "): only what the client checks is found; the server's rules for "
+        "names, lengths and values are not applied"));
+  }
+  switch (import.mapping.type) {
+    case ItemType::kTrack:
+      return TypedDryRun<v1::TrackEvent>(options, *input, stop, report)
+          .Run(client);
+    case ItemType::kUser:
+      return TypedDryRun<v1::UserProperties>(options, *input, stop, report)
+          .Run(client);
+    case ItemType::kAccount:
+      break;
+  }
+  return TypedDryRun<v1::AccountProperties>(options, *input, stop, report)
+      .Run(client);
+}
+
+std::string ToText(const DryRunReport& report) {
+  const InputProfile& profile = report.profile;
+  std::string text = "Dry run: nothing is stored.\n\n";
+  Table table({{"COLUMN"}, {"FIELD"}, {"VALUES"}, {"EXAMPLE"}});
+  for (const InputProfile::Field& field : profile.fields()) {
+    table.AddRow({Printable(ColumnOf(report, field.name)),
+                  Printable(field.name), TypesText(field),
+                  Printable(field.example)});
+  }
+  absl::StrAppend(&text, table.ToString(),
+                  profile.fields_are_complete() ? "" : "… and more fields\n",
+                  "\n", WithThousands(report.rows),
+                  " rows: ", WithThousands(report.rows - report.rejected),
+                  " would be accepted, ", WithThousands(report.rejected),
+                  " rejected\n");
+  for (const auto& [reason, fault] : report.faults) {
+    absl::StrAppend(
+        &text, "  ", Printable(reason), ": ", WithThousands(fault.rows),
+        " rows, first row ", fault.first_row, ": ", Printable(fault.field),
+        fault.field.empty() ? "" : ": ", Printable(fault.description), "\n");
+  }
+  for (const auto& [reason, count] : report.warnings) {
+    absl::StrAppend(&text, "warning: ", Printable(reason), " (",
+                    WithThousands(count), " times)\n");
+  }
+  const char* subjects =
+      profile.type() == ItemType::kAccount ? "accounts" : "users";
+  absl::StrAppend(&text, profile.subjects_are_complete() ? "" : "at least ",
+                  WithThousands(profile.subjects()), " ", subjects);
+  if (profile.type() != ItemType::kTrack) {
+    absl::StrAppend(&text, "; ", WithThousands(profile.repeated_rows()),
+                    " rows are about one that an earlier row is about, and "
+                    "are merged with it if that still waits");
+  }
+  absl::StrAppend(&text, "\n", LimitsText(report, profile.type()));
+  return text;
+}
+
+std::string ToJsonLine(const DryRunReport& report, const absl::Status& status) {
+  using nlohmann::ordered_json;
+  const InputProfile& profile = report.profile;
+  ordered_json fields = ordered_json::array();
+  for (const InputProfile::Field& field : profile.fields()) {
+    fields.push_back({{"column", ColumnOf(report, field.name)},
+                      {"field", field.name},
+                      {"types", field.types},
+                      {"example", field.example}});
+  }
+  ordered_json faults = ordered_json::object();
+  for (const auto& [reason, fault] : report.faults) {
+    faults[reason] = {{"rows", fault.rows},
+                      {"first_row", fault.first_row},
+                      {"field", fault.field},
+                      {"description", fault.description}};
+  }
+  const ordered_json json = {
+      {"dry_run", true},
+      {"complete", status.ok()},
+      {"asked_server", report.asked_server},
+      {"rows", report.rows},
+      {"accepted", report.rows - report.rejected},
+      {"rejected", report.rejected},
+      {"fields", std::move(fields)},
+      {"faults", std::move(faults)},
+      {"warnings", report.warnings},
+      {"subjects", profile.subjects()},
+      {"repeated_rows", profile.repeated_rows()},
+      {"busiest", profile.busiest()},
+      {"least_seconds", profile.LeastDuration().count()}};
+  return PrintableJson(json.dump(-1, ' ', false,
+                                 ordered_json::error_handler_t::replace)) +
+         "\n";
+}
+
+}  // namespace heapsync

@@ -200,6 +200,30 @@ class OdbcTest(harness.EndToEnd):
         wait_until(lambda: all(self.heap.find("users", app_id=APP_US, identity=f"fail-{n}") for n in (1, 3999, 4000, 4001, 4500, 5000)),
                    "every row")
 
+    def test_a_connection_that_is_lost_is_not_the_end_of_the_result(self) -> None:
+        self.postgres.sql("""CREATE TABLE lost (identity text, nap int, updated_at timestamp);
+                             INSERT INTO lost SELECT 'lost-' || g, CASE g WHEN 2500 THEN 60 ELSE 0 END,
+                             timestamp '2024-01-02' + g * interval '1 s' FROM generate_series(1, 3000) g""")
+        command = self.command("""SELECT identity, pg_sleep(nap)::text AS nap, updated_at
+                                  FROM (SELECT * FROM lost WHERE updated_at > ? ORDER BY updated_at OFFSET 0) sorted""",
+                               "--cursor=updated_at", "--cursor_start=2024-01-01", f"--state={self.folder}/lost.state")
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        asleep = "SELECT {} FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE 'fetch%'"
+        try:
+            wait_until(lambda: self.postgres.sql(asleep.format("pid")), "the query's nap")
+            self.postgres.sql(asleep.format("pg_terminate_backend(pid)"))
+            said = process.communicate(timeout=harness.PATIENCE)[1]
+        finally:
+            process.kill()
+            process.wait()
+        self.assertEqual(process.returncode, 1, said)
+        self.assertIn("the query failed after row 2000", said)
+        saved = json.loads((self.folder / "lost.state").read_text())["cursor"]
+        self.assertEqual(saved, "2024-01-02 00:33:19", "a row after number 2,000 might have its value")
+        self.postgres.sql("UPDATE lost SET nap = 0")
+        self.assertEqual(subprocess.run(command, capture_output=True, timeout=harness.PATIENCE).returncode, 0)
+        self.wait_for_user("lost-3000")
+
     def test_two_imports_of_one_state_do_not_run_at_once(self) -> None:
         self.postgres.sql("CREATE TABLE slow (identity text, updated_at timestamp); INSERT INTO slow VALUES ('slow', '2024-01-02')")
         flags = ["--cursor=updated_at", "--cursor_start=2024-01-01", f"--state={self.folder}/slow.state"]

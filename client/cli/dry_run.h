@@ -19,7 +19,7 @@ struct DryRunOptions {
   uint64_t max_rows = 0;  // 0: all
 };
 
-// What an import would do.
+// The outcome of a dry run.
 struct DryRunReport {
   explicit DryRunReport(ItemType type) : profile(type) {}
 

@@ -43,8 +43,8 @@ class InputProfile {
   const std::vector<Field>& fields() const { return fields_; }
   bool fields_are_complete() const { return fields_are_complete_; }
 
-  // How many users or accounts the rows are about; a lower bound if there
-  // are more than are compared.
+  // The number of users or accounts that the rows are about; a lower bound if
+  // there are more than are compared.
   uint64_t subjects() const { return subjects_.size(); }
   bool subjects_are_complete() const { return subjects_are_complete_; }
 

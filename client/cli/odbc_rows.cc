@@ -75,7 +75,7 @@ std::optional<size_t> Find(const std::vector<OdbcColumn>& columns,
   return similar;
 }
 
-// Whether a time has an offset other than zero.
+// True if a time has an offset other than zero.
 bool HasOffset(absl::string_view time) {
   constexpr size_t kDate = 10;
   const size_t sign = time.find_first_of("+-", kDate);

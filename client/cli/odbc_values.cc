@@ -71,7 +71,7 @@ void AppendBoolean(absl::string_view text, std::string& json) {
   }
 }
 
-// Whether the text looks like the pattern, in which 0 stands for any digit.
+// True if the text looks like the pattern, in which 0 stands for any digit.
 bool Matches(absl::string_view text, absl::string_view pattern) {
   if (text.size() != pattern.size()) return false;
   for (size_t i = 0; i < text.size(); ++i) {

@@ -9,7 +9,7 @@
 
 namespace heapsync {
 
-// What the values of a column of a query's result are.
+// The kind of the values in a column of a query's result.
 enum class OdbcKind {
   kInteger,
   kDecimal,
@@ -53,7 +53,7 @@ void AppendQuoted(absl::string_view text, std::string& json);
 std::vector<std::pair<std::string, std::string>> ConnectionAttributes(
     absl::string_view connection);
 
-// Whether an attribute of this name holds a password or the like.
+// True if an attribute of this name holds a password or the like.
 bool IsSecretAttribute(absl::string_view key);
 
 }  // namespace heapsync

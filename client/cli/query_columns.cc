@@ -60,7 +60,7 @@ std::vector<std::string> FieldsOf(ItemType type) {
   return {};
 }
 
-// What no column and no fixed value fills.
+// The required fields that no column and no fixed value fills.
 std::vector<std::string> MissingFields(const MappingOptions& mapping,
                                        const std::vector<std::string>& keys) {
   const auto filled = [&](const std::string& field) {

@@ -24,8 +24,8 @@ struct QueryOptions {
   // Names the data source in the state, without what may be secret.
   std::string source;
 
-  // Of an import with a cursor: where it begins without a state, and the file
-  // of the state.
+  // The value that an import with a cursor begins after if it has no state, and
+  // the file of the state.
   std::string cursor_start;
   std::string state_path;
   bool forget_state = false;

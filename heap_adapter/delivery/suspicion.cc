@@ -18,9 +18,10 @@ constexpr int kRefusalsOfOne = 3;
 // suspected plans.
 constexpr size_t kPlansPerBatch = 8;
 
-// A plan answered as by a wrong set-up is divided at once while there are
-// fewer suspected plans, and after more refusals otherwise: there are few plans
-// where all is refused, and each is divided in the end.
+// A part answered as by a wrong set-up is divided at once while there are fewer
+// suspected plans. Other parts, and batches beside suspected plans, are divided
+// after more refusals: there are few plans where all is refused, and each is
+// divided in the end.
 constexpr size_t kPlansOfWrongSetUp = 64;
 
 // Without proof a part is divided only if it has failed once more for each of
@@ -70,12 +71,12 @@ Suspicion::Judgement Suspicion::OnFailure(Failure failure,
 
 Suspicion::Judgement Suspicion::OnWrongSetUp(const FailedPlan& plan,
                                              bool others_wait) {
-  const bool may_divide =
-      plan.suspected < kPlansOfWrongSetUp ||
+  const bool failed_often =
       static_cast<size_t>(plan.failures) > 2 + plan.suspected / kPlansPerRound;
   switch (plan.standing) {
     case Standing::kTrusted:
-      if (!may_divide || (plan.items == 1 && !others_wait)) {
+      if ((plan.suspected > 0 && !failed_often) ||
+          (plan.items == 1 && !others_wait)) {
         return {.step = Step::kRetry};
       }
       return {.step = plan.items > 1 ? Step::kDivide : Step::kTryLater};
@@ -89,8 +90,10 @@ Suspicion::Judgement Suspicion::OnWrongSetUp(const FailedPlan& plan,
           plan.failures >= kFailuresToSuspect) {
         return {.step = Step::kIsolate, .content = true};
       }
-      return {.step = plan.items > 1 && may_divide ? Step::kDivideNow
-                                                   : Step::kTryLater};
+      return {.step = plan.items > 1 && (plan.suspected < kPlansOfWrongSetUp ||
+                                         failed_often)
+                          ? Step::kDivideNow
+                          : Step::kTryLater};
     case Standing::kIsolated:
       return {.step = Step::kWaitAlone, .content = true};
   }

@@ -148,6 +148,8 @@ TEST(SuspicionTest, AnAnswerAsOfAWrongSetUpIsTriedInPartsAtOnce) {
   Suspicion suspicion;
   EXPECT_EQ(suspicion.OnWrongSetUp(Trusted(1), false).step, Step::kDivide);
   Suspicion::FailedPlan second = Trusted(1);
+  second.suspected = 2;
+  EXPECT_EQ(suspicion.OnWrongSetUp(second, true).step, Step::kRetry);
   second.suspected = 64;
   EXPECT_EQ(suspicion.OnWrongSetUp(second, true).step, Step::kRetry);
   second.failures = 5;

@@ -233,6 +233,44 @@ class KubernetesWithTlsTest(KubernetesTest):
         self.assertLessEqual(base.items(), self.arguments.items())
 
 
+class SharedSpoolTest(unittest.TestCase):
+    """docker/kubernetes/shared_spool.yaml is heapsync.yaml but for what a spool in a database changes."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        documents = yaml.safe_load_all((DOCKER / "kubernetes/shared_spool.yaml").read_text())
+        cls.all = {f"{document['kind']}/{document['metadata']['name']}": document for document in documents}
+        cls.spec = cls.all["Deployment/heapsync"]["spec"]
+        cls.pod = cls.spec["template"]
+        cls.container = cls.pod["spec"]["containers"][0]
+        cls.base = manifests()
+        cls.base_pod = cls.base["StatefulSet/heapsync"]["spec"]["template"]
+
+    def test_the_pod_is_the_same_but_for_its_spool(self) -> None:
+        expected = json.loads(json.dumps(self.base_pod))
+        container = expected["spec"]["containers"][0]
+        container["args"] = [argument for argument in container["args"] if not argument.startswith("--data_dir=")]
+        container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] != "spool"]
+        container["env"] = [{"name": name, "valueFrom": {"secretKeyRef": {"name": "heapsync-spool", "key": key}}}
+                            for name, key in (("HEAPSYNC_SPOOL", "uri"), ("PGPASSWORD", "password"))]
+        expected["spec"]["topologySpreadConstraints"] = self.pod["spec"]["topologySpreadConstraints"]
+        self.assertEqual(self.pod, expected)
+        self.assertIn("spool", flags_of_the_server())
+        self.assertEqual(self.all["Service/heapsync"], self.base["Service/heapsync"])
+        self.assertEqual(self.all["ServiceAccount/heapsync"], self.base["ServiceAccount/heapsync"])
+
+    def test_an_update_and_a_drained_node_do_not_wait_for_a_standby_to_be_ready(self) -> None:
+        self.assertGreater(self.spec["replicas"], 1)
+        self.assertEqual(self.spec["strategy"], {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": "100%"}})
+        self.assertFalse([name for name in self.all if name.startswith("PodDisruptionBudget/")])
+
+    def test_the_database_may_be_reached(self) -> None:
+        base, network = self.base["NetworkPolicy/heapsync"]["spec"], self.all["NetworkPolicy/heapsync"]["spec"]
+        self.assertEqual(network["ingress"], base["ingress"])
+        added = [rule for rule in network["egress"] if rule not in base["egress"]]
+        self.assertEqual([rule["ports"] for rule in added], [[{"protocol": "TCP", "port": 5432}]])
+
+
 class ComposeTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:

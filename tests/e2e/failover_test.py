@@ -24,7 +24,8 @@ TAKE_OVER = LEASE + 2.0
 LOST_SPOOL = 75  # exit code
 HOT_LIMIT = 50  # Events of one identity in a minute.
 WRITERS = 3
-RETRIED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+# gRPC answers CANCELLED where a call arrives at a server in the moment in which it shuts down; docs/clients.md says to repeat it.
+RETRIED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 
 
 class Member(Program):

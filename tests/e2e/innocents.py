@@ -56,6 +56,7 @@ class Innocents:
         self.questions: list[float] = []
         self.probes: list[float] = []
         self.failures: list[str] = []
+        self.lost_probes: list[str] = []
         work: list[Callable[[], None]] = [self._call, self._probe]
         if asks_admin:
             work.append(self._ask)
@@ -66,9 +67,10 @@ class Innocents:
         try:
             work()
         except grpc.RpcError as error:
-            self.failures.append(f"{error.code()} {error.details()}")
+            failures = self.lost_probes if times is self.probes else self.failures
+            failures.append(f"{error.code()} {error.details()}")
         except OSError as error:
-            self.failures.append(f"/healthz: {error}")
+            self.lost_probes.append(f"/healthz: {error}")
         times.append(time.monotonic() - start)
 
     def _call(self) -> None:
@@ -128,11 +130,11 @@ def report(attack: str, growth: int, calm: Innocents, during: Innocents) -> str:
         "admin_during_ms": slowest(during.questions, .99),
         "probe_before_ms": slowest(calm.probes, 1),
         "probe_during_ms": slowest(during.probes, 1),
-        "failures": len(during.failures),
+        "failures": len(during.failures) + len(during.lost_probes),
     }
     if growth >= MAX_GROWTH:
         row["verdict"] = "MEMORY"
-    elif during.failures:
+    elif during.failures or during.lost_probes:
         row["verdict"] = "FAILURES"
     else:
         row["verdict"] = "slow" if max(row["p99_during_ms"], row["admin_during_ms"], row["probe_during_ms"]) > SLOW_MS else "held"

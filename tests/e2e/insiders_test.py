@@ -60,6 +60,8 @@ class InsidersTest(unittest.TestCase):
         self.assertTrue(self.server.running(), self.server.output()[-4000:])
         self.assertLess(growth, MAX_GROWTH)
         self.assertEqual(innocents.failures, [])
+        # A probe whose connection is still new shares the attacker's address, and may have to give way to it once.
+        self.assertLessEqual(len(innocents.lost_probes), 1 if name == "watches" else 0, innocents.lost_probes)
         # On a machine that the attacker shares with everybody.
         self.assertLess(max(innocents.probes), 5)
         self.assertLess(percentile(innocents.calls, .99), 5)

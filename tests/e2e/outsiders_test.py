@@ -67,7 +67,7 @@ class OutsidersTest(unittest.TestCase):
         self.assertTrue(self.server.running(), self.server.output()[-4000:])
         self.assertLess(growth, MAX_GROWTH)
         if not uses_processor:
-            self.assertEqual(innocents.failures, [])
+            self.assertEqual(innocents.failures + innocents.lost_probes, [])
             # On a machine that the attacker shares with everybody.
             self.assertLess(max(innocents.probes), 5)
             self.assertLess(percentile(innocents.calls, .99), 5)

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -93,7 +94,7 @@ void ConnectionAcceptor::Stop() {
     thread_.join();
   }
   listeners_.Close();
-  while (!connections_.empty()) Forget(*connections_.begin());
+  while (!connections_.empty()) Forget(connections_.begin()->first);
 }
 
 void ConnectionAcceptor::Run() {
@@ -107,8 +108,12 @@ bool ConnectionAcceptor::Wait(MonotonicTime now) {
     SetListening(true);
   }
   EndSome(now);
+  for (const int descriptor :
+       std::vector<int>(leaving_.begin(), leaving_.end())) {
+    if (!IsHeld(descriptor)) Forget(descriptor);
+  }
   int timeout = connections_.empty() ? -1 : kKnownLookMs;
-  if (resting_until_.has_value() || guard_.HasUnproven()) {
+  if (resting_until_.has_value() || !leaving_.empty() || guard_.HasUnproven()) {
     timeout = kUnprovenLookMs;
   }
   std::array<epoll_event, 64> events;
@@ -124,7 +129,7 @@ bool ConnectionAcceptor::Wait(MonotonicTime now) {
     const int descriptor = events[i].data.fd;
     if (descriptor == stop_event_) return false;
     if (connections_.contains(descriptor)) {
-      Forget(descriptor);
+      Left(descriptor, now);
     } else {
       Accept(descriptor, now);
     }
@@ -164,7 +169,7 @@ bool ConnectionAcceptor::FindPlace(MonotonicTime now) {
   const auto closing = guard_.MakePlace(now);
   if (closing.has_value()) {
     End(*closing);
-    return true;
+    if (guard_.HasPlace()) return true;
   }
   const ConnectionGuard::Counts counts = guard_.Read();
   Log(LogSeverity::kWarning, "no place for another connection; it waits",
@@ -185,7 +190,9 @@ bool ConnectionAcceptor::Keep(int connection, const sockaddr_storage& peer,
     errno = error;
     return false;
   }
-  connections_.insert(descriptor);
+  struct stat socket {};
+  fstat(connection, &socket);
+  connections_[descriptor] = {.descriptor = connection, .inode = socket.st_ino};
   guard_.Opened(descriptor, PeerName(peer), now);
   return true;
 }
@@ -206,7 +213,23 @@ void ConnectionAcceptor::End(const ConnectionGuard::Closing& closing) {
   shutdown(closing.id, SHUT_RDWR);
 }
 
+void ConnectionAcceptor::Left(int descriptor, MonotonicTime now) {
+  guard_.Progressed(descriptor, ReadTcpProgress(descriptor), now);
+  if (!guard_.Left(descriptor) || !IsHeld(descriptor)) {
+    return Forget(descriptor);
+  }
+  leaving_.insert(descriptor);
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, nullptr);
+}
+
+bool ConnectionAcceptor::IsHeld(int descriptor) const {
+  const Held& held = connections_.at(descriptor);
+  struct stat now {};
+  return fstat(held.descriptor, &now) == 0 && now.st_ino == held.inode;
+}
+
 void ConnectionAcceptor::Forget(int descriptor) {
+  leaving_.erase(descriptor);
   connections_.erase(descriptor);
   guard_.Closed(descriptor);
   // Closing it is not enough while gRPC's descriptor of the same is open.

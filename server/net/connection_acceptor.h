@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -58,6 +59,11 @@ class ConnectionAcceptor {
   bool Keep(int connection, const sockaddr_storage& peer, MonotonicTime now);
   void EndSome(MonotonicTime now);
   void End(const ConnectionGuard::Closing& closing);
+  // Handles the end of a connection.
+  void Left(int descriptor, MonotonicTime now);
+  // True while gRPC's descriptor of the connection is open, which it is until
+  // the last of its calls is freed.
+  bool IsHeld(int descriptor) const;
   void Forget(int descriptor);
   // Stops listening until then; connections wait in the system's queue.
   void Rest(MonotonicTime until);
@@ -76,7 +82,13 @@ class ConnectionAcceptor {
   std::optional<MonotonicTime> resting_until_;
   // A second descriptor of each connection that is open: gRPC may close its own
   // at any moment, and the system would give its number to another file.
-  absl::flat_hash_set<int> connections_;
+  struct Held {
+    int descriptor = -1;  // gRPC's
+    uint64_t inode = 0;   // of the socket
+  };
+  absl::flat_hash_map<int, Held> connections_;
+  // Those that have ended, and keep their place until gRPC has freed them.
+  absl::flat_hash_set<int> leaving_;
 };
 
 }  // namespace heapsync

@@ -139,6 +139,11 @@ void ConnectionGuard::Opened(Id id, absl::string_view peer, MonotonicTime now) {
   rules_.Opened(id, peer, now);
 }
 
+bool ConnectionGuard::Left(Id id) {
+  MutexLock lock(mutex_);
+  return rules_.Left(id);
+}
+
 void ConnectionGuard::Closed(Id id) {
   MutexLock lock(mutex_);
   rules_.Closed(id);

@@ -53,6 +53,7 @@ class ConnectionGuard {
   bool HasPlace() const;
   std::optional<Closing> MakePlace(MonotonicTime now);
   void Opened(Id id, absl::string_view peer, MonotonicTime now);
+  bool Left(Id id);
   void Closed(Id id);
   bool HasUnproven() const;
   std::vector<Id> ToLookAt(MonotonicTime now);

@@ -49,6 +49,10 @@ constexpr Duration kLook = std::chrono::milliseconds(50);
 constexpr Duration kLookForEach = std::chrono::microseconds(250);
 constexpr Duration kOftenForEach = std::chrono::microseconds(25);
 
+// Bytes from which on an unproven connection may have begun many calls. Before
+// the server hears of them, gRPC may hold them for seconds on a busy machine.
+constexpr uint64_t kQuietBytes = 4 << 10;
+
 // Calls that may still end inside the server after HTTP/2 has forgotten them.
 constexpr uint64_t kEndingCalls = 200;
 
@@ -74,7 +78,7 @@ absl::string_view NameOf(ClosingReason reason) {
 
 bool ConnectionRules::HasPlace() const {
   return connections_.size() - closing_ < limits_.max_connections &&
-         unproven_.size() < limits_.max_unproven &&
+         unproven_.size() + kept_places_ < limits_.max_unproven &&
          unproven_calls_ < kMaxUnprovenCalls;
 }
 
@@ -115,11 +119,18 @@ void ConnectionRules::Opened(Id id, absl::string_view peer, MonotonicTime now) {
   connections_.emplace(id, std::move(connection));
 }
 
+bool ConnectionRules::Left(Id id) {
+  std::vector<Closing> due;
+  Close(id, ClosingReason::kGaveWay, due);
+  return connections_.at(id).keeps_place;
+}
+
 void ConnectionRules::Closed(Id id) {
   const auto found = connections_.find(id);
   HEAPSYNC_CHECK(found != connections_.end()) << id;
   if (unproven_.erase(id) > 0) Release(found->second);
   if (found->second.closing) --closing_;
+  if (found->second.keeps_place) --kept_places_;
   const auto peer = by_peer_.find(found->second.peer);
   if (peer != by_peer_.end() && peer->second == id) by_peer_.erase(peer);
   connections_.erase(found);
@@ -250,7 +261,11 @@ void ConnectionRules::Close(Id id, ClosingReason reason,
   Connection& connection = connections_.at(id);
   if (std::exchange(connection.closing, true)) return;
   ++closing_;
-  if (unproven_.erase(id) > 0) Release(connection);
+  if (unproven_.erase(id) > 0) {
+    Release(connection);
+    connection.keeps_place = connection.received > kQuietBytes;
+    if (connection.keeps_place) ++kept_places_;
+  }
   due.push_back({.id = id, .reason = reason});
 }
 

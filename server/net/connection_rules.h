@@ -42,7 +42,7 @@ struct ConnectionLimits {
 
   // Unproven connections. Larger: more new clients at the same moment, and more
   // memory for attackers.
-  uint32_t max_unproven = 64;
+  uint32_t max_unproven = 24;
 
   // Time in which a stranger must prove itself. Shorter: a slow client does not
   // get its first request through.
@@ -93,6 +93,10 @@ class ConnectionRules {
   std::optional<Id> MakePlace(MonotonicTime now);
 
   void Opened(Id id, absl::string_view peer, MonotonicTime now);
+  // Its peer is gone, or it was ended. True: it sent enough for many calls, and
+  // was unproven, so that it keeps its place until the server has freed them,
+  // which Closed() tells. False: it can be closed.
+  bool Left(Id id);
   // Its descriptor is about to be closed.
   void Closed(Id id);
 
@@ -135,7 +139,8 @@ class ConnectionRules {
     Trust standing = Trust::kStranger;
     bool closing = false;
     bool floods = false;
-    uint64_t received = 0;  // in all, at `seen`
+    bool keeps_place = false;  // see Left()
+    uint64_t received = 0;     // in all, at `seen`
     MonotonicTime seen;
     uint64_t charged = 0;  // of them, what counts against the maximum
     // Those of them that belong to no whole message, and bytes of whole ones
@@ -167,6 +172,7 @@ class ConnectionRules {
   absl::flat_hash_map<std::string, size_t> unproven_by_address_;
   std::vector<Id> flooding_;
   size_t closing_ = 0;
+  size_t kept_places_ = 0;
   uint64_t unproven_calls_ = 0;
   uint64_t unfinished_ = 0;  // of all known connections, when last looked at
   uint64_t growth_ = 0;

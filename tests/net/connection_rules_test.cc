@@ -263,6 +263,26 @@ TEST_F(ConnectionRulesTest, NobodyEntersWhileTheCallsOfStrangersAreTooMany) {
   EXPECT_TRUE(rules_.HasPlace());
 }
 
+TEST_F(ConnectionRulesTest, AStrangerThatSentMuchKeepsItsPlaceUntilItIsFreed) {
+  for (int id = 1; id <= 4; ++id) Open(id);
+  rules_.Progressed(1, {.received = 4'096, .silence = seconds(1)}, now_);
+  rules_.Progressed(2, {.received = 4'097, .silence = seconds(1)}, now_);
+  EXPECT_FALSE(rules_.HasPlace());
+  // Its peer went away.
+  EXPECT_TRUE(rules_.Left(2));
+  EXPECT_FALSE(rules_.HasPlace());
+  EXPECT_FALSE(rules_.Left(1));
+  EXPECT_TRUE(rules_.HasPlace());
+  rules_.Closed(1);
+  Open(5);
+  EXPECT_FALSE(rules_.HasPlace());
+  rules_.Closed(2);
+  EXPECT_TRUE(rules_.HasPlace());
+  rules_.Proved(Open(6), Trust::kKnown);
+  rules_.Progressed(6, {.received = 1 << 20, .silence = seconds(1)}, now_);
+  EXPECT_FALSE(rules_.Left(6));
+}
+
 TEST_F(ConnectionRulesTest, TheCallsOfKnownConnectionsKeepNobodyOut) {
   const std::string peer = Open(1);
   const auto before = rules_.CallBegan(peer, now_);

@@ -458,7 +458,9 @@ class FullOfDeadLettersTest : public DeadLettersTest {
       }
       // The poison may be a dead letter by now, and fill the quota.
       const grpc::Status good = Send("other", "Good");
-      if (!good.ok()) EXPECT_EQ(SeenIn(good).reason, "DEAD_LETTERS_FULL");
+      if (!good.ok()) {
+        EXPECT_EQ(SeenIn(good).reason, "DEAD_LETTERS_FULL");
+      }
       world_.Flush();
     }
     return -1;

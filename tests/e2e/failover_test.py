@@ -70,6 +70,7 @@ class Load:
         options = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200)]
         self.channels = [grpc.insecure_channel(member.address, options) for member in members]
         self.stubs = [modules["stubs"].HeapSyncServiceStub(channel) for channel in self.channels]
+        self.answered_last = 0  # which of the stubs; a frozen one would cost each call its time-out
         self.ended = threading.Event()
         self.errors: list[str] = []
         self.accepted: list[int] = [0] * WRITERS
@@ -97,11 +98,12 @@ class Load:
             self.call("TrackEvent", self.service.TrackEventRequest(event=event))
 
     def call(self, method: str, request: Any) -> None:
-        attempt = 0
+        attempt = self.answered_last
         deadline = time.monotonic() + harness.PATIENCE
         while True:
             try:
                 getattr(self.stubs[attempt % len(self.stubs)], method)(request, timeout=2)
+                self.answered_last = attempt % len(self.stubs)
                 return
             except grpc.RpcError as error:
                 if error.code() not in RETRIED or time.monotonic() > deadline:

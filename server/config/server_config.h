@@ -40,7 +40,7 @@ struct PortLimits {
   uint32_t max_connections = 4'000;
   // Connections without an admitted call: beyond it the oldest gives way. And
   // the time in which a connection must make a call.
-  uint32_t max_unproven_connections = 24;
+  uint32_t max_unproven_connections = 64;
   std::chrono::milliseconds unproven_time = std::chrono::seconds(10);
   uint32_t max_streams_per_connection = 100;
   uint32_t max_calls = 20'000;

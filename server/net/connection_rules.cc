@@ -53,6 +53,10 @@ constexpr Duration kOftenForEach = std::chrono::microseconds(25);
 // the server hears of them, gRPC may hold them for seconds on a busy machine.
 constexpr uint64_t kQuietBytes = 4 << 10;
 
+// Places for such connections, of all that unproven ones have. More: strangers
+// may use more memory, up to 21 MiB for each of these.
+constexpr size_t kLoudPlaces = 24;
+
 // Calls that may still end inside the server after HTTP/2 has forgotten them.
 constexpr uint64_t kEndingCalls = 200;
 
@@ -79,17 +83,19 @@ absl::string_view NameOf(ClosingReason reason) {
 bool ConnectionRules::HasPlace() const {
   return connections_.size() - closing_ < limits_.max_connections &&
          unproven_.size() + kept_places_ < limits_.max_unproven &&
-         unproven_calls_ < kMaxUnprovenCalls;
+         LoudPlaces() < kLoudPlaces && unproven_calls_ < kMaxUnprovenCalls;
 }
 
 std::optional<ConnectionRules::Id> ConnectionRules::MakePlace(
     MonotonicTime now) {
   if (unproven_calls_ >= kMaxUnprovenCalls) return std::nullopt;
+  const bool only_loud = LoudPlaces() >= kLoudPlaces;
   // Smallest first: strangers, the address with the most, the oldest.
   using Rank = std::tuple<Trust, int64_t, MonotonicTime>;
   std::optional<std::pair<Rank, Id>> first;
   for (const Id id : unproven_) {
     const Connection& connection = connections_.at(id);
+    if (only_loud && !IsLoud(connection)) continue;
     if (connection.silence < kMaxSilence && now - connection.opened < kGrace) {
       continue;
     }
@@ -139,6 +145,17 @@ void ConnectionRules::Closed(Id id) {
 ConnectionRules::Connection* ConnectionRules::Find(absl::string_view peer) {
   const auto id = by_peer_.find(peer);
   return id == by_peer_.end() ? nullptr : &connections_.at(id->second);
+}
+
+bool ConnectionRules::IsLoud(const Connection& connection) {
+  return connection.charged > kQuietBytes;
+}
+
+size_t ConnectionRules::LoudPlaces() const {
+  return kept_places_ + static_cast<size_t>(std::count_if(
+                            unproven_.begin(), unproven_.end(), [&](Id id) {
+                              return IsLoud(connections_.at(id));
+                            }));
 }
 
 void ConnectionRules::Floods(Connection& connection) {
@@ -263,7 +280,7 @@ void ConnectionRules::Close(Id id, ClosingReason reason,
   ++closing_;
   if (unproven_.erase(id) > 0) {
     Release(connection);
-    connection.keeps_place = connection.received > kQuietBytes;
+    connection.keeps_place = IsLoud(connection);
     if (connection.keeps_place) ++kept_places_;
   }
   due.push_back({.id = id, .reason = reason});

@@ -42,7 +42,7 @@ struct ConnectionLimits {
 
   // Unproven connections. Larger: more new clients at the same moment, and more
   // memory for attackers.
-  uint32_t max_unproven = 24;
+  uint32_t max_unproven = 64;
 
   // Time in which a stranger must prove itself. Shorter: a slow client does not
   // get its first request through.
@@ -158,6 +158,9 @@ class ConnectionRules {
   };
 
   Connection* Find(absl::string_view peer);
+  static bool IsLoud(const Connection& connection);
+  // The places of loud connections, and those that are kept; see Left().
+  size_t LoudPlaces() const;
   // Starts to count the calls again if the last second is over.
   static void Roll(Connection& connection, MonotonicTime now);
   void Close(Id id, ClosingReason reason, std::vector<Closing>& due);

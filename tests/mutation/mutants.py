@@ -496,7 +496,7 @@ MUTANTS = [
            "connection->begun > kMaxUnprovenBegun", "false",
            "connection_rules_test", "ConnectionRulesTest.*"),
     Mutant("a stranger that sent much is forgotten with its connection", "server/net/connection_rules.cc",
-           "    connection.keeps_place = connection.received > kQuietBytes;", "    connection.keeps_place = false;",
+           "    connection.keeps_place = IsLoud(connection);", "    connection.keeps_place = false;",
            "connection_rules_test", "ConnectionRulesTest.*"),
     Mutant("calls of strangers that were ended are forgotten", "server/net/connection_rules.cc",
            "         unproven_calls_ < kMaxUnprovenCalls;", "         true;",

@@ -283,6 +283,22 @@ TEST_F(ConnectionRulesTest, AStrangerThatSentMuchKeepsItsPlaceUntilItIsFreed) {
   EXPECT_FALSE(rules_.Left(6));
 }
 
+TEST(ConnectionPlacesTest, ThoseThatSendMuchGiveWayBeforeQuietOnes) {
+  ConnectionRules rules{{.max_unproven = 64}};
+  rules.Opened(1, "192.0.2.1:1", kStart);
+  for (int id = 2; id <= 25; ++id) {
+    EXPECT_TRUE(rules.HasPlace()) << id;
+    rules.Opened(id, absl::StrCat("192.0.2.1:", id), kStart + milliseconds(id));
+    rules.Progressed(id, {.received = 5'000, .silence = seconds(1)}, kStart);
+  }
+  EXPECT_FALSE(rules.HasPlace());
+  EXPECT_EQ(rules.MakePlace(kStart + seconds(2)), 2);
+  EXPECT_TRUE(rules.Left(2));
+  EXPECT_FALSE(rules.HasPlace());
+  rules.Closed(2);
+  EXPECT_TRUE(rules.HasPlace());
+}
+
 TEST_F(ConnectionRulesTest, TheCallsOfKnownConnectionsKeepNobodyOut) {
   const std::string peer = Open(1);
   const auto before = rules_.CallBegan(peer, now_);

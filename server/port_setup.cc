@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "server/net/grpc_port.h"
+
 namespace heapsync {
 
 void SetReady(bool ready, HealthService& health) {
@@ -34,6 +36,17 @@ ConnectionLimits ConnectionLimitsOf(const PortLimits& port) {
 std::unique_ptr<TlsCertificates> CertificatesOf(const ServerConfig& config) {
   if (!config.tls.has_value()) return nullptr;
   return std::make_unique<TlsCertificates>(*config.tls);
+}
+
+std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> AddPort(
+    const ServerConfig& config, TlsCertificates* certificates,
+    grpc::ServerBuilder& builder) {
+  SetPortLimits(config.port, builder);
+  return builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      certificates == nullptr
+          ? grpc::InsecureServerCredentials()
+          : NewTlsCredentials(*certificates, config.client_certificates));
 }
 
 }  // namespace heapsync

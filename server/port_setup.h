@@ -1,6 +1,8 @@
 #ifndef HEAPSYNC_SERVER_PORT_SETUP_H_
 #define HEAPSYNC_SERVER_PORT_SETUP_H_
 
+#include <grpcpp/server_builder.h>
+
 #include <memory>
 
 #include "server/config/server_config.h"
@@ -28,6 +30,12 @@ ConnectionLimits ConnectionLimitsOf(const PortLimits& port);
 
 // Null without TLS.
 std::unique_ptr<TlsCertificates> CertificatesOf(const ServerConfig& config);
+
+// Adds a port within the configured limits, with TLS if `certificates` is not
+// null. Its connections come through what this returns.
+std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> AddPort(
+    const ServerConfig& config, TlsCertificates* certificates,
+    grpc::ServerBuilder& builder);
 
 }  // namespace heapsync
 

@@ -32,7 +32,6 @@
 #include "server/log/log.h"
 #include "server/net/connection_acceptor.h"
 #include "server/net/connection_guard.h"
-#include "server/net/grpc_port.h"
 #include "server/net/tls_credentials.h"
 #include "server/observe/attempt_metrics.h"
 #include "server/observe/call_metrics.h"
@@ -361,12 +360,7 @@ absl::Status RunningServer::Listen() {
   acceptor_ = *std::move(acceptor);
 
   grpc::ServerBuilder builder;
-  auto connections = builder.experimental().AddExternalConnectionAcceptor(
-      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
-      certificates_ == nullptr
-          ? grpc::InsecureServerCredentials()
-          : NewTlsCredentials(*certificates_, config_.client_certificates));
-  SetPortLimits(config_.port, builder);
+  auto connections = AddPort(config_, certificates_.get(), builder);
   std::vector<
       std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
       interceptors;

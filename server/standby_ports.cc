@@ -9,7 +9,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
-#include "server/net/grpc_port.h"
 #include "server/port_setup.h"
 #include "server/wire/rich_status.h"
 
@@ -115,12 +114,7 @@ absl::Status StandbyPorts::Start(const ServerConfig& config) {
   if (!acceptor.ok()) return acceptor.status();
   acceptor_ = *std::move(acceptor);
   grpc::ServerBuilder builder;
-  auto connections = builder.experimental().AddExternalConnectionAcceptor(
-      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
-      certificates_ == nullptr
-          ? grpc::InsecureServerCredentials()
-          : NewTlsCredentials(*certificates_, config.client_certificates));
-  SetPortLimits(config.port, builder);
+  auto connections = AddPort(config, certificates_.get(), builder);
   std::vector<
       std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
       interceptors;

@@ -134,7 +134,7 @@ std::string LimitsText(const DryRunReport& report, ItemType type) {
     case ItemType::kUser:
       return absl::StrCat(
           "Heap's limit (30 updates in 30 s for one user) delays only users "
-          "with more; updates that wait are merged; the busiest user has ",
+          "with more; updates that wait are coalesced; the busiest user has ",
           WithThousands(profile.busiest()), " rows\n");
     case ItemType::kAccount:
       break;
@@ -219,7 +219,7 @@ std::string ToText(const DryRunReport& report) {
   if (profile.type() != ItemType::kTrack) {
     absl::StrAppend(&text, "; ", WithThousands(profile.repeated_rows()),
                     " rows are about one that an earlier row is about, and "
-                    "are merged with it if that still waits");
+                    "are coalesced with it if that still waits");
   }
   absl::StrAppend(&text, "\n", LimitsText(report, profile.type()));
   return text;

@@ -57,7 +57,7 @@ class InputProfile {
   // The least time that Heap's published limits leave the rows, if nothing else
   // is sent to the App ID: 15,000 events in 60 s, of them 1,000 of one
   // identity. Properties of users have a limit for each identity only, 30
-  // updates in 30 s, and those that wait are merged; accounts have none.
+  // updates in 30 s, and those that wait are coalesced; accounts have none.
   std::chrono::seconds LeastDuration() const;
 
  private:

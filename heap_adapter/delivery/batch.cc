@@ -12,7 +12,7 @@ void BatchPlan::Add(const BatchItem& item) {
   } else {
     main.Add(item.seq);
   }
-  for (const Seq seq : item.merged) main.Add(seq);
+  for (const Seq seq : item.coalesced) main.Add(seq);
 }
 
 BatchPlan Batch::PlanOf(size_t begin, size_t end) const {
@@ -42,7 +42,7 @@ SeqSet Batch::Seqs() const {
   };
   for (const BatchItem& item : items) {
     add(item.seq);
-    for (const Seq seq : item.merged) add(seq);
+    for (const Seq seq : item.coalesced) add(seq);
   }
   seqs.Add(run);
   return seqs;
@@ -58,7 +58,7 @@ BatchBuilder::BatchBuilder(const AppId& app_id, ObjectType type,
 BatchBuilder::Added BatchBuilder::Add(const StoredItem& item, bool deferred) {
   if (coalesces_) {
     const auto it = by_identity_.find(item.identity_hash);
-    if (it != by_identity_.end()) return Merge(it->second, item);
+    if (it != by_identity_.end()) return Coalesce(it->second, item);
   }
   if (full() ||
       (!items_.empty() && BodyBytes() + 1 + item.text.size() > max_bytes_)) {
@@ -77,7 +77,7 @@ BatchBuilder::Added BatchBuilder::Add(const StoredItem& item, bool deferred) {
                     .replays = item.replays,
                     .bytes = static_cast<uint32_t>(item.text.size()),
                     .deferred = deferred,
-                    .merged = {}});
+                    .coalesced = {}});
   return Added::kYes;
 }
 
@@ -86,7 +86,8 @@ size_t BatchBuilder::BodyBytes() const {
   return body_.size() + text_bytes_ + items_.size() - 1;
 }
 
-BatchBuilder::Added BatchBuilder::Merge(size_t index, const StoredItem& item) {
+BatchBuilder::Added BatchBuilder::Coalesce(size_t index,
+                                           const StoredItem& item) {
   CoalescedUpdate& object = objects_[index];
   const size_t before = object.bytes();
   const size_t body = BodyBytes();
@@ -104,7 +105,7 @@ BatchBuilder::Added BatchBuilder::Merge(size_t index, const StoredItem& item) {
     object = std::move(older);
   }
   text_bytes_ += object.bytes() - before;
-  items_[index].merged.push_back(item.seq);
+  items_[index].coalesced.push_back(item.seq);
   items_[index].bytes += static_cast<uint32_t>(item.text.size());
   return Added::kYes;
 }

@@ -25,9 +25,9 @@ struct BatchItem {
   uint64_t identity_hash = 0;
   WallTime accepted_at;
   uint32_t replays = 0;
-  uint32_t bytes = 0;       // of all texts that went into it
-  bool deferred = false;    // it comes from the items deferred
-  std::vector<Seq> merged;  // later updates that travel inside it
+  uint32_t bytes = 0;          // of all texts that went into it
+  bool deferred = false;       // it comes from the items deferred
+  std::vector<Seq> coalesced;  // later updates that travel inside it
 };
 
 // How far a plan is suspected of making Heap fail by its content; see
@@ -86,8 +86,8 @@ class BatchBuilder {
   enum class Added {
     kYes,
     kFull,  // no space; nothing was added
-    // An update of the same identity that cannot be merged, or would make the
-    // request too large; nothing was added.
+    // An update of the same identity that cannot be coalesced, or would make
+    // the request too large; nothing was added.
     kConflict,
   };
 
@@ -104,7 +104,7 @@ class BatchBuilder {
 
  private:
   size_t BodyBytes() const;
-  Added Merge(size_t index, const StoredItem& item);
+  Added Coalesce(size_t index, const StoredItem& item);
 
   const bool coalesces_;
   const uint32_t max_items_;

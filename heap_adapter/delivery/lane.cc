@@ -172,17 +172,17 @@ absl::Status Lane::Isolate(const Batch& batch, WallTime now,
   const BatchItem& item = batch.items.front();
   absl::StatusOr<DeferredItem> whole = WholeOf(item);
   if (!whole.ok()) return whole.status();
-  for (const Seq seq : item.merged) {
-    change.PutForwarding(id_, {.kind = Forwarding::Kind::kMerged,
+  for (const Seq seq : item.coalesced) {
+    change.PutForwarding(id_, {.kind = Forwarding::Kind::kCoalesced,
                                .from = {seq, seq + 1},
                                .into = item.seq,
                                .at = now});
     waiters_.Forward(seq, item.seq);
     progress_.Settle({seq, seq + 1});
   }
-  counts_.merged += item.merged.size();
+  counts_.coalesced += item.coalesced.size();
   const uint64_t bytes = std::min<uint64_t>(item.bytes, whole->text.size());
-  Dequeue(item.merged.size(), item.bytes - bytes);
+  Dequeue(item.coalesced.size(), item.bytes - bytes);
   if (!item.deferred) {
     progress_.Settle({item.seq, item.seq + 1});
     deferred_.Add(item.identity_hash, item.seq);
@@ -264,15 +264,15 @@ void Lane::EndItem(const BatchItem& item, bool delivered, SpoolChange& change) {
     progress_.Settle({item.seq, item.seq + 1});
   }
   waiters_.End(item.seq, delivered);
-  for (const Seq seq : item.merged) {
+  for (const Seq seq : item.coalesced) {
     progress_.Settle({seq, seq + 1});
     waiters_.End(seq, delivered);
   }
   if (isolated_items_.erase(item.seq) > 0) change.DeleteIsolated(id_, item.seq);
-  const uint64_t items = 1 + item.merged.size();
+  const uint64_t items = 1 + item.coalesced.size();
   Dequeue(items, item.bytes);
   (delivered ? counts_.delivered : counts_.dead_lettered) += items;
-  counts_.merged += item.merged.size();
+  counts_.coalesced += item.coalesced.size();
   Release(item.identity_hash);
 }
 
@@ -314,14 +314,14 @@ absl::Status Lane::MoveToDeadLetters(const BatchItem& item, DeadLetter letter,
   letter.replays = item.replays;
   if (whole.ok()) letter.text = std::move(whole->text);
   change.PutDeadLetter(id_, letter);
-  for (const Seq seq : item.merged) {
-    change.PutForwarding(id_, {.kind = Forwarding::Kind::kMerged,
+  for (const Seq seq : item.coalesced) {
+    change.PutForwarding(id_, {.kind = Forwarding::Kind::kCoalesced,
                                .from = {seq, seq + 1},
                                .into = item.seq,
                                .at = letter.dead_lettered_at});
   }
   counts_.dead_lettered_for[static_cast<size_t>(letter.reason)] +=
-      1 + item.merged.size();
+      1 + item.coalesced.size();
   EndItem(item, false, change);
   StoreProgress(change);
   return absl::OkStatus();
@@ -365,7 +365,7 @@ absl::StatusOr<DeferredItem> Lane::WholeOf(const BatchItem& item) const {
   plan.Add(item);
   absl::StatusOr<std::vector<PlanItem>> parts = ReadPlan(spool_, id_, plan);
   if (!parts.ok()) return parts.status();
-  if (parts->size() != 1 + item.merged.size()) {
+  if (parts->size() != 1 + item.coalesced.size()) {
     return absl::DataLossError(
         absl::StrCat("item ", item.seq, " cannot be read"));
   }

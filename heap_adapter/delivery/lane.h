@@ -29,7 +29,7 @@ struct LaneCounts {
   uint64_t dead_lettered = 0;
   // The same by DeadLetterReason.
   std::array<uint64_t, kDeadLetterReasons + 1> dead_lettered_for{};
-  uint64_t merged = 0;
+  uint64_t coalesced = 0;
   uint64_t deferred = 0;
   uint64_t isolated = 0;
 };
@@ -146,10 +146,10 @@ class Lane {
   // Identities that the ledger has freed.
   void OnFreed(uint64_t identity_hash);
 
-  // Forgets where some items went that were merged or replayed before `before`,
-  // and whose carrier Heap took since: nothing is told of them any more but
-  // that they were delivered. Does a little each time. Errors: storage that
-  // cannot be read.
+  // Forgets where some items went that were coalesced or replayed before
+  // `before`, and whose carrier Heap took since: nothing is told of them any
+  // more but that they were delivered. Does a little each time. Errors: storage
+  // that cannot be read.
   absl::Status ForgetForwardings(WallTime before, SpoolChange& change);
 
   SettlementWaiters& waiters() { return waiters_; }

@@ -61,7 +61,7 @@ class Lane::Puller {
   absl::Status Defer(const StoredItem& item, Source source);
   absl::StatusOr<bool> CoalesceIntoDeferred(const StoredItem& item);
   bool CoalesceIntoPlanItem(const StoredItem& item);
-  void Merged(const StoredItem& item, Seq into);
+  void RecordCoalesced(const StoredItem& item, Seq into);
   void GiveUp(const StoredItem& item, Source source, DeadLetterReason reason);
   void DeadLetterLost(SeqRange range);
 
@@ -155,7 +155,7 @@ bool Lane::Puller::MayGo(const StoredItem& item, Source source) {
   const uint64_t hash = item.identity_hash;
   if (source == Source::kBlock && lane_.deferred_.Waits(hash)) return false;
   if (lane_.coalesces_) {
-    if (taken_.contains(hash)) return true;  // it is merged, or conflicts
+    if (taken_.contains(hash)) return true;  // it is coalesced, or conflicts
     if ((source == Source::kBlock || source == Source::kDeferred) &&
         lane_.in_flight_.contains(hash)) {
       return false;
@@ -208,13 +208,13 @@ absl::StatusOr<Lane::Puller::Offered> Lane::Puller::Offer(
   return Offered::kGone;
 }
 
-void Lane::Puller::Merged(const StoredItem& item, Seq into) {
-  change_.PutForwarding(lane_.id_, {.kind = Forwarding::Kind::kMerged,
+void Lane::Puller::RecordCoalesced(const StoredItem& item, Seq into) {
+  change_.PutForwarding(lane_.id_, {.kind = Forwarding::Kind::kCoalesced,
                                     .from = {item.seq, item.seq + 1},
                                     .into = into,
                                     .at = rules_.now.wall});
   lane_.waiters_.Forward(item.seq, into);
-  ++lane_.counts_.merged;
+  ++lane_.counts_.coalesced;
   lane_.Dequeue(1, item.text.size());
 }
 
@@ -222,7 +222,7 @@ bool Lane::Puller::Coalesce(const StoredItem& item, OpenItem& older) {
   if (!older.update.Add(item.text).ok()) return false;
   // It is as young as what is newest in it: that must not expire early.
   older.item.accepted_at = std::max(older.item.accepted_at, item.accepted_at);
-  Merged(item, older.item.seq);
+  RecordCoalesced(item, older.item.seq);
   return true;
 }
 
@@ -261,15 +261,15 @@ absl::Status Lane::Puller::Defer(const StoredItem& item, Source source) {
       source == Source::kPlanBlock || source == Source::kPlanDeferred;
   if (of_plan) lane_.in_flight_.erase(hash);
   if (source != Source::kPlanDeferred) {
-    bool is_merged = lane_.coalesces_ && of_plan && CoalesceIntoPlanItem(item);
+    bool coalesced = lane_.coalesces_ && of_plan && CoalesceIntoPlanItem(item);
     if (lane_.coalesces_ && !of_plan && lane_.deferred_.Waits(hash)) {
-      absl::StatusOr<bool> merged = CoalesceIntoDeferred(item);
-      if (!merged.ok()) return merged.status();
-      is_merged = *merged;
+      absl::StatusOr<bool> into_deferred = CoalesceIntoDeferred(item);
+      if (!into_deferred.ok()) return into_deferred.status();
+      coalesced = *into_deferred;
     }
     progressed_ = true;
     lane_.progress_.Settle({item.seq, item.seq + 1});
-    if (is_merged) return absl::OkStatus();
+    if (coalesced) return absl::OkStatus();
   }
   if (source == Source::kPlanDeferred) {
     lane_.deferred_.PutBack(hash, item.seq);
@@ -323,7 +323,7 @@ void Lane::Puller::GiveUp(const StoredItem& item, Source source,
                  .identity_hash = item.identity_hash,
                  .bytes = static_cast<uint32_t>(item.text.size()),
                  .deferred = deferred,
-                 .merged = {}},
+                 .coalesced = {}},
                 false, change_);
   if (still_blocked) lane_.in_flight_.insert(item.identity_hash);
 }

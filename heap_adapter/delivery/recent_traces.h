@@ -24,8 +24,8 @@ class RecentTraces {
 
   void Remember(LaneId lane, SeqRange items, const TraceContext& trace);
 
-  // The trace of the first of `items` that has one; the updates merged into an
-  // item are not asked.
+  // The trace of the first of `items` that has one; the updates coalesced into
+  // an item are not asked.
   std::optional<TraceContext> FirstOf(
       LaneId lane, const std::vector<BatchItem>& items) const;
 

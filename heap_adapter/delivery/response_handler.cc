@@ -112,9 +112,10 @@ void ResponseHandler::Record(const Attempt& attempt, const Verdict& verdict,
       .summary = verdict.summary,
       .items = static_cast<uint32_t>(attempt.batch.items.size()),
       .seqs = attempt.batch.Seqs(),
-      .merged = {}};
+      .coalesced = {}};
   for (const BatchItem& item : attempt.batch.items) {
-    for (const Seq seq : item.merged) record.merged.emplace_back(seq, item.seq);
+    for (const Seq seq : item.coalesced)
+      record.coalesced.emplace_back(seq, item.seq);
   }
   history_.Add(attempt.id, record, change);
 }

@@ -20,7 +20,7 @@ void TypeNumbers::Add(const LaneSnapshot& lane,
   for (size_t i = 0; i < counts.dead_lettered_for.size(); ++i) {
     counts.dead_lettered_for[i] += lane.counts.dead_lettered_for[i];
   }
-  counts.merged += lane.counts.merged;
+  counts.coalesced += lane.counts.coalesced;
   counts.deferred += lane.counts.deferred;
   counts.isolated += lane.counts.isolated;
   if (oldest.has_value()) {

@@ -68,7 +68,7 @@ struct InFlightAttempt {
   uint64_t batch_id;
   WallTime started_at;
   uint32_t items;  // objects in the request
-  SeqSet seqs;     // what they carry, merged items included
+  SeqSet seqs;     // what they carry, coalesced items included
 };
 
 // One destination at one moment.

@@ -7,7 +7,7 @@
 namespace heapsync {
 namespace {
 
-// Merges and replays that are followed from one item to the next.
+// Coalesced and replayed items that are followed from one item to the next.
 constexpr int kMaxSteps = 100;
 
 class Lookup {
@@ -29,16 +29,16 @@ class Lookup {
       if (record.seqs.Contains(seq)) own.push_back(&record);
     }
     if (item->state == ItemState::kDelivered && !own.empty()) {
-      for (const auto& [merged, into] : own.back()->merged) {
-        if (merged != seq) continue;
-        item->state = ItemState::kMerged;
+      for (const auto& [coalesced, into] : own.back()->coalesced) {
+        if (coalesced != seq) continue;
+        item->state = ItemState::kCoalesced;
         item->into = into;
         item->into_state = ItemState::kDelivered;
       }
     }
-    // One that was merged while it was deferred has only its carrier's.
+    // One that was coalesced while it was deferred has only its carrier's.
     Spool::Attempts of_carrier;
-    if (own.empty() && item->state == ItemState::kMerged) {
+    if (own.empty() && item->state == ItemState::kCoalesced) {
       auto found = spool_.FindAttempts(lane_, *item->into);
       if (!found.ok()) return found.status();
       of_carrier = *std::move(found);
@@ -85,8 +85,8 @@ class Lookup {
       return item;
     }
     switch ((*forwarding)->kind) {
-      case Forwarding::Kind::kMerged:
-        item.state = ItemState::kMerged;
+      case Forwarding::Kind::kCoalesced:
+        item.state = ItemState::kCoalesced;
         item.into = (*forwarding)->into;
         break;
       case Forwarding::Kind::kReplayed:

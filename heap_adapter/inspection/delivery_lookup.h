@@ -19,7 +19,7 @@ enum class ItemState {
   kIsolated,  // deferred because Heap fails at it; tried alone at intervals
   kInFlight,
   kDelivered,
-  kMerged,  // it travels, or travelled, inside another one
+  kCoalesced,  // it travels, or travelled, inside another one
   kDeadLettered,
   kReplayed,   // it was a dead letter, and is another item now
   kDiscarded,  // it was a dead letter, and is gone
@@ -40,8 +40,8 @@ struct ItemAttempt {
 struct ItemDelivery {
   Seq seq = 0;
   ItemState state = ItemState::kWaiting;
-  // With kMerged and kReplayed: the item that it became part of or is now, and
-  // what became of that one at the end of all that followed.
+  // With kCoalesced and kReplayed: the item that it became part of or is now,
+  // and what became of that one at the end of all that followed.
   std::optional<Seq> into;
   ItemState into_state = ItemState::kWaiting;
   // With kDeadLettered.

@@ -155,8 +155,8 @@ std::string AttemptRecord::Encode() const {
   AppendText(bytes, summary);
   AppendVarint(bytes, items);
   AppendText(bytes, seqs.Encode());
-  AppendVarint(bytes, merged.size());
-  for (const auto& [seq, into] : merged) {
+  AppendVarint(bytes, coalesced.size());
+  for (const auto& [seq, into] : coalesced) {
     AppendVarint(bytes, seq);
     AppendVarint(bytes, into);
   }
@@ -177,10 +177,10 @@ absl::StatusOr<AttemptRecord> AttemptRecord::Decode(absl::string_view bytes) {
   record.summary = std::string(reader.Text());
   record.items = reader.Varint32();
   absl::StatusOr<SeqSet> seqs = SeqSet::Decode(reader.Text());
-  const uint64_t merged = reader.Varint();
-  for (uint64_t i = 0; i < merged && reader.ok(); ++i) {
+  const uint64_t coalesced = reader.Varint();
+  for (uint64_t i = 0; i < coalesced && reader.ok(); ++i) {
     const Seq seq = reader.Varint();
-    record.merged.emplace_back(seq, reader.Varint());
+    record.coalesced.emplace_back(seq, reader.Varint());
   }
   if (!reader.AtEnd() || !seqs.ok() || response_class < 1 ||
       response_class > 6) {

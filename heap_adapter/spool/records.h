@@ -122,7 +122,7 @@ struct AttemptRecord {
   uint32_t items = 0;        // objects in the request
   SeqSet seqs;               // their items, including coalesced ones
   // Coalesced items: (item, the item that carried it).
-  std::vector<std::pair<Seq, Seq>> merged;
+  std::vector<std::pair<Seq, Seq>> coalesced;
 
   std::string Encode() const;
   static absl::StatusOr<AttemptRecord> Decode(absl::string_view bytes);
@@ -158,11 +158,11 @@ struct PlanRecord {
 // Destination of items that no longer have a record of their own.
 struct Forwarding {
   enum class Kind : uint8_t {
-    kMerged = 1,
+    kCoalesced = 1,
     kReplayed = 2,
     kDiscarded = 3,  // permanently removed by an operator
   };
-  Kind kind = Kind::kMerged;
+  Kind kind = Kind::kCoalesced;
   SeqRange from;
   Seq into = 0;  // unused for kDiscarded
   WallTime at;

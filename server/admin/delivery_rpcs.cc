@@ -28,7 +28,7 @@ v1::ItemState StateOf(ItemState state) {
       return v1::ITEM_STATE_IN_FLIGHT;
     case ItemState::kDelivered:
       return v1::ITEM_STATE_DELIVERED;
-    case ItemState::kMerged:
+    case ItemState::kCoalesced:
       return v1::ITEM_STATE_COALESCED;
     case ItemState::kDeadLettered:
       return v1::ITEM_STATE_DEAD_LETTERED;

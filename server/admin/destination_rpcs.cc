@@ -119,7 +119,7 @@ absl::Status Fill(const Engine& engine, const DestinationSnapshot& snapshot,
     type.set_accepted(numbers.counts.appended);
     type.set_delivered(numbers.counts.delivered);
     type.set_dead_lettered(numbers.counts.dead_lettered);
-    type.set_coalesced(numbers.counts.merged);
+    type.set_coalesced(numbers.counts.coalesced);
     type.set_delivered_per_second(numbers.delivered_per_second);
     to.set_queued_items(to.queued_items() + numbers.queued_items);
     to.set_queued_bytes(to.queued_bytes() + numbers.queued_bytes);

@@ -173,7 +173,7 @@ constexpr TypeMetric kTypeMetrics[] = {
      [](const TypeNumbers& numbers) { return numbers.counts.delivered; }},
     {MetricType::Counter, "heapsync_items_coalesced_total",
      "Property updates coalesced into another one before sending.",
-     [](const TypeNumbers& numbers) { return numbers.counts.merged; }},
+     [](const TypeNumbers& numbers) { return numbers.counts.coalesced; }},
     {MetricType::Counter, "heapsync_items_deferred_total",
      "Items deferred until their identity's limit allows them.",
      [](const TypeNumbers& numbers) { return numbers.counts.deferred; }},

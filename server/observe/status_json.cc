@@ -119,7 +119,7 @@ void Put(const TypeNumbers& numbers, WallTime now, Json& to) {
   to["accepted"] = numbers.counts.appended;
   to["delivered"] = numbers.counts.delivered;
   to["dead_lettered"] = numbers.counts.dead_lettered;
-  to["coalesced"] = numbers.counts.merged;
+  to["coalesced"] = numbers.counts.coalesced;
 }
 
 Json ToJson(const DestinationStatus& destination, WallTime now) {

@@ -58,10 +58,10 @@ TEST(BatchBuilderTest, IsFullAtItsCount) {
 }
 
 TEST(BatchBuilderTest, FillsTheBodyToItsLastByteAndNotFurther) {
-  for (const bool merges : {false, true}) {
-    const auto fill = [merges](size_t max_bytes) {
+  for (const bool coalesces : {false, true}) {
+    const auto fill = [coalesces](size_t max_bytes) {
       BatchBuilder builder =
-          merges ? Users(100, max_bytes) : Events(100, max_bytes);
+          coalesces ? Users(100, max_bytes) : Events(100, max_bytes);
       for (uint64_t i = 0; i < 3; ++i) {
         builder.Add({.seq = i, .identity_hash = i, .text = "{12345}"}, false);
       }
@@ -74,8 +74,8 @@ TEST(BatchBuilderTest, FillsTheBodyToItsLastByteAndNotFurther) {
 }
 
 TEST(BatchBuilderTest, TakesOneItemHoweverLarge) {
-  for (const bool merges : {false, true}) {
-    BatchBuilder builder = merges ? Users(100, 5) : Events(100, 5);
+  for (const bool coalesces : {false, true}) {
+    BatchBuilder builder = coalesces ? Users(100, 5) : Events(100, 5);
     EXPECT_EQ(
         builder.Add({.seq = 1, .identity_hash = 1, .text = "{123456}"}, false),
         Added::kYes);
@@ -84,7 +84,7 @@ TEST(BatchBuilderTest, TakesOneItemHoweverLarge) {
   }
 }
 
-TEST(BatchBuilderTest, NeverMergesEvents) {
+TEST(BatchBuilderTest, NeverCoalescesEvents) {
   BatchBuilder builder = Events();
   const std::string text = Update("a", "k", "v");
   builder.Add({.seq = 1, .identity_hash = 1, .text = text}, false);
@@ -104,7 +104,7 @@ TEST(BatchBuilderTest, LastUpdateOfAnIdentityWinsKeyByKey) {
               false);
   const Batch batch = *std::move(builder).Finish();
   ASSERT_EQ(batch.items.size(), 2);
-  EXPECT_THAT(batch.items[0].merged, ElementsAre(3, 4));
+  EXPECT_THAT(batch.items[0].coalesced, ElementsAre(3, 4));
   EXPECT_EQ(batch.items[0].bytes, Update("a", "x", "old").size() +
                                       2 * Update("a", "x", "new").size());
   EXPECT_EQ(nlohmann::json::parse(batch.body)["users"],
@@ -113,7 +113,7 @@ TEST(BatchBuilderTest, LastUpdateOfAnIdentityWinsKeyByKey) {
                     {"identity":"b","properties":{"x":"b"}}])"));
 }
 
-TEST(BatchBuilderTest, MergesAnUpdateIntoABatchThatIsFull) {
+TEST(BatchBuilderTest, CoalescesAnUpdateIntoABatchThatIsFull) {
   BatchBuilder builder = Users(1);
   builder.Add({.seq = 1, .identity_hash = 1, .text = Update("a", "x", "1")},
               false);
@@ -123,7 +123,7 @@ TEST(BatchBuilderTest, MergesAnUpdateIntoABatchThatIsFull) {
       Added::kYes);
 }
 
-TEST(BatchBuilderTest, RefusesWhatCannotBeMerged) {
+TEST(BatchBuilderTest, RefusesWhatCannotBeCoalesced) {
   BatchBuilder builder = Users();
   builder.Add({.seq = 1, .identity_hash = 1, .text = Update("a", "x", "1")},
               false);
@@ -132,10 +132,10 @@ TEST(BatchBuilderTest, RefusesWhatCannotBeMerged) {
           {.seq = 2, .identity_hash = 1, .text = Update("same hash", "x", "2")},
           false),
       Added::kConflict);
-  EXPECT_THAT(std::move(builder).Finish()->items[0].merged, IsEmpty());
+  EXPECT_THAT(std::move(builder).Finish()->items[0].coalesced, IsEmpty());
 }
 
-TEST(BatchBuilderTest, MergingNeverMakesTheBodyTooLarge) {
+TEST(BatchBuilderTest, CoalescingNeverMakesTheBodyTooLarge) {
   BatchBuilder builder = Users(100, 400);
   uint64_t seq = 0;
   for (int round = 0; round < 30; ++round) {
@@ -149,12 +149,12 @@ TEST(BatchBuilderTest, MergingNeverMakesTheBodyTooLarge) {
   EXPECT_GT(batch.body.size(), 380);
 }
 
-TEST(BatchTest, PlansAreMadeOfTheItemsAndWhatIsMergedIntoThem) {
+TEST(BatchTest, PlansAreMadeOfTheItemsAndWhatIsCoalescedIntoThem) {
   Batch batch{.id = 9, .tries = 2, .items = {}, .body = {}};
   batch.items.push_back(
-      {.seq = 30, .identity_hash = 7, .deferred = true, .merged = {41}});
-  batch.items.push_back({.seq = 40, .identity_hash = 8, .merged = {42, 50}});
-  batch.items.push_back({.seq = 43, .identity_hash = 9, .merged = {}});
+      {.seq = 30, .identity_hash = 7, .deferred = true, .coalesced = {41}});
+  batch.items.push_back({.seq = 40, .identity_hash = 8, .coalesced = {42, 50}});
+  batch.items.push_back({.seq = 43, .identity_hash = 9, .coalesced = {}});
   const BatchPlan plan = batch.PlanOf(0, 2);
   EXPECT_EQ(plan.id, 9);
   EXPECT_EQ(plan.tries, 2);

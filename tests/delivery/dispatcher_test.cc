@@ -663,7 +663,7 @@ TEST_F(DispatcherTest, ARegionThatHangsDoesNotDelayTheOther) {
                                       "https://c.eu.heap-api.com/api/track"));
 }
 
-TEST_F(DispatcherTest, UpdatesOfOneUserAreMergedAndNeverInFlightTwice) {
+TEST_F(DispatcherTest, UpdatesOfOneUserAreCoalescedAndNeverInFlightTwice) {
   User("ann", 1);
   User("ann", 2);
   User("bob", 3);
@@ -684,7 +684,7 @@ TEST_F(DispatcherTest, UpdatesOfOneUserAreMergedAndNeverInFlightTwice) {
             4);
 }
 
-TEST_F(DispatcherTest, AMergedRequestIsSentAgainWholeAfterACrash) {
+TEST_F(DispatcherTest, ACoalescedRequestIsSentAgainWholeAfterACrash) {
   User("ann", 1);
   User("ann", 2);
   Pass(seconds(1));
@@ -1411,8 +1411,8 @@ TEST_F(DispatcherTest, AfterARestartOfTheMachineTheLimitsCountAsJustUsed) {
 }
 
 TEST_F(DispatcherTest,
-       WhereMergedUpdatesWentIsForgottenADayAfterTheirDelivery) {
-  // The second waits deferred for the first, the third is merged into it.
+       WhereCoalescedUpdatesWentIsForgottenADayAfterTheirDelivery) {
+  // The second waits deferred for the first, the third is coalesced into it.
   User("someone", 1);
   Pass(seconds(1));
   User("someone", 2);

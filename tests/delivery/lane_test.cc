@@ -518,7 +518,7 @@ class UserLaneTest : public LaneTest {
   }
 };
 
-TEST_F(UserLaneTest, UpdatesOfOneUserAreMergedKeyByKey) {
+TEST_F(UserLaneTest, UpdatesOfOneUserAreCoalescedKeyByKey) {
   AppendUpdate(7, "a", 1);
   AppendUpdate(8, "a", 2);
   AppendUpdate(7, "b", 3);
@@ -532,7 +532,7 @@ TEST_F(UserLaneTest, UpdatesOfOneUserAreMergedKeyByKey) {
   EXPECT_EQ(lane_->progress().low_watermark, 4);
 }
 
-TEST_F(UserLaneTest, UpdatesOfAUserInFlightWaitAndAreMergedThere) {
+TEST_F(UserLaneTest, UpdatesOfAUserInFlightWaitAndAreCoalescedThere) {
   AppendUpdate(7, "a", 1);
   const Batch first = *Pull();
   AppendUpdate(7, "a", 2);
@@ -554,7 +554,7 @@ TEST_F(UserLaneTest, UpdatesOfAUserInFlightWaitAndAreMergedThere) {
   EXPECT_EQ(lane_->deferred_items(), 0);
 }
 
-TEST_F(UserLaneTest, ADeadLetteredUpdateTakesAlongWhatWasMergedIntoIt) {
+TEST_F(UserLaneTest, ADeadLetteredUpdateTakesAlongWhatWasCoalescedIntoIt) {
   AppendUpdate(7, "a", 1);
   AppendUpdate(7, "b", 2);
   const Batch batch = *Pull();
@@ -567,7 +567,7 @@ TEST_F(UserLaneTest, ADeadLetteredUpdateTakesAlongWhatWasMergedIntoIt) {
   EXPECT_TRUE(Pull().has_value());
 }
 
-TEST_F(UserLaneTest, AMergedUpdateIsAsYoungAsItsNewestPart) {
+TEST_F(UserLaneTest, ACoalescedUpdateIsAsYoungAsItsNewestPart) {
   LimitIdentitiesTo(1);
   AppendUpdate(7, "a", 1);
   const Batch first = *Pull();

@@ -24,7 +24,7 @@ TraceContext Trace(uint8_t number) {
 std::vector<BatchItem> Items(const std::vector<Seq>& seqs) {
   std::vector<BatchItem> items;
   items.reserve(seqs.size());
-  for (const Seq seq : seqs) items.push_back({.seq = seq, .merged = {}});
+  for (const Seq seq : seqs) items.push_back({.seq = seq, .coalesced = {}});
   return items;
 }
 

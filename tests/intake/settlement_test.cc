@@ -97,7 +97,7 @@ TEST_F(SettlementTest, ItemsThatTravelInAnotherEndWithIt) {
   ExpectEnded(outcome_, 0, 3);
 }
 
-TEST_F(SettlementTest, WhatTravelsInsideGoesAlongWhenItsCarrierIsMerged) {
+TEST_F(SettlementTest, WhatTravelsInsideGoesAlongWhenItsCarrierIsCoalesced) {
   waiters_.WaitForItems({0, 3}, Into(outcome_));
   waiters_.Forward(0, 1);
   waiters_.Forward(1, 2);
@@ -105,7 +105,7 @@ TEST_F(SettlementTest, WhatTravelsInsideGoesAlongWhenItsCarrierIsMerged) {
   ExpectEnded(outcome_, 3, 0);
 }
 
-TEST_F(SettlementTest, FlushWaitsForMergedItemsWithoutCountingThemTwice) {
+TEST_F(SettlementTest, FlushWaitsForCoalescedItemsWithoutCountingThemTwice) {
   waiters_.WaitForItems({0, 4}, Into(other_));
   waiters_.Forward(1, 0);
   // Three wait: 0 with 1 inside, 2 and 3.
@@ -119,7 +119,7 @@ TEST_F(SettlementTest, FlushWaitsForMergedItemsWithoutCountingThemTwice) {
   EXPECT_TRUE(other_.has_value());
 }
 
-TEST_F(SettlementTest, FlushEndsWhenItsItemsAreMergedAfterIt) {
+TEST_F(SettlementTest, FlushEndsWhenItsItemsAreCoalescedAfterIt) {
   waiters_.WaitForAllBelow(2, 2, Into(outcome_));
   waiters_.Forward(1, 0);
   End({0});
@@ -160,7 +160,7 @@ TEST_F(SettlementTest, FlushesThatWereGivenUpAreForgottenSoon) {
   ExpectEnded(outcome_, 1, 0);
 }
 
-TEST_F(SettlementTest, WhatNobodyWaitsForIsNotRememberedWhenItIsMerged) {
+TEST_F(SettlementTest, WhatNobodyWaitsForIsNotRememberedWhenItIsCoalesced) {
   waiters_.WaitForItems({0, 1}, Into(outcome_));
   waiters_.Forward(7, 0);
   waiters_.WaitForAllBelow(8, 1, Into(other_));

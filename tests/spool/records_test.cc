@@ -62,7 +62,7 @@ AttemptRecord Sample() {
           .summary = "HTTP 429",
           .items = 999,
           .seqs = Seqs({{5, 9}, {100, 1095}}),
-          .merged = {{6, 5}, {7, 5}}};
+          .coalesced = {{6, 5}, {7, 5}}};
 }
 template <>
 UsageRecord Sample() {
@@ -162,7 +162,7 @@ TEST(AttemptRecordTest, KeepsEveryField) {
   EXPECT_EQ(record.summary, expected.summary);
   EXPECT_EQ(record.items, expected.items);
   EXPECT_EQ(record.seqs, expected.seqs);
-  EXPECT_EQ(record.merged, expected.merged);
+  EXPECT_EQ(record.coalesced, expected.coalesced);
 }
 
 TEST(ForwardingTest, KeepsEveryField) {

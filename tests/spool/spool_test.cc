@@ -69,9 +69,10 @@ class SpoolTest : public ::testing::Test {
   }
   void PutAttempt(AttemptId id, SeqSet seqs, LaneId lane = kLane) {
     SpoolChange change;
-    change.PutAttempt(
-        id,
-        {.lane = lane, .summary = {}, .seqs = std::move(seqs), .merged = {}});
+    change.PutAttempt(id, {.lane = lane,
+                           .summary = {},
+                           .seqs = std::move(seqs),
+                           .coalesced = {}});
     Commit(change);
   }
   std::vector<AttemptId> AttemptsOf(Seq seq, LaneId lane = kLane) {

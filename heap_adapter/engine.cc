@@ -420,16 +420,28 @@ void Engine::RunDispatcher() {
     const Now now = clock_.Read();
     CountDeadLetters();
     for (Committer::Notices& each : notices) {
-      dispatcher_->OnNotices(std::move(each), now);
+      Measure([&] { dispatcher_->OnNotices(std::move(each), now); });
     }
-    for (Command& command : commands) command(*dispatcher_, now);
+    for (Command& command : commands) {
+      Measure([&] { command(*dispatcher_, now); });
+    }
     dispatcher_->SetDiskShort(disk_.Short());
-    const Duration idle = dispatcher_->Step(now);
+    Duration idle;
+    Measure([&] { idle = dispatcher_->Step(now); });
     const std::vector<HeapResponse> answers = transport_.Wait(idle);
-    // Not as arguments of one call: it may read the clock before it waits, and
-    // a slot of a limit would be free before its time.
-    dispatcher_->OnResponses(answers, clock_.Read());
+    // The clock is read after the wait: a slot of a limit would be free before
+    // its time otherwise.
+    const Now answered = clock_.Read();
+    for (const HeapResponse& answer : answers) {
+      Measure([&] { dispatcher_->OnResponse(answer, answered); });
+    }
   }
+}
+
+void Engine::Measure(absl::FunctionRef<void()> step) const {
+  const MonotonicTime begin = clock_.Read().monotonic;
+  step();
+  if (options_.on_step) options_.on_step(clock_.Read().monotonic - begin);
 }
 
 }  // namespace heapsync

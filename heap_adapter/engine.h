@@ -53,6 +53,9 @@ struct EngineOptions {
   // still drains, which needs some space. Smaller: more of the disk is used,
   // but a neighbour that writes quickly may fill it before it is noticed.
   uint64_t min_free_disk_bytes = 256 << 20;
+  // Hears how long each step of the dispatcher took, between which it turns to
+  // other work; on the dispatcher's thread. May be empty.
+  std::function<void(Duration)> on_step;
 };
 
 // Destinations at one moment.
@@ -263,6 +266,8 @@ class Engine {
   uint64_t QueuedBytes() const;
   absl::StatusOr<std::vector<StoredLane>> OpenLanes();
   void RunDispatcher();
+  // Runs `step` on the dispatcher's thread, and reports how long it took.
+  void Measure(absl::FunctionRef<void()> step) const;
   void Receive(Committer::Notices notices);
 
   Transport& transport_;

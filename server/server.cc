@@ -36,6 +36,7 @@
 #include "server/observe/attempt_metrics.h"
 #include "server/observe/call_metrics.h"
 #include "server/observe/connection_metrics.h"
+#include "server/observe/dispatcher_metrics.h"
 #include "server/observe/http_server.h"
 #include "server/observe/measured_store.h"
 #include "server/observe/metric_destinations.h"
@@ -127,14 +128,18 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSpoolStore(const std::string& path) {
 }
 
 EngineOptions OptionsOf(const ServerConfig& config,
-                        const std::string& spool_path) {
+                        const std::string& spool_path,
+                        DispatcherMetrics& dispatcher) {
   return {.destinations = config.destinations,
           .delivery = {.region_urls = {config.heap_us_url, config.heap_eu_url},
                        .max_retry_after = config.max_retry_after,
                        .max_age = config.max_age,
                        .send_traceparent = config.send_traceparent},
           .spool_path = spool_path,
-          .min_free_disk_bytes = config.min_free_disk_bytes};
+          .min_free_disk_bytes = config.min_free_disk_bytes,
+          .on_step = [&dispatcher](Duration duration) {
+            dispatcher.OnStep(duration);
+          }};
 }
 
 CurlTransportOptions TransportOptionsOf(const HeapWay& way,
@@ -183,6 +188,7 @@ struct Adapter {
   // In the order in which they need each other.
   MetricDestinations with_metrics;
   AttemptMetrics attempts;
+  DispatcherMetrics dispatcher;
   std::unique_ptr<ShardLease> lease;
   CurlTransport transport;
   std::optional<GatedTransport> gated;
@@ -199,7 +205,7 @@ absl::Status StartEngine(const ServerConfig& config, const std::string& folder,
       *adapter.store, folder, config.min_free_disk_bytes);
   auto engine = Engine::Start(
       *adapter.measured, adapter.ToHeap(), SystemClock(),
-      OptionsOf(config, folder),
+      OptionsOf(config, folder, adapter.dispatcher),
       [&attempts = adapter.attempts](const AttemptEvent& event) {
         LogAttempt(event);
         attempts.OnAttempt(event);
@@ -341,6 +347,7 @@ absl::Status RunningServer::Listen() {
   std::vector<const prometheus::Collectable*> metrics = {
       adapter_->measured.get(),
       &adapter_->attempts,
+      &adapter_->dispatcher,
       &calls_,
       &connections_,
       &slots_,

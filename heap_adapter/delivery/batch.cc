@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "heap_adapter/delivery/work.h"
 #include "heap_adapter/model/type_policy.h"
 
 namespace heapsync {
@@ -93,11 +94,16 @@ BatchBuilder::Added BatchBuilder::Coalesce(size_t index,
   const size_t body = BodyBytes();
   const size_t max_bytes = std::min(
       kMaxItemBytes, before + (max_bytes_ > body ? max_bytes_ - body : 0));
+  work_ += item.text.size();
   if (item.seq > items_[index].seq) {
-    if (!object.Add(item.text, max_bytes).ok()) return Added::kConflict;
+    const uint64_t read = object.properties_read();
+    const bool added = object.Add(item.text, max_bytes).ok();
+    work_ += (object.properties_read() - read) * Work::kProperty;
+    if (!added) return Added::kConflict;
   } else {
     // Rare: an older one comes second.
     CoalescedUpdate older{std::string(item.text)};
+    work_ += before + object.properties_read() * Work::kProperty;
     if (!older.Add(object.Text(), max_bytes).ok() ||
         older.bytes() > std::max(before, max_bytes)) {
       return Added::kConflict;

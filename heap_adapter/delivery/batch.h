@@ -98,6 +98,8 @@ class BatchBuilder {
   Added Add(const StoredItem& item, bool deferred);
   bool full() const { return items_.size() >= max_items_; }
   size_t size() const { return items_.size(); }
+  // Work of coalescing so far.
+  uint64_t work() const { return work_; }
 
   // None if nothing was added.
   std::optional<Batch> Finish() &&;
@@ -115,6 +117,7 @@ class BatchBuilder {
   // stands.
   std::vector<CoalescedUpdate> objects_;
   size_t text_bytes_ = 0;
+  uint64_t work_ = 0;
   absl::flat_hash_map<uint64_t, size_t> by_identity_;
 };
 

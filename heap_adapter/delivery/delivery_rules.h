@@ -3,6 +3,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 #include "heap_adapter/base/clock.h"
@@ -10,6 +11,9 @@
 #include "heap_adapter/scheduling/backoff.h"
 
 namespace heapsync {
+
+// Default of DeliveryRules::max_step_work.
+inline constexpr uint64_t kMaxStepWork = 3'000'000;
 
 struct DeliveryRules {
   // URL of each region: scheme and host, no slash at the end. In the order
@@ -51,6 +55,11 @@ struct DeliveryRules {
   // An item is dead-lettered once an attempt made past this age has failed,
   // and nothing else of its type got through for a while.
   Duration max_age = std::chrono::hours(7 * 24);
+
+  // The dispatcher turns to responses and newly accepted items after about this
+  // much Work: some milliseconds. Larger: fuller batches where many items are
+  // deferred or coalesced, but everything else waits longer.
+  uint64_t max_step_work = kMaxStepWork;
 
   // Requests carry the trace of the first of their items that has one.
   bool send_traceparent = false;

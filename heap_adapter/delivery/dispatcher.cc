@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/base/check.h"
+#include "heap_adapter/delivery/work.h"
 #include "heap_adapter/model/type_policy.h"
 
 namespace heapsync {
@@ -171,9 +172,11 @@ void Dispatcher::OnNotices(Committer::Notices notices, Now now) {
 Duration Dispatcher::Step(Now now) {
   schedule_.WakeDue(now.monotonic);
   // A lane that starts something goes to the end of the line.
+  uint64_t work = 0;
   while (in_flight_.size() < static_cast<size_t>(rules_.max_in_flight)) {
     if (!schedule_.HasReady() && !OfferRegionSlot(now.monotonic)) break;
-    TryStart(LaneOf(schedule_.TakeReady()), now);
+    if (work >= rules_.max_step_work) return kMoreToDo;
+    work += Work::kPull + TryStart(LaneOf(schedule_.TakeReady()), now);
   }
   std::optional<MonotonicTime> wake = schedule_.NextWake();
   if (const auto probe = region_slots_.NextProbe(); probe.has_value()) {
@@ -203,7 +206,7 @@ void Dispatcher::WakeRegion(Region region) {
   }
 }
 
-void Dispatcher::TryStart(QueuedLane& lane, Now now) {
+uint64_t Dispatcher::TryStart(QueuedLane& lane, Now now) {
   DestinationQueue& queue = lane.queue;
   if (const UsageLedger* ledger = queue.LedgerOf(lane.type());
       ledger != nullptr) {
@@ -216,12 +219,15 @@ void Dispatcher::TryStart(QueuedLane& lane, Now now) {
     }
   }
   const auto ready = queue.ReadyAt(lane);
-  if (!ready.has_value()) return;
-  if (*ready > now.monotonic) return schedule_.WakeAt(lane.schedule, *ready);
+  if (!ready.has_value()) return 0;
+  if (*ready > now.monotonic) {
+    schedule_.WakeAt(lane.schedule, *ready);
+    return 0;
+  }
   if (const auto until = queue.BlockedUntil(lane, now.monotonic);
       until.has_value()) {
     if (*until != MonotonicTime::max()) schedule_.WakeAt(lane.schedule, *until);
-    return;
+    return 0;
   }
   const Region region = queue.destination().region;
   const bool fails = lane.failures > 0 || lane.suspected_failures > 0;
@@ -229,19 +235,21 @@ void Dispatcher::TryStart(QueuedLane& lane, Now now) {
       fails ? RegionSlots::Asking::kFails : RegionSlots::Asking::kGetsThrough;
   if (region_slots_.full(region, asking, now.monotonic)) {
     schedule_.Park(lane.schedule);
-    return region_slots_.Wait(region, lane.id());
+    region_slots_.Wait(region, lane.id());
+    return 0;
   }
   const DestinationQueue::Turn turn = queue.TurnOf(lane, now);
   if (turn.max_items == 0) {
     const auto next = queue.NextAllowance(lane, now.monotonic);
     if (next.has_value()) schedule_.WakeAt(lane.schedule, *next);
-    return;
+    return 0;
   }
-  Pull(*turn.lane, turn.max_items, now);
+  const uint64_t work = Pull(*turn.lane, turn.max_items, now);
   if (turn.lane != &lane) schedule_.Enqueue(lane.schedule);
+  return work;
 }
 
-void Dispatcher::Pull(QueuedLane& lane, uint32_t max_items, Now now) {
+uint64_t Dispatcher::Pull(QueuedLane& lane, uint32_t max_items, Now now) {
   DestinationQueue& queue = lane.queue;
   lane.limit_holds = false;
   UsageLedger* ledger = queue.LedgerOf(lane.type());
@@ -256,13 +264,15 @@ void Dispatcher::Pull(QueuedLane& lane, uint32_t max_items, Now now) {
                       .next_id = [&] { return history_.NextId(now.wall); },
                       .max_items = max_items,
                       .may_defer = !disk_short_,
-                      .trials = queue.TrialsOf(lane)},
+                      .trials = queue.TrialsOf(lane),
+                      .max_work = rules_.max_step_work},
                      change);
   if (!pull.ok()) {
     queue.SetLastError(std::string(pull.status().message()),
                        ErrorOrigin::kSpool, now.wall);
     lane.not_before = now.monotonic + kStorageRetry;
-    return schedule_.WakeAt(lane.schedule, lane.not_before);
+    schedule_.WakeAt(lane.schedule, lane.not_before);
+    return 0;
   }
   if (pull->waits_for_space && !pull->batch.has_value()) {
     lane.not_before = now.monotonic + kStorageRetry;
@@ -273,7 +283,9 @@ void Dispatcher::Pull(QueuedLane& lane, uint32_t max_items, Now now) {
               .type = lane.type(),
               .items = pull->expired});
   }
+  const uint64_t work = pull->work;
   Send(lane, *std::move(pull), std::move(change), now);
+  return work;
 }
 
 void Dispatcher::Send(QueuedLane& lane, Lane::Pull pull, SpoolChange change,
@@ -345,11 +357,6 @@ void Dispatcher::OnStored(QueuedLane& lane, bool awaited, Finished finished) {
     schedule_.Enqueue(lane.schedule);
   }
   for (auto& [callback, settlement] : finished) callback(settlement);
-}
-
-void Dispatcher::OnResponses(const std::vector<HeapResponse>& responses,
-                             Now now) {
-  for (const HeapResponse& response : responses) OnResponse(response, now);
 }
 
 void Dispatcher::OnResponse(const HeapResponse& response, Now now) {

@@ -70,16 +70,18 @@ class Dispatcher {
                                const std::vector<StoredLane>& lanes, Now now);
 
   void OnNotices(Committer::Notices notices, Now now);
-  void OnResponses(const std::vector<HeapResponse>& responses, Now now);
+  void OnResponse(const HeapResponse& response, Now now);
 
   // While the disk is short of space, items whose identity is over its limit
   // are not deferred, which would write them again: they hold up those that
   // came after them in their lane, and are looked at again every second.
   void SetDiskShort(bool disk_short) { disk_short_ = disk_short; }
 
-  // Starts every request that may start. Gives the time until there may be
-  // something to do again, unless a notice or a response comes first.
+  // Starts the requests that may start, as many as rules.max_step_work allows.
+  // Gives the time until there may be something to do again, unless a notice or
+  // a response comes first; kMoreToDo if there is more to start at once.
   Duration Step(Now now);
+  static constexpr Duration kMoreToDo = Duration(0);
 
   // `destination` empty: all. Kept over restarts. False: no such destination.
   bool Pause(absl::string_view destination, bool paused);
@@ -116,8 +118,9 @@ class Dispatcher {
   void Adopt(std::vector<std::unique_ptr<DestinationQueue>> queues,
              std::vector<StoredUsage> usage, Now now);
   void Enqueue(DestinationQueue& queue);
-  void TryStart(QueuedLane& lane, Now now);
-  void Pull(QueuedLane& lane, uint32_t max_items, Now now);
+  // These give the work that was done.
+  uint64_t TryStart(QueuedLane& lane, Now now);
+  uint64_t Pull(QueuedLane& lane, uint32_t max_items, Now now);
   // Stores the intent, and sends the request once that is done.
   void Send(QueuedLane& lane, Lane::Pull pull, SpoolChange change, Now now);
   HeapRequest BeginAttempt(QueuedLane& lane, AttemptId id, Batch batch,
@@ -127,7 +130,6 @@ class Dispatcher {
   bool OfferRegionSlot(MonotonicTime now);
   void WakeRegion(Region region);
   void OnStored(QueuedLane& lane, bool awaited, Finished finished);
-  void OnResponse(const HeapResponse& response, Now now);
   void Report(const Attempt& attempt, const Verdict& verdict,
               std::optional<Duration> next_try, Now now) const;
 

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "heap_adapter/delivery/batch.h"
 #include "heap_adapter/delivery/deferred_items.h"
+#include "heap_adapter/delivery/delivery_rules.h"
 #include "heap_adapter/delivery/isolated_plans.h"
 #include "heap_adapter/intake/committer.h"
 #include "heap_adapter/intake/settlement.h"
@@ -67,6 +68,8 @@ class Lane {
     // False: the disk has no space for what would be written again.
     bool may_defer = true;
     Trials trials = {};
+    // The pull ends after about this much Work, unless it is that of a plan.
+    uint64_t max_work = kMaxStepWork;
   };
   struct Pull {
     // Counts as one more try; `body` is complete.
@@ -79,6 +82,8 @@ class Lane {
     bool waits_for_space = false;
     // Items that became dead letters because of their age.
     uint64_t expired = 0;
+    // What the pull has cost, in the unit of Work.
+    uint64_t work = 0;
   };
 
   Lane(const Spool& spool, const StoredLane& stored,

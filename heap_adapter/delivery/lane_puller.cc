@@ -6,18 +6,18 @@
 
 #include "heap_adapter/delivery/lane.h"
 #include "heap_adapter/delivery/plan_reader.h"
+#include "heap_adapter/delivery/work.h"
 #include "heap_adapter/encoding/coalesced_update.h"
 #include "heap_adapter/model/type_policy.h"
 
 namespace heapsync {
 namespace {
 
-// Items that one pull looks at. More: identities over their limit are deferred
-// faster. It bounds how long other lanes wait for their turn.
-constexpr uint64_t kMaxLookedAt = 8'000;
-
 // The part of a batch that items deferred may take while others wait.
 constexpr uint32_t kDeferredPart = 2;
+
+// Lost items that become dead letters at once.
+constexpr uint64_t kMaxLostAtOnce = 1'000;
 
 }  // namespace
 
@@ -53,6 +53,7 @@ class Lane::Puller {
     CoalescedUpdate update;
   };
 
+  BatchBuilder::Added AddToBatch(const StoredItem& item, bool deferred);
   bool Coalesce(const StoredItem& item, OpenItem& older);
   void PutDeferred(const OpenItem& open);
   absl::StatusOr<Offered> Offer(const StoredItem& item, Source source);
@@ -63,6 +64,7 @@ class Lane::Puller {
   bool CoalesceIntoPlanItem(const StoredItem& item);
   void RecordCoalesced(const StoredItem& item, Seq into);
   void GiveUp(const StoredItem& item, Source source, DeadLetterReason reason);
+  void PassLost(Seq end);
   void DeadLetterLost(SeqRange range);
 
   void BeginAttempt(Batch& batch);
@@ -77,6 +79,10 @@ class Lane::Puller {
   // Identities that the ledger did not let go.
   std::vector<uint64_t> over_limit_;
   bool progressed_ = false;
+  // Work done, but for the objects of the batch, whose number and size are
+  // bounded otherwise.
+  uint64_t work_ = 0;
+  uint64_t batch_work_ = 0;
   absl::flat_hash_map<uint64_t, uint32_t> taken_;  // units per identity
   // Items of a plan that are deferred again, by identity: what travelled
   // together stays together.
@@ -182,7 +188,9 @@ absl::StatusOr<Lane::Puller::Offered> Lane::Puller::Offer(
   if (MayGo(item, source)) {
     const bool deferred =
         source == Source::kDeferred || source == Source::kPlanDeferred;
-    added = builder_.Add(item, deferred);
+    added = AddToBatch(item, deferred);
+  } else {
+    work_ += Work::kItem + item.text.size();
   }
   switch (added) {
     case BatchBuilder::Added::kYes:
@@ -208,6 +216,17 @@ absl::StatusOr<Lane::Puller::Offered> Lane::Puller::Offer(
   return Offered::kGone;
 }
 
+BatchBuilder::Added Lane::Puller::AddToBatch(const StoredItem& item,
+                                             bool deferred) {
+  const uint64_t coalescing = builder_.work();
+  const size_t size = builder_.size();
+  const BatchBuilder::Added added = builder_.Add(item, deferred);
+  (builder_.size() > size ? batch_work_ : work_) +=
+      Work::kItem + item.text.size();
+  work_ += builder_.work() - coalescing;
+  return added;
+}
+
 void Lane::Puller::RecordCoalesced(const StoredItem& item, Seq into) {
   change_.PutForwarding(lane_.id_, {.kind = Forwarding::Kind::kCoalesced,
                                     .from = {item.seq, item.seq + 1},
@@ -219,7 +238,10 @@ void Lane::Puller::RecordCoalesced(const StoredItem& item, Seq into) {
 }
 
 bool Lane::Puller::Coalesce(const StoredItem& item, OpenItem& older) {
-  if (!older.update.Add(item.text).ok()) return false;
+  const uint64_t read = older.update.properties_read();
+  const bool added = older.update.Add(item.text).ok();
+  work_ += (older.update.properties_read() - read) * Work::kProperty;
+  if (!added) return false;
   // It is as young as what is newest in it: that must not expire early.
   older.item.accepted_at = std::max(older.item.accepted_at, item.accepted_at);
   RecordCoalesced(item, older.item.seq);
@@ -229,6 +251,7 @@ bool Lane::Puller::Coalesce(const StoredItem& item, OpenItem& older) {
 void Lane::Puller::PutDeferred(const OpenItem& open) {
   DeferredItem item = open.item;
   item.text = open.update.Text();
+  work_ += item.text.size();
   change_.PutDeferred(lane_.id_, item);
 }
 
@@ -246,7 +269,9 @@ absl::StatusOr<bool> Lane::Puller::CoalesceIntoDeferred(
   auto stored =
       lane_.spool_.FindDeferred(lane_.id_, lane_.deferred_.LastOf(hash));
   if (!stored.ok()) return stored.status();
+  work_ += Work::kRecord;
   if (!stored->has_value()) return false;
+  work_ += 2 * (*stored)->text.size();
   CoalescedUpdate update(std::exchange((*stored)->text, {}));
   OpenItem older{.item = **std::move(stored), .update = std::move(update)};
   if (!Coalesce(item, older)) return false;
@@ -313,6 +338,7 @@ void Lane::Puller::GiveUp(const StoredItem& item, Source source,
                     .heap_response = {},
                     .text = std::string(item.text)};
   change_.PutDeadLetter(lane_.id_, letter);
+  work_ += Work::kItem + item.text.size();
   ++lane_.counts_.dead_lettered_for[static_cast<size_t>(reason)];
   progressed_ = true;
   const bool was_in_flight =
@@ -337,6 +363,7 @@ void Lane::Puller::DeadLetterLost(SeqRange range) {
                                       .dead_lettered_at = rules_.now.wall,
                                       .heap_response = {},
                                       .text = {}});
+    work_ += Work::kItem;
     lane_.progress_.Settle({seq, seq + 1});
     lane_.waiters_.End(seq, false);
     lane_.Dequeue(1, 0);
@@ -353,10 +380,13 @@ absl::Status Lane::Puller::FromDeferred() {
   const uint32_t max = others_wait
                            ? std::max<uint32_t>(1, max_items_ / kDeferredPart)
                            : max_items_;
-  while (builder_.size() < max) {
+  const uint64_t max_work =
+      others_wait ? rules_.max_work / kDeferredPart : rules_.max_work;
+  while (builder_.size() < max && work_ < max_work) {
     const std::optional<uint64_t> first = deferred.FirstReady();
     if (!first.has_value()) break;
     const uint64_t hash = *first;
+    work_ += Work::kIdentity;
     if (lane_.coalesces_ &&
         (lane_.in_flight_.contains(hash) || taken_.contains(hash))) {
       deferred.PopReady();
@@ -375,8 +405,10 @@ absl::Status Lane::Puller::FromDeferred() {
         lane_.spool_.ReadDeferred(lane_.id_, hash, deferred.NextOf(hash),
                                   limit + deferred.InFlightOf(hash).size());
     if (!items.ok()) return items.status();
+    work_ += Work::kRecord;
     uint64_t offered_items = 0;
     for (const DeferredItem& item : *items) {
+      work_ += Work::kPassedItem + item.text.size();
       if (deferred.InFlightOf(hash).Contains(item.seq)) continue;
       if (offered_items++ == limit) break;
       absl::StatusOr<Offered> offered = Offer({.seq = item.seq,
@@ -402,16 +434,16 @@ absl::Status Lane::Puller::FromDeferred() {
 }
 
 absl::Status Lane::Puller::FromBlocks() {
-  uint64_t looked_at = 0;
-  while (lane_.cursor_ < lane_.head_ && !builder_.full()) {
-    if (looked_at >= kMaxLookedAt) break;
+  while (lane_.cursor_ < lane_.head_ && !builder_.full() &&
+         work_ < rules_.max_work) {
     auto block = lane_.spool_.ReadBlock(lane_.id_, lane_.cursor_);
     if (!block.ok()) return block.status();
+    work_ += Work::kBlock;
     if (!block->has_value()) {
-      DeadLetterLost({lane_.cursor_, lane_.head_});
-      lane_.cursor_ = lane_.head_;
-      break;
+      PassLost(lane_.head_);
+      continue;
     }
+    work_ += (*block)->value.size();
     const Seq last = (*block)->last;
     if (lane_.read_blocks_.empty() || lane_.read_blocks_.back() < last) {
       lane_.read_blocks_.push_back(last);
@@ -420,13 +452,13 @@ absl::Status Lane::Puller::FromBlocks() {
     const Seq first =
         reader.items().empty() ? last + 1 : reader.items().front().seq;
     if (first > lane_.cursor_) {
-      const Seq end = std::min(first, lane_.head_);
-      DeadLetterLost({lane_.cursor_, end});
-      lane_.cursor_ = end;
+      PassLost(std::min(first, lane_.head_));
+      if (first > lane_.cursor_) continue;
     }
     for (const StoredItem& item : reader.items()) {
       if (item.seq < lane_.cursor_) continue;
       if (item.seq >= lane_.head_) break;
+      work_ += Work::kPassedItem;
       if (!lane_.progress_.IsSettled(item.seq) &&
           !lane_.restored_.Contains(item.seq)) {
         absl::StatusOr<Offered> offered = Offer(item, Source::kBlock);
@@ -436,10 +468,17 @@ absl::Status Lane::Puller::FromBlocks() {
       lane_.cursor_ = item.seq + 1;
       lane_.waiting_bytes_ -=
           std::min<uint64_t>(lane_.waiting_bytes_, item.text.size());
-      ++looked_at;
+      if (work_ >= rules_.max_work) break;
     }
   }
   return absl::OkStatus();
+}
+
+// The items from the cursor to `end` are lost. Passes some of them.
+void Lane::Puller::PassLost(Seq end) {
+  end = std::min(end, lane_.cursor_ + kMaxLostAtOnce);
+  DeadLetterLost({lane_.cursor_, end});
+  lane_.cursor_ = end;
 }
 
 absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
@@ -514,6 +553,7 @@ Lane::Pull Lane::Puller::Finish() {
                         (!pull_.batch.has_value() && !change_.empty());
   if (pull_.batch.has_value()) BeginAttempt(*pull_.batch);
   WatchIdentities();
+  pull_.work = work_ + batch_work_;
   return std::move(pull_);
 }
 

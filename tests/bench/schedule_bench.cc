@@ -2,6 +2,9 @@
 // dispatcher, over a store and a Heap that cost little. Build it with the
 // release preset; numbers from other builds mean nothing.
 
+#include <time.h>
+
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -152,13 +155,145 @@ void BM_DispatcherStep(benchmark::State& state) {
       for (Committer::Notices& each : std::exchange(notices, {})) {
         dispatcher.OnNotices(std::move(each), now);
       }
-      dispatcher.Step(now);
-      dispatcher.OnResponses(transport.Wait({}), now);
+      while (dispatcher.Step(now) == Dispatcher::kMoreToDo) continue;
+      for (const HeapResponse& response : transport.Wait({})) {
+        dispatcher.OnResponse(response, now);
+      }
     } while (CommitPending(committer) || !notices.empty());
   }
   if (dispatcher.queued_items() != 0) state.SkipWithError("items are left");
 }
 BENCHMARK(BM_DispatcherStep)->ArgName("destinations")->Arg(1)->Arg(10'000);
+
+// Processor time of this thread.
+std::chrono::nanoseconds ThreadTime() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) +
+         std::chrono::nanoseconds(time.tv_nsec);
+}
+
+// `properties` properties with values of `value_bytes`, from the `from`th on.
+std::string Update(uint64_t user, uint64_t from, uint64_t properties,
+                   size_t value_bytes) {
+  std::string text =
+      absl::StrCat(R"({"identity":"user)", user, R"(","properties":{)");
+  for (uint64_t n = 0; n < properties; ++n) {
+    absl::StrAppend(&text, n == 0 ? "" : ",", "\"p", 100'000 + from + n,
+                    "\":\"", std::string(value_bytes, 'x'), "\"");
+  }
+  return text + "}}";
+}
+
+struct Flood {
+  const char* label;
+  uint64_t users;
+  // What each user has at first.
+  uint64_t first_properties;
+  size_t first_value_bytes;
+  // Updates of all users in turn.
+  uint64_t updates;
+  uint64_t properties;
+  size_t value_bytes;
+};
+constexpr Flood kFloods[] = {
+    {"tiny updates of one large user", 1, 1'000, 480, 8'000, 1, 1},
+    {"tiny updates of 64 large users", 64, 1'000, 480, 8'000, 1, 1},
+    {"1,000 tiny properties of one user", 1, 1, 1, 2'000, 1'000, 1},
+    {"large updates of one user", 1, 1, 1, 64, 1'000, 480},
+    {"large updates of 64 users", 64, 1, 1, 256, 1'000, 480},
+};
+
+// Per update of a user whose request is in flight most of the time. The longest
+// step is what another destination may have to wait for.
+void BM_CoalescingFlood(benchmark::State& state) {
+  const Flood& flood = kFloods[state.range(0)];
+  state.SetLabel(flood.label);
+  const std::vector<Destination> destinations = {Unlimited(0)};
+  std::chrono::nanoseconds longest[3] = {};
+  while (state.KeepRunningBatch(static_cast<int64_t>(flood.updates))) {
+    state.PauseTiming();
+    MemoryStore store;
+    const auto spool = Spool::Open(store, 1).value();
+    std::vector<StoredLane> lanes = {
+        {.id = 1,
+         .key = {.destination = "d0", .type = ObjectType::kUserProperties},
+         .progress = {}}};
+    std::vector<Committer::Notices> notices;
+    Committer committer(*spool, {}, lanes, [&](Committer::Notices each) {
+      notices.push_back(std::move(each));
+    });
+    KindTransport transport;
+    Dispatcher dispatcher(
+        *spool, committer, transport, {}, [] { return 0.5; }, nullptr);
+    if (!dispatcher.Start(destinations, lanes, kStart, kEpoch).ok()) {
+      return state.SkipWithError("failed");
+    }
+    Now now = kStart;
+    const auto measure = [&](int kind, auto step) {
+      const auto begin = ThreadTime();
+      state.ResumeTiming();
+      step();
+      state.PauseTiming();
+      longest[kind] = std::max(longest[kind], ThreadTime() - begin);
+    };
+    const auto append = [&](uint64_t user, const std::string& text) {
+      EncodedChunk chunk{
+          .accepted_at = kStart.wall,
+          .items = {{static_cast<uint32_t>(text.size()), user + 1}},
+          .text = text};
+      if (!committer.Append(1, chunk, [](absl::StatusOr<SeqRange>) {}).ok()) {
+        state.SkipWithError("refused");
+      }
+    };
+    const auto turn = [&](bool answer) {
+      now.monotonic += std::chrono::milliseconds(500);
+      now.wall += std::chrono::milliseconds(500);
+      bool stored = true;
+      while (stored) {
+        for (Committer::Notices& each : std::exchange(notices, {})) {
+          measure(0, [&] { dispatcher.OnNotices(std::move(each), now); });
+        }
+        measure(
+            1, [&] { stored = dispatcher.Step(now) == Dispatcher::kMoreToDo; });
+        if (answer) {
+          for (const HeapResponse& each : transport.Wait({})) {
+            measure(2, [&] { dispatcher.OnResponse(each, now); });
+          }
+        }
+        stored = CommitPending(committer) || !notices.empty() || stored;
+      }
+    };
+    for (uint64_t user = 0; user < flood.users; ++user) {
+      append(user,
+             Update(user, 0, flood.first_properties, flood.first_value_bytes));
+    }
+    turn(false);
+    // Responses come late, so that most is coalesced while it waits.
+    size_t pending_bytes = 0;
+    for (uint64_t n = 0; n < flood.updates; ++n) {
+      const std::string text = Update(n % flood.users, n * flood.properties,
+                                      flood.properties, flood.value_bytes);
+      append(n % flood.users, text);
+      pending_bytes += text.size();
+      if (n % 1'000 == 999 || pending_bytes > (1 << 22)) {
+        turn(n % 4'000 == 3'999);
+        pending_bytes = 0;
+      }
+    }
+    for (int n = 0; n < 10'000 && dispatcher.queued_items() > 0; ++n) {
+      turn(true);
+    }
+    if (dispatcher.queued_items() != 0) state.SkipWithError("items are left");
+    state.ResumeTiming();
+  }
+  constexpr const char* kNames[] = {"notices_ms", "step_ms", "response_ms"};
+  for (int kind = 0; kind < 3; ++kind) {
+    state.counters[kNames[kind]] =
+        std::chrono::duration<double, std::milli>(longest[kind]).count();
+  }
+}
+BENCHMARK(BM_CoalescingFlood)->ArgName("flood")->DenseRange(0, 4);
 
 // Per identity of a request, over a window of many.
 void BM_Ledger(benchmark::State& state) {

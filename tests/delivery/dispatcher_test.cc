@@ -93,13 +93,15 @@ class DispatcherTest : public ::testing::Test {
 
   // Lets everything happen that happens without time going on.
   void Settle() {
-    do {
+    bool more = true;
+    while (more) {
       std::vector<Committer::Notices> notices = std::exchange(notices_, {});
       for (auto& each : notices) {
         dispatcher_->OnNotices(std::move(each), now_);
       }
-      dispatcher_->Step(now_);
-    } while (CommitPending(*committer_) || !notices_.empty());
+      more = dispatcher_->Step(now_) == Dispatcher::kMoreToDo;
+      more = CommitPending(*committer_) || !notices_.empty() || more;
+    }
   }
 
   void Pass(Duration time) {
@@ -166,8 +168,8 @@ class DispatcherTest : public ::testing::Test {
     ASSERT_LT(number, transport_.sent.size());
     const uint64_t id = transport_.sent[number].id;
     transport_.sent.erase(transport_.sent.begin() + number);
-    dispatcher_->OnResponses(
-        {{.request_id = id, .result = TransportFailure{.kind = kind}}}, now_);
+    dispatcher_->OnResponse(
+        {.request_id = id, .result = TransportFailure{.kind = kind}}, now_);
     Settle();
   }
 
@@ -177,8 +179,8 @@ class DispatcherTest : public ::testing::Test {
     ASSERT_LT(number, transport_.sent.size());
     const uint64_t id = transport_.sent[number].id;
     transport_.sent.erase(transport_.sent.begin() + number);
-    dispatcher_->OnResponses({{.request_id = id, .result = std::move(answer)}},
-                             now_);
+    dispatcher_->OnResponse({.request_id = id, .result = std::move(answer)},
+                            now_);
     Settle();
   }
 
@@ -661,6 +663,18 @@ TEST_F(DispatcherTest, ARegionThatHangsDoesNotDelayTheOther) {
 
   EXPECT_THAT(OpenUrls(), ElementsAre("https://heapanalytics.com/api/track",
                                       "https://c.eu.heap-api.com/api/track"));
+}
+
+TEST_F(DispatcherTest, AStepEndsWhenItsWorkIsDoneAndTheNextGoesOn) {
+  rules_.max_step_work = 1;
+  Start();
+  Track("us", 1);
+  Track("eu", 1);
+  now_.monotonic += seconds(1);
+  EXPECT_EQ(dispatcher_->Step(now_), Dispatcher::kMoreToDo);
+  EXPECT_EQ(dispatcher_->in_flight(), 1);
+  dispatcher_->Step(now_);
+  EXPECT_EQ(dispatcher_->in_flight(), 2);
 }
 
 TEST_F(DispatcherTest, UpdatesOfOneUserAreCoalescedAndNeverInFlightTwice) {

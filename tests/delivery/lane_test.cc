@@ -110,7 +110,8 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
             .destination = destination_,
             .ledger = ledger_.get(),
             .next_id = next_id_,
-            .may_defer = may_defer_};
+            .may_defer = may_defer_,
+            .max_work = max_work_};
   }
   absl::StatusOr<std::optional<Batch>> TryPull() {
     for (const uint64_t hash : ledger_->Advance(now_.monotonic)) {
@@ -210,6 +211,7 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
   UsageLedger::Rules rules_{.window = seconds(60)};
   Now now_{kStart, MonotonicTime(seconds(1'000))};
   bool may_defer_ = true;
+  uint64_t max_work_ = kMaxStepWork;
   MemoryStore store_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<Lane> lane_;
@@ -423,7 +425,7 @@ TEST_F(LaneTest, AHotIdentityKeepsTheLaneSmall) {
   while (Pull().has_value()) {
   }
   AppendEvents({8});
-  for (int pulls = 0; lane_->deferred_items() < kHot - 10 && pulls < 20;
+  for (int pulls = 0; lane_->deferred_items() < kHot - 10 && pulls < 60;
        ++pulls) {
     if (const auto batch = Pull(); batch.has_value()) Deliver(*batch);
   }
@@ -601,6 +603,41 @@ TEST_F(UserLaneTest, AfterARestartAnOlderUpdateStillGoesBeforeANewerOne) {
   Deliver(older);
   EXPECT_EQ(Users(*Pull()),
             Json::parse(R"([{"identity":"u7","properties":{"a":2}}])"));
+}
+
+TEST_F(UserLaneTest, APullEndsWhenItsWorkIsDone) {
+  max_work_ = 1;
+  AppendUpdate(7, "a", 1);
+  const Batch first = *Pull();
+  for (int n = 2; n < 5; ++n) AppendUpdate(7, "a", n);
+  for (const uint64_t deferred : {1, 2, 3}) {
+    EXPECT_FALSE(Pull().has_value());
+    EXPECT_EQ(lane_->progress().settled.size(), deferred);
+  }
+  Deliver(first);
+  EXPECT_EQ(Users(*Pull()),
+            Json::parse(R"([{"identity":"u7","properties":{"a":4}}])"));
+}
+
+TEST_F(LaneTest, LostItemsBecomeDeadLettersAThousandAtATime) {
+  EncodedChunk chunk{.accepted_at = kStart, .items = {}, .text = {}};
+  for (int i = 0; i < 2'500; ++i) {
+    chunk.items.push_back({2, 7});
+    chunk.text += "{}";
+  }
+  ASSERT_TRUE(committer_
+                  ->Append(kLane, std::move(chunk),
+                           [](const absl::StatusOr<SeqRange>&) {})
+                  .ok());
+  CommitPending(*committer_);
+  max_work_ = 1;
+  Damage(999);
+  Damage(1'999);
+  Damage(2'499);
+  for (const uint64_t lost : {1'000, 2'000, 2'500}) {
+    EXPECT_FALSE(Pull().has_value());
+    EXPECT_EQ(lane_->counts().dead_lettered, lost);
+  }
 }
 
 }  // namespace

@@ -77,6 +77,8 @@ TEST(EngineClockTest, ARequestEndsWhenItsAnswerIsThereAndNoMomentSooner) {
   EngineOptions options;
   options.destinations.destinations.push_back(destination);
   options.destinations.default_destination = "prod";
+  std::vector<Duration> steps;
+  options.on_step = [&steps](Duration step) { steps.push_back(step); };
   Duration latency{};
   auto engine = Engine::Start(
       store, heap, clock, std::move(options),
@@ -98,6 +100,9 @@ TEST(EngineClockTest, ARequestEndsWhenItsAnswerIsThereAndNoMomentSooner) {
   settled.get_future().get();
   engine->reset();
   EXPECT_EQ(latency, SlowHeap::kTakes);
+  // No step waits for Heap.
+  EXPECT_GT(steps.size(), 3);
+  EXPECT_EQ(steps, std::vector<Duration>(steps.size()));
 }
 
 }  // namespace

@@ -263,7 +263,9 @@ void StorageLife::Turn() {
   for (Committer::Notices& each : std::exchange(notices_, {})) {
     dispatcher_->OnNotices(std::move(each), Time());
   }
-  dispatcher_->OnResponses(heap_.Wait(Duration(0)), Time());
+  for (const HeapResponse& response : heap_.Wait(Duration(0))) {
+    dispatcher_->OnResponse(response, Time());
+  }
   const Duration idle = dispatcher_->Step(Time());
   const bool busy = (committed && !committer_->disk_full()) || heap_.busy();
   const Duration step =

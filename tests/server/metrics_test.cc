@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/observe/dispatcher_metrics.h"
 #include "tests/server/scrape.h"
 
 namespace heapsync {
@@ -55,6 +56,21 @@ ServerStatus StatusOf(std::vector<DestinationStatus> destinations) {
 std::string TextOf(const ServerStatus& status, size_t most) {
   MetricDestinations destinations(most);
   return MetricsText(status, "1.2.3", destinations, {});
+}
+
+TEST(MetricsTest, StepsOfTheDispatcherAreCountedByTheirDuration) {
+  DispatcherMetrics dispatcher;
+  dispatcher.OnStep(std::chrono::milliseconds(9));
+  dispatcher.OnStep(std::chrono::milliseconds(60));
+  MetricDestinations destinations(1);
+  const std::string text =
+      MetricsText(StatusOf({}), "1.2.3", destinations, {&dispatcher});
+  for (const char* line :
+       {"bucket{le=\"0.005\"} 0", "bucket{le=\"0.01\"} 1",
+        "bucket{le=\"0.05\"} 1", "bucket{le=\"0.1\"} 2", "count 2"}) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat(
+                          "heapsync_dispatcher_step_seconds_", line, "\n")));
+  }
 }
 
 TEST(MetricsTest, DestinationsBeyondTheMostAreSummedUp) {

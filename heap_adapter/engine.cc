@@ -22,6 +22,9 @@ absl::Status ShuttingDown() {
 // A person has to do something first.
 constexpr Duration kDeadLetterRetry = std::chrono::minutes(1);
 
+// Of a snapshot, in one step of the dispatcher.
+constexpr size_t kDestinationsAtOnce = 250;
+
 absl::Status NoSuchDestination() {
   return absl::NotFoundError("no such destination");
 }
@@ -328,13 +331,25 @@ absl::Status Engine::SetPaused(absl::string_view destination, bool paused) {
 }
 
 void Engine::RequestSnapshot(absl::AnyInvocable<void(EngineSnapshot)> done) {
-  Post([this, done = std::move(done)](Dispatcher& dispatcher, Now now) mutable {
-    EngineSnapshot snapshot{.taken_at = now,
-                            .destinations = dispatcher.Snapshot(now)};
-    for (DestinationSnapshot& each : snapshot.destinations) {
+  ContinueSnapshot({}, std::move(done));
+}
+
+// Takes some destinations at a time, between which the dispatcher turns to
+// other work.
+void Engine::ContinueSnapshot(EngineSnapshot snapshot,
+                              absl::AnyInvocable<void(EngineSnapshot)> done) {
+  Post([this, snapshot = std::move(snapshot), done = std::move(done)](
+           Dispatcher& dispatcher, Now now) mutable {
+    std::vector<DestinationSnapshot> next = dispatcher.Snapshot(
+        snapshot.destinations.size(), kDestinationsAtOnce, now);
+    snapshot.taken_at = now;
+    const bool complete = next.size() < kDestinationsAtOnce;
+    for (DestinationSnapshot& each : next) {
       AddDeadLetters(each);
+      snapshot.destinations.push_back(std::move(each));
     }
-    done(std::move(snapshot));
+    if (complete) return done(std::move(snapshot));
+    ContinueSnapshot(std::move(snapshot), std::move(done));
   });
 }
 

@@ -58,7 +58,7 @@ struct EngineOptions {
   std::function<void(Duration)> on_step;
 };
 
-// Destinations at one moment.
+// Destinations, each at a moment not long before `taken_at`.
 struct EngineSnapshot {
   Now taken_at;
   std::vector<DestinationSnapshot> destinations;
@@ -259,6 +259,8 @@ class Engine {
                          EncodedChunk chunk, Committer::AppendDone done,
                          SettledCallback on_settled,
                          Committer::AppendAlong along);
+  void ContinueSnapshot(EngineSnapshot snapshot,
+                        absl::AnyInvocable<void(EngineSnapshot)> done);
   void CountDeadLetters();
   void AddDeadLetters(DestinationSnapshot& snapshot) const;
 

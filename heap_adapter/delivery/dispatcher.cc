@@ -465,11 +465,11 @@ bool Dispatcher::Flush(absl::string_view destination, SettledCallback done) {
   return true;
 }
 
-std::vector<DestinationSnapshot> Dispatcher::Snapshot(Now now) const {
+std::vector<DestinationSnapshot> Dispatcher::Snapshot(size_t first, size_t max,
+                                                      Now now) const {
   std::vector<DestinationSnapshot> snapshots;
-  snapshots.reserve(queues_.size());
-  for (const auto& queue : queues_) {
-    snapshots.push_back(queue->Snapshot(now.monotonic));
+  for (size_t i = first; i < queues_.size() && snapshots.size() < max; ++i) {
+    snapshots.push_back(queues_[i]->Snapshot(now.monotonic));
   }
   return snapshots;
 }

@@ -91,8 +91,11 @@ class Dispatcher {
   // all. False: no such destination.
   bool Flush(absl::string_view destination, SettledCallback done);
 
-  // Without reading the spool. SnapshotOf: none for an unknown destination.
-  std::vector<DestinationSnapshot> Snapshot(Now now) const;
+  // Of at most `max` destinations from the `first` on, in an order that stays;
+  // fewer at the end. Without reading the spool.
+  std::vector<DestinationSnapshot> Snapshot(size_t first, size_t max,
+                                            Now now) const;
+  // The same of one; none for an unknown destination.
   std::optional<DestinationSnapshot> SnapshotOf(absl::string_view destination,
                                                 Now now) const;
   // The requests of a lane that wait for their response, by id.

@@ -369,7 +369,7 @@ TEST_F(DispatcherTest, ARetryAfterOfAYearIsCutAndItsEndIsShown) {
   Pass(seconds(1));
   Answer(Http(503, "", "31536000"));
   EXPECT_THAT(waits_, ElementsAre(minutes(30)));
-  EXPECT_EQ(dispatcher_->Snapshot(now_)[0].last_error,
+  EXPECT_EQ(dispatcher_->Snapshot(0, 1, now_)[0].last_error,
             "HTTP 503, Retry-After until 2023-11-14T22:43:21Z");
 }
 
@@ -521,7 +521,7 @@ TEST_F(DispatcherTest, AWrongSetUpHoldsTheDestinationAndDropsNothing) {
   Pass(seconds(1));
   const size_t in_flight = transport_.sent.size();
   for (size_t i = 0; i < in_flight; ++i) Answer(Http(403));
-  EXPECT_EQ(dispatcher_->Snapshot(now_)[0].state,
+  EXPECT_EQ(dispatcher_->Snapshot(0, 1, now_)[0].state,
             DestinationState::kNeedsAttention);
   Pass(seconds(5));
   EXPECT_THAT(transport_.sent, SizeIs(0));
@@ -550,7 +550,7 @@ TEST_F(DispatcherTest, WhatRefusesEverythingDeadLettersNothing) {
       for (; !transport_.sent.empty(); ++requests) Answer(Http(status, body));
     }
     EXPECT_LE(requests, 6u) << status;
-    const DestinationSnapshot us = dispatcher_->Snapshot(now_)[0];
+    const DestinationSnapshot us = dispatcher_->Snapshot(0, 1, now_)[0];
     EXPECT_EQ(us.state, DestinationState::kNeedsAttention) << status;
     EXPECT_TRUE(absl::StartsWith(us.last_error, absl::StrCat("HTTP ", status)));
     EXPECT_EQ(queued(), 3'000u) << status;
@@ -573,7 +573,7 @@ TEST_F(DispatcherTest, AnItemThatIsRefusedAsByAWrongSetUpWaitsAlone) {
     CrashFor(seconds(30), status);
     EXPECT_EQ(arrived_, 999u) << status;
     EXPECT_EQ(queued(), Isolated()) << status;
-    EXPECT_EQ(dispatcher_->Snapshot(now_)[0].state, DestinationState::kActive);
+    EXPECT_EQ(dispatcher_->Snapshot(0, 1, now_)[0].state, DestinationState::kActive);
     // The batch, its 32 parts, and the 32 items of one of them.
     EXPECT_LE(requests_, 70) << status;
   }
@@ -594,7 +594,7 @@ TEST_F(DispatcherTest, ManyItemsThatAreRefusedAsByAWrongSetUpWaitAlone) {
 TEST_F(DispatcherTest, ALoneRefusedItemDoesNotHoldUpLaterOnesForLong) {
   Track("us", 1, nullptr, "crash-me");
   CrashFor(minutes(20), 403);
-  EXPECT_EQ(dispatcher_->Snapshot(now_)[0].state,
+  EXPECT_EQ(dispatcher_->Snapshot(0, 1, now_)[0].state,
             DestinationState::kNeedsAttention);
   Track("us", 10);
   CrashFor(minutes(11), 403);
@@ -609,7 +609,7 @@ TEST_F(DispatcherTest, ASuccessThatIsNotHeapsDeliversNothing) {
   portal.content_type = "text/html";
   Answer(portal);
   Pass(seconds(1));
-  const DestinationSnapshot us = dispatcher_->Snapshot(now_)[0];
+  const DestinationSnapshot us = dispatcher_->Snapshot(0, 1, now_)[0];
   EXPECT_EQ(us.state, DestinationState::kNeedsAttention);
   EXPECT_EQ(us.last_error,
             "HTTP 200 (text/html), a response that does not come from Heap");

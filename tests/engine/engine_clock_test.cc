@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "heap_adapter/engine.h"
 #include "tests/spool/memory_store.h"
@@ -103,6 +104,33 @@ TEST(EngineClockTest, ARequestEndsWhenItsAnswerIsThereAndNoMomentSooner) {
   // No step waits for Heap.
   EXPECT_GT(steps.size(), 3);
   EXPECT_EQ(steps, std::vector<Duration>(steps.size()));
+}
+
+TEST(EngineSnapshotTest, ManyDestinationsAreTakenInSeveralSteps) {
+  constexpr size_t kDestinations = 1'000;
+  MovedClock clock;
+  SlowHeap heap(clock);
+  MemoryStore store;
+  EngineOptions options;
+  for (size_t i = 0; i < kDestinations; ++i) {
+    options.destinations.destinations.push_back(
+        {.name = absl::StrCat("d", i), .app_id = *AppId::Parse("1")});
+  }
+  options.destinations.default_destination = "d0";
+  std::atomic<int> steps = 0;
+  options.on_step = [&steps](Duration) { ++steps; };
+  auto engine = Engine::Start(store, heap, clock, std::move(options), nullptr);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+
+  const int before = steps;
+  std::promise<int> done;
+  (*engine)->RequestSnapshot([&](const EngineSnapshot& snapshot) {
+    EXPECT_EQ(snapshot.destinations.size(), kDestinations);
+    EXPECT_EQ(snapshot.destinations.back().name, "d999");
+    done.set_value(steps);
+  });
+  // The other commands, and in between the requests that may start.
+  EXPECT_GE(done.get_future().get() - before, 6);
 }
 
 }  // namespace

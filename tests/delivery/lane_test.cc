@@ -609,7 +609,11 @@ TEST_F(UserLaneTest, APullEndsWhenItsWorkIsDone) {
   max_work_ = 1;
   AppendUpdate(7, "a", 1);
   const Batch first = *Pull();
-  for (int n = 2; n < 5; ++n) AppendUpdate(7, "a", n);
+  // Two of them in one block.
+  AppendText(7, R"({"identity":"u7","properties":{"a":2}})");
+  AppendText(7, R"({"identity":"u7","properties":{"a":3}})");
+  CommitPending(*committer_);
+  AppendUpdate(7, "a", 4);
   for (const uint64_t deferred : {1, 2, 3}) {
     EXPECT_FALSE(Pull().has_value());
     EXPECT_EQ(lane_->progress().settled.size(), deferred);

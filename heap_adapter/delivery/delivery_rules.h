@@ -7,6 +7,7 @@
 #include <string>
 
 #include "heap_adapter/base/clock.h"
+#include "heap_adapter/delivery/overtakers.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/scheduling/backoff.h"
 
@@ -60,6 +61,8 @@ struct DeliveryRules {
   // much Work: some milliseconds. Larger: fuller batches where many items are
   // deferred or coalesced, but everything else waits longer.
   uint64_t max_step_work = kMaxStepWork;
+
+  OvertakingBounds overtaking;
 
   // Requests carry the trace of the first of their items that has one.
   bool send_traceparent = false;

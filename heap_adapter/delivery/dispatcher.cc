@@ -162,7 +162,8 @@ void Dispatcher::OnNotices(Committer::Notices notices, Now now) {
     }
     // Given back once the backlog counts the items.
     const Backlog::Reservation reservation = std::move(appended.reservation);
-    lane.lane.OnAppended(std::move(appended), now.monotonic);
+    lane.lane.OnAppended(std::move(appended), now.monotonic, rules_.overtaking,
+                         overtaking_memory_);
     lane.queue.UpdateBacklog(now.monotonic);
     schedule_.Enqueue(lane.schedule);
   }

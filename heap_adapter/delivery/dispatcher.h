@@ -79,7 +79,7 @@ class Dispatcher {
 
   // Starts the requests that may start, as many as rules.max_step_work allows.
   // Gives the time until there may be something to do again, unless a notice or
-  // a response comes first; kMoreToDo if there is more to start at once.
+  // a response comes first; kMoreToDo if more may start.
   Duration Step(Now now);
   static constexpr Duration kMoreToDo = Duration(0);
 
@@ -147,6 +147,7 @@ class Dispatcher {
   RegionSlots region_slots_;
   ResponseHandler responses_;
   LaneSchedule schedule_;
+  Overtakers::Memory overtaking_memory_;  // of the lanes in `queues_`
   std::vector<std::unique_ptr<DestinationQueue>> queues_;
   absl::flat_hash_map<std::string, DestinationQueue*> by_name_;
   absl::flat_hash_map<LaneId, QueuedLane*> lanes_;

@@ -25,7 +25,8 @@ Lane::Lane(const Spool& spool, const StoredLane& stored,
       head_(stored.head),
       cursor_(stored.progress.low_watermark),
       progress_(stored.progress),
-      deferred_(deferred) {
+      deferred_(deferred),
+      overtakers_(head_) {
   queued_items_ =
       head_ - cursor_ - progress_.settled.size() + deferred_.items();
   queued_bytes_ = stored.lane_bytes - stored.settled_bytes;
@@ -42,7 +43,7 @@ absl::Status Lane::Restore(AttemptId id, const PlanRecord& record) {
     }
   }
   for (const auto& [begin, end] : plan.main.ranges()) {
-    restored_.Add(SeqRange{begin, end});
+    ahead_.Add(SeqRange{begin, end});
     for (Seq seq = begin; seq < end;) {
       auto block = spool_.ReadBlock(id_, seq);
       if (!block.ok()) return block.status();
@@ -84,7 +85,13 @@ absl::Status Lane::RestoreIsolated(const IsolatedItem& item,
   return absl::OkStatus();
 }
 
-void Lane::OnAppended(Appended appended, MonotonicTime now) {
+void Lane::OnAppended(Appended appended, MonotonicTime now,
+                      const OvertakingBounds& bounds,
+                      Overtakers::Memory& memory) {
+  if (coalesces_) {
+    overtakers_.OnAppended(appended.items, appended.caller, appended.identities,
+                           cursor_, bounds, memory);
+  }
   head_ = appended.items.end;
   queued_items_ += appended.items.size();
   queued_bytes_ += appended.text_bytes;

@@ -15,6 +15,7 @@
 #include "heap_adapter/delivery/deferred_items.h"
 #include "heap_adapter/delivery/delivery_rules.h"
 #include "heap_adapter/delivery/isolated_plans.h"
+#include "heap_adapter/delivery/overtakers.h"
 #include "heap_adapter/intake/committer.h"
 #include "heap_adapter/intake/settlement.h"
 #include "heap_adapter/model/destination.h"
@@ -38,6 +39,10 @@ struct LaneCounts {
 // The delivery of one destination's items of one type: what comes next, what is
 // in flight, what is settled. It reads the spool by cursor and holds no items:
 // a backlog costs no memory.
+//
+// If the type coalesces, all callers share the lane, and one with little
+// waiting may go before the backlog of another; see Overtakers. Other types
+// have a lane for each caller.
 //
 // Items of an identity that may not be sent now are deferred on disk, so that
 // those behind them can pass; they come back when the identity is free. If the
@@ -102,7 +107,8 @@ class Lane {
   // See TypePolicy.
   bool coalesces() const { return coalesces_; }
 
-  void OnAppended(Appended appended, MonotonicTime now);
+  void OnAppended(Appended appended, MonotonicTime now,
+                  const OvertakingBounds& bounds, Overtakers::Memory& memory);
 
   // When a pull is worth it: at once for a full batch or anything that waited
   // already; none if nothing waits, or only an event can change that.
@@ -226,7 +232,9 @@ class Lane {
   IsolatedPlans isolated_;
   absl::flat_hash_set<Seq> isolated_items_;  // in flight or not
   DeferredItems deferred_;
-  SeqSet restored_;  // items from cursor_ on that are in restored plans
+  // Items from cursor_ on that are in flight, or in plans.
+  SeqSet ahead_;
+  Overtakers overtakers_;  // if the type coalesces
   // If the type coalesces: the identities in flight.
   absl::flat_hash_set<uint64_t> in_flight_;
   SettlementWaiters waiters_;

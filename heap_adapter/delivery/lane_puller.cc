@@ -16,6 +16,13 @@ namespace {
 // The part of a batch that items deferred may take while others wait.
 constexpr uint32_t kDeferredPart = 2;
 
+// The same for items that overtake the others.
+constexpr uint32_t kOvertakingPart = 2;
+
+// While a lane's settled items have this many gaps, nothing is overtaken, which
+// would make more: all are written with each change.
+constexpr size_t kMaxGaps = 512;
+
 // Lost items that become dead letters at once.
 constexpr uint64_t kMaxLostAtOnce = 1'000;
 
@@ -35,6 +42,7 @@ class Lane::Puller {
 
   absl::Status FromPlan(BatchPlan plan);
   absl::Status FromDeferred();
+  absl::Status FromOvertakers();
   absl::Status FromBlocks();
   // True if there is something for Finish() to report.
   bool touched() const {
@@ -115,6 +123,7 @@ absl::StatusOr<Lane::Pull> Lane::Next(const PullRules& rules,
     status = puller.FromPlan(*std::move(plan));
   } else {
     status = puller.FromDeferred();
+    if (status.ok()) status = puller.FromOvertakers();
     if (status.ok()) status = puller.FromBlocks();
   }
   // Work done before an error is kept; the next pull meets the error again.
@@ -433,6 +442,45 @@ absl::Status Lane::Puller::FromDeferred() {
   return absl::OkStatus();
 }
 
+absl::Status Lane::Puller::FromOvertakers() {
+  if (!lane_.coalesces_) return absl::OkStatus();
+  const uint64_t max =
+      builder_.size() +
+      std::max<uint64_t>(1, (max_items_ - builder_.size()) / kOvertakingPart);
+  const uint64_t max_work = (work_ + rules_.max_work) / kOvertakingPart;
+  std::optional<StoredBlock> block;
+  std::optional<BlockReader> reader;
+  while (builder_.size() < max && work_ < max_work &&
+         lane_.progress_.settled.ranges().size() < kMaxGaps) {
+    const std::optional<Seq> seq = lane_.overtakers_.Next(lane_.cursor_);
+    if (!seq.has_value()) break;
+    if (!block.has_value() || block->last < *seq) {
+      reader.reset();
+      auto read = lane_.spool_.ReadBlock(lane_.id_, *seq);
+      if (!read.ok()) return read.status();
+      work_ += Work::kBlock;
+      block = *std::move(read);
+      if (!block.has_value()) break;
+      work_ += block->value.size();
+      reader.emplace(block->value, block->last);
+    }
+    const std::vector<StoredItem>& items = reader->items();
+    const auto item = std::lower_bound(
+        items.begin(), items.end(), *seq,
+        [](const StoredItem& each, Seq wanted) { return each.seq < wanted; });
+    // What is damaged is noticed when its turn comes.
+    if (item != items.end() && item->seq == *seq &&
+        !lane_.progress_.IsSettled(*seq) && !lane_.ahead_.Contains(*seq)) {
+      absl::StatusOr<Offered> offered = Offer(*item, Source::kBlock);
+      if (!offered.ok()) return offered.status();
+      if (*offered == Offered::kFull) break;
+      if (*offered == Offered::kTaken) lane_.ahead_.Add(*seq);
+    }
+    lane_.overtakers_.Pop();
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Lane::Puller::FromBlocks() {
   while (lane_.cursor_ < lane_.head_ && !builder_.full() &&
          work_ < rules_.max_work) {
@@ -460,7 +508,7 @@ absl::Status Lane::Puller::FromBlocks() {
       if (item.seq >= lane_.head_) break;
       work_ += Work::kPassedItem;
       if (!lane_.progress_.IsSettled(item.seq) &&
-          !lane_.restored_.Contains(item.seq)) {
+          !lane_.ahead_.Contains(item.seq)) {
         absl::StatusOr<Offered> offered = Offer(item, Source::kBlock);
         if (!offered.ok()) return offered.status();
         if (*offered == Offered::kFull) return absl::OkStatus();
@@ -477,8 +525,10 @@ absl::Status Lane::Puller::FromBlocks() {
 // The items from the cursor to `end` are lost. Passes some of them.
 void Lane::Puller::PassLost(Seq end) {
   end = std::min(end, lane_.cursor_ + kMaxLostAtOnce);
-  DeadLetterLost({lane_.cursor_, end});
-  lane_.cursor_ = end;
+  for (; lane_.cursor_ < end; ++lane_.cursor_) {
+    if (lane_.ahead_.Contains(lane_.cursor_)) continue;
+    DeadLetterLost({lane_.cursor_, lane_.cursor_ + 1});
+  }
 }
 
 absl::Status Lane::Puller::FromPlan(BatchPlan plan) {
@@ -539,6 +589,7 @@ Lane::Pull Lane::Puller::Finish() {
   while (!lane_.marks_.empty() && lane_.marks_.front().end <= lane_.cursor_) {
     lane_.marks_.pop_front();
   }
+  lane_.ahead_.Remove({0, lane_.cursor_});
   // Damaged blocks do not tell their sizes.
   if (lane_.cursor_ == lane_.head_) lane_.waiting_bytes_ = 0;
   pull_.batch = std::move(builder_).Finish();

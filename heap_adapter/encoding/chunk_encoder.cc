@@ -61,6 +61,11 @@ struct ChunkEncoder::Limits {
   size_t max;
 };
 
+uint64_t CallerNumber(absl::string_view name) {
+  if (name.empty()) return 0;
+  return std::max<uint64_t>(1, XXH3_64bits(name.data(), name.size()));
+}
+
 uint64_t HashIdentity(absl::string_view identity) {
   return XXH3_64bits(identity.data(), identity.size());
 }

@@ -30,11 +30,17 @@ struct EncodedChunk {
   WallTime accepted_at;
   // Number of times these items were replayed from the dead letters.
   uint32_t replays = 0;
+  // Tells the callers of updates apart, who take turns; see CallerNumber(). Not
+  // stored.
+  uint64_t caller = 0;
   // Trace context of the call that submitted them. Not stored.
   std::optional<TraceContext> trace = std::nullopt;
   std::vector<Item> items;
   std::string text;  // JSON objects, concatenated without separators
 };
+
+// A number for the name of a caller; zero for no name.
+uint64_t CallerNumber(absl::string_view name);
 
 // XXH3-64 of the identity, user id or account id. Stored, so it never changes
 // between processes and versions. A user id has a different hash than an

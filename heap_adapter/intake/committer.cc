@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "heap_adapter/model/type_policy.h"
 
 namespace heapsync {
 namespace {
@@ -37,6 +38,7 @@ Committer::Committer(Spool& spool, const Options& options,
     Tail& tail = tails_[lane.id];
     tail.next = lane.head;
     tail.lane_bytes = lane.lane_bytes;
+    tail.tells_identities = PolicyOf(lane.key.type).coalesces;
   }
 }
 
@@ -153,6 +155,18 @@ std::optional<Committer::Pending> Committer::Gather(size_t last_appends) {
   return std::exchange(pending_, {});
 }
 
+std::vector<uint64_t> Committer::IdentitiesOf(
+    const PendingAppend& append) const {
+  std::vector<uint64_t> identities;
+  const auto tail = tails_.find(append.lane);
+  if (tail == tails_.end() || !tail->second.tells_identities) return identities;
+  identities.reserve(append.chunk.items.size());
+  for (const EncodedChunk::Item& item : append.chunk.items) {
+    identities.push_back(item.identity_hash);
+  }
+  return identities;
+}
+
 SeqRange Committer::Place(const PendingAppend& append, SpoolChange& change,
                           std::vector<LaneId>& open_blocks) {
   Tail& tail = tails_.at(append.lane);
@@ -238,7 +252,7 @@ Notifier::Committed Committer::Commit(Pending pending) {
     }
   };
   for (AddedLane& lane : pending.lanes) {
-    tails_.try_emplace(lane.id);
+    tails_[lane.id].tells_identities = PolicyOf(lane.key.type).coalesces;
     unstored_lanes_.push_back(std::move(lane));
   }
   committed.appends.reserve(pending.appends.size());
@@ -268,6 +282,8 @@ Notifier::Committed Committer::Commit(Pending pending) {
     appended.push_back({.lane = append.lane,
                         .items = items,
                         .text_bytes = append.chunk.text.size(),
+                        .caller = append.chunk.caller,
+                        .identities = IdentitiesOf(append),
                         .accepted_at = append.chunk.accepted_at,
                         .trace = append.chunk.trace,
                         .on_settled = std::move(append.on_settled),

@@ -150,6 +150,7 @@ class Committer {
   struct Tail {
     Seq next = 0;
     uint64_t lane_bytes = 0;
+    bool tells_identities = false;  // see Appended
     BlockBuilder block;
   };
 
@@ -159,6 +160,7 @@ class Committer {
   Notifier::Committed Commit(Pending pending);
   absl::Status Write(const SpoolChange& change);
   void TakeBack(const std::vector<Appended>& appended);
+  std::vector<uint64_t> IdentitiesOf(const PendingAppend& append) const;
   SeqRange Place(const PendingAppend& append, SpoolChange& change,
                  std::vector<LaneId>& open_blocks);
   void CloseBlock(LaneId lane, SpoolChange& change);

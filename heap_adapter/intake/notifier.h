@@ -32,6 +32,9 @@ struct Appended {
   LaneId lane = 0;
   SeqRange items;
   uint64_t text_bytes = 0;
+  uint64_t caller = 0;  // see EncodedChunk
+  // Hashes of the items' identities, if the lane's type coalesces.
+  std::vector<uint64_t> identities = {};
   WallTime accepted_at;
   std::optional<TraceContext> trace = std::nullopt;
   SettledCallback on_settled;  // may be empty

@@ -300,6 +300,7 @@ class BulkIntake {
     }
     session_.AddAppend(count, next_index_, part);
     EncodedChunk chunk = encoder.Take();
+    chunk.caller = CallerNumber(caller_.name);
     chunk.trace = trace_;
     SettledCallback on_settled;
     if (settings_->ack_level() == v1::ACK_LEVEL_DELIVERED) {

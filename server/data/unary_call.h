@@ -155,6 +155,7 @@ class UnaryCall final {
     }
     if (!violations.empty()) return InvalidRequest(std::move(violations));
     chunk_ = encoder.Take();
+    chunk_->caller = CallerNumber(caller_.name);
     chunk_->trace = trace_;
     if (request->ack_level() != v1::ACK_LEVEL_DELIVERED) return std::nullopt;
     auto wait_slot = waits_.Take(caller_.name);

@@ -573,7 +573,8 @@ TEST_F(DispatcherTest, AnItemThatIsRefusedAsByAWrongSetUpWaitsAlone) {
     CrashFor(seconds(30), status);
     EXPECT_EQ(arrived_, 999u) << status;
     EXPECT_EQ(queued(), Isolated()) << status;
-    EXPECT_EQ(dispatcher_->Snapshot(0, 1, now_)[0].state, DestinationState::kActive);
+    EXPECT_EQ(dispatcher_->Snapshot(0, 1, now_)[0].state,
+              DestinationState::kActive);
     // The batch, its 32 parts, and the 32 items of one of them.
     EXPECT_LE(requests_, 70) << status;
   }

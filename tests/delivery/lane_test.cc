@@ -4,6 +4,7 @@
 #include <memory>
 #include <numeric>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,7 +58,8 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
         *spool_, Committer::Options{.max_block_items = 5}, lanes,
         [this](Committer::Notices notices) {
           for (Appended& each : notices.appended) {
-            lane_->OnAppended(std::move(each), now_.monotonic);
+            lane_->OnAppended(std::move(each), now_.monotonic, overtaking_,
+                              overtaking_memory_);
           }
         });
     ledger_ = std::make_unique<UsageLedger>(rules_);
@@ -68,9 +70,10 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
   }
 
   void AppendText(uint64_t identity, const std::string& text,
-                  SettledCallback on_settled = nullptr) {
+                  SettledCallback on_settled = nullptr, uint64_t caller = 0) {
     EncodedChunk chunk{
         .accepted_at = now_.wall,
+        .caller = caller,
         .items = {{static_cast<uint32_t>(text.size()), identity}},
         .text = text};
     ASSERT_TRUE(committer_
@@ -212,6 +215,8 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
   Now now_{kStart, MonotonicTime(seconds(1'000))};
   bool may_defer_ = true;
   uint64_t max_work_ = kMaxStepWork;
+  OvertakingBounds overtaking_;
+  Overtakers::Memory overtaking_memory_;
   MemoryStore store_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<Lane> lane_;
@@ -603,6 +608,139 @@ TEST_F(UserLaneTest, AfterARestartAnOlderUpdateStillGoesBeforeANewerOne) {
   Deliver(older);
   EXPECT_EQ(Users(*Pull()),
             Json::parse(R"([{"identity":"u7","properties":{"a":2}}])"));
+}
+
+class OvertakingTest : public UserLaneTest {
+ protected:
+  static constexpr uint64_t kMany = 1;
+  static constexpr uint64_t kFew = 2;
+
+  OvertakingTest() {
+    overtaking_ = {.min_backlog = 10, .max_waiting = 10};
+    destination_.batch.max_items = 10;
+  }
+
+  void AppendOf(uint64_t caller, uint64_t identity, int value) {
+    AppendText(identity,
+               absl::StrCat(R"({"identity":"u)", identity,
+                            R"(","properties":{"a":)", value, "}}"),
+               nullptr, caller);
+  }
+  // 100 users of a caller: more than a few requests take.
+  void AppendBacklog() {
+    for (uint64_t user = 1'000; user < 1'100; ++user) {
+      AppendOf(kMany, user, 1);
+    }
+    CommitPending(*committer_);
+  }
+  // The next requests' users and their values; all that there are, or fewer.
+  std::vector<std::string> Send(int requests = 1'000) {
+    std::vector<std::string> users;
+    for (; requests > 0; --requests) {
+      std::optional<Batch> batch = Pull();
+      if (!batch.has_value()) break;
+      for (const Json& user : Users(*batch)) {
+        users.push_back(user["identity"].get<std::string>() + "=" +
+                        user["properties"]["a"].dump());
+      }
+      sent_.push_back(*std::move(batch));
+    }
+    return users;
+  }
+  void DeliverAll() {
+    for (const Batch& batch : std::exchange(sent_, {})) Deliver(batch);
+  }
+
+  std::vector<Batch> sent_;
+};
+
+TEST_F(OvertakingTest, FewUpdatesOfACallerGoBeforeTheBacklogOfAnother) {
+  AppendBacklog();
+  AppendOf(kFew, 7, 1);
+  AppendOf(kFew, 8, 1);
+  CommitPending(*committer_);
+  const std::vector<std::string> first = Send(5);
+  EXPECT_THAT(first, ::testing::IsSupersetOf({"u7=1", "u8=1", "u1000=1"}));
+  EXPECT_EQ(first.size(), 50);
+  const std::vector<std::string> others = Send();
+  EXPECT_EQ(others.size(), 52);
+  EXPECT_EQ(lane_->deferred_items(), 0);
+  EXPECT_EQ(others.back(), "u1099=1");
+  DeliverAll();
+  EXPECT_EQ(lane_->queued_items(), 0);
+  EXPECT_EQ(lane_->progress().low_watermark, 102);
+}
+
+TEST_F(OvertakingTest, AnUpdateNeverOvertakesAnOlderOneOfItsUser) {
+  AppendBacklog();
+  AppendOf(kFew, 1'099, 2);
+  AppendOf(kFew, 7, 1);
+  AppendOf(kMany, 7, 2);
+  AppendOf(kFew, 7, 3);
+  CommitPending(*committer_);
+  EXPECT_THAT(Send(5), ::testing::Contains("u7=1"));
+  // The older and the newer one travel as one.
+  EXPECT_EQ(Send().back(), "u1099=2");
+  DeliverAll();
+  EXPECT_EQ(Send(), std::vector<std::string>{"u7=3"});
+}
+
+TEST_F(OvertakingTest, AfterACrashWhatOvertookIsSentAgainAndOnlyOnce) {
+  AppendBacklog();
+  AppendOf(kFew, 7, 1);
+  CommitPending(*committer_);
+  EXPECT_THAT(Send(5), ::testing::Contains("u7=1"));
+  Restart();
+  sent_.clear();
+  const std::vector<std::string> all = Send();
+  EXPECT_EQ(all.size(), 101);
+  EXPECT_EQ(std::set<std::string>(all.begin(), all.end()).size(), 101);
+  DeliverAll();
+  EXPECT_EQ(lane_->queued_items(), 0);
+}
+
+TEST_F(OvertakingTest, AnUpdateThatOvertookAndMustWaitIsDeferred) {
+  LimitIdentitiesTo(1);
+  AppendOf(kFew, 7, 0);
+  CommitPending(*committer_);
+  EXPECT_EQ(Send(), std::vector<std::string>{"u7=0"});
+  DeliverAll();
+  AppendBacklog();
+  AppendOf(kFew, 7, 1);
+  CommitPending(*committer_);
+  EXPECT_EQ(Send(5).size(), 50);
+  EXPECT_EQ(lane_->deferred_items(), 1);
+  EXPECT_TRUE(lane_->progress().IsSettled(101));
+}
+
+TEST_F(OvertakingTest, WhatOvertookIsNotLostWithItsBlock) {
+  AppendBacklog();
+  AppendOf(kFew, 7, 1);
+  CommitPending(*committer_);
+  EXPECT_THAT(Send(5), ::testing::Contains("u7=1"));
+  Damage(100);
+  EXPECT_EQ(Send().back(), "u1099=1");
+  DeliverAll();
+  EXPECT_EQ(lane_->counts().delivered, 101);
+  EXPECT_EQ(lane_->counts().dead_lettered, 0);
+  EXPECT_EQ(lane_->progress().low_watermark, 101);
+}
+
+TEST_F(OvertakingTest, GapsAmongSettledItemsAreBounded) {
+  overtaking_.max_waiting = 10'000;
+  // One in eleven is of a user that does not wait already.
+  for (uint64_t n = 0; n < 12'000; ++n) {
+    AppendOf(kFew, n % 11 == 0 ? 100'000 + n : n % 1'000, 1);
+  }
+  CommitPending(*committer_);
+  size_t gaps = 0;
+  for (int requests = 0; requests < 600; ++requests) {
+    Send(1);
+    DeliverAll();
+    gaps = std::max(gaps, lane_->progress().settled.ranges().size());
+  }
+  EXPECT_GT(gaps, 500);
+  EXPECT_LT(gaps, 530);
 }
 
 TEST_F(UserLaneTest, APullEndsWhenItsWorkIsDone) {

@@ -24,6 +24,7 @@ HANG_SECONDS = float(os.environ.get("HEAPSYNC_HANG_SECONDS", "0"))
 NOISY_SECONDS = float(os.environ.get("HEAPSYNC_NOISY_SECONDS", "0"))
 LEAST_CALLS = 20
 NOISY_EVENTS = 20_000
+NOISY_UPDATES = 50_000
 
 
 def in_words(latencies: list[float]) -> str:
@@ -46,8 +47,8 @@ class IsolationTest(unittest.TestCase):
         self.addCleanup(self.heap.kill)
         self.numbers = iter(range(1_000_000_000))
 
-    def start_server(self, limits: dict[str, int] | None = None) -> None:
-        self.server = Server(self.folder, self.heap, f"--config={two_regions(self.folder, limits)}")
+    def start_server(self, config: Path | None = None) -> None:
+        self.server = Server(self.folder, self.heap, f"--config={config or two_regions(self.folder)}")
         self.addCleanup(self.server.kill)
         channel = grpc.insecure_channel(self.server.address)
         self.addCleanup(channel.close)
@@ -100,7 +101,7 @@ class IsolationTest(unittest.TestCase):
 
     def test_a_caller_that_sends_a_hundred_times_as_much_delays_no_other(self) -> None:
         limits = {"events_per_minute": 15_000, "events_per_identity_per_minute": 0, "user_requests_per_identity_per_30s": 0}
-        self.start_server(limits)
+        self.start_server(two_regions(self.folder, limits))
         alone = self.deliver_for(0, "prod", "modest")
         self.send("prod", NOISY_EVENTS, "noisy")
         # Its share is sent immediately, the rest over the minute.
@@ -114,6 +115,44 @@ class IsolationTest(unittest.TestCase):
         self.assertGreater(self.queued("prod"), 4_000, "nothing of the noisy caller waited: this proved nothing")
         self.assertEqual(self.heap.get("violations")["total"], 0)
         print(f"alone: {in_words(alone)}; beside {NOISY_EVENTS} events and more of another: {in_words(beside)}")
+
+    def update_for(self, user: str, caller: str) -> float:
+        """Seconds until Heap has the update."""
+        service = self.api["service"]
+        request = service.UserPropertiesRequest(user=self.api["items"].UserProperties(identity=user), destination="prod",
+                                                ack_level=service.ACK_LEVEL_DELIVERED)
+        request.user.properties.update({"n": next(self.numbers)})
+        started = time.monotonic()
+        answer = self.stub.UserProperties(request, timeout=60, metadata=[("heapsync-caller", caller)])
+        self.assertEqual(answer.ack_level, service.ACK_LEVEL_DELIVERED, "the update waited for longer than a minute")
+        return time.monotonic() - started
+
+    def send_updates(self, users: int, caller: str) -> None:
+        service, items = self.api["service"], self.api["items"]
+        chunks = []
+        for start in range(0, users, 1_000):
+            chunk = service.BulkUserPropertiesRequest(users=[items.UserProperties(identity=f"noisy{n}") for n in range(start, start + 1_000)])
+            for user in chunk.users:
+                user.properties.update({"plan": "x"})
+            chunks.append(chunk)
+        chunks[0].destination = "prod"
+        answers = list(self.stub.BulkUserProperties(iter(chunks), timeout=120, metadata=[("heapsync-caller", caller)]))
+        self.assertEqual(answers[-1].accepted, users)
+
+    def test_updates_of_one_caller_go_before_the_backlog_of_another(self) -> None:
+        config = self.folder / "small_requests.json"
+        config.write_text(json.dumps({"destinations": [{"name": "prod", "app_id": APP_US, "region": "us", "batch": {"max_items": 50},
+                                                        "limits": {"user_requests_per_identity_per_30s": 0}}]}), encoding="utf-8")
+        self.start_server(config)
+        self.heap.set_faults({"action": {"type": "pass", "delay_ms": [200, 200]}})
+        alone = [self.update_for(f"alone{n}", "modest") for n in range(LEAST_CALLS)]
+        self.send_updates(NOISY_UPDATES, "noisy")
+        beside = [self.update_for(f"beside{n}", "modest") for n in range(LEAST_CALLS)]
+        waiting = self.queued("prod")
+        last = self.update_for(f"noisy{NOISY_UPDATES - 1}", "modest")
+        self.assertGreater(waiting, NOISY_UPDATES // 10, "nothing of the noisy caller waited: this proved nothing")
+        self.assertLess(max(beside), last, "an update waited as long as one whose user is in the backlog")
+        print(f"alone: {in_words(alone)}; beside {NOISY_UPDATES} updates of another: {in_words(beside)}; of a user in the backlog: {last:.1f} s")
 
 
 if __name__ == "__main__":

@@ -103,6 +103,16 @@ TEST(SimulationTest, PoisonThatHeapDoesNotNameIsFoundByHalving) {
   EXPECT_GT(sum.dead_lettered, 100u);
 }
 
+TEST(SimulationTest, UpdatesOvertakeOthersAndNeverOlderOnesOfTheirIdentity) {
+  WorldRules rules = EverythingGoesWrong();
+  rules.poison = 0;
+  rules.identities = 300;
+  rules.max_items = 40;
+  rules.max_pause = std::chrono::milliseconds(200);
+  const Sum sum = RunWorlds(rules, Worlds(100));
+  EXPECT_GT(sum.redelivered, 100u);
+}
+
 // Each class of answer that an item can provoke.
 class CrashTest : public testing::TestWithParam<OnCrash> {};
 

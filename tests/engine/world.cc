@@ -58,6 +58,11 @@ World::World(const WorldRules& rules)
     delivery_.max_step_work =
         (rules.crash > 0 ? 20'000 : 1) + rules.seed % 30'000;
   }
+  // In some, updates overtake even a short backlog.
+  if (rules.seed % 2 == 0) {
+    delivery_.overtaking = {.min_backlog = rules.seed % 5,
+                            .max_waiting = 1 + rules.seed % 20};
+  }
   Start();
 }
 
@@ -199,8 +204,10 @@ void World::AppendChunk() {
     key.caller = absl::StrCat("c", Pick(0, rules_.callers - 1));
   }
   const LaneId lane = LaneOf(key);
+  EncodedChunk chunk = encoder.Take();
+  chunk.caller = static_cast<uint64_t>(Pick(0, 3));
   const absl::Status status = committer_->Append(
-      lane, encoder.Take(), [this, indices](absl::StatusOr<SeqRange> range) {
+      lane, std::move(chunk), [this, indices](absl::StatusOr<SeqRange> range) {
         if (!range.ok()) return;
         promised_.insert(indices.begin(), indices.end());
         acknowledged_ += indices.size();

@@ -1,0 +1,155 @@
+#include "heap_adapter/delivery/overtakers.h"
+
+#include <algorithm>
+
+namespace heapsync {
+namespace {
+
+// With four bits for each item among sixteen, 3 of 1,000 identities are taken
+// for one that is there.
+constexpr size_t kBitsPerItem = 16;
+constexpr int kBitsSet = 4;
+constexpr size_t kBitsPerWord = 64;
+
+// Each filter is four times as large as the one before, up to a bound.
+constexpr size_t kFirstFilterItems = 4'096;
+constexpr size_t kLastFilterItems = 262'144;
+constexpr size_t kFilterGrowth = 4;
+
+// Of a lane. Larger: more memory.
+constexpr size_t kMaxWaiting = 4'096;
+constexpr size_t kMaxRuns = 1'024;
+
+// The hash is even over its 64 bits already; its halves are independent.
+template <typename Visit>
+void VisitBits(uint64_t hash, size_t bits, Visit visit) {
+  const uint64_t step = (hash >> 32) | 1;
+  for (int i = 0; i < kBitsSet; ++i, hash += step) {
+    const size_t bit = hash % bits;
+    visit(bit / kBitsPerWord, uint64_t{1} << (bit % kBitsPerWord));
+  }
+}
+
+}  // namespace
+
+Overtakers::Filter::Filter(size_t max_items, Memory& memory)
+    : max_items_(max_items),
+      words_(max_items * kBitsPerItem / kBitsPerWord),
+      memory_(&memory) {
+  memory_->filter_bytes += bytes();
+}
+
+size_t Overtakers::Filter::BytesFor(size_t max_items) {
+  return max_items * kBitsPerItem / 8;
+}
+
+void Overtakers::Filter::Add(Seq seq, uint64_t hash) {
+  VisitBits(hash, words_.size() * kBitsPerWord,
+            [this](size_t word, uint64_t bit) { words_[word] |= bit; });
+  ++items_;
+  end_ = seq + 1;
+}
+
+bool Overtakers::Filter::MayContain(uint64_t hash) const {
+  bool all = true;
+  VisitBits(hash, words_.size() * kBitsPerWord,
+            [this, &all](size_t word, uint64_t bit) {
+              all = all && (words_[word] & bit) != 0;
+            });
+  return all;
+}
+
+void Overtakers::OnAppended(SeqRange items, uint64_t caller,
+                            absl::Span<const uint64_t> identities, Seq cursor,
+                            const OvertakingBounds& bounds, Memory& memory) {
+  Forget(cursor);
+  if (identities.size() != items.size() ||
+      items.begin - std::min(items.begin, cursor) < bounds.min_backlog) {
+    unknown_end_ = items.end;
+    return;
+  }
+  for (Seq seq = items.begin; seq < items.end; ++seq) {
+    const uint64_t hash = identities[seq - items.begin];
+    uint64_t& items_of_caller = items_of_[caller];
+    const bool overtakes = items_of_caller < bounds.max_waiting &&
+                           waiting_.size() < kMaxWaiting && !MayWait(hash);
+    ++items_of_caller;
+    if (!Remember(seq, hash, bounds, memory)) unknown_end_ = seq + 1;
+    if (overtakes) {
+      waiting_.push_back({.seq = seq, .caller = caller});
+    } else {
+      AddToRuns(seq, caller);
+    }
+  }
+}
+
+std::optional<Seq> Overtakers::Next(Seq cursor) {
+  Forget(cursor);
+  if (cursor < unknown_end_ || waiting_.empty()) return std::nullopt;
+  return waiting_.front().seq;
+}
+
+void Overtakers::Pop() {
+  Uncount(waiting_.front().caller, 1);
+  waiting_.pop_front();
+}
+
+void Overtakers::Forget(Seq cursor) {
+  while (!filters_.empty() && filters_.front().end() <= cursor) {
+    filters_.pop_front();
+  }
+  while (!waiting_.empty() && waiting_.front().seq < cursor) Pop();
+  while (!runs_.empty() && runs_.front().end <= cursor) {
+    Uncount(runs_.front().caller, runs_.front().items);
+    runs_.pop_front();
+  }
+}
+
+bool Overtakers::MayWait(uint64_t hash) const {
+  return std::any_of(
+      filters_.begin(), filters_.end(),
+      [hash](const Filter& filter) { return filter.MayContain(hash); });
+}
+
+bool Overtakers::Remember(Seq seq, uint64_t hash,
+                          const OvertakingBounds& bounds, Memory& memory) {
+  if (filters_.empty() || filters_.back().full()) {
+    const size_t max_items =
+        filters_.empty()
+            ? kFirstFilterItems
+            : std::min(kLastFilterItems,
+                       filters_.back().max_items() * kFilterGrowth);
+    if (memory.filter_bytes + Filter::BytesFor(max_items) >
+        bounds.max_filter_bytes) {
+      return false;
+    }
+    filters_.emplace_back(max_items, memory);
+  }
+  filters_.back().Add(seq, hash);
+  return true;
+}
+
+// Beyond the bound, the newest run takes in what comes.
+void Overtakers::AddToRuns(Seq seq, uint64_t caller) {
+  if (runs_.empty() ||
+      (runs_.back().caller != caller && runs_.size() < kMaxRuns)) {
+    runs_.push_back({.end = seq + 1, .caller = caller, .items = 1});
+    return;
+  }
+  Run& run = runs_.back();
+  if (run.caller != caller) {
+    Uncount(caller, 1);
+    ++items_of_[run.caller];
+  }
+  run.end = seq + 1;
+  ++run.items;
+}
+
+void Overtakers::Uncount(uint64_t caller, uint64_t items) {
+  const auto it = items_of_.find(caller);
+  if (it == items_of_.end()) return;
+  it->second -= std::min(it->second, items);
+  if (it->second == 0) items_of_.erase(it);
+}
+
+}  // namespace heapsync

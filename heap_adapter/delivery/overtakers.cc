@@ -63,18 +63,24 @@ void Overtakers::OnAppended(SeqRange items, uint64_t caller,
                             absl::Span<const uint64_t> identities, Seq cursor,
                             const OvertakingBounds& bounds, Memory& memory) {
   Forget(cursor);
-  if (identities.size() != items.size() ||
-      items.begin - std::min(items.begin, cursor) < bounds.min_backlog) {
-    unknown_end_ = items.end;
-    return;
+  const bool known =
+      identities.size() == items.size() &&
+      items.begin - std::min(items.begin, cursor) >= bounds.min_backlog;
+  // Items that others appended in between are not known either.
+  if (items.begin != end_ || !known) {
+    unknown_end_ = std::max(unknown_end_, known ? items.begin : items.end);
   }
+  end_ = std::max(end_, items.end);
+  if (!known) return;
   for (Seq seq = items.begin; seq < items.end; ++seq) {
     const uint64_t hash = identities[seq - items.begin];
     uint64_t& items_of_caller = items_of_[caller];
     const bool overtakes = items_of_caller < bounds.max_waiting &&
                            waiting_.size() < kMaxWaiting && !MayWait(hash);
     ++items_of_caller;
-    if (!Remember(seq, hash, bounds, memory)) unknown_end_ = seq + 1;
+    if (!Remember(seq, hash, bounds, memory)) {
+      unknown_end_ = std::max(unknown_end_, seq + 1);
+    }
     if (overtakes) {
       waiting_.push_back({.seq = seq, .caller = caller});
     } else {

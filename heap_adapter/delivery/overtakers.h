@@ -37,10 +37,11 @@ class Overtakers {
   };
 
   // Identities of items before `head` are not known: nothing overtakes them.
-  explicit Overtakers(Seq head) : unknown_end_(head) {}
+  explicit Overtakers(Seq head) : end_(head), unknown_end_(head) {}
 
   // Items came whose identities have these hashes, from `caller`, by any
-  // number that tells callers apart. The items from `cursor` on wait.
+  // number that tells callers apart. The items from `cursor` on wait. Items
+  // that are left out, or whose hashes are, are not known.
   void OnAppended(SeqRange items, uint64_t caller,
                   absl::Span<const uint64_t> identities, Seq cursor,
                   const OvertakingBounds& bounds, Memory& memory);
@@ -95,7 +96,8 @@ class Overtakers {
   void AddToRuns(Seq seq, uint64_t caller);
   void Uncount(uint64_t caller, uint64_t items);
 
-  Seq unknown_end_;
+  Seq end_;          // of the items that came
+  Seq unknown_end_;  // of those whose identities are not known
   std::deque<Filter> filters_;
   std::deque<Waiting> waiting_;
   std::deque<Run> runs_;

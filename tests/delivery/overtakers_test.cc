@@ -55,6 +55,18 @@ TEST_F(OvertakersTest, NothingOvertakesItemsWhoseIdentitiesAreNotKnown) {
   EXPECT_THAT(TakeAll(), ElementsAre(100));
 }
 
+TEST_F(OvertakersTest, ItemsThatAreLeftOutAreNotKnown) {
+  AppendMany(kMany, 100);
+  AppendMany(kMany, 50);
+  head_ += 10;
+  Append(kFew, {7});
+  overtakers_.OnAppended({150, 160}, 0, {}, cursor_, bounds_, memory_);
+  cursor_ = 159;
+  EXPECT_THAT(TakeAll(), IsEmpty());
+  cursor_ = 160;
+  EXPECT_THAT(TakeAll(), ElementsAre(160));
+}
+
 TEST_F(OvertakersTest, NewIdentitiesOvertakeAndKnownOnesDoNot) {
   bounds_.max_waiting = 4;
   AppendMany(kMany, 100);

@@ -105,6 +105,10 @@ absl::Status OdbcConnection::Connect(const std::string& connection) {
   char name[256] = "";
   SQLGetInfo(connection_, SQL_DRIVER_NAME, name, sizeof(name), nullptr);
   driver_ = absl::AsciiStrToLower(name);
+  char version[64] = "";  // such as 03.01.0015
+  SQLGetInfo(connection_, SQL_DRIVER_VER, version, sizeof(version), nullptr);
+  loads_whole_results_ = absl::StrContains(driver_, "maodbc") &&
+                         absl::string_view(version) < "03.02";
   return absl::OkStatus();
 }
 
@@ -120,6 +124,7 @@ OdbcConnection::OdbcConnection(OdbcConnection&& other) noexcept
     : environment_(std::exchange(other.environment_, nullptr)),
       connection_(std::exchange(other.connection_, nullptr)),
       driver_(std::move(other.driver_)),
+      loads_whole_results_(other.loads_whole_results_),
       secrets_(std::move(other.secrets_)) {}
 
 OdbcConnection::~OdbcConnection() {

@@ -34,6 +34,10 @@ class OdbcConnection {
   // The file name of the driver, in lower case.
   const std::string& driver() const { return driver_; }
 
+  // True if the driver loads each result whole, whatever it is told: MariaDB's
+  // before 3.2.
+  bool loads_whole_results() const { return loads_whole_results_; }
+
   // The driver's messages about a handle, as an error that begins with
   // `action`: kUnavailable if the connection is lost, else kInternal.
   absl::Status Error(int handle_type, void* handle,
@@ -47,6 +51,7 @@ class OdbcConnection {
   void* environment_ = nullptr;
   void* connection_ = nullptr;
   std::string driver_;
+  bool loads_whole_results_ = false;
   std::vector<std::string> secrets_;
 };
 

@@ -225,7 +225,7 @@ absl::Status OdbcRows::DescribeColumns() {
     const std::string type_name = TypeName(statement_, index);
     OdbcColumn column{.name = described->name,
                       .kind = KindOf(described->type, type_name),
-                      .zoned = HasTimeZone(type_name)};
+                      .zoned = HasTimeZone(type_name, connection_.driver())};
     if (column.name.empty() || column.name == "?column?") {
       problems.push_back(absl::StrCat("column ", index + 1,
                                       " of the query has no name; give it one "

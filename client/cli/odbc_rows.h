@@ -47,6 +47,9 @@ class OdbcRows {
 
   const std::vector<OdbcColumn>& columns() const { return columns_; }
 
+  // True if the driver holds the whole result in memory.
+  bool is_loaded_whole() const { return connection_.loads_whole_results(); }
+
   // Gives a column another key in the objects. REQUIRES: Read() was not called.
   void Rename(size_t column, absl::string_view key);
 

@@ -62,9 +62,11 @@ void AppendNumber(absl::string_view text, std::string& json) {
 }
 
 void AppendBoolean(absl::string_view text, std::string& json) {
-  if (text == "1" || absl::EqualsIgnoreCase(text, "true")) {
+  // MariaDB's driver gives a bit as a byte.
+  if (text == "1" || text == "\x01" || absl::EqualsIgnoreCase(text, "true")) {
     json += "true";
-  } else if (text == "0" || absl::EqualsIgnoreCase(text, "false")) {
+  } else if (text == "0" || text == absl::string_view("\0", 1) ||
+             absl::EqualsIgnoreCase(text, "false")) {
     json += "false";
   } else {
     AppendQuoted(text, json);
@@ -101,7 +103,10 @@ void AppendTimestamp(absl::string_view text, std::string& json) {
   constexpr absl::string_view kSeconds = "0000-00-00 00:00:00";
   std::string seconds(text.substr(0, kSeconds.size()));
   if (seconds.size() > 10 && seconds[10] == 'T') seconds[10] = ' ';
-  if (!Matches(seconds, kSeconds)) return AppendQuoted(text, json);
+  if (!Matches(seconds, kSeconds) || seconds.substr(5, 2) == "00" ||
+      seconds.substr(8, 2) == "00") {
+    return AppendQuoted(text, json);
+  }
   seconds[10] = 'T';
   absl::string_view rest = text.substr(kSeconds.size());
   absl::string_view fraction;
@@ -174,8 +179,12 @@ OdbcKind KindOf(int sql_type, absl::string_view type_name) {
                                                       : OdbcKind::kText;
 }
 
-bool HasTimeZone(absl::string_view type_name) {
+bool HasTimeZone(absl::string_view type_name, absl::string_view driver) {
   const std::string name = absl::AsciiStrToLower(type_name);
+  if (name == "timestamp" && (absl::StrContains(driver, "maodbc") ||
+                              absl::StrContains(driver, "myodbc"))) {
+    return true;
+  }
   return name == "timestamptz" || name == "timestamp_tz" ||
          name == "timestamp_ltz" || name == "datetimeoffset" ||
          (absl::StartsWith(name, "timestamp") &&

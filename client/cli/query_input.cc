@@ -89,6 +89,11 @@ absl::StatusOr<std::unique_ptr<QueryInput>> QueryInput::Open(
   if (absl::Status status = input->CheckColumns(query); !status.ok()) {
     return status;
   }
+  if (input->rows_->is_loaded_whole()) {
+    input->notes_.push_back(
+        "MariaDB's driver loads the whole result into memory before its "
+        "version 3.2");
+  }
   if (input->file_) {
     if (absl::Status saved = input->file_->Save(input->state_); !saved.ok()) {
       return saved;
@@ -102,7 +107,8 @@ absl::StatusOr<std::unique_ptr<QueryInput>> QueryInput::Open(
 absl::Status QueryInput::CheckColumns(const QueryOptions& query) {
   if (!query.query.init.empty()) return absl::OkStatus();
   constexpr absl::string_view kRemedy =
-      "--odbc_init=\"SET TIME ZONE 'UTC'\" (PostgreSQL, Redshift) or "
+      "--odbc_init=\"SET TIME ZONE 'UTC'\" (PostgreSQL, Redshift), "
+      "--odbc_init=\"SET time_zone = '+00:00'\" (MySQL, MariaDB) or "
       "--odbc_init=\"ALTER SESSION SET TIMEZONE = 'UTC'\" (Snowflake) gives "
       "them in UTC";
   std::vector<std::string> zoned;

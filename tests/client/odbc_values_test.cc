@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace heapsync {
 namespace {
 
@@ -43,6 +45,8 @@ TEST(OdbcValuesTest, DecimalsAreNumbersWhereADoubleHoldsThem) {
 TEST(OdbcValuesTest, BooleansAreBooleans) {
   EXPECT_EQ(Json(OdbcKind::kBoolean, "1"), "true");
   EXPECT_EQ(Json(OdbcKind::kBoolean, "0"), "false");
+  EXPECT_EQ(Json(OdbcKind::kBoolean, "\x01"), "true");
+  EXPECT_EQ(Json(OdbcKind::kBoolean, std::string(1, '\0')), "false");
 }
 
 TEST(OdbcValuesTest, TimestampsAreRfc3339WithTheirPrecision) {
@@ -57,6 +61,9 @@ TEST(OdbcValuesTest, TimestampsAreRfc3339WithTheirPrecision) {
   EXPECT_EQ(Json(OdbcKind::kTimestamp, "2024-01-15 10:30:00-08"),
             "\"2024-01-15T10:30:00-08:00\"");
   EXPECT_EQ(Json(OdbcKind::kTimestamp, "not a time"), "\"not a time\"");
+  for (const char* zero : {"0000-00-00 00:00:00", "2024-02-00 00:00:00"}) {
+    EXPECT_EQ(Json(OdbcKind::kTimestamp, zero), absl::StrCat("\"", zero, "\""));
+  }
 }
 
 TEST(OdbcValuesTest, JsonIsEmbeddedOnOneLine) {
@@ -92,12 +99,14 @@ TEST(OdbcValuesTest, ZonesAreSeenInTheNamesOfTypes) {
   for (const char* zoned : {"timestamptz", "TIMESTAMP_TZ", "TIMESTAMP_LTZ",
                             "timestamp with time zone", "datetimeoffset",
                             "TIMESTAMP WITH LOCAL TIME ZONE"}) {
-    EXPECT_TRUE(HasTimeZone(zoned)) << zoned;
+    EXPECT_TRUE(HasTimeZone(zoned, "psqlodbcw.so")) << zoned;
   }
   for (const char* plain :
        {"timestamp", "timestamp without time zone", "datetime2", "text"}) {
-    EXPECT_FALSE(HasTimeZone(plain)) << plain;
+    EXPECT_FALSE(HasTimeZone(plain, "psqlodbcw.so")) << plain;
   }
+  EXPECT_TRUE(HasTimeZone("timestamp", "libmaodbc.so"));
+  EXPECT_FALSE(HasTimeZone("datetime", "libmaodbc.so"));
 }
 
 TEST(OdbcValuesTest, ConnectionStringsAreSplitAtSemicolonsOutsideOfBraces) {

@@ -12,11 +12,10 @@ import signal
 import sqlite3
 import subprocess
 import threading
-from pathlib import Path
-from typing import Any
 
 import harness
 from harness import APP_US, Binaries, wait_until
+from odbc_imports import OdbcImports, require_drivers
 from postgres_server import PostgresServer
 
 ROWS = int(os.environ.get("HEAPSYNC_ODBC_ROWS", "20000"))
@@ -24,50 +23,19 @@ KILLS = int(os.environ.get("HEAPSYNC_ODBC_KILLS", "20"))
 UTC = "--odbc_init=SET TIME ZONE 'UTC'"
 
 
-def require_drivers() -> None:
-    known = subprocess.run(["odbcinst", "-q", "-d"], capture_output=True, text=True).stdout if Path("/usr/bin/odbcinst").exists() else ""
-    for driver in ("[PostgreSQL Unicode]", "[SQLite3]"):
-        if driver not in known:
-            harness.skip(f"no ODBC driver {driver}; scripts/install_dependencies.sh --test installs it")
-
-
-class OdbcTest(harness.EndToEnd):
-    maxDiff = None
+class OdbcTest(OdbcImports):
     postgres: PostgresServer
 
     @classmethod
     def setUpClass(cls) -> None:
-        require_drivers()
+        require_drivers("PostgreSQL Unicode", "SQLite3")
         cls.postgres = PostgresServer()
         cls.addClassCleanup(cls.postgres.remove)
-        cls.folder = harness.temporary_folder(cls)
-        cls.heap = harness.FakeHeap(cls.folder)
-        cls.addClassCleanup(cls.heap.kill)
-        config = cls.folder / "heapsync.json"
-        config.write_text(json.dumps({"destinations": [{"name": "prod", "app_id": APP_US, "region": "us", "flatten_nested": True}]}))
-        cls.server = harness.Server(cls.folder, cls.heap, f"--config={config}")
-        cls.addClassCleanup(cls._end_server)
+        super().setUpClass()
 
     @property
     def source(self) -> str:
         return f"Driver=PostgreSQL Unicode;Servername={self.postgres.folder};Port={self.postgres.port};Database=postgres;Username=postgres"
-
-    def command(self, query: str, *flags: str, source: str | None = None, kind: str = "user") -> list[str]:
-        return [str(Binaries.cli), "import", f"--type={kind}", f"--server={self.server.address}", f"--odbc={source or self.source}",
-                f"--query={query}", "--progress=none", *flags]
-
-    def load(self, query: str, *flags: str, source: str | None = None, kind: str = "user", code: int = 0) -> str:
-        """What the import says on standard error."""
-        done = subprocess.run(self.command(query, *flags, source=source, kind=kind), capture_output=True, text=True,
-                              timeout=3 * harness.PATIENCE)
-        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
-        return done.stderr
-
-    def properties(self, identity: str) -> dict[str, Any]:
-        return dict(self.wait_for_user(identity)["properties"])
-
-    def wait_for(self, identity: str, **properties: Any) -> None:
-        wait_until(lambda: properties.items() <= self.properties(identity).items(), f"{properties} of {identity}")
 
     def test_each_type_of_postgresql_arrives_as_such(self) -> None:
         self.load("""SELECT 'pg-types' AS identity, 42::int AS i, 12345678901234567::bigint AS big, 1.10::numeric(10,2) AS dec,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "google/protobuf/descriptor.pb.h"
+#include "google/protobuf/message.h"
 #include "server/wire/wire_message.h"
 
 namespace heapsync {
@@ -213,7 +214,12 @@ ReflectionV1Alpha::ReflectionV1Alpha(std::vector<std::string> services,
           std::move(services),
           grpc::reflection::v1alpha::ServerReflection::service_full_name())),
       gate_(std::move(gate)),
-      max_message_bytes_(max_message_bytes) {}
+      max_message_bytes_(max_message_bytes) {
+  // Nothing else here needs these messages, and without them the program would
+  // list this service and not know it.
+  google::protobuf::LinkMessageReflection<
+      grpc::reflection::v1alpha::ServerReflectionRequest>();
+}
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>*
 ReflectionV1::ServerReflectionInfo(grpc::CallbackServerContext* context) {

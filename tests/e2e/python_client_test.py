@@ -196,12 +196,6 @@ class PythonClientTest(harness.EndToEnd):
         self.assertEqual((told, answer.durable_position), (10_000, 10_000))
         self.assertGreater(answers, 2)
 
-    def test_the_earlier_reflection_is_answered_as_well(self) -> None:
-        """v1alpha, as older clients ask. ListServices is field 7 of the question and field 6 of the answer."""
-        ask = self.channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
-        [answer] = ask(iter([b"\x3a\x01*"]), timeout=harness.PATIENCE)
-        self.assertIn(b"heapsync.v1.HeapSyncService", answer)
-
     # Errors.
 
     def test_an_unknown_destination_is_named(self) -> None:

@@ -168,14 +168,15 @@ class Server(Program):
     """heapsync-server on ports of its own; `data_dir` outlives it."""
 
     def __init__(self, folder: Path, heap: FakeHeap, *flags: str, ports: list[int] | None = None,
-                 environment: dict[str, str] | None = None, credentials: grpc.ChannelCredentials | None = None) -> None:
+                 environment: dict[str, str] | None = None, credentials: grpc.ChannelCredentials | None = None,
+                 host: str = "127.0.0.1") -> None:
         self.credentials = credentials
         self.ports = ports or free_ports(2)
-        self.address = f"127.0.0.1:{self.ports[0]}"
-        self.http_url = f"http://127.0.0.1:{self.ports[1]}"
+        self.address = f"{host}:{self.ports[0]}"
+        self.http_url = f"http://{host}:{self.ports[1]}"
         self.data_dir = folder / "data"
         super().__init__("heapsync-server", [
-            Binaries.server, f"--listen={self.address}", f"--http_listen=127.0.0.1:{self.ports[1]}", f"--data_dir={self.data_dir}",
+            Binaries.server, f"--listen={self.address}", f"--http_listen={host}:{self.ports[1]}", f"--data_dir={self.data_dir}",
             f"--heap_us_url={heap.us_url}", f"--heap_eu_url={heap.eu_url}", "--max_batch_wait=50ms", *flags
         ], folder, environment)
         wait_until(lambda: self.healthy() or not self.running(), "the server to serve")

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import harness
 from harness import SOURCE, FakeHeap, Server, free_ports, temporary_folder, two_regions, wait_until
+from name_server import NameServer
 from proto_stubs import generate_stubs
 
 CONFIG = SOURCE / "proto" / "heapsync" / "v1" / "service_config.json"
@@ -37,18 +38,20 @@ class ServiceConfigTest(unittest.TestCase):
         cls.second = cls.start("second")
 
     @classmethod
-    def start(cls, name: str, ports: list[int] | None = None) -> Server:
+    def start(cls, name: str, *flags: str, ports: list[int] | None = None, host: str = "127.0.0.1") -> Server:
         folder = cls.folder / name
         folder.mkdir(exist_ok=True)
         server = Server(folder, cls.heap, f"--config={two_regions(folder)}", f"--auth={cls.auth}",
-                        f"--max_message_bytes={MAX_MESSAGE_BYTES}", ports=ports)
+                        f"--max_message_bytes={MAX_MESSAGE_BYTES}", *flags, ports=ports, host=host)
         cls.addClassCleanup(server.kill)
         return server
 
     def stub(self, *servers: Server) -> Any:
         # What a name with several addresses resolves to.
-        target = "ipv4:" + ",".join(server.address for server in servers or (self.server,))
-        channel = grpc.insecure_channel(target, [("grpc.service_config", CONFIG.read_text()), ("grpc.use_local_subchannel_pool", 1)])
+        return self.stub_of("ipv4:" + ",".join(server.address for server in servers or (self.server,)))
+
+    def stub_of(self, target: str, *options: tuple[str, Any]) -> Any:
+        channel = grpc.insecure_channel(target, [("grpc.service_config", CONFIG.read_text()), ("grpc.use_local_subchannel_pool", 1), *options])
         self.addCleanup(channel.close)
         return protos["stubs"].HeapSyncServiceStub(channel)
 
@@ -102,7 +105,7 @@ class ServiceConfigTest(unittest.TestCase):
             caller = threading.Thread(target=lambda: answers.append(self.track(self.stub(target), "patient")))
             caller.start()
             stand_in.accept()[0].close()
-        self.start("late", ports)
+        self.start("late", ports=ports)
         caller.join()
         self.assertEqual(len(answers), 1)
         wait_until(lambda: len(self.heap.events_of("patient")) == 1, "the event")
@@ -120,6 +123,21 @@ class ServiceConfigTest(unittest.TestCase):
         for number in range(20):
             self.track(stub, f"after-{number}")
         wait_until(lambda: all(self.heap.events_of(f"after-{number}") for number in range(20)), "the events")
+
+    def test_a_server_that_joins_a_name_gets_calls_once_connections_age(self) -> None:
+        """Three pods of one headless service: addresses of one name, with one port."""
+        ports = free_ports(2)
+        pods = [self.start(f"pod-{number}", "--max_connection_age=300ms", "--max_connection_age_grace=1s", ports=ports, host=f"127.0.0.{number}")
+                for number in (2, 3)]
+        names = NameServer("127.0.0.2", "127.0.0.3")
+        self.addCleanup(names.stop)
+        # gRPC asks for a name again after 30 s at the earliest.
+        stub = self.stub_of(f"dns://{names.authority}/heapsync-headless.heapsync.svc:{ports[0]}", ("grpc.dns_min_time_between_resolutions_ms", 10))
+        wait_until(lambda: self.track(stub, "pods") and all(self.started(pod) for pod in pods), "both servers to get calls")
+        third = self.start("pod-4", ports=ports, host="127.0.0.4")
+        names.addresses.append("127.0.0.4")
+        # No call notices that its connection ends.
+        wait_until(lambda: self.track(stub, "pods") and self.started(third), "the server that joined to get calls")
 
     def started(self, server: Server) -> int:
         return self.metric(server, "grpc_server_started_total", '"TrackEvent"')

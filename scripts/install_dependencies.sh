@@ -35,7 +35,8 @@ build_packages=(
   liblz4-dev libxxhash-dev zlib1g-dev libzstd-dev unixodbc-dev libpq-dev libgtest-dev libgmock-dev)
 test_packages=(lld libbenchmark-dev python3 python3-grpcio python3-protobuf python3-yaml curl jq gzip zstd openssl prometheus tinyproxy
   chromium chromium-driver python3-selenium fonts-liberation python3-h2 python3-venv nginx-light bash-completion groff-base systemd
-  postgresql odbc-postgresql libsqliteodbc odbcinst mariadb-server-core mariadb-client-core odbc-mariadb faketime default-jre-headless)
+  postgresql odbc-postgresql libsqliteodbc odbcinst mariadb-server-core mariadb-client-core odbc-mariadb faketime default-jre-headless
+  protobuf-compiler-grpc-java-plugin)
 lint_packages=(clang-format clang-tidy clang-14 libclang-rt-14-dev shellcheck)
 container_packages=(buildah podman runc debootstrap)
 

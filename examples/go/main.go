@@ -82,10 +82,11 @@ func track(client pb.HeapSyncServiceClient, identity, event string) error {
 			Properties: &structpb.Struct{Fields: map[string]*structpb.Value{"source": structpb.NewStringValue("go")}},
 		},
 	})
-	if err == nil {
-		fmt.Println("receipt", response.Receipt)
+	if err != nil {
+		return err
 	}
-	return err
+	fmt.Println("receipt", response.Receipt)
+	return nil
 }
 
 func main() {

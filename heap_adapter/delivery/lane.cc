@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/delivery/plan_reader.h"
 #include "heap_adapter/encoding/coalesced_update.h"
-#include "heap_adapter/model/type_policy.h"
+#include "heap_adapter/model/object_type.h"
 
 namespace heapsync {
 namespace {

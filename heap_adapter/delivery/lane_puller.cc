@@ -8,7 +8,7 @@
 #include "heap_adapter/delivery/plan_reader.h"
 #include "heap_adapter/delivery/work.h"
 #include "heap_adapter/encoding/coalesced_update.h"
-#include "heap_adapter/model/type_policy.h"
+#include "heap_adapter/model/object_type.h"
 
 namespace heapsync {
 namespace {

@@ -9,6 +9,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
+#include "heap_adapter/base/check.h"
 #include "heap_adapter/base/clock.h"
 #include "heap_adapter/encoding/findings.h"
 #include "heap_adapter/encoding/idempotency_key.h"
@@ -19,6 +20,20 @@
 #include "heapsync/v1/items.pb.h"
 
 namespace heapsync {
+
+// Calls `function` with an empty item of the type, and returns what it returns.
+template <typename Function>
+auto WithItem(ObjectType type, const Function& function) {
+  switch (type) {
+    case ObjectType::kTrackEvent:
+      return function(v1::TrackEvent());
+    case ObjectType::kUserProperties:
+      return function(v1::UserProperties());
+    case ObjectType::kAccountProperties:
+      return function(v1::AccountProperties());
+  }
+  HEAPSYNC_UNREACHABLE();
+}
 
 // Items of one lane, encoded as they are sent to Heap.
 struct EncodedChunk {

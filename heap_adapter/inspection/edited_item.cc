@@ -115,15 +115,9 @@ Encoded Encode(const EncodingRules& rules, const DeadLetter& letter,
 Encoded EncodeEditedItem(const EncodingRules& rules, ObjectType type,
                          const DeadLetter& letter, absl::string_view json,
                          absl::string_view field, WallTime now) {
-  switch (type) {
-    case ObjectType::kUserProperties:
-      return Encode<v1::UserProperties>(rules, letter, json, field, now);
-    case ObjectType::kAccountProperties:
-      return Encode<v1::AccountProperties>(rules, letter, json, field, now);
-    case ObjectType::kTrackEvent:
-      break;
-  }
-  return Encode<v1::TrackEvent>(rules, letter, json, field, now);
+  return WithItem(type, [&](auto item) {
+    return Encode<decltype(item)>(rules, letter, json, field, now);
+  });
 }
 
 }  // namespace heapsync

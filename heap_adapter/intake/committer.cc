@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/model/type_policy.h"
+#include "heap_adapter/model/object_type.h"
 
 namespace heapsync {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "heap_adapter/model/type_policy.h"
+#include "heap_adapter/model/object_type.h"
 
 namespace heapsync {
 

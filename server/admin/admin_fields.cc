@@ -34,15 +34,7 @@ google::protobuf::Duration ToProto(Duration duration) {
 }
 
 v1::ItemType ToProto(ObjectType type) {
-  switch (type) {
-    case ObjectType::kTrackEvent:
-      return v1::ITEM_TYPE_TRACK_EVENT;
-    case ObjectType::kUserProperties:
-      return v1::ITEM_TYPE_USER_PROPERTIES;
-    case ObjectType::kAccountProperties:
-      return v1::ITEM_TYPE_ACCOUNT_PROPERTIES;
-  }
-  HEAPSYNC_UNREACHABLE();
+  return static_cast<v1::ItemType>(type);
 }
 
 v1::DeadLetterReason ToProto(DeadLetterReason reason) {

@@ -24,19 +24,12 @@ Finding UnknownValue(absl::string_view field, int number) {
 
 std::optional<ObjectType> ReadType(v1::ItemType type,
                                    std::vector<Finding>& violations) {
-  switch (type) {
-    case v1::ITEM_TYPE_UNSPECIFIED:
-      return std::nullopt;
-    case v1::ITEM_TYPE_TRACK_EVENT:
-      return ObjectType::kTrackEvent;
-    case v1::ITEM_TYPE_USER_PROPERTIES:
-      return ObjectType::kUserProperties;
-    case v1::ITEM_TYPE_ACCOUNT_PROPERTIES:
-      return ObjectType::kAccountProperties;
-    default:
-      violations.push_back(UnknownValue("filter.type", type));
-      return std::nullopt;
+  if (type == v1::ITEM_TYPE_UNSPECIFIED) return std::nullopt;
+  for (const ObjectType known : kObjectTypes) {
+    if (ToProto(known) == type) return known;
   }
+  violations.push_back(UnknownValue("filter.type", type));
+  return std::nullopt;
 }
 
 std::optional<DeadLetterReason> ReadReason(v1::DeadLetterReason reason,

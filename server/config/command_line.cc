@@ -71,8 +71,7 @@ using OptionByName = std::vector<std::pair<std::string, const CLI::Option*>>;
 
 OptionByName Declare(CLI::App& program) {
   program.name("heapsync-server");
-  program.description(
-      "Delivers events, user properties and account properties to Heap.");
+  program.description("Delivers events and properties to Heap.");
   program.footer(
       "Every flag can be given as an environment variable too: --data_dir as "
       "HEAPSYNC_DATA_DIR.");

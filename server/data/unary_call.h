@@ -18,7 +18,7 @@
 #include "server/access/caller.h"
 #include "server/data/call_rules.h"
 #include "server/data/delivery_wait.h"
-#include "server/data/item_traits.h"
+#include "server/data/key_source.h"
 #include "server/log/call_log.h"
 #include "server/wire/rich_status.h"
 #include "server/wire/wire_message.h"

@@ -9,8 +9,12 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "heap_adapter/model/object_type.h"
 #include "heap_adapter/spool/receipt.h"
+#include "server/admin/admin_fields.h"
 #include "tests/server/admin_world.h"
 
 namespace heapsync {
@@ -535,6 +539,13 @@ TEST_F(AdminTest, AMessageWithTooManyItemsIsRefusedWithTheirNumber) {
               HasSubstr("may carry 10000 items, and this one has 10001"));
   EXPECT_THAT(SeenIn(status).violations,
               ElementsAre(Pair("events", "TOO_MANY_ITEMS")));
+}
+
+TEST(AdminFieldsTest, TypesHaveTheirNumbersOnDiskInTheApi) {
+  for (const ObjectType type : kObjectTypes) {
+    EXPECT_EQ(v1::ItemType_Name(ToProto(type)),
+              absl::StrCat("ITEM_TYPE_", absl::AsciiStrToUpper(Name(type))));
+  }
 }
 
 }  // namespace

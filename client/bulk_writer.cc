@@ -2,8 +2,10 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
+#include <grpcpp/support/sync_stream.h>
 
 #include <algorithm>
+#include <memory>
 #include <set>
 #include <thread>
 #include <utility>
@@ -14,7 +16,6 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "client/bulk_traits.h"
 #include "client/connect_until.h"
 #include "client/grpc_status.h"
 #include "client/random_id.h"
@@ -22,6 +23,50 @@
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
 
 namespace heapsync {
+namespace {
+
+// Differences between the bulk streams: the messages, the name of the repeated
+// field, and the method.
+template <typename Item>
+struct BulkTraits;
+
+template <>
+struct BulkTraits<v1::TrackEvent> {
+  using Item = v1::TrackEvent;
+  using Request = v1::BulkTrackEventsRequest;
+  using Response = v1::BulkTrackEventsResponse;
+  static auto& Items(Request& request) { return *request.mutable_events(); }
+  static std::unique_ptr<grpc::ClientReaderWriter<Request, Response>> Open(
+      v1::HeapSyncService::Stub& stub, grpc::ClientContext* context) {
+    return stub.BulkTrackEvents(context);
+  }
+};
+
+template <>
+struct BulkTraits<v1::UserProperties> {
+  using Item = v1::UserProperties;
+  using Request = v1::BulkUserPropertiesRequest;
+  using Response = v1::BulkUserPropertiesResponse;
+  static auto& Items(Request& request) { return *request.mutable_users(); }
+  static std::unique_ptr<grpc::ClientReaderWriter<Request, Response>> Open(
+      v1::HeapSyncService::Stub& stub, grpc::ClientContext* context) {
+    return stub.BulkUserProperties(context);
+  }
+};
+
+template <>
+struct BulkTraits<v1::AccountProperties> {
+  using Item = v1::AccountProperties;
+  using Request = v1::BulkAccountPropertiesRequest;
+  using Response = v1::BulkAccountPropertiesResponse;
+  static auto& Items(Request& request) { return *request.mutable_accounts(); }
+  static std::unique_ptr<grpc::ClientReaderWriter<Request, Response>> Open(
+      v1::HeapSyncService::Stub& stub, grpc::ClientContext* context) {
+    return stub.BulkAccountProperties(context);
+  }
+};
+
+}  // namespace
 
 // One job: the state between the caller's thread, the sender (which owns the
 // streams, one after the other) and the reader of the present stream.
@@ -137,7 +182,7 @@ class BulkWriter<Item>::Session {
   using Traits = BulkTraits<Item>;
   using Request = typename Traits::Request;
   using Response = typename Traits::Response;
-  using Chunk = typename UnacknowledgedWindow<Item>::Chunk;
+  using Chunk = typename UnacknowledgedWindow<Traits>::Chunk;
 
   static BulkWriterOptions WithRequestId(BulkWriterOptions options) {
     if (options.request_id.empty()) options.request_id = RandomId();
@@ -384,7 +429,7 @@ class BulkWriter<Item>::Session {
   mutable absl::Mutex mutex_;
   absl::CondVar caller_wakes_;
   absl::CondVar sender_wakes_;
-  UnacknowledgedWindow<Item> window_ ABSL_GUARDED_BY(mutex_);
+  UnacknowledgedWindow<Traits> window_ ABSL_GUARDED_BY(mutex_);
   absl::Time chunk_opened_ ABSL_GUARDED_BY(mutex_);
   BulkTotals totals_ ABSL_GUARDED_BY(mutex_);
   uint64_t delivered_before_ ABSL_GUARDED_BY(mutex_) = 0;

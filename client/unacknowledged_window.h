@@ -8,8 +8,6 @@
 #include <memory>
 #include <utility>
 
-#include "client/bulk_traits.h"
-
 namespace heapsync {
 
 // Bounds of a window and of its chunks; see BulkWriterOptions.
@@ -23,10 +21,13 @@ struct WindowLimits {
 // The items that are not durable yet, in order, packed into the messages in
 // which they travel, and how far the present stream has sent them. Indices
 // count from the start of the whole job. Knows no threads and no time.
-template <typename Item>
+//
+// Traits has the types Item and Request, and Items(request): the request's
+// items, to be changed.
+template <typename Traits>
 class UnacknowledgedWindow {
  public:
-  using Traits = BulkTraits<Item>;
+  using Item = typename Traits::Item;
 
   struct Chunk {
     uint64_t first_index;

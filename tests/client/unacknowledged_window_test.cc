@@ -5,10 +5,17 @@
 #include <string>
 #include <vector>
 
+#include "heapsync/v1/heap_sync_service.pb.h"
+
 namespace heapsync {
 namespace {
 
-using Window = UnacknowledgedWindow<v1::UserProperties>;
+struct Users {
+  using Item = v1::UserProperties;
+  using Request = v1::BulkUserPropertiesRequest;
+  static auto& Items(Request& request) { return *request.mutable_users(); }
+};
+using Window = UnacknowledgedWindow<Users>;
 
 constexpr WindowLimits kLimits = {.max_items = 10,
                                   .max_bytes = 1'000,

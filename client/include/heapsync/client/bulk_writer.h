@@ -84,7 +84,7 @@ struct BulkTotals {
 // connection breaks it connects again and repeats what is not durable yet under
 // the same request id and indices, so that nothing is lost or doubled.
 //
-// Item is v1::TrackEvent, v1::UserProperties or v1::AccountProperties. One
+// Item is a message of items.proto that is an item, such as v1::TrackEvent. One
 // thread at a time may call a writer; it has threads of its own for the stream.
 // Destroyed before Finish(), it cancels the stream: items that are not durable
 // may or may not arrive.
@@ -128,10 +128,6 @@ class BulkWriter {
   class Session;
   std::unique_ptr<Session> session_;
 };
-
-extern template class BulkWriter<v1::TrackEvent>;
-extern template class BulkWriter<v1::UserProperties>;
-extern template class BulkWriter<v1::AccountProperties>;
 
 }  // namespace heapsync
 

@@ -155,6 +155,21 @@ void AddAckFlag(CLI::App& command, v1::AckLevel& level) {
           {.choices = {"durable", "delivered"}});
 }
 
+void AddTypeOption(CLI::App& command, std::function<void(ObjectType)> take,
+                   const std::string& help, bool required) {
+  std::vector<std::string> names;
+  for (const TypePolicy& policy : kTypePolicies) {
+    names.emplace_back(policy.short_name);
+  }
+  AddText(command, "--type",
+          [take = std::move(take)](const std::string& name) {
+            for (const TypePolicy& policy : kTypePolicies) {
+              if (policy.short_name == name) take(policy.type);
+            }
+          },
+          "", help, {.required = required, .choices = names});
+}
+
 std::pair<std::string, std::string> SplitPair(absl::string_view flag,
                                               absl::string_view text) {
   const size_t equals = text.find('=');

@@ -2,12 +2,14 @@
 #define HEAPSYNC_CLIENT_CLI_COMMAND_H_
 
 #include <chrono>
+#include <functional>
 #include <ostream>
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "heap_adapter/model/object_type.h"
 #include "heapsync/client/client_options.h"
 
 namespace CLI {
@@ -60,6 +62,11 @@ void AddServerFlags(CLI::App& command, ServerFlags& flags,
 
 // Adds --ack, which takes "durable" and "delivered".
 void AddAckFlag(CLI::App& command, v1::AckLevel& level);
+
+// Adds --type, which takes the short names of the types; `take` is called at
+// most once.
+void AddTypeOption(CLI::App& command, std::function<void(ObjectType)> take,
+                   const std::string& help, bool required);
 
 // Splits "key=value" at the first "="; without one, ends the command
 // (ThrowUsageError).

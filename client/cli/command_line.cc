@@ -35,8 +35,7 @@ std::vector<std::string> Reversed(int argc, const char* const* argv) {
 void DeclareCommands(CLI::App& program, CommandContext& context) {
   program.name("heapsync");
   program.description(
-      "Sends track events, user properties and account properties to Heap "
-      "through a Heap Sync server.");
+      "Sends events and properties to Heap through a Heap Sync server.");
   program.footer(
       "Exit codes: 0 done; 1 failed; 2 wrong flags, or flags that do not fit "
       "the input; 3 imported, with some rows rejected.");

@@ -39,10 +39,6 @@ void AddShared(CLI::App& command, DeadLetterFlags& flags) {
 
 // The options that choose dead letters.
 void AddFilter(CLI::App& command, DeadLetterFlags& flags) {
-  static const std::map<std::string, v1::ItemType> kTypes = {
-      {"track", v1::ITEM_TYPE_TRACK_EVENT},
-      {"user", v1::ITEM_TYPE_USER_PROPERTIES},
-      {"account", v1::ITEM_TYPE_ACCOUNT_PROPERTIES}};
   static const std::map<std::string, v1::DeadLetterReason> kReasons = {
       {"refused", v1::DEAD_LETTER_REASON_REFUSED},
       {"too_large", v1::DEAD_LETTER_REASON_TOO_LARGE},
@@ -52,12 +48,12 @@ void AddFilter(CLI::App& command, DeadLetterFlags& flags) {
            "dead letters, by the ids that `list` shows");
   AddText(command, "--destination", *flags.filter.mutable_destination(),
           "only dead letters of this destination");
-  AddText(command, "--type",
-          [&flags](const std::string& name) {
-            flags.filter.set_type(kTypes.at(name));
-          },
-          "", "only dead letters of this type",
-          {.choices = {"track", "user", "account"}});
+  AddTypeOption(
+      command,
+      [&flags](ObjectType type) {
+        flags.filter.set_type(static_cast<v1::ItemType>(type));
+      },
+      "only dead letters of this type", /*required=*/false);
   AddText(command, "--reason",
           [&flags](const std::string& name) {
             flags.filter.set_reason(kReasons.at(name));

@@ -10,6 +10,7 @@
 #include "client/cli/row_ledger.h"
 #include "client/cli/table.h"
 #include "client/cli/utf8.h"
+#include "heap_adapter/encoding/chunk_encoder.h"
 #include "heapsync/client/bulk_writer.h"
 #include "nlohmann/json.hpp"
 
@@ -121,25 +122,24 @@ std::string ColumnOf(const DryRunReport& report, const std::string& field) {
   return std::string(key);
 }
 
-std::string LimitsText(const DryRunReport& report, ItemType type) {
-  const InputProfile& profile = report.profile;
-  switch (type) {
-    case ItemType::kTrack:
+std::string LimitsText(const InputProfile& profile, const TypePolicy& policy) {
+  switch (policy.limit.unit) {
+    case LimitedUnit::kItems:
       return absl::StrCat(
           "Heap's limits (15,000 events a minute for the App ID, 1,000 for one "
           "user): at least ",
           ShortDuration(profile.LeastDuration()),
           " if nothing else is sent; the busiest user has ",
           WithThousands(profile.busiest()), " events\n");
-    case ItemType::kUser:
+    case LimitedUnit::kRequests:
       return absl::StrCat(
           "Heap's limit (30 updates in 30 s for one user) delays only users "
           "with more; updates that wait are coalesced; the busiest user has ",
           WithThousands(profile.busiest()), " rows\n");
-    case ItemType::kAccount:
+    case LimitedUnit::kNothing:
       break;
   }
-  return "Heap publishes no limit for accounts\n";
+  return absl::StrCat("Heap publishes no limit for ", policy.array_key, "\n");
 }
 
 }  // namespace
@@ -173,18 +173,10 @@ absl::Status RunDryRun(const DryRunOptions& options, const Client& client,
         "): only what the client checks is found; the server's rules for "
         "names, lengths and values are not applied"));
   }
-  switch (import.mapping.type) {
-    case ItemType::kTrack:
-      return TypedDryRun<v1::TrackEvent>(options, *input, stop, report)
-          .Run(client);
-    case ItemType::kUser:
-      return TypedDryRun<v1::UserProperties>(options, *input, stop, report)
-          .Run(client);
-    case ItemType::kAccount:
-      break;
-  }
-  return TypedDryRun<v1::AccountProperties>(options, *input, stop, report)
-      .Run(client);
+  return WithItem(import.mapping.type, [&](auto item) {
+    return TypedDryRun<decltype(item)>(options, *input, stop, report)
+        .Run(client);
+  });
 }
 
 std::string ToText(const DryRunReport& report) {
@@ -212,16 +204,17 @@ std::string ToText(const DryRunReport& report) {
     absl::StrAppend(&text, "warning: ", Printable(reason), " (",
                     WithThousands(count), " times)\n");
   }
-  const char* subjects =
-      profile.type() == ItemType::kAccount ? "accounts" : "users";
-  absl::StrAppend(&text, profile.subjects_are_complete() ? "" : "at least ",
-                  WithThousands(profile.subjects()), " ", subjects);
-  if (profile.type() != ItemType::kTrack) {
+  const TypePolicy& policy = PolicyOf(profile.type());
+  absl::StrAppend(
+      &text, profile.subjects_are_complete() ? "" : "at least ",
+      WithThousands(profile.subjects()), " ",
+      policy.subject_field == "identity" ? "users" : policy.array_key);
+  if (policy.coalesces) {
     absl::StrAppend(&text, "; ", WithThousands(profile.repeated_rows()),
                     " rows are about one that an earlier row is about, and "
                     "are coalesced with it if that still waits");
   }
-  absl::StrAppend(&text, "\n", LimitsText(report, profile.type()));
+  absl::StrAppend(&text, "\n", LimitsText(profile, policy));
   return text;
 }
 

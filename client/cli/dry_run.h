@@ -21,7 +21,7 @@ struct DryRunOptions {
 
 // The outcome of a dry run.
 struct DryRunReport {
-  explicit DryRunReport(ItemType type) : profile(type) {}
+  explicit DryRunReport(ObjectType type) : profile(type) {}
 
   struct Fault {
     uint64_t rows = 0;

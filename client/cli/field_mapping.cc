@@ -17,8 +17,23 @@
 namespace heapsync {
 namespace {
 
+using google::protobuf::FieldDescriptor;
 using google::protobuf::Struct;
+using google::protobuf::Timestamp;
 using google::protobuf::Value;
+
+template <typename Type>
+bool Holds(const FieldDescriptor& field) {
+  return field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
+         field.message_type() == Type::descriptor();
+}
+
+// REQUIRES: Holds<Type>(field).
+template <typename Type>
+Type& Mutable(const FieldDescriptor& field, MappedRow& row) {
+  return static_cast<Type&>(
+      *row.item->GetReflection()->MutableMessage(row.item.get(), &field));
+}
 
 // The value under a key, or under a path of keys with dots; null if absent.
 Value* FindPath(Struct& object, absl::string_view path) {
@@ -104,6 +119,30 @@ absl::Status ToStatus(const std::vector<std::string>& problems) {
 
 }  // namespace
 
+FieldMapping::FieldMapping(MappingOptions options)
+    : options_(std::move(options)), fixed_(NewItem(options_.type)) {
+  fields_ = FieldsOf(*fixed_->GetDescriptor());
+}
+
+std::string FieldMapping::Target::Name() const {
+  return property ? absl::StrCat(field->name(), ".", *property) : field->name();
+}
+
+bool FieldMapping::Target::IsAllProperties() const {
+  return !property && Holds<Struct>(*field);
+}
+
+FieldMapping::Target FieldMapping::Property(absl::string_view key) const {
+  return {fields_.back(), std::string(key)};
+}
+
+MappedRow FieldMapping::NewRow() const {
+  MappedRow row;
+  row.item.reset(fixed_->New());
+  row.item->CopyFrom(*fixed_);
+  return row;
+}
+
 absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
     MappingOptions options, absl::Span<const absl::string_view> header) {
   FieldMapping mapping{std::move(options)};
@@ -132,18 +171,13 @@ absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
   for (auto& [column, target] : mapping.ColumnsOfFields(problems)) {
     const auto found = position.find(column);
     if (found == position.end()) {
-      if (mapping.options_.columns.count(
-              target.field == Field::kProperty
-                  ? absl::StrCat("properties.", target.key)
-                  : std::string(FieldName(target.field))) > 0) {
-        absent.push_back(column);
-      }
+      if (mapping.IsListed(target.Name())) absent.push_back(column);
       continue;
     }
     any_found = true;
-    if (target.field == Field::kUserId && !mapping.IsListed(Field::kUserId)) {
+    if (target.Name() == "user_id" && !mapping.IsListed("user_id")) {
       // Beside an identity it is a column like any other.
-      if (position.contains(FieldName(Field::kIdentity))) continue;
+      if (position.contains("identity")) continue;
       problems.push_back(
           "the column \"user_id\" is not mapped: --map=user_id=user_id if it "
           "holds Heap's own user ids, --map=identity=user_id if it holds "
@@ -168,14 +202,14 @@ absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
                                         "of --map"));
       }
       any_found = true;
-      if (mapping.IsFixed({Field::kProperty, column})) continue;
+      if (mapping.IsFixed(mapping.Property(column))) continue;
       taken.insert(column);
       mapping.cell_targets_.emplace_back(found->second,
-                                         Target{Field::kProperty, column});
+                                         mapping.Property(column));
     }
   } else {
     for (size_t i = 0; i < names.size(); ++i) {
-      Target target{Field::kProperty, std::string(names[i])};
+      Target target = mapping.Property(names[i]);
       if (names[i].empty() || taken.contains(names[i])) continue;
       if (mapping.IsFixed(target) || mapping.IsMappedProperty(names[i])) {
         continue;
@@ -205,11 +239,11 @@ absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
     problems.push_back(missing);
     // Snowflake and others export names in capitals.
     std::vector<std::string> pairs;
-    for (const Field field : mapping.FieldsOfType()) {
+    for (const Field* field : mapping.fields_) {
       for (const absl::string_view name : names) {
-        if (name != FieldName(field) && !position.contains(FieldName(field)) &&
-            absl::EqualsIgnoreCase(name, FieldName(field))) {
-          pairs.push_back(absl::StrCat(FieldName(field), "=", name));
+        if (name != field->name() && !position.contains(field->name()) &&
+            absl::EqualsIgnoreCase(name, field->name())) {
+          pairs.push_back(absl::StrCat(field->name(), "=", name));
         }
       }
     }
@@ -236,7 +270,7 @@ absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
   }
   std::stable_partition(
       mapping.cell_targets_.begin(), mapping.cell_targets_.end(),
-      [](const auto& t) { return t.second.field == Field::kProperties; });
+      [](const auto& t) { return t.second.IsAllProperties(); });
   if (absl::Status status = ToStatus(problems); !status.ok()) return status;
   return mapping;
 }
@@ -250,21 +284,20 @@ absl::StatusOr<FieldMapping> FieldMapping::ForNdjson(MappingOptions options) {
   mapping.path_targets_ = mapping.ColumnsOfFields(problems);
   if (mapping.options_.properties) {
     for (const std::string& column : *mapping.options_.properties) {
-      if (mapping.IsFixed({Field::kProperty, column})) continue;
-      mapping.path_targets_.emplace_back(column,
-                                         Target{Field::kProperty, column});
+      if (mapping.IsFixed(mapping.Property(column))) continue;
+      mapping.path_targets_.emplace_back(column, mapping.Property(column));
     }
   }
   std::stable_partition(
       mapping.path_targets_.begin(), mapping.path_targets_.end(),
-      [](const auto& t) { return t.second.field == Field::kProperties; });
+      [](const auto& t) { return t.second.IsAllProperties(); });
   if (absl::Status status = ToStatus(problems); !status.ok()) return status;
   return mapping;
 }
 
 MappedRow FieldMapping::FromCells(
     absl::Span<const absl::string_view> cells) const {
-  MappedRow row;
+  MappedRow row = NewRow();
   if (cells.size() != column_count_) {
     row.violations.push_back(
         {"", "WRONG_CELL_COUNT",
@@ -272,7 +305,6 @@ MappedRow FieldMapping::FromCells(
                       " columns, this row has ", cells.size())});
     return row;
   }
-  row = fixed_;
   for (const auto& [index, target] : cell_targets_) {
     if (cells[index].empty()) continue;
     if (IsNull(column_names_[index], cells[index], row)) continue;
@@ -288,7 +320,7 @@ std::vector<std::string> FieldMapping::TextColumns() const {
   std::vector<std::string> names;
   if (options_.typing == ValueTyping::kStrings) return names;
   for (const auto& [index, target] : cell_targets_) {
-    if (target.field == Field::kProperty && text_columns_[index]) {
+    if (target.property && text_columns_[index]) {
       names.push_back(column_names_[index]);
     }
   }
@@ -300,7 +332,7 @@ std::vector<std::pair<size_t, std::string>> FieldMapping::NumberColumns()
   std::vector<std::pair<size_t, std::string>> columns;
   if (options_.typing == ValueTyping::kStrings) return columns;
   for (const auto& [index, target] : cell_targets_) {
-    if (target.field == Field::kProperty && !text_columns_[index]) {
+    if (target.property && !text_columns_[index]) {
       columns.emplace_back(index, column_names_[index]);
     }
   }
@@ -309,20 +341,16 @@ std::vector<std::pair<size_t, std::string>> FieldMapping::NumberColumns()
 
 std::map<std::string, std::string> FieldMapping::ColumnsByField() const {
   std::map<std::string, std::string> columns;
-  const auto add = [&](const Target& target, const std::string& column) {
-    columns[target.field == Field::kProperty
-                ? absl::StrCat("properties.", target.key)
-                : std::string(FieldName(target.field))] = column;
-  };
   for (const auto& [index, target] : cell_targets_) {
-    add(target, column_names_[index]);
+    columns[target.Name()] = column_names_[index];
   }
-  for (const auto& [path, target] : path_targets_) add(target, path);
+  for (const auto& [path, target] : path_targets_)
+    columns[target.Name()] = path;
   return columns;
 }
 
 MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
-  MappedRow row = fixed_;
+  MappedRow row = NewRow();
   std::vector<std::string> taken;
   // Digits and exponents as they stand, which a double has lost.
   std::optional<Struct> as_written;
@@ -356,11 +384,12 @@ MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
   for (const auto& [path, target] : path_targets_) {
     Value* value = FindPath(source, path);
     if (value == nullptr) continue;
-    if (target.field == Field::kUserId && !IsListed(Field::kUserId)) {
+    if (!target.property && target.field->name() == "user_id" &&
+        !IsListed("user_id")) {
       // Beside an identity it is a key like any other.
-      if (!row.identity.empty() || IsEmpty(*value)) continue;
+      if (row.Has("identity") || IsEmpty(*value)) continue;
       row.violations.push_back(
-          {std::string(FieldName(Field::kUserId)), "NOT_MAPPED",
+          {"user_id", "NOT_MAPPED",
            "--map=user_id=user_id if it holds Heap's own user ids, "
            "--map=identity=user_id if it holds yours"});
       return row;
@@ -370,8 +399,7 @@ MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
     if (value->has_string_value() && IsNull(path, value->string_value(), row)) {
       continue;
     }
-    if (target.field != Field::kProperty &&
-        target.field != Field::kProperties) {
+    if (!target.property && !target.IsAllProperties()) {
       if (const std::optional<double> number = number_at(path, *value)) {
         SetNumber(target, *number, written(path).string_value(), row);
         continue;
@@ -380,7 +408,7 @@ MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
     if (options_.text_columns.count(path) > 0) *value = written(path);
     // Copied: two fields may share a column.
     Value copy = *value;
-    if (target.field == Field::kProperties && copy.has_struct_value()) {
+    if (target.IsAllProperties() && copy.has_struct_value()) {
       for (const auto& [other, unused] : path_targets_) {
         absl::string_view inner = other;
         if (absl::ConsumePrefix(&inner, path) &&
@@ -392,8 +420,10 @@ MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
     SetValue(target, std::move(copy), row);
   }
   RequireFields(row);
-  if (row.identity.empty() && row.user_id.empty() && row.account_id.empty() &&
-      row.event.empty() && row.email.empty()) {
+  if (std::none_of(fields_.begin(), fields_.end(), [&](const Field* field) {
+        return field->cpp_type() == Field::CPPTYPE_STRING &&
+               row.item->GetReflection()->HasField(*row.item, field);
+      })) {
     const std::string key = KeyOfRows(source);
     if (!key.empty()) {
       row.violations.push_back(
@@ -407,7 +437,7 @@ MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
   if (options_.properties) return row;
   for (const std::string& path : taken) ErasePath(source, path);
   for (auto& [key, value] : *source.mutable_fields()) {
-    const Target target{Field::kProperty, key};
+    const Target target = Property(key);
     if (IsEmpty(value) || IsFixed(target) || IsMappedProperty(key) ||
         (value.has_string_value() && IsNull(key, value.string_value(), row))) {
       continue;
@@ -433,106 +463,33 @@ bool FieldMapping::IsNull(absl::string_view column, absl::string_view text,
 // Refuses a row in which a NULL took the place of a required field.
 void FieldMapping::RequireFields(MappedRow& row) const {
   if (row.null_columns.empty() || !row.violations.empty()) return;
-  const auto require = [&](absl::string_view field, bool filled) {
-    if (filled) return;
+  for (std::string& field : MissingFields(
+           options_.type, [&](const auto& name) { return row.Has(name); })) {
     row.violations.push_back(
-        {std::string(field), "REQUIRED", "the field is empty or NULL"});
-  };
-  switch (options_.type) {
-    case ItemType::kTrack:
-      require("identity", !row.identity.empty() || !row.user_id.empty());
-      require("event", !row.event.empty());
-      break;
-    case ItemType::kUser:
-      require("identity", !row.identity.empty());
-      break;
-    case ItemType::kAccount:
-      require("account_id", !row.account_id.empty());
-      break;
+        {std::move(field), "REQUIRED", "the field is empty or NULL"});
   }
-}
-
-std::vector<FieldMapping::Field> FieldMapping::FieldsOfType() const {
-  switch (options_.type) {
-    case ItemType::kTrack:
-      return {Field::kIdentity,  Field::kUserId,    Field::kEvent,
-              Field::kTimestamp, Field::kSessionId, Field::kIdempotencyKey,
-              Field::kProperties};
-    case ItemType::kUser:
-      return {Field::kIdentity, Field::kEmail, Field::kProperties};
-    case ItemType::kAccount:
-      return {Field::kAccountId, Field::kProperties};
-  }
-  return {};
-}
-
-absl::string_view FieldMapping::FieldName(Field field) {
-  switch (field) {
-    case Field::kIdentity:
-      return "identity";
-    case Field::kUserId:
-      return "user_id";
-    case Field::kEvent:
-      return "event";
-    case Field::kTimestamp:
-      return "timestamp";
-    case Field::kEmail:
-      return "email";
-    case Field::kAccountId:
-      return "account_id";
-    case Field::kSessionId:
-      return "session_id";
-    case Field::kIdempotencyKey:
-      return "idempotency_key";
-    case Field::kProperties:
-    case Field::kProperty:
-      return "properties";
-  }
-  return "";
-}
-
-std::string* FieldMapping::TextField(Field field, MappedRow& row) {
-  switch (field) {
-    case Field::kIdentity:
-      return &row.identity;
-    case Field::kUserId:
-      return &row.user_id;
-    case Field::kEvent:
-      return &row.event;
-    case Field::kEmail:
-      return &row.email;
-    case Field::kAccountId:
-      return &row.account_id;
-    case Field::kSessionId:
-      return &row.session_id;
-    case Field::kIdempotencyKey:
-      return &row.idempotency_key;
-    case Field::kTimestamp:
-    case Field::kProperties:
-    case Field::kProperty:
-      return nullptr;
-  }
-  return nullptr;
 }
 
 absl::StatusOr<FieldMapping::Target> FieldMapping::ParseTarget(
     absl::string_view name) const {
   absl::string_view key = name;
   if (absl::ConsumePrefix(&key, "properties.") && !key.empty()) {
-    return Target{Field::kProperty, std::string(key)};
+    return Property(key);
   }
   std::vector<absl::string_view> known;
-  for (const Field field : FieldsOfType()) {
-    if (name == FieldName(field)) return Target{field, ""};
-    known.push_back(FieldName(field));
+  for (const Field* field : fields_) {
+    if (name == field->name()) return Target{field, std::nullopt};
+    known.push_back(field->name());
   }
   return absl::InvalidArgumentError(absl::StrCat(
-      "\"", name, "\" is no field of --type=", Name(options_.type),
+      "\"", name,
+      "\" is no field of --type=", PolicyOf(options_.type).short_name,
       "; fields are: ", absl::StrJoin(known, ", "), ", properties.<key>"));
 }
 
 absl::Status FieldMapping::ApplyFixed() {
   std::vector<std::string> problems;
+  MappedRow fixed = NewRow();
   for (const auto& [name, text] : options_.fixed) {
     const absl::StatusOr<Target> target = ParseTarget(name);
     if (!target.ok()) {
@@ -543,9 +500,10 @@ absl::Status FieldMapping::ApplyFixed() {
       problems.push_back(
           absl::StrCat("\"", name, "\" has both a column and a fixed value"));
     }
-    SetText(*target, text, options_.typing, fixed_);
+    SetText(*target, text, options_.typing, fixed);
   }
-  for (const Violation& violation : fixed_.violations) {
+  fixed_ = std::move(fixed.item);
+  for (const Violation& violation : fixed.violations) {
     problems.push_back(absl::StrCat("fixed value of \"", violation.field,
                                     "\": ", violation.description));
   }
@@ -553,10 +511,7 @@ absl::Status FieldMapping::ApplyFixed() {
 }
 
 bool FieldMapping::IsFixed(const Target& target) const {
-  if (options_.fixed.empty()) return false;
-  return options_.fixed.count(target.field == Field::kProperty
-                                  ? absl::StrCat("properties.", target.key)
-                                  : std::string(FieldName(target.field))) > 0;
+  return !options_.fixed.empty() && options_.fixed.count(target.Name()) > 0;
 }
 
 std::vector<std::pair<std::string, FieldMapping::Target>>
@@ -570,26 +525,23 @@ FieldMapping::ColumnsOfFields(std::vector<std::string>& problems) const {
       problems.emplace_back(target.status().message());
     }
   }
-  for (const Field field : FieldsOfType()) {
-    const std::string name(FieldName(field));
-    if (IsListed(field) || IsFixed({field, ""})) continue;
+  const auto given = [&](const std::string& field) {
+    return IsListed(field) || options_.fixed.count(field) > 0;
+  };
+  for (const Field* field : fields_) {
+    const std::string& name = field->name();
+    if (given(name)) continue;
     // One person has one of the two.
-    if (field == Field::kIdentity &&
-        (IsListed(Field::kUserId) || IsFixed({Field::kUserId, ""}))) {
-      continue;
-    }
-    if (field == Field::kUserId &&
-        (IsListed(Field::kIdentity) || IsFixed({Field::kIdentity, ""}))) {
-      continue;
-    }
+    if (name == "identity" && given("user_id")) continue;
+    if (name == "user_id" && given("identity")) continue;
     // Only an address often serves twice.
-    if (field != Field::kEmail && field != Field::kProperties &&
+    if (name != "email" && name != "properties" &&
         std::any_of(
             options_.columns.begin(), options_.columns.end(),
             [&](const auto& mapped) { return mapped.second == name; })) {
       continue;
     }
-    result.emplace_back(name, Target{field, ""});
+    result.emplace_back(name, Target{field, std::nullopt});
   }
   return result;
 }
@@ -599,28 +551,19 @@ bool FieldMapping::IsMappedProperty(absl::string_view key) const {
          options_.columns.count(absl::StrCat("properties.", key)) > 0;
 }
 
-bool FieldMapping::IsListed(Field field) const {
-  return options_.columns.count(std::string(FieldName(field))) > 0;
+bool FieldMapping::IsListed(const std::string& field) const {
+  return options_.columns.count(field) > 0;
 }
 
 std::string FieldMapping::MissingRequired(
     const std::vector<std::pair<std::string, Target>>& columns) const {
-  const auto filled = [&](Field field) {
-    return options_.fixed.count(std::string(FieldName(field))) > 0 ||
-           std::any_of(columns.begin(), columns.end(),
-                       [&](const auto& c) { return c.second.field == field; });
-  };
-  std::vector<std::string> missing;
-  if (options_.type == ItemType::kAccount) {
-    if (!filled(Field::kAccountId)) missing.push_back("account_id");
-  } else {
-    if (!filled(Field::kIdentity) && !filled(Field::kUserId)) {
-      missing.push_back("identity");
-    }
-    if (options_.type == ItemType::kTrack && !filled(Field::kEvent)) {
-      missing.push_back("event");
-    }
-  }
+  const std::vector<std::string> missing =
+      MissingFields(options_.type, [&](const std::string& field) {
+        return options_.fixed.count(field) > 0 ||
+               std::any_of(columns.begin(), columns.end(), [&](const auto& c) {
+                 return c.second.Name() == field;
+               });
+      });
   if (missing.empty()) return "";
   return absl::StrCat("nothing fills ", absl::StrJoin(missing, " and "),
                       " (see --map and --set)");
@@ -628,11 +571,12 @@ std::string FieldMapping::MissingRequired(
 
 void FieldMapping::SetText(const Target& target, absl::string_view text,
                            ValueTyping typing, MappedRow& row) const {
-  if (target.field == Field::kProperty) {
-    (*row.properties.mutable_fields())[target.key] = CellValue(text, typing);
+  if (target.property) {
+    auto& properties = Mutable<Struct>(*target.field, row);
+    (*properties.mutable_fields())[*target.property] = CellValue(text, typing);
     return;
   }
-  if (target.field == Field::kProperties) {
+  if (target.IsAllProperties()) {
     absl::StatusOr<Struct> parsed = ParseJsonObject(text, typing);
     if (!parsed.ok()) {
       row.violations.push_back({"properties", "INVALID_JSON",
@@ -644,35 +588,38 @@ void FieldMapping::SetText(const Target& target, absl::string_view text,
     SetValue(target, std::move(value), row);
     return;
   }
-  if (target.field == Field::kTimestamp) {
+  if (Holds<Timestamp>(*target.field)) {
     auto parsed = ParseTimestamp(text);
     if (parsed.ok()) {
-      row.timestamp = *std::move(parsed);
+      Mutable<Timestamp>(*target.field, row) = *std::move(parsed);
     } else {
       row.violations.push_back({"timestamp", "INVALID_TIMESTAMP",
                                 std::string(parsed.status().message())});
     }
     return;
   }
-  *TextField(target.field, row) = std::string(text);
+  row.item->GetReflection()->SetString(row.item.get(), target.field,
+                                       std::string(text));
 }
 
 void FieldMapping::SetValue(const Target& target, Value value,
                             MappedRow& row) const {
-  if (target.field == Field::kProperty) {
-    (*row.properties.mutable_fields())[target.key] = std::move(value);
+  if (target.property) {
+    auto& properties = Mutable<Struct>(*target.field, row);
+    (*properties.mutable_fields())[*target.property] = std::move(value);
     return;
   }
-  const std::string name(FieldName(target.field));
-  if (target.field == Field::kProperties) {
+  const std::string& name = target.field->name();
+  if (target.IsAllProperties()) {
     if (!value.has_struct_value()) {
       row.violations.push_back(
           {name, "WRONG_TYPE", "properties are a JSON object"});
       return;
     }
     for (auto& [key, entry] : *value.mutable_struct_value()->mutable_fields()) {
-      if (entry.has_null_value() || IsFixed({Field::kProperty, key})) continue;
-      (*row.properties.mutable_fields())[key] = std::move(entry);
+      if (entry.has_null_value() || IsFixed(Property(key))) continue;
+      auto& properties = Mutable<Struct>(*target.field, row);
+      (*properties.mutable_fields())[key] = std::move(entry);
     }
     return;
   }
@@ -690,11 +637,11 @@ void FieldMapping::SetNumber(const Target& target, double number,
   constexpr double kMaxExact = 9'007'199'254'740'992;  // 2^53
   Value value;
   value.set_string_value(std::string(text));
-  if (target.field != Field::kTimestamp &&
+  if (!Holds<Timestamp>(*target.field) &&
       (std::trunc(number) != number || std::abs(number) >= kMaxExact ||
        text.find_first_of("eE") != absl::string_view::npos)) {
     row.violations.push_back(
-        {std::string(FieldName(target.field)), "ID_MANGLED",
+        {target.field->name(), "ID_MANGLED",
          "a number that names something is whole, below 2^53 and without an "
          "exponent; write others as strings"});
     return;

@@ -1,10 +1,12 @@
 #ifndef HEAPSYNC_CLIENT_CLI_FIELD_MAPPING_H_
 #define HEAPSYNC_CLIENT_CLI_FIELD_MAPPING_H_
 
+#include <google/protobuf/descriptor.h>
 #include <google/protobuf/struct.pb.h>
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -21,7 +23,7 @@
 namespace heapsync {
 
 struct MappingOptions {
-  ItemType type = ItemType::kTrack;
+  ObjectType type = ObjectType::kTrackEvent;
 
   // Columns whose values stay text, whatever `typing` says.
   std::set<std::string> text_columns;
@@ -90,29 +92,22 @@ class FieldMapping {
                      absl::string_view text) const;
 
  private:
-  enum class Field {
-    kIdentity,
-    kUserId,
-    kEvent,
-    kTimestamp,
-    kEmail,
-    kAccountId,
-    kSessionId,
-    kIdempotencyKey,
-    kProperties,
-    kProperty,  // one property, see Target::key
-  };
+  using Field = google::protobuf::FieldDescriptor;
 
-  // Where a column or fixed value goes.
+  // Where a column or fixed value goes: to a field, or to one property in it.
   struct Target {
-    Field field;
-    std::string key;  // of the property
+    const Field* field;
+    std::optional<std::string> property;
+
+    // "identity", or "properties.<key>".
+    std::string Name() const;
+    // True for the field `properties` as a whole.
+    bool IsAllProperties() const;
   };
 
-  explicit FieldMapping(MappingOptions options)
-      : options_(std::move(options)) {}
+  explicit FieldMapping(MappingOptions options);
 
-  std::vector<Field> FieldsOfType() const;
+  Target Property(absl::string_view key) const;
   absl::StatusOr<Target> ParseTarget(absl::string_view name) const;
   absl::Status ApplyFixed();
   bool IsFixed(const Target& target) const;
@@ -120,7 +115,7 @@ class FieldMapping {
       std::vector<std::string>& problems) const;
   std::string MissingRequired(
       const std::vector<std::pair<std::string, Target>>& columns) const;
-  bool IsListed(Field field) const;
+  bool IsListed(const std::string& field) const;
   // True if --map gives the property a column.
   bool IsMappedProperty(absl::string_view key) const;
   bool IsNull(absl::string_view column, absl::string_view text,
@@ -132,11 +127,12 @@ class FieldMapping {
                MappedRow& row) const;
   void SetValue(const Target& target, google::protobuf::Value value,
                 MappedRow& row) const;
-  static std::string* TextField(Field field, MappedRow& row);
-  static absl::string_view FieldName(Field field);
+  MappedRow NewRow() const;
 
   MappingOptions options_;
-  MappedRow fixed_;
+  std::vector<const Field*> fields_;  // of the type
+  // What all rows have: the fixed values.
+  std::shared_ptr<const google::protobuf::Message> fixed_;
   size_t column_count_ = 0;
   std::vector<std::string> column_names_;
   std::vector<bool> text_columns_;

@@ -31,8 +31,8 @@ namespace {
 
 struct ImportFlags {
   ServerFlags server;
-  std::string type, format, delimiter = ",", escape, quote = "double",
-                            properties = "*", progress = "auto";
+  std::string format, delimiter = ",", escape, quote = "double",
+                      properties = "*", progress = "auto";
   std::vector<std::string> map, set, nulls, columns;
   std::string strings;
   QueryFlags query;
@@ -91,9 +91,6 @@ char ParseDelimiter(const std::string& text) {
 ImportOptions ToOptions(const ImportFlags& flags) {
   ImportOptions options = flags.options;
   MappingOptions& mapping = options.mapping;
-  mapping.type = flags.type == "track"  ? ItemType::kTrack
-                 : flags.type == "user" ? ItemType::kUser
-                                        : ItemType::kAccount;
   mapping.columns = Pairs("--map", flags.map);
   mapping.fixed = Pairs("--set", flags.set);
   if (!flags.nulls.empty()) mapping.nulls = flags.nulls;
@@ -335,8 +332,9 @@ int RunImport(const ImportFlags& flags, CommandContext& context) {
 }
 
 void AddMappingFlags(CLI::App& command, ImportFlags& flags) {
-  AddText(command, "--type", flags.type, "type of the items in the input",
-          {.required = true, .choices = {"track", "user", "account"}});
+  AddTypeOption(
+      command, [&flags](ObjectType type) { flags.options.mapping.type = type; },
+      "type of the items in the input", /*required=*/true);
   AddText(command, "--format", flags.format,
           "format of the input (default: detected by its name and its first "
           "character)",

@@ -16,6 +16,7 @@
 #include "client/cli/row_ledger.h"
 #include "client/cli/utf8.h"
 #include "client/random_id.h"
+#include "heap_adapter/encoding/chunk_encoder.h"
 #include "heap_adapter/encoding/idempotency_key.h"
 #include "heap_adapter/encoding/reasons.h"
 
@@ -47,7 +48,7 @@ std::string Joined(const std::map<std::string, std::string>& pairs) {
 std::map<std::string, std::string> JobOptions(const ImportOptions& options,
                                               InputFormat format) {
   const MappingOptions& mapping = options.mapping;
-  return {{"type", std::string(Name(mapping.type))},
+  return {{"type", std::string(PolicyOf(mapping.type).short_name)},
           {"format", format == InputFormat::kCsv ? "csv" : "ndjson"},
           {"delimiter", std::string(1, options.rows.csv.delimiter)},
           // Not --escape: rows whose ends it decides are never sent without it,
@@ -530,22 +531,14 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
   summary.rows = summary.rows_before = state.rows_done;
   summary.rejected = state.rejected_rows;
   summary.state_path = options.state_path;
-  const ItemType type = options.mapping.type;
+  const ObjectType type = options.mapping.type;
   Prepared prepared{std::move(options),  std::move(query),
                     std::move(rows),     std::move(state),
                     *std::move(rejects), std::move(summary)};
-  switch (type) {
-    case ItemType::kTrack:
-      return std::make_unique<TypedImportJob<v1::TrackEvent>>(
-          std::move(prepared));
-    case ItemType::kUser:
-      return std::make_unique<TypedImportJob<v1::UserProperties>>(
-          std::move(prepared));
-    case ItemType::kAccount:
-      break;
-  }
-  return std::make_unique<TypedImportJob<v1::AccountProperties>>(
-      std::move(prepared));
+  return WithItem(type, [&](auto item) -> std::unique_ptr<ImportJob> {
+    return std::make_unique<TypedImportJob<decltype(item)>>(
+        std::move(prepared));
+  });
 }
 
 }  // namespace heapsync

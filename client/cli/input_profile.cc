@@ -10,16 +10,13 @@
 namespace heapsync {
 namespace {
 
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Struct;
 using google::protobuf::Value;
 
 constexpr size_t kMaxFields = 1'000;
 constexpr size_t kMaxSubjects = 1'000'000;
 constexpr size_t kMaxExample = 24;
-
-// Heap's reference, on rate limits.
-constexpr uint64_t kAppEvents = 15'000;
-constexpr uint64_t kIdentityEvents = 1'000;
-constexpr std::chrono::seconds kEventWindow{60};
 
 const char* TypeOf(const Value& value) {
   switch (value.kind_case()) {
@@ -93,34 +90,28 @@ void InputProfile::Count(const std::string& name, const char* type,
   ++fields_[found->second].types[type];
 }
 
-void InputProfile::CountText(const char* name, const std::string& text) {
-  if (!text.empty()) Count(name, "text", Masked(text));
-}
-
 void InputProfile::Observe(const MappedRow& row) {
   ++rows_;
-  CountText("identity", row.identity);
-  CountText("user_id", row.user_id);
-  CountText("account_id", row.account_id);
-  CountText("event", row.event);
-  if (row.timestamp) Count("timestamp", "time", "");
-  CountText("email", row.email);
-  CountText("session_id", row.session_id);
-  CountText("idempotency_key", row.idempotency_key);
-  // In the order of their names, which that of a map is not.
-  std::vector<const std::string*> keys;
-  for (const auto& [key, value] : row.properties.fields()) keys.push_back(&key);
-  std::sort(keys.begin(), keys.end(),
-            [](const auto* a, const auto* b) { return *a < *b; });
-  for (const std::string* key : keys) {
-    const Value& value = row.properties.fields().at(*key);
-    const std::string name = absl::StrCat("properties.", *key);
-    const bool seen = field_index_.contains(name);
-    Count(name, TypeOf(value), seen ? "" : ExampleOf(value));
+  const google::protobuf::Message& item = *row.item;
+  const google::protobuf::Reflection& reflection = *item.GetReflection();
+  const std::string subject_field(PolicyOf(type_).subject_field);
+  std::string subject;
+  for (const FieldDescriptor* field : FieldsOf(*item.GetDescriptor())) {
+    if (!reflection.HasField(item, field)) continue;
+    if (field->name() == "properties") {
+      CountProperties(
+          static_cast<const Struct&>(reflection.GetMessage(item, field)));
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+      const std::string text = reflection.GetString(item, field);
+      Count(field->name(), "text", Masked(text));
+      if (field->name() == subject_field ||
+          (subject.empty() && field->name() == "user_id")) {
+        subject = text;
+      }
+    } else {
+      Count(field->name(), "time", "");
+    }
   }
-  const std::string& subject = type_ == ItemType::kAccount ? row.account_id
-                               : row.identity.empty()      ? row.user_id
-                                                           : row.identity;
   const uint64_t hash = XXH3_64bits(subject.data(), subject.size());
   auto known = subjects_.find(hash);
   if (known == subjects_.end()) {
@@ -135,13 +126,29 @@ void InputProfile::Observe(const MappedRow& row) {
   busiest_ = std::max<uint64_t>(busiest_, ++known->second);
 }
 
+// In the order of their names, which that of a map is not.
+void InputProfile::CountProperties(const Struct& properties) {
+  std::vector<const std::string*> keys;
+  for (const auto& [key, value] : properties.fields()) keys.push_back(&key);
+  std::sort(keys.begin(), keys.end(),
+            [](const auto* a, const auto* b) { return *a < *b; });
+  for (const std::string* key : keys) {
+    const Value& value = properties.fields().at(*key);
+    const std::string name = absl::StrCat("properties.", *key);
+    const bool seen = field_index_.contains(name);
+    Count(name, TypeOf(value), seen ? "" : ExampleOf(value));
+  }
+}
+
 std::chrono::seconds InputProfile::LeastDuration() const {
-  if (type_ != ItemType::kTrack || rows_ == 0) return std::chrono::seconds(0);
+  const TypeLimit& limit = PolicyOf(type_).limit;
+  if (limit.total == nullptr || rows_ == 0) return std::chrono::seconds(0);
+  constexpr HeapLimits kPublished;
   // The last of them are sent as the last window begins.
-  const uint64_t windows =
-      std::max((rows_ - 1) / kAppEvents,
-               busiest_ == 0 ? 0 : (busiest_ - 1) / kIdentityEvents);
-  return kEventWindow * windows;
+  const uint64_t windows = std::max<uint64_t>(
+      (rows_ - 1) / kPublished.*limit.total,
+      busiest_ == 0 ? 0 : (busiest_ - 1) / kPublished.*limit.per_identity);
+  return limit.window * windows;
 }
 
 }  // namespace heapsync

@@ -1,6 +1,8 @@
 #ifndef HEAPSYNC_CLIENT_CLI_INPUT_PROFILE_H_
 #define HEAPSYNC_CLIENT_CLI_INPUT_PROFILE_H_
 
+#include <google/protobuf/struct.pb.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -31,12 +33,12 @@ class InputProfile {
     std::string example;                    // masked
   };
 
-  explicit InputProfile(ItemType type) : type_(type) {}
+  explicit InputProfile(ObjectType type) : type_(type) {}
 
   // The next row that becomes an item.
   void Observe(const MappedRow& row);
 
-  ItemType type() const { return type_; }
+  ObjectType type() const { return type_; }
   uint64_t rows() const { return rows_; }
 
   // In the order of their first appearance.
@@ -56,16 +58,15 @@ class InputProfile {
 
   // The least time that Heap's published limits leave the rows, if nothing else
   // is sent to the App ID: 15,000 events in 60 s, of them 1,000 of one
-  // identity. Properties of users have a limit for each identity only, 30
-  // updates in 30 s, and those that wait are coalesced; accounts have none.
+  // identity. Zero for a type without a limit for the whole App ID.
   std::chrono::seconds LeastDuration() const;
 
  private:
   void Count(const std::string& name, const char* type,
              absl::string_view example);
-  void CountText(const char* name, const std::string& text);
+  void CountProperties(const google::protobuf::Struct& properties);
 
-  const ItemType type_;
+  const ObjectType type_;
   uint64_t rows_ = 0;
   std::vector<Field> fields_;
   absl::flat_hash_map<std::string, size_t> field_index_;

@@ -1,55 +1,45 @@
 #include "client/cli/mapped_row.h"
 
-#include <utility>
+#include <algorithm>
+
+#include "heap_adapter/encoding/chunk_encoder.h"
 
 namespace heapsync {
 
-absl::string_view Name(ItemType type) {
-  switch (type) {
-    case ItemType::kTrack:
-      return "track";
-    case ItemType::kUser:
-      return "user";
-    case ItemType::kAccount:
-      return "account";
-  }
-  return "";
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+bool MappedRow::Has(const std::string& field) const {
+  const FieldDescriptor* found = item->GetDescriptor()->FindFieldByName(field);
+  return found != nullptr && item->GetReflection()->HasField(*item, found);
 }
 
-template <>
-v1::TrackEvent ToItem(MappedRow row) {
-  v1::TrackEvent item;
-  item.set_identity(std::move(row.identity));
-  item.set_user_id(std::move(row.user_id));
-  item.set_event(std::move(row.event));
-  item.set_session_id(std::move(row.session_id));
-  item.set_idempotency_key(std::move(row.idempotency_key));
-  if (row.timestamp) *item.mutable_timestamp() = *row.timestamp;
-  if (row.properties.fields_size() > 0) {
-    *item.mutable_properties() = std::move(row.properties);
-  }
-  return item;
+std::unique_ptr<Message> NewItem(ObjectType type) {
+  return WithItem(type, [](auto item) -> std::unique_ptr<Message> {
+    return std::make_unique<decltype(item)>();
+  });
 }
 
-template <>
-v1::UserProperties ToItem(MappedRow row) {
-  v1::UserProperties item;
-  item.set_identity(std::move(row.identity));
-  item.set_email(std::move(row.email));
-  if (row.properties.fields_size() > 0) {
-    *item.mutable_properties() = std::move(row.properties);
-  }
-  return item;
+std::vector<const FieldDescriptor*> FieldsOf(const Descriptor& item) {
+  std::vector<const FieldDescriptor*> fields;
+  for (int i = 0; i < item.field_count(); ++i) fields.push_back(item.field(i));
+  std::stable_partition(fields.begin(), fields.end(), [](const auto* field) {
+    return field->name() != "properties";
+  });
+  return fields;
 }
 
-template <>
-v1::AccountProperties ToItem(MappedRow row) {
-  v1::AccountProperties item;
-  item.set_account_id(std::move(row.account_id));
-  if (row.properties.fields_size() > 0) {
-    *item.mutable_properties() = std::move(row.properties);
+std::vector<std::string> MissingFields(
+    ObjectType type, absl::FunctionRef<bool(const std::string&)> filled) {
+  std::vector<std::string> missing;
+  const std::string subject(PolicyOf(type).subject_field);
+  const bool is_event = type == ObjectType::kTrackEvent;
+  if (!filled(subject) && !(is_event && filled("user_id"))) {
+    missing.push_back(subject);
   }
-  return item;
+  if (is_event && !filled("event")) missing.emplace_back("event");
+  return missing;
 }
 
 }  // namespace heapsync

@@ -47,40 +47,6 @@ std::string Resolve(Names names, const std::string& wanted,
   return wanted;
 }
 
-std::vector<std::string> FieldsOf(ItemType type) {
-  switch (type) {
-    case ItemType::kTrack:
-      return {"identity",   "user_id",         "event",     "timestamp",
-              "session_id", "idempotency_key", "properties"};
-    case ItemType::kUser:
-      return {"identity", "email", "properties"};
-    case ItemType::kAccount:
-      return {"account_id", "properties"};
-  }
-  return {};
-}
-
-// The required fields that no column and no fixed value fills.
-std::vector<std::string> MissingFields(const MappingOptions& mapping,
-                                       const std::vector<std::string>& keys) {
-  const auto filled = [&](const std::string& field) {
-    return mapping.columns.count(field) > 0 || mapping.fixed.count(field) > 0 ||
-           std::find(keys.begin(), keys.end(), field) != keys.end();
-  };
-  std::vector<std::string> missing;
-  if (mapping.type == ItemType::kAccount) {
-    if (!filled("account_id")) missing.push_back("account_id");
-    return missing;
-  }
-  const bool has_user_id =
-      mapping.type == ItemType::kTrack && filled("user_id");
-  if (!filled("identity") && !has_user_id) missing.push_back("identity");
-  if (mapping.type == ItemType::kTrack && !filled("event")) {
-    missing.push_back("event");
-  }
-  return missing;
-}
-
 }  // namespace
 
 absl::StatusOr<QueryColumns> ResolveColumns(MappingOptions mapping,
@@ -106,28 +72,28 @@ absl::StatusOr<QueryColumns> ResolveColumns(MappingOptions mapping,
 
   QueryColumns result;
   result.keys.assign(names.begin(), names.end());
-  for (const std::string& field : FieldsOf(mapping.type)) {
-    if (mapping.columns.count(field) > 0 || mapping.fixed.count(field) > 0) {
-      continue;
-    }
+  const auto mapped = [&](const std::string& field) {
+    return mapping.columns.count(field) > 0 || mapping.fixed.count(field) > 0;
+  };
+  for (const auto* descriptor :
+       FieldsOf(*NewItem(mapping.type)->GetDescriptor())) {
+    const std::string& field = descriptor->name();
+    if (mapped(field)) continue;
     const std::vector<std::string> found = Similar(names, field);
     if (found.size() != 1 || named.count(found[0]) > 0) continue;
     *std::find(result.keys.begin(), result.keys.end(), found[0]) = field;
   }
-  const bool has_user_id = std::find(result.keys.begin(), result.keys.end(),
-                                     "user_id") != result.keys.end();
-  const bool has_identity = std::find(result.keys.begin(), result.keys.end(),
-                                      "identity") != result.keys.end() ||
-                            mapping.columns.count("identity") > 0 ||
-                            mapping.fixed.count("identity") > 0;
-  if (mapping.type == ItemType::kTrack && has_user_id && !has_identity &&
-      mapping.columns.count("user_id") == 0 &&
-      mapping.fixed.count("user_id") == 0) {
+  const auto filled = [&](const std::string& field) {
+    return mapped(field) || std::find(result.keys.begin(), result.keys.end(),
+                                      field) != result.keys.end();
+  };
+  if (mapping.type == ObjectType::kTrackEvent && filled("user_id") &&
+      !mapped("user_id") && !filled("identity")) {
     problems.push_back(
         "the column \"user_id\" is not mapped: --map=user_id=user_id if it "
         "holds Heap's own user ids, --map=identity=user_id if it holds yours");
   }
-  const std::vector<std::string> missing = MissingFields(mapping, result.keys);
+  const std::vector<std::string> missing = MissingFields(mapping.type, filled);
   if (!missing.empty()) {
     problems.push_back(absl::StrCat("nothing fills ",
                                     absl::StrJoin(missing, " and "),

@@ -80,7 +80,8 @@ absl::StatusOr<std::unique_ptr<QueryInput>> QueryInput::Open(
   const bool has_key = input->mapping_.columns.count("idempotency_key") > 0 ||
                        std::find(resolved->keys.begin(), resolved->keys.end(),
                                  "idempotency_key") != resolved->keys.end();
-  if (query.is_incremental() && mapping.type == ItemType::kTrack && !has_key) {
+  if (query.is_incremental() && mapping.type == ObjectType::kTrackEvent &&
+      !has_key) {
     return absl::InvalidArgumentError(
         "events with --cursor need a column for idempotency_key (see --map): "
         "an import that was interrupted reads some rows again, and their "

@@ -243,8 +243,8 @@ absl::StatusOr<const Row*> RowSource::Next() {
 }
 
 MappedRow RowSource::Map(const Row& row) const {
-  MappedRow mapped;
-  const auto refuse = [&](absl::string_view reason, std::string description) {
+  const auto refuse = [](absl::string_view reason, std::string description) {
+    MappedRow mapped;
     mapped.violations.push_back(
         {"", std::string(reason), std::move(description)});
     return mapped;

@@ -15,41 +15,30 @@ namespace {
 
 using ::testing::HasSubstr;
 
-template <typename Item>
-std::string Json(MappedRow row) {
+std::string Json(const MappedRow& row) {
   if (!row.violations.empty()) {
     return row.violations[0].field + " " + row.violations[0].reason;
   }
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   std::string text;
-  const Item item = ToItem<Item>(std::move(row));
   EXPECT_TRUE(
-      google::protobuf::util::MessageToJsonString(item, &text, options).ok());
+      google::protobuf::util::MessageToJsonString(*row.item, &text, options)
+          .ok());
   return nlohmann::json::parse(text).dump();  // with sorted keys
 }
 
 std::string Csv(MappingOptions options, std::vector<absl::string_view> header,
                 std::vector<absl::string_view> cells) {
-  const ItemType type = options.type;
   const auto mapping = FieldMapping::ForCsv(std::move(options), header);
   if (!mapping.ok()) return std::string(mapping.status().message());
-  MappedRow row = mapping->FromCells(cells);
-  switch (type) {
-    case ItemType::kTrack:
-      return Json<v1::TrackEvent>(std::move(row));
-    case ItemType::kUser:
-      return Json<v1::UserProperties>(std::move(row));
-    case ItemType::kAccount:
-      return Json<v1::AccountProperties>(std::move(row));
-  }
-  return "";
+  return Json(mapping->FromCells(cells));
 }
 
 std::string Ndjson(MappingOptions options, absl::string_view row) {
   const auto mapping = FieldMapping::ForNdjson(std::move(options));
   if (!mapping.ok()) return std::string(mapping.status().message());
-  return Json<v1::TrackEvent>(mapping->FromJson(*ParseJsonObject(row), row));
+  return Json(mapping->FromJson(*ParseJsonObject(row), row));
 }
 
 TEST(FieldMappingTest, DefaultFieldsOfTrackNeedNoMapping) {
@@ -60,14 +49,15 @@ TEST(FieldMappingTest, DefaultFieldsOfTrackNeedNoMapping) {
 }
 
 TEST(FieldMappingTest, DefaultFieldsOfUserNeedNoMapping) {
-  EXPECT_EQ(Csv({.type = ItemType::kUser}, {"identity", "email", "properties"},
+  EXPECT_EQ(Csv({.type = ObjectType::kUserProperties},
+                {"identity", "email", "properties"},
                 {"u1", "a@b.c", R"({"plan":"Pro"})"}),
             R"({"email":"a@b.c","identity":"u1","properties":{"plan":"Pro"}})");
 }
 
 TEST(FieldMappingTest, DefaultFieldsOfAccountNeedNoMapping) {
-  EXPECT_EQ(Csv({.type = ItemType::kAccount}, {"account_id", "properties"},
-                {"acme", R"({"arr":150000})"}),
+  EXPECT_EQ(Csv({.type = ObjectType::kAccountProperties},
+                {"account_id", "properties"}, {"acme", R"({"arr":150000})"}),
             R"({"account_id":"acme","properties":{"arr":150000}})");
 }
 
@@ -78,7 +68,8 @@ TEST(FieldMappingTest, MappedColumnsFillFieldsAndTheRestBecomesProperties) {
 }
 
 TEST(FieldMappingTest, OneColumnCanFillTwoFields) {
-  EXPECT_EQ(Csv({.type = ItemType::kUser, .columns = {{"identity", "email"}}},
+  EXPECT_EQ(Csv({.type = ObjectType::kUserProperties,
+                 .columns = {{"identity", "email"}}},
                 {"email"}, {"a@b.c"}),
             R"({"email":"a@b.c","identity":"a@b.c"})");
 }
@@ -310,14 +301,15 @@ TEST(FieldMappingTest, TimesAreTheSameInCsvAndNdjson) {
 }
 
 TEST(FieldMappingTest, NullsAreLeftOut) {
-  EXPECT_EQ(Csv({.type = ItemType::kUser}, {"identity", "plan", "seats"},
-                {"i", "\\N", "3"}),
+  EXPECT_EQ(Csv({.type = ObjectType::kUserProperties},
+                {"identity", "plan", "seats"}, {"i", "\\N", "3"}),
             R"({"identity":"i","properties":{"seats":3}})");
+  EXPECT_EQ(Csv({.type = ObjectType::kUserProperties}, {"identity", "plan"},
+                {"\\N", "Free"}),
+            "identity REQUIRED");
   EXPECT_EQ(
-      Csv({.type = ItemType::kUser}, {"identity", "plan"}, {"\\N", "Free"}),
-      "identity REQUIRED");
-  EXPECT_EQ(Csv({.type = ItemType::kAccount}, {"account_id"}, {"\\N"}),
-            "account_id REQUIRED");
+      Csv({.type = ObjectType::kAccountProperties}, {"account_id"}, {"\\N"}),
+      "account_id REQUIRED");
   EXPECT_EQ(Csv({.nulls = {"-"}}, {"identity", "event", "a"}, {"i", "e", "-"}),
             R"({"event":"e","identity":"i"})");
   EXPECT_EQ(Ndjson({}, R"({"event":"e","identity":"i","plan":"\\N"})"),

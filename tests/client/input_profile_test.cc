@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
+
+#include "heapsync/v1/items.pb.h"
 
 namespace heapsync {
 namespace {
@@ -12,10 +15,17 @@ using ::testing::ElementsAre;
 using ::testing::Pair;
 
 MappedRow Event(const std::string& identity) {
+  v1::TrackEvent event;
+  event.set_identity(identity);
+  event.set_event("Signed Up");
   MappedRow row;
-  row.identity = identity;
-  row.event = "Signed Up";
+  row.item = std::make_unique<v1::TrackEvent>(event);
   return row;
+}
+
+google::protobuf::Value& AmountOf(MappedRow& row) {
+  auto& event = static_cast<v1::TrackEvent&>(*row.item);
+  return (*event.mutable_properties()->mutable_fields())["amount"];
 }
 
 TEST(MaskedTest, ShowsTheShapeAndTheFirstCharacter) {
@@ -37,11 +47,11 @@ TEST(MaskedTest, CutsALongValue) {
 }
 
 TEST(InputProfileTest, CountsFieldsByTheirTypes) {
-  InputProfile profile(ItemType::kTrack);
+  InputProfile profile(ObjectType::kTrackEvent);
   MappedRow row = Event("jane");
-  (*row.properties.mutable_fields())["amount"].set_number_value(49.99);
+  AmountOf(row).set_number_value(49.99);
   profile.Observe(row);
-  (*row.properties.mutable_fields())["amount"].set_string_value("n/a");
+  AmountOf(row).set_string_value("n/a");
   profile.Observe(row);
   ASSERT_EQ(profile.fields().size(), 3u);
   EXPECT_EQ(profile.fields()[0].name, "identity");
@@ -54,7 +64,7 @@ TEST(InputProfileTest, CountsFieldsByTheirTypes) {
 }
 
 TEST(InputProfileTest, CountsRowsOfTheSameUser) {
-  InputProfile profile(ItemType::kUser);
+  InputProfile profile(ObjectType::kUserProperties);
   for (const char* identity : {"a", "b", "a", "a"}) {
     profile.Observe(Event(identity));
   }
@@ -65,7 +75,7 @@ TEST(InputProfileTest, CountsRowsOfTheSameUser) {
 }
 
 TEST(InputProfileTest, EventsTakeAsLongAsTheTighterLimit) {
-  InputProfile profile(ItemType::kTrack);
+  InputProfile profile(ObjectType::kTrackEvent);
   for (int i = 0; i < 15'000; ++i) profile.Observe(Event(std::to_string(i)));
   EXPECT_EQ(profile.LeastDuration(), std::chrono::seconds(0));
   profile.Observe(Event("one more"));
@@ -75,7 +85,7 @@ TEST(InputProfileTest, EventsTakeAsLongAsTheTighterLimit) {
 }
 
 TEST(InputProfileTest, PropertiesHaveNoLimitForAnApp) {
-  InputProfile profile(ItemType::kUser);
+  InputProfile profile(ObjectType::kUserProperties);
   for (int i = 0; i < 20'000; ++i) profile.Observe(Event("a"));
   EXPECT_EQ(profile.LeastDuration(), std::chrono::seconds(0));
 }

@@ -20,7 +20,7 @@ std::string ErrorOf(const MappingOptions& mapping,
 
 TEST(QueryColumnsTest, NamesAreFoundInAnyCase) {
   MappingOptions mapping;
-  mapping.type = ItemType::kUser;
+  mapping.type = ObjectType::kUserProperties;
   mapping.columns = {{"identity", "user_email"}};
   mapping.properties = {"Plan"};
   const auto resolved = ResolveColumns(mapping, {"USER_EMAIL", "PLAN"});
@@ -33,7 +33,7 @@ TEST(QueryColumnsTest, NamesAreFoundInAnyCase) {
 
 TEST(QueryColumnsTest, TheSameLettersComeFirst) {
   MappingOptions mapping;
-  mapping.type = ItemType::kUser;
+  mapping.type = ObjectType::kUserProperties;
   mapping.columns = {{"identity", "Id"}};
   const auto resolved = ResolveColumns(mapping, {"ID", "Id"});
   ASSERT_TRUE(resolved.ok()) << resolved.status();
@@ -42,7 +42,7 @@ TEST(QueryColumnsTest, TheSameLettersComeFirst) {
 
 TEST(QueryColumnsTest, SeveralColumnsThatDifferInCaseAreNotGuessedAt) {
   MappingOptions mapping;
-  mapping.type = ItemType::kUser;
+  mapping.type = ObjectType::kUserProperties;
   mapping.columns = {{"identity", "id"}};
   EXPECT_THAT(ErrorOf(mapping, {"ID", "Id"}),
               HasSubstr("several columns may be meant by \"id\": ID, Id"));
@@ -50,7 +50,7 @@ TEST(QueryColumnsTest, SeveralColumnsThatDifferInCaseAreNotGuessedAt) {
 
 TEST(QueryColumnsTest, ColumnsNamedLikeAFieldFillIt) {
   MappingOptions mapping;
-  mapping.type = ItemType::kTrack;
+  mapping.type = ObjectType::kTrackEvent;
   const auto resolved = ResolveColumns(mapping, {"IDENTITY", "EVENT", "PLAN"});
   ASSERT_TRUE(resolved.ok()) << resolved.status();
   EXPECT_THAT(resolved->keys, ElementsAre("identity", "event", "PLAN"));
@@ -58,7 +58,7 @@ TEST(QueryColumnsTest, ColumnsNamedLikeAFieldFillIt) {
 
 TEST(QueryColumnsTest, APathLeadsIntoAColumn) {
   MappingOptions mapping;
-  mapping.type = ItemType::kUser;
+  mapping.type = ObjectType::kUserProperties;
   mapping.columns = {{"identity", "payload.user.id"}};
   const auto resolved = ResolveColumns(mapping, {"PAYLOAD"});
   ASSERT_TRUE(resolved.ok()) << resolved.status();
@@ -68,7 +68,7 @@ TEST(QueryColumnsTest, APathLeadsIntoAColumn) {
 
 TEST(QueryColumnsTest, EverythingThatIsWrongIsSaidBeforeARowIsRead) {
   MappingOptions mapping;
-  mapping.type = ItemType::kTrack;
+  mapping.type = ObjectType::kTrackEvent;
   mapping.properties = {"plan"};
   EXPECT_EQ(ErrorOf(mapping, {"a", "b"}),
             "no column is named \"plan\"; nothing fills identity and event "

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "heap_adapter/base/check.h"
 #include "heap_adapter/model/object_type.h"
 
 namespace heapsync {
@@ -167,9 +168,15 @@ std::vector<uint64_t> Committer::IdentitiesOf(
   return identities;
 }
 
+Committer::Tail& Committer::TailOf(LaneId lane) {
+  const auto it = tails_.find(lane);
+  HEAPSYNC_CHECK(it != tails_.end()) << "lane " << lane;
+  return it->second;
+}
+
 SeqRange Committer::Place(const PendingAppend& append, SpoolChange& change,
                           std::vector<LaneId>& open_blocks) {
-  Tail& tail = tails_.at(append.lane);
+  Tail& tail = TailOf(append.lane);
   const EncodedChunk& chunk = append.chunk;
   if (!tail.block.empty() &&
       (tail.block.items() + chunk.items.size() > options_.max_block_items ||
@@ -199,7 +206,7 @@ SeqRange Committer::Place(const PendingAppend& append, SpoolChange& change,
 }
 
 void Committer::CloseBlock(LaneId lane, SpoolChange& change) {
-  Tail& tail = tails_.at(lane);
+  Tail& tail = TailOf(lane);
   if (tail.block.empty()) return;
   change.PutBlock(lane, tail.next - 1, tail.block.Take(tail.lane_bytes));
   BlockBuilder used = std::exchange(tail.block, {});
@@ -227,7 +234,7 @@ absl::Status Committer::Write(const SpoolChange& change) {
 // Items that were not written leave no gap.
 void Committer::TakeBack(const std::vector<Appended>& appended) {
   for (size_t i = appended.size(); i-- > 0;) {
-    Tail& tail = tails_.at(appended[i].lane);
+    Tail& tail = TailOf(appended[i].lane);
     tail.next = appended[i].items.begin;
     tail.lane_bytes -= appended[i].text_bytes;
   }

@@ -161,6 +161,8 @@ class Committer {
   absl::Status Write(const SpoolChange& change);
   void TakeBack(const std::vector<Appended>& appended);
   std::vector<uint64_t> IdentitiesOf(const PendingAppend& append) const;
+  // REQUIRES: the lane is known.
+  Tail& TailOf(LaneId lane);
   SeqRange Place(const PendingAppend& append, SpoolChange& change,
                  std::vector<LaneId>& open_blocks);
   void CloseBlock(LaneId lane, SpoolChange& change);

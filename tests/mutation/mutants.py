@@ -71,7 +71,7 @@ MUTANTS = [
     Mutant("the sync before the answer is skipped", INTAKE + "committer.cc",
            ".appends.empty()) change.RequireDisk();", ".appends.empty()) change.empty();",
            "intake_test", "CommitterTest.AnswersManyCallersWithOneSync:CommitterTest.AnswersNobodyBeforeTheSync"),
-    Mutant("RocksDB is not asked to sync", "heap_adapter/spool/rocksdb/rocksdb_store.cc",
+    Mutant("RocksDB is not asked to sync", "heap_adapter/spool/rocksdb/opened_store.cc",
            "options.sync = durability == Durability::kDisk;", "options.sync = false && durability == Durability::kDisk;",
            "storage_matrix_test", "StorageMatrixTest.*"),
     Mutant("it writes on after a failed write", INTAKE + "committer.cc",
@@ -302,7 +302,7 @@ MUTANTS = [
            "      turns_.push_back(std::move(owner));\n    }\n    Entry next", "      turns_.push_front(std::move(owner));\n    }\n    Entry next",
            "intake_test", "CommitterTest.ALaneWithOneCallDoesNotWaitForTheManyOfAnother"),
     # A disk with little space.
-    Mutant("a compaction without space ends the spool", "heap_adapter/spool/rocksdb/rocksdb_store.cc",
+    Mutant("a compaction without space ends the spool", "heap_adapter/spool/rocksdb/opened_store.cc",
            "return status.IsNoSpace() || status.IsIncomplete();", "return status.IsNoSpace();",
            "rocksdb_damage_test", "RocksDbFullDiskTest.ACompactionThatFoundNoSpaceIsNotTheEnd"),
     Mutant("reclaiming space fills the disk", "heap_adapter/spool/rocksdb/space.cc",

@@ -14,7 +14,7 @@ import grpc
 
 import harness
 from harness import APP_US, Binaries, FakeHeap, Program, free_ports, temporary_folder, two_regions, wait_until
-from postgres import Postgres
+from postgres_server import PostgresServer
 from proto_stubs import generate_stubs
 
 LEASE = 5.0
@@ -122,7 +122,7 @@ class Load:
 class FailoverTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
-        cls.postgres = Postgres()
+        cls.postgres = PostgresServer()
         cls.addClassCleanup(cls.postgres.remove)
         cls.modules = generate_stubs(temporary_folder(cls))
 

@@ -1,7 +1,5 @@
-"""A PostgreSQL server of the test's own, on a Unix socket in a temporary folder."""
+"""A PostgreSQL server of the test's own, on loopback and on a Unix socket, in a temporary folder."""
 
-import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -9,64 +7,64 @@ import tempfile
 from pathlib import Path
 
 import harness
-from harness import Program, wait_until
+from harness import SKIPPED, SOURCE, Program, free_ports, wait_until
 
-
-def _programs() -> Path | None:
-    """Debian keeps them out of the PATH, by version."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    return found[-1].parent if found else None
-
-
-def _as_somebody() -> list[str]:
-    """PostgreSQL refuses to run as root."""
-    if os.geteuid() != 0:
-        return []
-    return ["setpriv", "--reuid=nobody", f"--regid={pwd.getpwnam('nobody').pw_gid}", "--clear-groups"]
+SCRIPT = SOURCE / "tests/spool/postgres/run_postgres.sh"
 
 
 class PostgresServer(Program):
-    """Its user is `postgres`, without a password."""
+    """Its user is `postgres`, without a password. The socket is in `folder`."""
 
-    port = 5432  # names the socket; nothing listens on the network
-
-    def __init__(self) -> None:
-        programs = _programs()
-        if programs is None or shutil.which("psql") is None:
-            harness.skip("no PostgreSQL; scripts/install_dependencies.sh --test installs it")
-        assert programs is not None
-        # A socket's path is short.
+    def __init__(self, *options: str) -> None:
+        # A socket's path is short, and PostgreSQL's user enters no folder of this one's.
         self.folder = Path(tempfile.mkdtemp(prefix="hs-pg-"))
-        data = self.folder / "data"
-        if os.geteuid() == 0:
-            shutil.chown(self.folder, "nobody")
+        self.port = free_ports(1)[0]
+        self.options = options
+        self.start()
+
+    @property
+    def uri(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        super().__init__("postgres", [SCRIPT, self.folder, str(self.port), *self.options], self.folder)
         # Others connect to the socket.
         self.folder.chmod(0o755)
-        subprocess.run([*_as_somebody(), str(programs / "initdb"), f"--pgdata={data}", "--auth=trust", "--username=postgres", "--no-sync",
-                        "--encoding=UTF8", "--locale=C"], check=True, capture_output=True, timeout=harness.PATIENCE, cwd="/")
-        super().__init__("postgres", [*_as_somebody(), programs / "postgres", "-D", data, "-k", self.folder, "-p", str(self.port),
-                                      "-c", "listen_addresses=", "-c", "fsync=off"], self.folder)
         wait_until(lambda: self._answers() or not self.running(), "PostgreSQL to answer")
         if not self.running():
-            raise AssertionError(f"PostgreSQL ended\n{self.output()}")
+            said, code = self.output(), self.wait()
+            if code == SKIPPED:
+                self.remove()
+                harness.skip(said)
+            raise AssertionError(f"PostgreSQL ended\n{said[-4000:]}")
 
     def _answers(self) -> bool:
-        return subprocess.run([*self._psql(), "--command=SELECT 1"], capture_output=True, timeout=harness.PATIENCE).returncode == 0
-
-    def _psql(self) -> list[str]:
-        return ["psql", "--no-psqlrc", f"--host={self.folder}", f"--port={self.port}", "--username=postgres", "--dbname=postgres",
-                "--set=ON_ERROR_STOP=1", "--quiet", "--no-align", "--tuples-only"]
+        try:
+            return subprocess.run(["pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False).returncode == 0
+        except FileNotFoundError:
+            return False
 
     def sql(self, text: str) -> str:
         """Runs statements; what they print."""
-        done = subprocess.run(self._psql(), input=text, capture_output=True, text=True, timeout=3 * harness.PATIENCE)
+        done = subprocess.run(["psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--quiet", "--no-align", "--tuples-only", self.uri],
+                              input=text, capture_output=True, text=True, timeout=3 * harness.PATIENCE, check=False)
         if done.returncode != 0:
             raise AssertionError(f"psql: {done.stderr}")
         return done.stdout
 
+    def crash(self) -> None:
+        """As if it had been killed, but without shared memory left behind."""
+        self._end(signal.SIGQUIT)
+
+    def stop(self) -> int:
+        return self._end(signal.SIGINT)
+
+    def _end(self, how: signal.Signals) -> int:
+        if self.running():
+            self.process.send_signal(how)
+        return self.wait()
+
     def remove(self) -> None:
         """An immediate end, and no folder is left."""
-        if self.running():
-            self.process.send_signal(signal.SIGQUIT)
-        self.wait()
+        self.crash()
         shutil.rmtree(self.folder, ignore_errors=True)

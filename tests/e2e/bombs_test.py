@@ -4,31 +4,27 @@
 HEAPSYNC_ATTACKS=full makes each message 1 GiB of zeros instead of 256 MiB.
 """
 
-import json
-import os
 import sys
 import threading
 import time
 import unittest
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import grpc
 import harness
+from attacks import caller, write_callers
 from google.protobuf.struct_pb2 import Struct
 from harness import FakeHeap, Server, temporary_folder
-from innocents import add_to_report
+from innocents import FULL, MIB, add_to_report, memory
 from proto_stubs import generate_stubs
 
 sys.path.insert(0, str(harness.SOURCE / "tests" / "attack"))
 from http2_caller import bomb, call  # noqa: E402
 
 CALLERS = 8
-INFLATED = (1 << 30) if os.environ.get("HEAPSYNC_ATTACKS") == "full" else (256 << 20)
-MIB = 1 << 20
+INFLATED = (1 << 30) if FULL else (256 << 20)
 MAX_MESSAGE_BYTES = 4 * MIB
 # Twice what 8 messages may inflate to, beside the bombs themselves and the threads' own memory.
 MAX_GROWTH = 2 * CALLERS * MAX_MESSAGE_BYTES + 32 * MIB
@@ -41,14 +37,6 @@ BEARER = ("authorization", f"Bearer {TOKEN}")
 EXHAUSTED, UNAUTHENTICATED = (code.value[0] for code in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAUTHENTICATED))
 
 protos: dict[str, Any] = {}
-
-
-def max_resident_bytes(server: Server) -> int:
-    """The most memory that the process has had at any time."""
-    for line in Path(f"/proc/{server.process.pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) << 10
-    raise AssertionError("no VmHWM")
 
 
 def properties(text: str) -> Any:
@@ -106,11 +94,11 @@ class BombTest(unittest.TestCase):
 
     def throw(self, server: Server, path: str, *metadata: tuple[str, str], encoding: str = "gzip") -> set[int | None]:
         """The codes of CALLERS calls at the same time. Fails if memory grows or health has to wait."""
-        before = max_resident_bytes(server)
+        before = memory(server, "VmHWM")
         with SlowestHealthCheck(server) as health, ThreadPoolExecutor(CALLERS) as pool:
             calls = [pool.submit(call, server.ports[0], path, self.bombs[encoding], *metadata, encoding=encoding) for _ in range(CALLERS)]
             replies = [each.result() for each in calls]
-        growth = max_resident_bytes(server) - before
+        growth = memory(server, "VmHWM") - before
         print(f"{path} {encoding} {'known' if metadata else 'unknown'}: + {growth / MIB:.0f} MiB, health within "
               f"{health.seconds * 1000:.0f} ms, {health.failures} failures", file=sys.stderr)
         add_to_report({"attack": f"{encoding} bomb {path.rsplit('/', 1)[1]}", "growth_mib": round(growth / MIB),
@@ -123,8 +111,7 @@ class BombTest(unittest.TestCase):
         return {reply.code for reply in replies}
 
     def test_a_caller_without_a_token_inflates_nothing(self) -> None:
-        rules = self.folder / "callers.json"
-        rules.write_text(json.dumps({"callers": [{"name": "shop", "token_sha256": [sha256(TOKEN.encode()).hexdigest()]}]}))
+        rules = write_callers(self.folder, caller("shop", TOKEN))
         server = self.start(f"--auth={rules}", "--allow_plaintext")
         for path in (UNARY, BULK, ADMIN + "ListDestinations", ADMIN + "Flush", *REFLECTIONS):
             with self.subTest(path):

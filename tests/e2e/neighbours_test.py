@@ -4,23 +4,21 @@
 HEAPSYNC_ATTACKS=full makes the attacks as large as the default limits allow, and prints what they did.
 """
 
-import json
-import os
 import queue
 import sys
 import threading
 import time
 import unittest
 from collections import Counter
-from hashlib import sha256
 from typing import Any
 
 import grpc
 import harness
+from attacks import caller, write_callers
 from harness import FakeHeap, Server, temporary_folder, wait_until
+from innocents import FULL
 from proto_stubs import generate_stubs
 
-FULL = os.environ.get("HEAPSYNC_ATTACKS") == "full"
 BAD_STREAMS = 1_000 if FULL else 60
 # Streams over which the rate is tried, the items of each one's message, the rate, and seconds.
 RATED = (100, 10_000, 10, 25) if FULL else (20, 40, 100, 3)
@@ -31,8 +29,8 @@ CONNECTIONS = 12
 protos: dict[str, Any] = {}
 
 
-def token(caller: str) -> tuple[tuple[str, str], ...]:
-    return (("authorization", f"Bearer {caller}"),)
+def token(name: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {name}"),)
 
 
 def reason_of(error: Any) -> str:
@@ -52,11 +50,8 @@ class NeighboursTest(unittest.TestCase):
         self.heap = FakeHeap(self.folder)
         self.addCleanup(self.heap.kill)
         streams, _, rate, _ = RATED
-        callers = [{"name": each, "token_sha256": [sha256(each.encode()).hexdigest()], "services": ["data", "admin"]}
-                   for each in ("bad", "good")]
-        callers.append({"name": "rated", "token_sha256": [sha256(b"rated").hexdigest()], "items_per_second": rate, "burst": 10})
-        auth = self.folder / "callers.json"
-        auth.write_text(json.dumps({"callers": callers}))
+        auth = write_callers(self.folder, caller("rated", "rated", items_per_second=rate, burst=10),
+                             *(caller(each, each, services=["data", "admin"]) for each in ("bad", "good")))
         self.server = Server(self.folder, self.heap, f"--config={harness.two_regions(self.folder)}", f"--auth={auth}",
                              f"--max_streams={max(BAD_STREAMS, 4 * streams)}", "--drain_timeout=1s")
         self.addCleanup(self.server.kill)

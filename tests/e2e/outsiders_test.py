@@ -4,42 +4,25 @@
 HEAPSYNC_ATTACKS=full makes each attack last 20 seconds instead of 4.
 """
 
-import json
 import re
 import subprocess
 import sys
 import time
-import unittest
 import urllib.request
-from hashlib import sha256
-from typing import Any
 
 import grpc
 import harness
-from harness import FakeHeap, Server, temporary_folder, wait_until
-from innocents import FULL, MAX_GROWTH, MIB, Innocents, forget_peak, memory, percentile, report
-from proto_stubs import generate_stubs
+from attacks import AttackTest, caller
+from harness import Server, wait_until
+from innocents import MIB
 
-OUTSIDERS = harness.SOURCE / "tests" / "attack" / "outsiders.py"
-SECONDS = 20 if FULL else 4
 TOKEN = "hst_shop"
 
-protos: dict[str, Any] = {}
 
-
-class OutsidersTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls) -> None:
-        cls.folder = temporary_folder(cls)
-        protos.update(generate_stubs(cls.folder))
-        cls.heap = FakeHeap(cls.folder)
-        cls.addClassCleanup(cls.heap.kill)
-        cls.rules = cls.folder / "callers.json"
-        cls.rules.write_text(json.dumps({"callers": [{"name": "shop", "token_sha256": [sha256(TOKEN.encode()).hexdigest()]}]}))
-
-    def setUp(self) -> None:
-        self.server = Server(self.folder, self.heap, f"--app_id={harness.APP_US}", f"--auth={self.rules}", "--allow_plaintext")
-        self.addCleanup(self.server.kill)
+class OutsidersTest(AttackTest):
+    script = harness.SOURCE / "tests" / "attack" / "outsiders.py"
+    token = TOKEN
+    callers = [caller("shop", TOKEN)]
 
     def metric(self, name: str, **labels: str) -> float:
         text = urllib.request.urlopen(self.server.http_url + "/metrics", timeout=harness.PATIENCE).read().decode()
@@ -53,24 +36,12 @@ class OutsidersTest(unittest.TestCase):
 
     def attack(self, name: str, uses_processor: bool = False, port: int = 0) -> None:
         """Fails if others notice more than their part of the processor, which some attacks use up, or if memory has no bound."""
-        with Innocents(self.server, protos, TOKEN) as calm:
-            time.sleep(1)
-        forget_peak(self.server)
-        before, files = memory(self.server, "VmRSS"), self.metric("process_open_fds")
-        with Innocents(self.server, protos, TOKEN) as innocents:
-            done = subprocess.run([sys.executable, OUTSIDERS, str(port or self.server.ports[0]), name, str(SECONDS)], capture_output=True,
-                                  text=True, timeout=10 * harness.PATIENCE, check=False)
-        growth = memory(self.server, "VmHWM") - before
-        print(report(name, growth, calm, innocents), done.stdout.strip(), "ended: " + ", ".join(
-            f"{reason} {self.ended(reason):.0f}" for reason in ("unproven", "gave_way", "bytes", "calls")), file=sys.stderr)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertTrue(self.server.running(), self.server.output()[-4000:])
-        self.assertLess(growth, MAX_GROWTH)
+        files = self.metric("process_open_fds")
+        innocents = self.run_attack(name, port=port, note=lambda: "ended: " + ", ".join(
+            f"{reason} {self.ended(reason):.0f}" for reason in ("unproven", "gave_way", "bytes", "calls")))
         if not uses_processor:
-            self.assertEqual(innocents.failures + innocents.lost_probes, [])
-            # On a machine that the attacker shares with everybody.
-            self.assertLess(max(innocents.probes), 5)
-            self.assertLess(percentile(innocents.calls, .99), 5)
+            self.assert_served(innocents)
+            self.assertEqual(innocents.lost_probes, [])
         # Nothing of an attack is left.
         wait_until(lambda: self.metric("heapsync_connections", standing="stranger") == 0, "the attacker's connections to be forgotten")
         wait_until(lambda: self.metric("process_open_fds") <= files + 4, "the attacker's descriptors to be closed")
@@ -110,22 +81,22 @@ class OutsidersTest(unittest.TestCase):
         (self.folder / "short").mkdir()
         server = Server(self.folder / "short", self.heap, f"--app_id={harness.APP_US}", "--unproven_time=1s")
         self.addCleanup(server.kill)
-        done = subprocess.run([sys.executable, OUTSIDERS, str(server.ports[0]), "few_silent", "3"], capture_output=True, text=True,
+        done = subprocess.run([sys.executable, self.script, str(server.ports[0]), "few_silent", "3"], capture_output=True, text=True,
                               timeout=harness.PATIENCE, check=True)
         self.assertIn("'kept': 0", done.stdout)
 
     def test_a_first_call_with_a_long_message_passes(self) -> None:
         bearer = [("authorization", f"Bearer {TOKEN}")]
-        item = protos["service"].TrackEventRequest(request_id="r" * 3 * MIB, event={"identity": "ada", "event": "Seen"})
+        item = self.protos["service"].TrackEventRequest(request_id="r" * 3 * MIB, event={"identity": "ada", "event": "Seen"})
         for _ in range(3):
             with self.server.channel() as channel, self.assertRaises(grpc.RpcError) as refused:
-                protos["stubs"].HeapSyncServiceStub(channel).TrackEvent(item, timeout=harness.PATIENCE, metadata=bearer)
+                self.protos["stubs"].HeapSyncServiceStub(channel).TrackEvent(item, timeout=harness.PATIENCE, metadata=bearer)
             # It was read as a whole.
             self.assertEqual(refused.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
-        request = protos["service"].BulkTrackEventsRequest(events=[{"identity": "x" * 200, "event": "E" * 200}] * 9_000)
+        request = self.protos["service"].BulkTrackEventsRequest(events=[{"identity": "x" * 200, "event": "E" * 200}] * 9_000)
         self.assertGreater(request.ByteSize(), 3 * MIB)
         with self.server.channel() as channel:
-            answers = list(protos["stubs"].HeapSyncServiceStub(channel).BulkTrackEvents(
+            answers = list(self.protos["stubs"].HeapSyncServiceStub(channel).BulkTrackEvents(
                 iter([request] * 5), timeout=harness.PATIENCE, metadata=bearer))
         self.assertEqual(answers[-1].accepted, 45_000)
 

@@ -9,6 +9,7 @@
 #include "heap_adapter/base/clock.h"
 #include "heap_adapter/delivery/batch.h"
 #include "heap_adapter/delivery/destination_queue.h"
+#include "heap_adapter/delivery/region_slots.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/object_type.h"
 #include "heap_adapter/model/trace_context.h"
@@ -33,6 +34,8 @@ struct Attempt {
   std::optional<BatchTrace> trace = std::nullopt;
   Region region = Region::kUs;  // whose slot it holds
   bool probe = false;
+
+  Endpoint endpoint() const { return {.region = region, .type = lane->type()}; }
 };
 
 // A request that has ended, for logs and metrics. References live until the

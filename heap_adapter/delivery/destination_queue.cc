@@ -11,6 +11,9 @@ constexpr int kMaxInFlightPerDestination = 8;
 constexpr int kMaxSuspectedInFlight = kMaxInFlightPerDestination / 2;
 // Failures of suspected plans in a row that look like an outage.
 constexpr int kSuspectedFailuresShown = 3;
+// Failures in a row of any type, with nothing getting through, that stop all
+// types but the one that probes.
+constexpr int kFailuresOfSilence = 2;
 constexpr Duration kForecastInterval = std::chrono::milliseconds(250);
 constexpr size_t kMaxDeferredLookedAt = 16;
 // A user ledger holds an entry for each user of each request in its window; its
@@ -91,7 +94,7 @@ void DestinationQueue::SetDestination(const Destination& destination,
     const UsageLedger::Rules rules = RulesOf(destination, PolicyOf(type).limit);
     // The usage of identities was not counted while they had no limit.
     if (rules.per_identity > 0 && !ledger->limits_identities()) {
-      HoldUntil(now + LongestLimitWindow());
+      held_until_ = std::max(held_until_, now + LongestLimitWindow());
     }
     ledger->SetLimits(rules);
   }
@@ -134,16 +137,24 @@ std::optional<MonotonicTime> DestinationQueue::BlockedUntil(
     const QueuedLane& lane, MonotonicTime now) const {
   constexpr MonotonicTime kUntilEvent = MonotonicTime::max();
   if (paused_ || lane.awaited_changes > 0) return kUntilEvent;
-  if (held_until_ > now) return held_until_;
+  const OfType& of_type = types_[IndexOf(lane.type())];
+  const MonotonicTime held_until = std::max(held_until_, of_type.held_until);
+  if (held_until > now) return held_until;
   if (lane.heap_wants_until > now) return lane.heap_wants_until;
   if (lane.not_before > now) return lane.not_before;
-  if (misconfigured_failures_ > 0 && in_flight_ > 0) return kUntilEvent;
-  if (lane.failures > 0 && (probing_ || lane.in_flight > 0)) {
+  if (of_type.misconfigured_failures > 0 && of_type.in_flight > 0) {
     return kUntilEvent;
   }
-  // Trials have slots of their own: some that hang leave the limit to the rest.
-  const int trusted = in_flight_ - suspected_in_flight_ - isolated_in_flight_;
-  if (trusted >= concurrency_.limit()) return kUntilEvent;
+  if (lane.failures > 0 && (Probing(lane.type()) || lane.in_flight > 0)) {
+    return kUntilEvent;
+  }
+  // Trials and probes have slots of their own: some that hang leave the limit
+  // to the rest.
+  const int others =
+      suspected_in_flight_ + isolated_in_flight_ + trusted_probes_;
+  if (lane.failures == 0 && in_flight_ - others >= concurrency_.limit()) {
+    return kUntilEvent;
+  }
   return std::nullopt;
 }
 
@@ -211,6 +222,7 @@ std::optional<MonotonicTime> DestinationQueue::NextAllowance(
 void DestinationQueue::CountInFlight(QueuedLane& lane, Standing standing,
                                      int change) {
   in_flight_ += change;
+  Of(lane.type()).in_flight += change;
   switch (standing) {
     case Standing::kTrusted:
       lane.in_flight += change;
@@ -225,10 +237,23 @@ void DestinationQueue::CountInFlight(QueuedLane& lane, Standing standing,
   }
 }
 
+// True if a request is in flight beside which no failing lane of the type may
+// probe. The types have endpoints of their own: while anything gets through,
+// one that hangs does not keep another from being probed.
+bool DestinationQueue::Probing(ObjectType type) const {
+  if (types_[IndexOf(type)].probing) return true;
+  return outage_failures_ >= kFailuresOfSilence &&
+         std::any_of(types_.begin(), types_.end(),
+                     [](const OfType& each) { return each.probing; });
+}
+
 bool DestinationQueue::Begin(QueuedLane& lane, Standing standing) {
   CountInFlight(lane, standing, 1);
   const bool probe = lane.failures > 0;
-  if (probe) probing_ = true;
+  if (probe) {
+    Of(lane.type()).probing = true;
+    if (standing == Standing::kTrusted) ++trusted_probes_;
+  }
   return probe;
 }
 
@@ -241,7 +266,10 @@ void DestinationQueue::CountUsage(QueuedLane& lane, uint64_t used_before,
 
 void DestinationQueue::End(QueuedLane& lane, Standing standing, bool probe) {
   CountInFlight(lane, standing, -1);
-  if (probe) probing_ = false;
+  if (probe) {
+    Of(lane.type()).probing = false;
+    if (standing == Standing::kTrusted) --trusted_probes_;
+  }
 }
 
 void DestinationQueue::OnDelivered(QueuedLane& lane, Duration latency) {
@@ -250,11 +278,17 @@ void DestinationQueue::OnDelivered(QueuedLane& lane, Duration latency) {
   lane.suspected_not_before = MonotonicTime();
   SuspicionOf(lane.type()).OnDelivered();
   Of(lane.type()).failing_since.reset();
+  outage_failures_ = 0;
   concurrency_.OnSuccess(latency);
   for (OfType& of_type : types_) {
     if (!of_type.ledger.has_value()) continue;
     of_type.ledger->Slow(std::min(1.0, of_type.ledger->factor() + kRecovery));
   }
+}
+
+void DestinationQueue::OnRefused(QueuedLane& lane) {
+  lane.failures = 0;
+  outage_failures_ = 0;
 }
 
 Duration DestinationQueue::OnFailing(ObjectType type, MonotonicTime now) {
@@ -269,20 +303,33 @@ void DestinationQueue::SetPaused(bool paused) {
 }
 
 void DestinationQueue::OnThrottled(ObjectType type) {
+  concurrency_.OnTrouble();
   if (PolicyOf(type).limit.unit != LimitedUnit::kItems) return;
   UsageLedger& ledger = *LedgerOf(type);
   ledger.Slow(std::max(kMinFactor, ledger.factor() / 2));
 }
 
-void DestinationQueue::EndWaits() {
-  for (const auto& each : lanes_) {
+void DestinationQueue::OnOutage(bool probe) {
+  ++outage_failures_;
+  // That a lane still fails says nothing of the load that the others make.
+  if (!probe) concurrency_.OnTrouble();
+}
+
+void DestinationQueue::OnReached(ObjectType type) {
+  if (std::exchange(Of(type).misconfigured_failures, 0) == 0) return;
+  for (OfType& of_type : types_) of_type.held_until = MonotonicTime();
+}
+
+void DestinationQueue::EndWaits(ObjectType type) {
+  for (QueuedLane* each : Of(type).lanes) {
     if (each->failures > 0) each->not_before = MonotonicTime();
     each->suspected_not_before = MonotonicTime();
   }
 }
 
-void DestinationQueue::HoldUntil(MonotonicTime time) {
-  held_until_ = std::max(held_until_, time);
+void DestinationQueue::HoldUntil(ObjectType type, MonotonicTime time) {
+  MonotonicTime& held_until = Of(type).held_until;
+  held_until = std::max(held_until, time);
 }
 
 void DestinationQueue::SetLastError(std::string error, ErrorOrigin origin,
@@ -303,7 +350,10 @@ void DestinationQueue::UpdateBacklog(MonotonicTime now) {
 
 DestinationState DestinationQueue::State() const {
   if (paused_) return DestinationState::kPaused;
-  if (misconfigured_failures_ > 0) return DestinationState::kNeedsAttention;
+  const bool misconfigured = std::any_of(
+      types_.begin(), types_.end(),
+      [](const OfType& each) { return each.misconfigured_failures > 0; });
+  if (misconfigured) return DestinationState::kNeedsAttention;
   const bool failing =
       std::any_of(lanes_.begin(), lanes_.end(), [](const auto& each) {
         return each->failures > 0 ||
@@ -357,6 +407,7 @@ DestinationSnapshot DestinationQueue::Snapshot(MonotonicTime now) const {
                                .last_error = last_error_,
                                .last_error_origin = last_error_origin_,
                                .last_error_at = last_error_at_,
+                               .refused_types = {},
                                .lanes = {},
                                .in_flight_requests = in_flight_,
                                .concurrency_limit = concurrency_.limit(),
@@ -366,6 +417,9 @@ DestinationSnapshot DestinationQueue::Snapshot(MonotonicTime now) const {
                                .drained_in = DrainedIn(now)};
   for (const ObjectType type : kObjectTypes) {
     const OfType& of_type = types_[IndexOf(type)];
+    if (of_type.misconfigured_failures > 0) {
+      snapshot.refused_types.push_back(type);
+    }
     snapshot.limit_holds_events |= HeldByLimit(of_type.lanes);
     if (PolicyOf(type).limit.unit != LimitedUnit::kItems) continue;
     snapshot.allowance_used += of_type.ledger->total_in_use();

@@ -113,20 +113,28 @@ class DestinationQueue {
   // What is known of failures of the type's items.
   Suspicion& SuspicionOf(ObjectType type) { return Of(type).suspicion; }
 
-  // Heap took a batch of the lane after `latency`, or slowed down or failed.
+  // Heap took a batch of the lane after `latency`.
   void OnDelivered(QueuedLane& lane, Duration latency);
+  // It refused the content of one, and so is there.
+  void OnRefused(QueuedLane& lane);
   // An item of the type was not delivered. Gives for how long none was, while
   // the destination was not paused.
   Duration OnFailing(ObjectType type, MonotonicTime now);
   void OnThrottled(ObjectType type);
-  void OnTrouble() { concurrency_.OnTrouble(); }
-  // Everything is refused. Gives the number of times in a row.
-  int OnMisconfigured() { return ++misconfigured_failures_; }
-  void OnReached() { misconfigured_failures_ = 0; }
-  // Heap is back: what waits for no reason but its failures may go at once.
-  void EndWaits();
-  // Nothing is sent before `time`.
-  void HoldUntil(MonotonicTime time);
+  // A request failed as in an outage; `probe`: Begin() said so.
+  void OnOutage(bool probe);
+  // Everything of the type is refused. Gives the number of times in a row.
+  int OnMisconfigured(ObjectType type) {
+    return ++Of(type).misconfigured_failures;
+  }
+  // The type was answered otherwise. If that is new, what holds the other types
+  // may have ended as well, and they may go at once.
+  void OnReached(ObjectType type);
+  // Heap is back for the type: what waits for no reason but its failures may go
+  // at once.
+  void EndWaits(ObjectType type);
+  // Nothing of the type is sent before `time`.
+  void HoldUntil(ObjectType type, MonotonicTime time);
   // Shown to people; must not contain Heap's text.
   void SetLastError(std::string error, ErrorOrigin origin, WallTime at);
 
@@ -147,12 +155,17 @@ class DestinationQueue {
     std::vector<QueuedLane*> lanes;
     CallerShares shares;  // accounts are lanes
     Suspicion suspicion;
+    int in_flight = 0;
+    bool probing = false;            // a request of a failing lane is in flight
+    int misconfigured_failures = 0;  // in a row
+    MonotonicTime held_until;
     // The first failure since something was delivered.
     std::optional<MonotonicTime> failing_since;
   };
   OfType& Of(ObjectType type) { return types_[IndexOf(type)]; }
 
   void CountInFlight(QueuedLane& lane, Standing standing, int change);
+  bool Probing(ObjectType type) const;
   DestinationState State() const;
   static bool HeldByLimit(const std::vector<QueuedLane*>& lanes);
   std::optional<Duration> DrainedIn(MonotonicTime now) const;
@@ -164,9 +177,9 @@ class DestinationQueue {
   int in_flight_ = 0;
   int suspected_in_flight_ = 0;
   int isolated_in_flight_ = 0;
-  bool probing_ = false;  // a request of a failing lane is in flight
+  int trusted_probes_ = 0;   // in flight
+  int outage_failures_ = 0;  // since anything got through
   bool paused_ = false;
-  int misconfigured_failures_ = 0;
   MonotonicTime held_until_;
   std::string last_error_;
   ErrorOrigin last_error_origin_ = ErrorOrigin::kHeap;

@@ -199,10 +199,10 @@ bool Dispatcher::OfferRegionSlot(MonotonicTime now) {
   return false;
 }
 
-void Dispatcher::WakeRegion(Region region) {
+void Dispatcher::Wake(Endpoint endpoint) {
   for (const auto& queue : queues_) {
-    if (queue->destination().region != region) continue;
-    queue->EndWaits();
+    if (queue->destination().region != endpoint.region) continue;
+    queue->EndWaits(endpoint.type);
     Enqueue(*queue);
   }
 }
@@ -230,13 +230,14 @@ uint64_t Dispatcher::TryStart(QueuedLane& lane, Now now) {
     if (*until != MonotonicTime::max()) schedule_.WakeAt(lane.schedule, *until);
     return 0;
   }
-  const Region region = queue.destination().region;
+  const Endpoint endpoint{.region = queue.destination().region,
+                          .type = lane.type()};
   const bool fails = lane.failures > 0 || lane.suspected_failures > 0;
   const auto asking =
       fails ? RegionSlots::Asking::kFails : RegionSlots::Asking::kGetsThrough;
-  if (region_slots_.full(region, asking, now.monotonic)) {
+  if (region_slots_.MustWait(endpoint, lane.id(), asking, now.monotonic)) {
     schedule_.Park(lane.schedule);
-    region_slots_.Wait(region, lane.id());
+    region_slots_.Wait(endpoint, lane.id());
     return 0;
   }
   const DestinationQueue::Turn turn = queue.TurnOf(lane, now);
@@ -329,7 +330,7 @@ HeapRequest Dispatcher::BeginAttempt(QueuedLane& lane, AttemptId id,
   if (trace.has_value() && rules_.send_traceparent) {
     request.traceparent = trace->context.TraceParent(trace->span);
   }
-  region_slots_.Take(region);
+  region_slots_.Take({.region = region, .type = lane.type()});
   const Standing standing = batch.standing;
   in_flight_.emplace(id, Attempt{.id = id,
                                  .lane = &lane,
@@ -369,14 +370,15 @@ void Dispatcher::OnResponse(const HeapResponse& response, Now now) {
   QueuedLane& lane = *attempt.lane;
   DestinationQueue& queue = lane.queue;
 
-  region_slots_.GiveBack(attempt.region);
+  region_slots_.GiveBack(attempt.endpoint());
   queue.End(lane, attempt.batch.standing, attempt.probe);
   const Verdict verdict =
       Classify(response, lane.type(), attempt.batch.items.size(), now.wall,
                rules_.max_retry_after);
-  if (GetsThrough(verdict.response_class) &&
-      region_slots_.OnReached(attempt.region)) {
-    WakeRegion(attempt.region);
+  if (GetsThrough(verdict.response_class)) {
+    for (const ObjectType type : region_slots_.OnReached(attempt.endpoint())) {
+      Wake({.region = attempt.region, .type = type});
+    }
   }
   SpoolChange change;
   const std::optional<Duration> next_try =

@@ -131,7 +131,7 @@ class Dispatcher {
   std::optional<BatchTrace> TraceOf(LaneId lane, const Batch& batch,
                                     AttemptId attempt) const;
   bool OfferRegionSlot(MonotonicTime now);
-  void WakeRegion(Region region);
+  void Wake(Endpoint endpoint);
   void OnStored(QueuedLane& lane, bool awaited, Finished finished);
   void Report(const Attempt& attempt, const Verdict& verdict,
               std::optional<Duration> next_try, Now now) const;

@@ -1,115 +1,130 @@
 #ifndef HEAPSYNC_HEAP_ADAPTER_DELIVERY_REGION_SLOTS_H_
 #define HEAPSYNC_HEAP_ADAPTER_DELIVERY_REGION_SLOTS_H_
 
-#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <deque>
 #include <optional>
+#include <vector>
 
 #include "heap_adapter/base/clock.h"
 #include "heap_adapter/model/destination.h"
+#include "heap_adapter/model/object_type.h"
 #include "heap_adapter/spool/records.h"
 
 namespace heapsync {
 
 class DestinationQueue;
 
+// Where Heap takes the items of one type in one region: a URL of its own, which
+// may fail while the others of the region work.
+struct Endpoint {
+  Region region;
+  ObjectType type;
+};
+
 // The slots of each region, one for each of its requests in flight, and the
 // lanes that wait for one: first come, first served. A region that hangs keeps
 // its own slots, and none of another's.
 //
 // A region is silent while several requests in a row have failed as in an
-// outage and none of it got through. The lanes that fail then share its probes,
-// one after another at intervals. If the failures were of several destinations,
-// the region fails as a whole: one request at a time then probes for all lanes,
-// whether they have failed or not. A request that gets through ends both. One
-// thread.
+// outage and none of it got through. An endpoint is silent likewise, if
+// different batches failed: one batch may fail for its content. The lanes that
+// fail then take turns at probing the endpoint, one after another at intervals.
+// If the failures were of several destinations, the region or the endpoint
+// fails as a whole: one request at a time then probes for all lanes, whether
+// they have failed or not. The intervals are those of each endpoint, so that
+// none keeps another waiting. A request that gets through ends all this for its
+// endpoint; the first in a silent region lets the other endpoints be probed at
+// once. One thread.
 class RegionSlots {
  public:
   explicit RegionSlots(int slots_per_region) : slots_(slots_per_region) {}
 
   // The state of the lane that asks for a slot.
   enum class Asking { kGetsThrough, kFails };
-  bool full(Region region, Asking asking, MonotonicTime now) const {
-    const Slots& slots = Of(region);
-    if (slots.fails() && slots.in_use > 0) return true;
-    const bool probes =
-        slots.fails() || (slots.silent() && asking == Asking::kFails);
-    return slots.in_use >= slots_ || (probes && now < slots.next_probe);
-  }
+  bool full(Endpoint endpoint, Asking asking, MonotonicTime now) const;
+  // True if the lane gets no slot now: there is none, or others have waited
+  // longer for the next probe.
+  bool MustWait(Endpoint endpoint, LaneId lane, Asking asking,
+                MonotonicTime now) const;
 
   // REQUIRES: not full().
-  void Take(Region region) { ++Of(region).in_use; }
+  void Take(Endpoint endpoint);
   // REQUIRES: a slot of it was taken.
-  void GiveBack(Region region) { --Of(region).in_use; }
+  void GiveBack(Endpoint endpoint);
 
   // The lane gets no slot now, and stands in the line of its region.
   // REQUIRES: it stands in no line.
-  void Wait(Region region, LaneId lane) { Of(region).waiting.push_back(lane); }
-  // The lane that waited longest, if there is a slot for it, which it does not
-  // take by that: it may have nothing to send any more.
-  std::optional<LaneId> Offer(Region region, MonotonicTime now) {
-    std::deque<LaneId>& waiting = Of(region).waiting;
-    if (waiting.empty() || full(region, Asking::kFails, now)) {
-      return std::nullopt;
-    }
-    const LaneId lane = waiting.front();
-    waiting.pop_front();
-    return lane;
-  }
+  void Wait(Endpoint endpoint, LaneId lane);
+  // The lane that waited longest among those for which there is a slot, which
+  // it does not take by that: it may have nothing to send any more.
+  std::optional<LaneId> Offer(Region region, MonotonicTime now);
 
-  // A request of `destination` failed as an outage would make it fail; no
-  // probe goes out before `next_probe`.
-  void OnFailure(Region region, const DestinationQueue* destination,
-                 MonotonicTime next_probe) {
-    Slots& slots = Of(region);
-    if (slots.failures++ == 0) slots.first_failed = destination;
-    slots.several_failed |= destination != slots.first_failed;
-    slots.next_probe = next_probe;
-  }
-  // A request got through. True if the region was silent until then.
-  bool OnReached(Region region) {
-    Slots& slots = Of(region);
-    const bool was_silent = slots.silent();
-    slots.failures = 0;
-    slots.first_failed = nullptr;
-    slots.several_failed = false;
-    return was_silent;
-  }
-  bool silent(Region region) const { return Of(region).silent(); }
+  // Batch `batch_id` of `destination` failed as an outage would make it fail;
+  // no probe of the endpoint goes out before `next_probe`.
+  void OnFailure(Endpoint endpoint, const DestinationQueue* destination,
+                 uint64_t batch_id, MonotonicTime next_probe);
+  // A request got through. Gives the types whose lanes need not wait any more:
+  // the endpoint's if that was silent, all if the region was.
+  std::vector<ObjectType> OnReached(Endpoint endpoint);
+  // True if the endpoint or its whole region is silent.
+  bool silent(Endpoint endpoint) const;
 
-  // The next time at which a region may be probed by a lane that waits; none if
-  // there is none, or the response of a request comes first.
-  std::optional<MonotonicTime> NextProbe() const {
-    std::optional<MonotonicTime> next;
-    for (const Slots& slots : regions_) {
-      if (!slots.silent() || slots.waiting.empty()) continue;
-      const int max = slots.fails() ? 1 : slots_;
-      if (slots.in_use >= max) continue;
-      next = std::min(next.value_or(slots.next_probe), slots.next_probe);
-    }
-    return next;
-  }
+  // The next time at which an endpoint may be probed by a lane that waits; none
+  // if there is none, or the response of a request comes first.
+  std::optional<MonotonicTime> NextProbe() const;
 
  private:
   static constexpr int kFailuresOfSilence = 3;
-  struct Slots {
+  // Requests that failed as in an outage, since one got through.
+  struct Failures {
+    int count = 0;
+    const DestinationQueue* first_destination = nullptr;
+    uint64_t first_batch = 0;
+    bool of_several_destinations = false;
+    bool of_several_batches = false;
+
+    void Add(const DestinationQueue* destination, uint64_t batch_id);
+    bool enough() const { return count >= kFailuresOfSilence; }
+  };
+  struct Waiting {
+    uint64_t ticket;  // grows with each that begins to wait
+    LaneId lane;
+  };
+  struct EndpointSlots {
     int in_use = 0;
-    std::deque<LaneId> waiting;
-    int failures = 0;  // since a request got through
-    const DestinationQueue* first_failed = nullptr;
-    bool several_failed = false;
+    std::deque<Waiting> waiting;
+    Failures failures;
     MonotonicTime next_probe;
 
-    bool silent() const { return failures >= kFailuresOfSilence; }
-    bool fails() const { return silent() && several_failed; }
+    bool silent() const {
+      return failures.enough() && failures.of_several_batches;
+    }
+    bool fails() const { return silent() && failures.of_several_destinations; }
   };
+  struct Slots {
+    int in_use = 0;
+    std::array<EndpointSlots, kObjectTypes.size()> endpoints;
+    Failures failures;
+    std::optional<LaneId> offered;  // last, and not taken since
+
+    bool silent() const { return failures.enough(); }
+    bool fails() const { return silent() && failures.of_several_destinations; }
+  };
+
+  bool InUse(const Slots& slots, const EndpointSlots& endpoint) const;
+  static bool Probes(const Slots& slots, const EndpointSlots& endpoint,
+                     Asking asking);
 
   Slots& Of(Region region) { return regions_[IndexOf(region)]; }
   const Slots& Of(Region region) const { return regions_[IndexOf(region)]; }
+  EndpointSlots& Of(Endpoint endpoint);
+  const EndpointSlots& Of(Endpoint endpoint) const;
 
   const int slots_;
   std::array<Slots, kRegions.size()> regions_;
+  uint64_t next_ticket_ = 0;
 };
 
 }  // namespace heapsync

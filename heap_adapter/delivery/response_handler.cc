@@ -132,7 +132,7 @@ std::optional<Duration> ResponseHandler::Decide(const Attempt& attempt,
   const bool refused = verdict.response_class == ResponseClass::kInvalid &&
                        queue.SuspicionOf(lane.type()).refuses_all();
   if (verdict.response_class != ResponseClass::kMisconfigured && !refused) {
-    queue.OnReached();
+    queue.OnReached(lane.type());
   }
   switch (verdict.response_class) {
     case ResponseClass::kDelivered: {
@@ -144,7 +144,6 @@ std::optional<Duration> ResponseHandler::Decide(const Attempt& attempt,
     }
     case ResponseClass::kThrottled: {
       queue.OnThrottled(lane.type());
-      queue.OnTrouble();
       const Duration wait =
           FullJitter(++lane.failures, rules_.backoff, random01_());
       lane.lane.Return(FailedPlan(attempt, now));
@@ -157,8 +156,7 @@ std::optional<Duration> ResponseHandler::Decide(const Attempt& attempt,
       return OnWrongSetUp(attempt, verdict, response, now, change);
     case ResponseClass::kOversized:
     case ResponseClass::kInvalid:
-      // Heap is there and responds: it refuses the content.
-      lane.failures = 0;
+      queue.OnRefused(lane);
       Split(attempt, verdict, response, now, change);
       return std::nullopt;
   }
@@ -225,7 +223,7 @@ Duration ResponseHandler::OnWrongSetUp(const Attempt& attempt,
   lane.refused_at = now.monotonic;
   Duration wait(0);
   if (!judgement.content && !known) {
-    const int refusals = queue.OnMisconfigured();
+    const int refusals = queue.OnMisconfigured(lane.type());
     if (judgement.step != Suspicion::Step::kRetry &&
         refusals <= kRefusalsTriedSoon) {
       wait = WaitOf(Jittered(rules_.probe_interval, random01_()), verdict);
@@ -236,7 +234,7 @@ Duration ResponseHandler::OnWrongSetUp(const Attempt& attempt,
       wait = WaitOf(FullJitter(refusals - before, rules_.misconfigured_backoff,
                                random01_()),
                     verdict);
-      queue.HoldUntil(now.monotonic + wait);
+      queue.HoldUntil(lane.type(), now.monotonic + wait);
     }
   }
   return Take(attempt, judgement.step, std::move(plan), verdict, wait, now,
@@ -316,8 +314,10 @@ std::optional<WallTime> ResponseHandler::ExpiresBefore(const Attempt& attempt,
 Duration ResponseHandler::BackOff(const Attempt& attempt, Now now) {
   QueuedLane& lane = *attempt.lane;
   const Duration probe = Jittered(rules_.probe_interval, random01_());
-  regions_.OnFailure(attempt.region, &lane.queue, now.monotonic + probe);
-  lane.queue.OnTrouble();
+  const Endpoint endpoint = attempt.endpoint();
+  regions_.OnFailure(endpoint, &lane.queue, attempt.batch.id,
+                     now.monotonic + probe);
+  lane.queue.OnOutage(attempt.probe);
   const bool trusted = attempt.batch.standing == Standing::kTrusted;
   // A suspected plan that fails does not hold up a lane that gets through.
   if (trusted || lane.failures > 0) ++lane.failures;
@@ -326,7 +326,7 @@ Duration ResponseHandler::BackOff(const Attempt& attempt, Now now) {
                            ? lane.failures
                            : std::max(lane.failures, lane.suspected_failures);
   Duration wait = FullJitter(failures, rules_.backoff, random01_());
-  if (regions_.silent(attempt.region)) wait = std::min(wait, probe);
+  if (regions_.silent(endpoint)) wait = std::min(wait, probe);
   const MonotonicTime until = now.monotonic + wait;
   if (lane.failures > 0) lane.not_before = std::max(lane.not_before, until);
   if (!trusted) {
@@ -388,9 +388,11 @@ bool ResponseHandler::IsSpared(const Attempt& attempt, Now now) {
       FullJitter(++lane.suspected_failures, rules_.backoff, random01_());
   lane.suspected_not_before = now.monotonic + wait;
   if (refusal == Suspicion::Refusal::kHold) {
-    queue.HoldUntil(now.monotonic + FullJitter(queue.OnMisconfigured(),
-                                               rules_.misconfigured_backoff,
-                                               random01_()));
+    const int refusals_of_all = queue.OnMisconfigured(lane.type());
+    queue.HoldUntil(
+        lane.type(),
+        now.monotonic + FullJitter(refusals_of_all,
+                                   rules_.misconfigured_backoff, random01_()));
   }
   return true;
 }

@@ -80,6 +80,7 @@ struct DestinationSnapshot {
   std::string last_error;  // empty: none since the start
   ErrorOrigin last_error_origin;
   std::optional<WallTime> last_error_at;
+  std::vector<ObjectType> refused_types;  // of which every request is refused
   std::vector<LaneSnapshot> lanes;
   int in_flight_requests;
   int concurrency_limit;

@@ -4,11 +4,16 @@
 #include <chrono>
 #include <numeric>
 #include <optional>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "heap_adapter/model/object_type.h"
 #include "nlohmann/json.hpp"
 
 namespace heapsync {
@@ -41,7 +46,16 @@ bool HasIsolatedItems(const DestinationSnapshot& destination) {
       [](const LaneSnapshot& lane) { return lane.isolated_items > 0; });
 }
 
-const char* WhyOf(const DestinationSnapshot& destination) {
+// "events and users".
+std::string RefusedTypes(const DestinationSnapshot& destination) {
+  std::vector<absl::string_view> names;
+  for (const ObjectType type : destination.refused_types) {
+    names.push_back(HeapArrayKey(type));
+  }
+  return absl::StrJoin(names, " and ");
+}
+
+std::string WhyOf(const DestinationSnapshot& destination) {
   switch (destination.state) {
     case DestinationState::kActive:
       if (destination.limit_holds_events) {
@@ -61,8 +75,10 @@ const char* WhyOf(const DestinationSnapshot& destination) {
                "or answers them, as the last error says. Check the proxy, the "
                "certificates and the network; everything is kept.";
       }
-      return "Heap rejects every request. Check the App ID, the region and "
-             "Heap's settings; everything is kept.";
+      return absl::StrCat("Heap rejects every request with ",
+                          RefusedTypes(destination),
+                          ". Check the App ID, the region and Heap's settings; "
+                          "everything is kept.");
     case DestinationState::kPaused:
       return "Paused by an operator. Use ResumeDestination to continue; "
              "everything is kept.";

@@ -137,6 +137,16 @@ class DispatcherTest : public ::testing::Test {
            encoder.Take(), nullptr);
   }
 
+  void Account(const std::string& id) {
+    ChunkEncoder encoder(destinations_[0].encoding, now_.wall);
+    v1::AccountProperties account;
+    account.set_account_id(id);
+    (*account.mutable_properties()->mutable_fields())["v"].set_number_value(1);
+    ASSERT_TRUE(encoder.Add(account, {.field = "account"}).ok());
+    Append({.destination = "us", .type = ObjectType::kAccountProperties},
+           encoder.Take(), nullptr);
+  }
+
   void Append(const LaneKey& key, EncodedChunk chunk,
               SettledCallback callback) {
     const auto [lane, is_new] = lane_ids_.emplace(key, lane_ids_.size() + 1);
@@ -226,6 +236,18 @@ class DispatcherTest : public ::testing::Test {
       }
       Pass(step);
     }
+  }
+  // Answers every open request for `path` with `status`, and all others with
+  // 200. Gives the number of the others.
+  int AnswerAll(absl::string_view path, int status) {
+    int others = 0;
+    while (!transport_.sent.empty()) {
+      const bool is_path = absl::EndsWith(transport_.sent[0].url, path);
+      if (!is_path) ++others;
+      requests_ += is_path ? 1 : 0;
+      Answer(Http(is_path ? status : 200));
+    }
+    return others;
   }
   uint64_t Isolated() const {
     uint64_t isolated = 0;
@@ -1133,10 +1155,126 @@ TEST_F(DispatcherTest, TheLanesOfADestinationShareTheProbesOfAnOutage) {
       Answer(Http(503));
     }
   }
-  EXPECT_LE(requests_, 850);
-  // None is forgotten.
+  // Two endpoints, each about once a second.
+  EXPECT_LE(requests_, 1'700);
   EXPECT_THAT(probes, SizeIs(7));
-  for (const auto& [lane, count] : probes) EXPECT_GE(count, 20) << lane;
+  EXPECT_GE(probes["users"], 500);
+  for (const auto& [lane, count] : probes) EXPECT_GE(count, 80) << lane;
+}
+
+TEST_F(DispatcherTest, AnEndpointThatIsBackIsUsedWithinTwoSeconds) {
+  random_ = 0.999;
+  for (int i = 0; i < 50; ++i) {
+    Track("us", 5, nullptr, "", absl::StrCat("caller", i));
+    User(absl::StrCat("u", i), 1);
+  }
+  for (int i = 0; i < 6'000; ++i) {
+    Pass(milliseconds(100));
+    while (!transport_.sent.empty()) Answer(Http(503));
+  }
+  const auto passed_until_delivered = [&](size_t lane) {
+    const auto delivered = [&] {
+      return dispatcher_->Snapshot(0, 1, now_)[0].lanes[lane].counts.delivered;
+    };
+    const uint64_t before = delivered();
+    const MonotonicTime back = now_.monotonic;
+    while (delivered() == before && now_.monotonic - back < minutes(1)) {
+      Pass(milliseconds(100));
+      AnswerAll(lane == 1 ? "track" : "none", 503);
+    }
+    return now_.monotonic - back;
+  };
+  EXPECT_LE(passed_until_delivered(1), seconds(2));
+  // Events are still away, while users get through.
+  requests_ = 0;
+  for (int i = 0; i < 600; ++i) {
+    User("someone", i);
+    for (int passed = 0; passed < 10; ++passed) {
+      Pass(milliseconds(100));
+      AnswerAll("track", 503);
+    }
+  }
+  EXPECT_LE(requests_, 1'200);
+  Track("us", 1);
+  EXPECT_LE(passed_until_delivered(0), seconds(2));
+  CrashFor(seconds(5));
+  EXPECT_EQ(queued(), 0u);
+}
+
+TEST_F(DispatcherTest, AnEndpointThatFailsWhileOthersWorkIsProbedSteadily) {
+  random_ = 0.999;
+  Track("us", 5);
+  for (int i = 0; i < 600; ++i) {
+    User("someone", i);
+    for (int passed = 0; passed < 10; ++passed) {
+      Pass(milliseconds(100));
+      AnswerAll("track", 503);
+    }
+  }
+  EXPECT_GE(requests_, 500);
+  EXPECT_LE(requests_, 700);
+  CrashFor(seconds(3));
+  EXPECT_EQ(queued(), 0u);
+}
+
+TEST_F(DispatcherTest, AnEndpointThatHangsKeepsNoProbeFromAnother) {
+  Track("us", 1);
+  Pass(seconds(1));
+  Fail(TransportFailure::Kind::kTimeout);
+  Pass(seconds(10));
+  ASSERT_THAT(transport_.sent, SizeIs(1));  // A probe that hangs.
+  for (const int status : {200, 503}) {
+    User("someone", status);
+    Pass(seconds(1));
+    AnswerNumber(1, Http(status));
+  }
+  Pass(seconds(2));
+  EXPECT_THAT(OpenUrls(),
+              ElementsAre(testing::EndsWith("track"),
+                          testing::EndsWith("add_user_properties")));
+}
+
+TEST_F(DispatcherTest, OneUpdateThatFailsAloneIsNoOutageOfItsEndpoint) {
+  Account("crash-me");
+  for (int i = 0; i < 600; ++i) {
+    Track("us", 1);
+    Pass(seconds(1));
+    AnswerAll("add_account_properties", 500);
+  }
+  EXPECT_LE(requests_, 40);
+  EXPECT_EQ(queued(), 1u);
+}
+
+TEST_F(DispatcherTest, AnEndpointThatRefusesAsByAWrongSetUpHoldsItsTypeOnly) {
+  for (int i = 0; i < 10; ++i) Account(absl::StrCat("a", i));
+  for (int i = 0; i < 600; ++i) {
+    Track("us", 1);
+    Pass(seconds(1));
+    EXPECT_EQ(AnswerAll("add_account_properties", 403), 1) << i;
+  }
+  EXPECT_LE(requests_, 20);
+  EXPECT_EQ(dispatcher_->Snapshot(0, 1, now_)[0].state,
+            DestinationState::kNeedsAttention);
+  EXPECT_EQ(queued(), 10u);
+  for (int i = 0; i < 11; ++i) {
+    Pass(minutes(1));
+    AnswerAll("none", 0);
+  }
+  EXPECT_EQ(queued(), 0u);
+}
+
+TEST_F(DispatcherTest, WhereASetUpIsMendedEveryTypeGoesOnAtOnce) {
+  random_ = 0.999;
+  Track("us", 3);
+  User("someone", 1);
+  Account("acme");
+  for (int i = 0; i < 36'000; ++i) {
+    Pass(milliseconds(100));
+    while (!transport_.sent.empty()) Answer(Http(403));
+  }
+  while (transport_.sent.empty()) Pass(milliseconds(100));
+  CrashFor(seconds(2));
+  EXPECT_EQ(queued(), 0u);
 }
 
 TEST_F(DispatcherTest, ADestinationThatFailsAloneIsProbedMoreAndMoreRarely) {

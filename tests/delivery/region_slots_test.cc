@@ -2,37 +2,51 @@
 
 #include <cstdint>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace heapsync {
 namespace {
 
+using ::testing::ElementsAre;
+using ::testing::ElementsAreArray;
+using ::testing::IsEmpty;
+
 constexpr MonotonicTime kNow{std::chrono::seconds(100)};
+constexpr MonotonicTime kLater = kNow + std::chrono::seconds(1);
 constexpr auto kGetsThrough = RegionSlots::Asking::kGetsThrough;
 constexpr auto kFails = RegionSlots::Asking::kFails;
+constexpr Endpoint kEvents{.region = Region::kUs,
+                           .type = ObjectType::kTrackEvent};
+constexpr Endpoint kUsers{.region = Region::kUs,
+                          .type = ObjectType::kUserProperties};
+constexpr Endpoint kEuEvents{.region = Region::kEu,
+                             .type = ObjectType::kTrackEvent};
 
 TEST(RegionSlotsTest, ARegionWithoutSlotsLeavesTheOtherItsOwn) {
   RegionSlots slots(2);
-  slots.Take(Region::kUs);
-  EXPECT_FALSE(slots.full(Region::kUs, kGetsThrough, kNow));
-  slots.Take(Region::kUs);
-  EXPECT_TRUE(slots.full(Region::kUs, kGetsThrough, kNow));
-  EXPECT_FALSE(slots.full(Region::kEu, kGetsThrough, kNow));
-  slots.GiveBack(Region::kUs);
-  EXPECT_FALSE(slots.full(Region::kUs, kGetsThrough, kNow));
+  slots.Take(kEvents);
+  EXPECT_FALSE(slots.full(kEvents, kGetsThrough, kNow));
+  slots.Take(kUsers);
+  EXPECT_TRUE(slots.full(kEvents, kGetsThrough, kNow));
+  EXPECT_FALSE(slots.full(kEuEvents, kGetsThrough, kNow));
+  slots.GiveBack(kUsers);
+  EXPECT_FALSE(slots.full(kEvents, kGetsThrough, kNow));
 }
 
 TEST(RegionSlotsTest, LanesWaitInLineUntilTheirRegionHasASlot) {
   RegionSlots slots(1);
-  slots.Take(Region::kEu);
-  slots.Wait(Region::kEu, 7);
-  slots.Wait(Region::kEu, 3);
+  slots.Take(kEuEvents);
+  slots.Wait(kEuEvents, 7);
+  slots.Wait({.region = Region::kEu, .type = ObjectType::kUserProperties}, 3);
+  slots.Wait(kEuEvents, 5);
   EXPECT_EQ(slots.Offer(Region::kEu, kNow), std::nullopt);
-  slots.GiveBack(Region::kEu);
+  slots.GiveBack(kEuEvents);
   EXPECT_EQ(slots.Offer(Region::kUs, kNow), std::nullopt);
   // What is offered is not taken.
   EXPECT_EQ(slots.Offer(Region::kEu, kNow), 7);
   EXPECT_EQ(slots.Offer(Region::kEu, kNow), 3);
+  EXPECT_EQ(slots.Offer(Region::kEu, kNow), 5);
   EXPECT_EQ(slots.Offer(Region::kEu, kNow), std::nullopt);
 }
 
@@ -41,52 +55,108 @@ class FailingRegionTest : public ::testing::Test {
   static const DestinationQueue* Queue(uintptr_t id) {
     return reinterpret_cast<const DestinationQueue*>(id);
   }
-  void Fail(uintptr_t destination, int times = 1) {
+  void Fail(uintptr_t destination, int times = 1, Endpoint endpoint = kEvents) {
     for (int i = 0; i < times; ++i) {
-      slots_.OnFailure(Region::kUs, Queue(destination),
-                       kNow + std::chrono::seconds(1));
+      slots_.OnFailure(endpoint, Queue(destination), next_batch_++, kLater);
     }
   }
 
   RegionSlots slots_{8};
+  uint64_t next_batch_ = 1;
 };
 
 TEST_F(FailingRegionTest, OneDestinationThatFailsLeavesTheRegionToTheOthers) {
   Fail(8, 10);
-  EXPECT_TRUE(slots_.silent(Region::kUs));
-  EXPECT_FALSE(slots_.full(Region::kUs, kGetsThrough, kNow));
+  EXPECT_TRUE(slots_.silent(kEvents));
+  EXPECT_FALSE(slots_.full(kEvents, kGetsThrough, kNow));
   // Its own lanes share the probes.
-  EXPECT_TRUE(slots_.full(Region::kUs, kFails, kNow));
-  EXPECT_FALSE(
-      slots_.full(Region::kUs, kFails, kNow + std::chrono::seconds(1)));
-  slots_.Wait(Region::kUs, 5);
-  EXPECT_EQ(slots_.NextProbe(), kNow + std::chrono::seconds(1));
+  EXPECT_TRUE(slots_.full(kEvents, kFails, kNow));
+  EXPECT_FALSE(slots_.full(kEvents, kFails, kLater));
+  slots_.Wait(kEvents, 5);
+  EXPECT_EQ(slots_.NextProbe(), kLater);
   EXPECT_EQ(slots_.Offer(Region::kUs, kNow), std::nullopt);
-  EXPECT_EQ(slots_.Offer(Region::kUs, kNow + std::chrono::seconds(1)), 5);
+  EXPECT_EQ(slots_.Offer(Region::kUs, kLater), 5);
 }
 
 TEST_F(FailingRegionTest, SeveralThatFailShareOneRequestAtATime) {
   Fail(8, 2);
   Fail(16);
-  slots_.Wait(Region::kUs, 3);
-  EXPECT_TRUE(slots_.full(Region::kUs, kGetsThrough, kNow));
-  EXPECT_FALSE(slots_.full(Region::kEu, kGetsThrough, kNow));
-  EXPECT_EQ(slots_.NextProbe(), kNow + std::chrono::seconds(1));
-  const MonotonicTime later = kNow + std::chrono::seconds(1);
-  EXPECT_EQ(slots_.Offer(Region::kUs, later), 3);
-  slots_.Take(Region::kUs);
-  EXPECT_TRUE(slots_.full(Region::kUs, kGetsThrough, later));
+  slots_.Wait(kEvents, 3);
+  EXPECT_TRUE(slots_.full(kEvents, kGetsThrough, kNow));
+  EXPECT_FALSE(slots_.full(kEuEvents, kGetsThrough, kNow));
+  EXPECT_EQ(slots_.NextProbe(), kLater);
+  EXPECT_EQ(slots_.Offer(Region::kUs, kLater), 3);
+  slots_.Take(kEvents);
+  EXPECT_TRUE(slots_.full(kEvents, kGetsThrough, kLater));
+  EXPECT_TRUE(slots_.full(kUsers, kGetsThrough, kLater));
   EXPECT_EQ(slots_.NextProbe(), std::nullopt);
 }
 
+TEST_F(FailingRegionTest, ALaneThatJustFailedProbesAfterThoseThatWait) {
+  Fail(8, 3);
+  slots_.Wait(kEvents, 5);
+  slots_.Wait(kEvents, 6);
+  EXPECT_TRUE(slots_.MustWait(kEvents, 4, kFails, kLater));
+  EXPECT_FALSE(slots_.MustWait(kEvents, 4, kGetsThrough, kLater));
+  EXPECT_EQ(slots_.Offer(Region::kUs, kLater), 5);
+  EXPECT_TRUE(slots_.MustWait(kEvents, 4, kFails, kLater));
+  EXPECT_FALSE(slots_.MustWait(kEvents, 5, kFails, kLater));
+  slots_.Take(kEvents);
+  EXPECT_TRUE(slots_.MustWait(kEvents, 5, kFails, kLater));
+  EXPECT_EQ(slots_.Offer(Region::kUs, kLater), 6);
+  EXPECT_FALSE(slots_.MustWait(kEvents, 6, kFails, kLater));
+}
+
+TEST_F(FailingRegionTest, EachEndpointIsProbedAtItsOwnTimes) {
+  Fail(8, 2, kUsers);
+  Fail(16, 3, kEvents);
+  Fail(8, 1, {.region = Region::kUs, .type = ObjectType::kAccountProperties});
+  slots_.OnFailure(kUsers, Queue(8), next_batch_++, kNow);
+  slots_.Wait(kEvents, 1);
+  slots_.Wait(kUsers, 2);
+  EXPECT_EQ(slots_.Offer(Region::kUs, kNow), 2);
+  EXPECT_EQ(slots_.Offer(Region::kUs, kNow), std::nullopt);
+  EXPECT_EQ(slots_.NextProbe(), kLater);
+}
+
+TEST_F(FailingRegionTest, AnEndpointMayFailWhileTheOthersOfItsRegionWork) {
+  for (uintptr_t destination : {8, 16, 8}) {
+    Fail(destination);
+    slots_.OnReached(kUsers);
+  }
+  EXPECT_TRUE(slots_.silent(kEvents));
+  EXPECT_TRUE(slots_.full(kEvents, kGetsThrough, kNow));
+  EXPECT_FALSE(slots_.silent(kUsers));
+  EXPECT_FALSE(slots_.full(kUsers, kGetsThrough, kNow));
+  slots_.Take(kUsers);
+  EXPECT_FALSE(slots_.full(kEvents, kGetsThrough, kLater));
+  slots_.Take(kEvents);
+  EXPECT_TRUE(slots_.full(kEvents, kGetsThrough, kLater));
+  EXPECT_THAT(slots_.OnReached(kEvents), ElementsAre(kEvents.type));
+  EXPECT_FALSE(slots_.silent(kEvents));
+}
+
+TEST_F(FailingRegionTest, OneBatchThatFailsSaysNothingOfItsEndpoint) {
+  for (int i = 0; i < 10; ++i) {
+    slots_.OnFailure(kEvents, Queue(8), 99, kLater);
+    slots_.OnReached(kUsers);
+  }
+  EXPECT_FALSE(slots_.silent(kEvents));
+  EXPECT_THAT(slots_.OnReached(kEvents), IsEmpty());
+}
+
 TEST_F(FailingRegionTest, ARequestThatGetsThroughEndsIt) {
-  EXPECT_FALSE(slots_.OnReached(Region::kUs));
+  EXPECT_THAT(slots_.OnReached(kEvents), IsEmpty());
   Fail(8, 3);
   Fail(16, 3);
-  EXPECT_TRUE(slots_.OnReached(Region::kUs));
-  EXPECT_FALSE(slots_.silent(Region::kUs));
-  EXPECT_FALSE(slots_.full(Region::kUs, kGetsThrough, kNow));
-  EXPECT_FALSE(slots_.OnReached(Region::kUs));
+  Fail(8, 3, kUsers);
+  EXPECT_THAT(slots_.OnReached(kEvents), ElementsAreArray(kObjectTypes));
+  EXPECT_FALSE(slots_.silent(kEvents));
+  EXPECT_FALSE(slots_.full(kEvents, kGetsThrough, kNow));
+  EXPECT_THAT(slots_.OnReached(kEvents), IsEmpty());
+  // The others may be probed at once.
+  EXPECT_TRUE(slots_.silent(kUsers));
+  EXPECT_FALSE(slots_.full(kUsers, kFails, kNow));
 }
 
 }  // namespace

@@ -22,6 +22,10 @@ std::string PathOf(const std::string& url) {
   return url.substr(url.find("/api/"));
 }
 
+std::string HostOf(const std::string& url) {
+  return url.substr(0, url.find("/api/"));
+}
+
 std::string ArrayOf(const std::string& path) {
   if (path == "/api/track") return "events";
   return path == "/api/add_user_properties" ? "users" : "accounts";
@@ -59,7 +63,11 @@ void SimulatedHeap::Send(HeapRequest request) {
   each.answered = now_ + latency;
   each.arrives = now_ + Between(Duration(0), latency);
   using Kind = TransportFailure::Kind;
-  if (Chance(faults.refused_connection)) {
+  if (faults.away.contains(PathOf(each.request.url))) {
+    each.fate = Fate::kNotTaken;
+    each.answer.result = Http(503);
+    if (Chance(0.3)) each.answer.result = Failure(Kind::kConnect);
+  } else if (Chance(faults.refused_connection)) {
     each.fate = Fate::kNotTaken;
     each.answer.result = Failure(Kind::kConnect);
   } else if (Chance(faults.unavailable)) {
@@ -110,6 +118,15 @@ void SimulatedHeap::Send(HeapRequest request) {
     }
   }
   on_the_way_.push_back(std::move(each));
+  const std::string host = HostOf(on_the_way_.back().request.url);
+  const auto of_host = std::count_if(
+      on_the_way_.begin(), on_the_way_.end(),
+      [&](const OnTheWay& other) { return HostOf(other.request.url) == host; });
+  max_in_flight_ = std::max(max_in_flight_, static_cast<size_t>(of_host));
+}
+
+size_t SimulatedHeap::TakeMaxInFlight() {
+  return std::exchange(max_in_flight_, 0);
 }
 
 void SimulatedHeap::Crash(OnTheWay& each) const {
@@ -154,6 +171,7 @@ void SimulatedHeap::Arrive(OnTheWay& each) {
     }
     return;
   }
+  taken_[each.request.url] = now_;
   Take(path, body);
 }
 

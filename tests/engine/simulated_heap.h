@@ -29,6 +29,7 @@ struct HeapFaults {
   double setup = 0;               // 403
   double oversized = 0;           // 413 to more than one item
   bool names_poison = false;      // a 400 names the bad item
+  std::set<std::string> away;     // paths that nobody answers, or with 503
   Duration max_latency = std::chrono::milliseconds(800);
 };
 
@@ -75,6 +76,14 @@ class SimulatedHeap final : public Transport {
     return accounts_;
   }
   uint64_t requests() const { return requests_; }
+  // When Heap last took a request to this URL.
+  MonotonicTime LastTaken(const std::string& url) const {
+    const auto it = taken_.find(url);
+    return it == taken_.end() ? MonotonicTime() : it->second;
+  }
+  // The most requests that waited for their answers at once, of any host, since
+  // the last call.
+  size_t TakeMaxInFlight();
   // Requests that carried the event, taken or not.
   int RequestsWith(const std::string& key) const {
     const auto it = carried_.find(key);
@@ -113,7 +122,9 @@ class SimulatedHeap final : public Transport {
   MonotonicTime now_;
   std::vector<OnTheWay> on_the_way_;
   uint64_t requests_ = 0;
-  std::map<std::string, int> carried_;  // by event key
+  size_t max_in_flight_ = 0;
+  std::map<std::string, MonotonicTime> taken_;  // by URL
+  std::map<std::string, int> carried_;          // by event key
   std::map<std::string, std::map<std::string, int>> events_;
   std::map<std::string, std::map<std::string, int64_t>> users_;
   std::map<std::string, std::map<std::string, int64_t>> accounts_;

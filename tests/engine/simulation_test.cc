@@ -149,6 +149,16 @@ INSTANTIATE_TEST_SUITE_P(EachAnswer, CrashTest,
                                          OnCrash::k503, OnCrash::kHang,
                                          OnCrash::kReset));
 
+TEST(SimulationTest, WhateverEndpointIsBackAfterAnOutageIsUsedSoon) {
+  WorldRules rules;
+  rules.destinations = 4;
+  rules.callers = 3;
+  rules.limits = false;
+  rules.outages = 3;
+  rules.faults.max_latency = std::chrono::milliseconds(100);
+  RunWorlds(rules, Worlds(60));
+}
+
 TEST(SimulationTest, EverythingAtOnceBreaksNoPromise) {
   const Sum sum = RunWorlds(EverythingGoesWrong(), Worlds(300));
   EXPECT_GT(sum.acknowledged, 20'000u);

@@ -1,6 +1,7 @@
 #include "tests/engine/world.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
@@ -14,13 +15,15 @@ constexpr uint32_t kEventsPerMinute = 150;
 constexpr uint32_t kEventsPerIdentity = 25;
 constexpr uint32_t kUserRequests = 4;
 constexpr uint32_t kBatchItems = 20;
+constexpr uint64_t kNoLimit = std::numeric_limits<uint64_t>::max();
 
 bool LaneLess(const LaneKey& a, const LaneKey& b) {
   return std::tie(a.destination, a.type, a.caller) <
          std::tie(b.destination, b.type, b.caller);
 }
 
-std::vector<Destination> MakeDestinations(int count) {
+// Two destinations in a region, if there are four.
+std::vector<Destination> MakeDestinations(int count, bool limits) {
   std::vector<Destination> destinations;
   for (int i = 0; i < count; ++i) {
     Destination destination{.name = absl::StrCat("d", i),
@@ -29,6 +32,11 @@ std::vector<Destination> MakeDestinations(int count) {
     destination.limits = {.events_per_minute = kEventsPerMinute,
                           .events_per_identity_per_minute = kEventsPerIdentity,
                           .user_requests_per_identity_per_30s = kUserRequests};
+    if (!limits) {
+      destination.limits = {.events_per_minute = 0,
+                            .events_per_identity_per_minute = 0,
+                            .user_requests_per_identity_per_30s = 0};
+    }
     destination.batch = {.max_items = kBatchItems,
                          .max_bytes = 1 << 20,
                          .max_wait = std::chrono::milliseconds(500)};
@@ -42,13 +50,14 @@ std::vector<Destination> MakeDestinations(int count) {
 World::World(const WorldRules& rules)
     : rules_(rules),
       random_(rules.seed),
-      destinations_(MakeDestinations(rules.destinations)),
+      destinations_(MakeDestinations(rules.destinations, rules.limits)),
       wall_(std::chrono::seconds(1'700'000'000)),
       monotonic_(std::chrono::seconds(1'000)),
       heap_(rules.seed * 7919 + 1,
-            {.events_per_minute = kEventsPerMinute,
-             .events_per_identity_per_minute = kEventsPerIdentity,
-             .user_requests_per_identity_per_30s = kUserRequests}),
+            rules.limits
+                ? SimulatedHeap::Limits{kEventsPerMinute, kEventsPerIdentity,
+                                        kUserRequests}
+                : SimulatedHeap::Limits{kNoLimit, kNoLimit, kNoLimit}),
       lanes_(&LaneLess) {
   heap_.faults = rules.faults;
   delivery_.misconfigured_backoff.cap = std::chrono::seconds(60);
@@ -253,6 +262,7 @@ std::vector<std::string> World::Run() {
   }
   heap_.faults = {.names_poison = rules_.faults.names_poison,
                   .max_latency = rules_.faults.max_latency};
+  for (int i = 0; i < rules_.outages; ++i) LiveThroughOutage();
   if (rules_.crash > 0) CheckNeighboursOfCrashes();
   for (int minutes = 0; minutes < 24 * 60; ++minutes) {
     Live(monotonic_ + std::chrono::minutes(1));
@@ -272,6 +282,69 @@ std::vector<std::string> World::Run() {
 bool World::Delivered(const Sent& sent) const {
   const auto app = heap_.events().find(sent.app);
   return app != heap_.events().end() && app->second.contains(sent.key);
+}
+
+bool World::Waits(Region region, ObjectType type) const {
+  for (const DestinationSnapshot& each :
+       dispatcher_->Snapshot(0, destinations_.size(), Time())) {
+    if (each.region != region) continue;
+    for (const LaneSnapshot& lane : each.lanes) {
+      if (lane.type == type && lane.queued_items > 0) return true;
+    }
+  }
+  return false;
+}
+
+// While Heap is away one request at a time probes for a region; whatever comes
+// back first is used within two seconds, while the rest is still away.
+void World::LiveThroughOutage() {
+  const auto live = [&](Duration time) {
+    const MonotonicTime until = monotonic_ + time;
+    while (monotonic_ < until) {
+      AppendChunk();
+      const Duration pause = std::chrono::milliseconds(Pick(100, 5'000));
+      Live(std::min(until, monotonic_ + pause));
+    }
+  };
+  for (const ObjectType type : kObjectTypes) {
+    heap_.faults.away.emplace(HeapPath(type));
+  }
+  // Until then both destinations of a region have failed.
+  live(std::chrono::seconds(60));
+  heap_.TakeMaxInFlight();
+  const uint64_t requests = heap_.requests();
+  const MonotonicTime begin = monotonic_;
+  live(std::chrono::seconds(Pick(10, 300)));
+  if (const size_t max = heap_.TakeMaxInFlight(); max > 1) {
+    broken_.push_back(absl::StrCat(max, " probes of a region at once"));
+  }
+  constexpr uint64_t kEndpoints = kObjectTypes.size() * kRegions.size();
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(monotonic_ - begin);
+  if (heap_.requests() - requests >
+      2 * kEndpoints * static_cast<uint64_t>(seconds.count())) {
+    broken_.push_back(absl::StrCat(heap_.requests() - requests, " probes in ",
+                                   seconds.count(), " s"));
+  }
+  std::vector<ObjectType> order(kObjectTypes.begin(), kObjectTypes.end());
+  std::shuffle(order.begin(), order.end(), random_);
+  for (const ObjectType type : order) {
+    std::vector<std::string> urls;
+    for (const RegionRow& row : kRegions) {
+      if (!Waits(row.region, type)) continue;
+      urls.push_back(absl::StrCat(delivery_.region_urls[IndexOf(row.region)],
+                                  HeapPath(type)));
+    }
+    heap_.faults.away.erase(std::string(HeapPath(type)));
+    const MonotonicTime back = monotonic_;
+    // A probe may have been on its way already.
+    live(std::chrono::seconds(2) + 2 * heap_.faults.max_latency);
+    for (const std::string& url : urls) {
+      if (heap_.LastTaken(url) >= back) continue;
+      broken_.push_back(absl::StrCat(url, " is back and gets nothing"));
+    }
+    live(std::chrono::seconds(Pick(0, 60)));
+  }
 }
 
 // An item that Heap would take is delivered within a bounded number of

@@ -31,6 +31,8 @@ struct WorldRules {
   double process_crash = 0;  // chance before each chunk
   double machine_crash = 0;
   double clock_jump = 0;  // of the civil clock
+  bool limits = true;
+  int outages = 0;  // after that, each with an end of its own for each endpoint
   HeapFaults faults;
 };
 
@@ -67,6 +69,8 @@ class World {
   void Live(MonotonicTime until);
   void Turn();
   bool Delivered(const Sent& sent) const;
+  void LiveThroughOutage();
+  bool Waits(Region region, ObjectType type) const;
   void CheckNeighboursOfCrashes();
   void CheckFinalValues();
   void Check();

@@ -433,7 +433,9 @@ TEST_F(HttpTest, DestinationThatHeapRefusesShowsItsStateAndWhatWaits) {
   EXPECT_EQ(destination["queued_items"], 3);
   EXPECT_EQ(destination["drained_in_seconds"], nullptr);
   EXPECT_TRUE(destination["oldest_age_seconds"].is_number());
-  EXPECT_THAT(destination["why"].get<std::string>(), HasSubstr("App ID"));
+  EXPECT_THAT(
+      destination["why"].get<std::string>(),
+      AllOf(HasSubstr("every request with events."), HasSubstr("App ID")));
 
   const Scrape scrape = Parse(Get("/metrics").body);
   EXPECT_EQ(scrape["heapsync_destination_state"

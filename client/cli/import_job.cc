@@ -18,6 +18,7 @@
 #include "client/random_id.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
 #include "heap_adapter/encoding/idempotency_key.h"
+#include "heap_adapter/encoding/occurrences.h"
 #include "heap_adapter/encoding/reasons.h"
 
 namespace heapsync {
@@ -111,7 +112,11 @@ class TypedImportJob : public ImportJob {
         state_(std::move(prepared.state)),
         rejects_(std::move(prepared.rejects)),
         summary_(std::move(prepared.summary)),
-        ledger_(state_.rows_done, state_.next_index) {}
+        ledger_(state_.rows_done, state_.next_index) {
+    if constexpr (std::is_same_v<Item, v1::TrackEvent>) {
+      if (state_.is_repeatable) keys_.emplace(state_.request_id);
+    }
+  }
 
   absl::Status Run(const Client& client, ProgressWriter& progress,
                    const std::atomic<bool>& stop) override {
@@ -178,6 +183,13 @@ class TypedImportJob : public ImportJob {
         return absl::DataLossError(
             "the input has fewer rows than the interrupted import read");
       }
+      if (keys_.has_value()) {
+        MappedRow mapped = rows_.Map(**skipped);
+        if (mapped.violations.empty()) {
+          Item item = ToItem<Item>(std::move(mapped));
+          SetKey(item);
+        }
+      }
       if (row % kRowsBetweenChores == 0 && *stop_) return CheckStop();
     }
     return absl::OkStatus();
@@ -229,6 +241,7 @@ class TypedImportJob : public ImportJob {
       return absl::OkStatus();
     }
     CheckKey(item);
+    SetKey(item);
     // First, because the server's answer may come with the call that adds it.
     ledger_.AddItem(row.line, row.raw);
     while (true) {
@@ -247,6 +260,25 @@ class TypedImportJob : public ImportJob {
                              DigestContent(DeterministicBytes(item), ""))) {
         summary_.reused_keys.Add(ledger_.rows_read() + 1);
       }
+    }
+  }
+
+  // Of an event without a key of its own, in the order of the rows. The key
+  // depends on the content alone and not on its place in the input, so that an
+  // input that is exported again in another order makes no duplicates. Without
+  // a time, equal content may be a later event: the server's keys depend on
+  // the place, too.
+  void SetKey(Item& item) {
+    if constexpr (std::is_same_v<Item, v1::TrackEvent>) {
+      if (!keys_.has_value() || !item.idempotency_key().empty() ||
+          !item.has_timestamp()) {
+        return;
+      }
+      const ContentDigest content = DigestContent(DeterministicBytes(item), "");
+      const auto occurrence = keys_->occurrences.Next(content);
+      if (!occurrence.has_value()) return;
+      const IdempotencyKey key = keys_->derived.At(*occurrence, content);
+      item.set_idempotency_key(std::string(key.view()));
     }
   }
 
@@ -354,6 +386,16 @@ class TypedImportJob : public ImportJob {
   ImportSummary summary_;
   RowLedger ledger_;
   RepeatedKeys own_keys_{kMaxOwnKeys};
+  struct KeysOfContent {
+    // A caller and a destination have no part in these keys: they are the
+    // same however the import is called.
+    explicit KeysOfContent(absl::string_view request_id)
+        : derived({.caller = "", .destination = "", .request_id = request_id}) {
+    }
+    DerivedKeys derived;
+    Occurrences occurrences;
+  };
+  std::optional<KeysOfContent> keys_;  // none: the server makes the keys
   uint64_t bytes_at_start_ = 0;
   bool input_failed_ = false;
   bool awaiting_earlier_rows_ = false;
@@ -503,6 +545,7 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
   state.request_id = options.stream.request_id.empty()
                          ? RandomId()
                          : options.stream.request_id;
+  state.is_repeatable = !options.stream.request_id.empty();
   ImportSummary summary;
   if (query != nullptr) summary.notes = query->notes();
   if (absl::Status status = SettleState(options, state, summary);

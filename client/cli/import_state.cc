@@ -27,6 +27,7 @@ json ToJson(const ImportState& state) {
   if (state.input.modified_ns) input["modified_ns"] = *state.input.modified_ns;
   return {{"heapsync_import_state", kVersion},
           {"request_id", state.request_id},
+          {"is_repeatable", state.is_repeatable},
           {"input", input},
           {"options", state.options},
           {"rows_done", state.rows_done},
@@ -59,6 +60,7 @@ bool IsConsistent(const ImportState& state) {
 ImportState FromJson(const json& object) {
   ImportState state;
   object.at("request_id").get_to(state.request_id);
+  object.at("is_repeatable").get_to(state.is_repeatable);
   const json& input = object.at("input");
   input.at("head_hash").get_to(state.input.head_hash);
   if (input.contains("size")) state.input.size = input["size"].get<uint64_t>();

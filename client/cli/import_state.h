@@ -18,6 +18,8 @@ namespace heapsync {
 struct ImportState {
   // The job: the same over all processes that work on it.
   std::string request_id;
+  // The request id was chosen by the user, so that the import can be repeated.
+  bool is_repeatable = false;
   InputFingerprint input;
   // Everything that decides what a row becomes, by flag name.
   std::map<std::string, std::string> options;

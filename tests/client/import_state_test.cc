@@ -21,6 +21,7 @@ using ::testing::Not;
 ImportState Example() {
   ImportState state;
   state.request_id = "r-1";
+  state.is_repeatable = true;
   state.input = {.head_hash = 0xFFFFFFFFFFFFFFFF, .size = 10, .modified_ns = 7};
   state.options = {{"type", "track"}, {"map", "identity=mail"}};
   state.rows_done = 5;
@@ -109,7 +110,8 @@ TEST(ImportStateTest, AnyOtherFileIsAnErrorThatDoesNotQuoteIt) {
   const TemporaryFolder folder;
   for (const char* text :
        {"", "secret", "{}", "[1]", R"({"heapsync_import_state":2})",
-        R"({"heapsync_import_state":1,"request_id":1})"}) {
+        R"({"heapsync_import_state":1,"request_id":1})",
+        R"({"heapsync_import_state":1,"request_id":"r"})"}) {
     const auto state = ReadImportState(folder.Write("state", text));
     EXPECT_EQ(state.status().code(), absl::StatusCode::kDataLoss) << text;
     EXPECT_THAT(std::string(state.status().message()),

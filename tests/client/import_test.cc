@@ -5,9 +5,11 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -15,6 +17,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "client/cli/import_job.h"
 #include "nlohmann/json.hpp"
@@ -25,6 +28,7 @@
 namespace heapsync {
 namespace {
 
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -177,6 +181,76 @@ TEST_F(ImportTest, NamesRowsThatUseAKeyForOtherContent) {
   const CommandResult json = Import({"--type=track", "--json", file});
   EXPECT_EQ(nlohmann::json::parse(json.out).at("reused_keys"),
             nlohmann::json::parse(R"({"rows":2,"first_rows":[3,5]})"));
+}
+
+class RepeatedImportTest : public ImportTest {
+ protected:
+  // The keys with which an import of these rows sends them, in any order.
+  std::multiset<std::string> KeysOf(const std::vector<std::string>& rows,
+                                    const std::string& request_id,
+                                    std::vector<std::string> arguments = {}) {
+    const size_t before = server_.events().size();
+    arguments.insert(
+        arguments.end(),
+        {"--type=track",
+         folder_.Write("a.csv",
+                       absl::StrCat("identity,event,timestamp\n",
+                                    absl::StrJoin(rows, "\n"), "\n"))});
+    if (!request_id.empty()) {
+      arguments.push_back("--request_id=" + request_id);
+    }
+    last_ = Import(arguments);
+    std::multiset<std::string> keys;
+    const std::vector<v1::TrackEvent> events = server_.events();
+    for (size_t i = before; i < events.size(); ++i) {
+      keys.insert(events[i].idempotency_key());
+    }
+    return keys;
+  }
+
+  CommandResult last_;
+  const std::vector<std::string> rows_ = {
+      "ada@example.com,Signed Up,2024-01-15", "bob@example.com,Buy,2024-01-15",
+      "ada@example.com,Signed Up,2024-01-15", "ada@example.com,Buy,2024-01-15"};
+};
+
+TEST_F(RepeatedImportTest, RowsInAnotherOrderHaveTheSameKeys) {
+  const auto keys = KeysOf(rows_, "nightly");
+  EXPECT_EQ(std::set(keys.begin(), keys.end()).size(), 4u);
+  EXPECT_FALSE(keys.contains(""));
+  std::vector<std::string> other_order(rows_.rbegin(), rows_.rend());
+  EXPECT_EQ(KeysOf(other_order, "nightly"), keys);
+  EXPECT_NE(KeysOf(rows_, "weekly"), keys);
+  // One more of the same is one more event.
+  other_order.push_back(rows_[0]);
+  const auto more = KeysOf(other_order, "nightly");
+  EXPECT_EQ(more.size(), 5u);
+  EXPECT_TRUE(
+      std::includes(more.begin(), more.end(), keys.begin(), keys.end()));
+}
+
+TEST_F(RepeatedImportTest, RowsWithoutATimeAreLeftToTheServer) {
+  EXPECT_THAT(KeysOf({"ada@example.com,Buy,"}, "nightly"), ElementsAre(""));
+  EXPECT_THAT(KeysOf(rows_, ""), Each(""));
+}
+
+TEST_F(RepeatedImportTest, AResumedImportGoesOnCounting) {
+  const std::vector<std::string> rows(3'000, rows_[0]);
+  server_.AddStreamFault({.refuse = {}, .break_after_messages = 2});
+  server_.AddStreamFault(
+      {.refuse = grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "no")});
+  std::multiset<std::string> keys = KeysOf(rows, "nightly");
+  EXPECT_EQ(last_.exit_code, 1);
+  EXPECT_LT(keys.size(), 3'000u);
+  const size_t before = server_.events().size();
+  last_ = Import({"--type=track", "--resume", folder_.File("a.csv")});
+  EXPECT_EQ(last_.exit_code, 0) << last_.err;
+  const std::vector<v1::TrackEvent> events = server_.events();
+  for (size_t i = before; i < events.size(); ++i) {
+    keys.insert(events[i].idempotency_key());
+  }
+  EXPECT_EQ(std::set(keys.begin(), keys.end()).size(), 3'000u);
+  EXPECT_FALSE(keys.contains(""));
 }
 
 TEST_F(ImportTest, SendsNdjsonOfUsersAndAccounts) {

@@ -294,6 +294,11 @@ void ChunkEncoder::CheckId(absl::string_view field, absl::string_view id,
           "a part of it says that there is no value, so it may stand "
           "for several people");
       return;
+    case NameQuality::kSharedAccount:
+      log.AddWarning(field, reason::kPlaceholderSuspected,
+                     "may be the account of a program, or one that several "
+                     "people share; what it does becomes one person");
+      return;
     case NameQuality::kTemplateWord:
       log.AddWarning(field, reason::kPlaceholderSuspected,
                      "looks like a place in a template that nothing filled");

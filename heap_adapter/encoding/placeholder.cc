@@ -73,6 +73,17 @@ constexpr absl::string_view kPhrases[] = {
     "1.#ind", "1.#inf", "1.#qnan", "#value!", "#ref!", "#name?", "#div/0!",
     "#num!", "nan(ind", "nan(snan"};
 
+// Accounts of programs, or of whoever is there, without "-", "_", "." and
+// blanks. Some people have such a name, so it is only doubtful.
+constexpr absl::string_view kSharedAccounts[] = {
+    "system", "admin",   "administrator", "root",  "superuser", "service",
+    "bot",    "robot",   "api",           "cron",  "daemon",    "automation",
+    "demo",   "example", "sample",        "dummy", "default"};
+
+// Mailboxes that no person reads, likewise.
+constexpr absl::string_view kNobodysMailboxes[] = {
+    "noreply", "donotreply", "mailerdaemon", "postmaster"};
+
 const TextSet& Words() {
   static const auto* const words =
       new TextSet(std::begin(kWords), std::end(kWords));
@@ -83,6 +94,39 @@ const TextSet& Phrases() {
   static const auto* const phrases =
       new TextSet(std::begin(kPhrases), std::end(kPhrases));
   return *phrases;
+}
+
+const TextSet& NobodysMailboxes() {
+  static const auto* const mailboxes =
+      new TextSet(std::begin(kNobodysMailboxes), std::end(kNobodysMailboxes));
+  return *mailboxes;
+}
+
+const TextSet& SharedAccounts() {
+  static const auto* const accounts = [] {
+    auto* all = new TextSet(NobodysMailboxes());
+    all->insert(std::begin(kSharedAccounts), std::end(kSharedAccounts));
+    return all;
+  }();
+  return *accounts;
+}
+
+// "no-reply" as "noreply".
+void RemoveJoints(std::string& name) {
+  name.erase(
+      std::remove_if(
+          name.begin(), name.end(),
+          [](char c) { return c == '-' || c == '_' || c == '.' || c == ' '; }),
+      name.end());
+}
+
+// "system", "no-reply@example.com".
+bool IsSharedAccount(absl::string_view folded) {
+  const size_t at = folded.find('@');
+  std::string name(folded.substr(0, at));
+  RemoveJoints(name);
+  return (at == absl::string_view::npos ? SharedAccounts() : NobodysMailboxes())
+      .contains(name);
 }
 
 // "user id", "anonymous_user", "null null": words of the list only.
@@ -113,19 +157,19 @@ bool IsNoAddress(absl::string_view text) {
   return Words().contains(parts.first) && Words().contains(domain);
 }
 
-// The parts of a key put together, as "acme:null", that have no value.
+// The parts of a key put together, as "acme:null", that have no value. Points
+// stand in many names, so only "null.null" counts.
 enum class EmptyParts { kNone, kSome, kAll };
 EmptyParts EmptyPartsOf(absl::string_view text) {
   constexpr absl::string_view kSeparators = ":|/#";
-  if (text.find_first_of(kSeparators) == absl::string_view::npos) {
-    return EmptyParts::kNone;
-  }
+  const bool joined =
+      text.find_first_of(kSeparators) != absl::string_view::npos;
   const std::vector<absl::string_view> parts =
-      absl::StrSplit(text, absl::ByAnyChar(kSeparators));
+      absl::StrSplit(text, absl::ByAnyChar(joined ? kSeparators : "."));
+  if (parts.size() == 1) return EmptyParts::kNone;
   const auto empty = std::count_if(parts.begin(), parts.end(), IsNoValue);
-  if (empty == 0) return EmptyParts::kNone;
-  return static_cast<size_t>(empty) == parts.size() ? EmptyParts::kAll
-                                                    : EmptyParts::kSome;
+  if (static_cast<size_t>(empty) == parts.size()) return EmptyParts::kAll;
+  return empty > 0 && joined ? EmptyParts::kSome : EmptyParts::kNone;
 }
 
 // "0", "0.0", "-0", "00000000-0000-0000-0000-000000000000", "0x0".
@@ -326,7 +370,7 @@ bool IsDigit(char c) {
   return absl::ascii_isdigit(static_cast<unsigned char>(c));
 }
 
-// True for addresses such as "null@example.com".
+// True for addresses such as "null@example.com" and "no-reply@example.com".
 bool HasWordAsLocalPart(absl::string_view address) {
   std::array<char, 16> lower{};
   const size_t size = address.find('@');
@@ -335,7 +379,14 @@ bool HasWordAsLocalPart(absl::string_view address) {
                  [](char c) {
                    return absl::ascii_tolower(static_cast<unsigned char>(c));
                  });
-  return Words().contains(absl::string_view(lower.data(), size));
+  const absl::string_view name(lower.data(), size);
+  if (Words().contains(name)) return true;
+  // Few names begin like a mailbox of nobody.
+  constexpr absl::string_view kFirstLetters = "ndmp";
+  if (kFirstLetters.find(lower[0]) == absl::string_view::npos) return false;
+  std::string mailbox(name);
+  RemoveJoints(mailbox);
+  return NobodysMailboxes().contains(mailbox);
 }
 
 // True if no rule can apply, which most names show without a copy. REQUIRES:
@@ -408,6 +459,9 @@ NameQuality JudgeName(absl::string_view text, const EncodingRules& rules) {
     if (number != NameQuality::kGood) return number;
     if (IsPartlyNone(folded) && !rules.allowed_identities.contains(folded)) {
       return NameQuality::kPartlyNone;
+    }
+    if (IsSharedAccount(folded) && !rules.allowed_identities.contains(folded)) {
+      return NameQuality::kSharedAccount;
     }
   }
   if (IsQuoted(trimmed)) return NameQuality::kQuoted;

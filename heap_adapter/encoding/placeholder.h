@@ -44,6 +44,10 @@ enum class NameQuality {
   // Doubtful: a part of it says "none": `undefined@example.com`, `acme:null`.
   kPartlyNone,
 
+  // Doubtful: the account of a program, or of whoever is there: `system`,
+  // `admin`, `no-reply@example.com`.
+  kSharedAccount,
+
   // Doubtful: one word in braces, angle brackets or percent signs, or after a
   // dollar sign, as in a template: `{customer}`.
   kTemplateWord,

@@ -90,7 +90,8 @@ inline constexpr absl::string_view kPlaceholderLeftOut = "PLACEHOLDER_LEFT_OUT";
 // with a blank at its start or end.
 inline constexpr absl::string_view kIdLooksMangled = "ID_LOOKS_MANGLED";
 
-// A name that may be a placeholder: "{customer}", the user id 0.
+// A name that may stand for nobody or for several: "{customer}", "system",
+// "no-reply@example.com", the user id 0.
 inline constexpr absl::string_view kPlaceholderSuspected =
     "PLACEHOLDER_SUSPECTED";
 

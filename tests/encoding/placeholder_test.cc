@@ -191,6 +191,29 @@ TEST(PlaceholderTest, DoubtsWhatAProgramMayHaveChanged) {
         "customer:undefined", "undefined|7", "auth0|undefined", "org#nan"}) {
     EXPECT_EQ(Judge(text), NameQuality::kPartlyNone) << text;
   }
+  for (const char* text :
+       {"system", "System", "ADMIN", "<root>", "no-reply", "noreply",
+        "No-Reply@example.com", "do_not_reply@example.com",
+        "MAILER-DAEMON@mx.example.com", "bot", "demo"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kSharedAccount) << text;
+  }
+  for (const char* text :
+       {"admin7", "administrators", "root-7", "admin@example.com",
+        "demo@example.com", "noreply7@example.com", "dennis@example.com",
+        "maria.post@example.com", "rootbeer"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kGood) << text;
+  }
+  EXPECT_EQ(Judge("admin", {.allowed_identities = {"admin"}}),
+            NameQuality::kGood);
+}
+
+TEST(PlaceholderTest, PointsBetweenNoValuesMakeNone) {
+  for (const char* text : {"null.null", "undefined.undefined", "NULL.nil"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kPlaceholder) << text;
+  }
+  for (const char* text : {"acme.null", "ada.none", "none.such"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kGood) << text;
+  }
 }
 
 TEST(PlaceholderTest, SeesControlCharacters) {

@@ -63,6 +63,10 @@ bool IsMarkup(absl::string_view head) {
          absl::StartsWithIgnoreCase(head, "<?xml");
 }
 
+int64_t ModifiedNs(const struct stat& info) {
+  return int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+}
+
 absl::Status CheckReadable(absl::string_view head) {
   if (IsMarkup(head)) {
     return absl::InvalidArgumentError(
@@ -110,8 +114,7 @@ absl::StatusOr<ByteSource> ByteSource::FromDescriptor(int descriptor) {
   }
   if (S_ISREG(info.st_mode)) {
     source.fingerprint_.size = static_cast<uint64_t>(info.st_size);
-    source.fingerprint_.modified_ns =
-        int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+    source.fingerprint_.modified_ns = ModifiedNs(info);
   }
   if (absl::Status status = source.ReadHead(); !status.ok()) return status;
   return source;
@@ -181,6 +184,23 @@ absl::StatusOr<size_t> ByteSource::ReadStored(char* buffer, size_t size) {
   }
 }
 
+// A file that is written meanwhile may have been read in part, or with a row
+// that was cut.
+absl::Status ByteSource::CheckUnchanged() const {
+  if (!fingerprint_.size.has_value()) return absl::OkStatus();
+  struct stat info;
+  if (::fstat(descriptor_, &info) != 0) {
+    return absl::ErrnoToStatus(errno, "cannot look at the input");
+  }
+  if (static_cast<uint64_t>(info.st_size) == fingerprint_.size &&
+      ModifiedNs(info) == fingerprint_.modified_ns) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(
+      "the input was changed while it was read, so rows may be missing or cut; "
+      "import it again once it is complete");
+}
+
 absl::StatusOr<absl::string_view> ByteSource::Read() {
   if (pieces_) {
     absl::StatusOr<absl::string_view> piece = pieces_();
@@ -205,6 +225,7 @@ absl::StatusOr<absl::string_view> ByteSource::Read() {
     stored_.resize(count.value_or(0));
     if (!count.ok()) return count.status();
     if (*count > 0) continue;
+    if (absl::Status status = CheckUnchanged(); !status.ok()) return status;
     if (decompressor_ != nullptr) {
       const absl::Status status = decompressor_->Finish();
       if (!status.ok()) return status;

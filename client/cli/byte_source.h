@@ -50,7 +50,8 @@ class ByteSource {
 
   // The next piece of text, valid until the next call; empty at the end. May
   // wait for a pipe's writer. Errors: kDataLoss for compressed input that is
-  // damaged or cut off, kUnavailable for a failing disk.
+  // damaged or cut off, and at the end of a file that was changed meanwhile;
+  // kUnavailable for a failing disk.
   absl::StatusOr<absl::string_view> Read();
 
   const InputFingerprint& fingerprint() const { return fingerprint_; }
@@ -67,6 +68,7 @@ class ByteSource {
 
   absl::Status ReadHead();
   absl::StatusOr<size_t> ReadStored(char* buffer, size_t size);
+  absl::Status CheckUnchanged() const;
 
   int descriptor_;  // -1: none, see pieces_
   std::function<absl::StatusOr<absl::string_view>()> pieces_;

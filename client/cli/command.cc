@@ -4,6 +4,7 @@
 #include <google/protobuf/util/json_util.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "absl/strings/ascii.h"
@@ -45,6 +46,22 @@ std::string ReadText(const char* flag, const std::string& path) {
   text.resize(static_cast<size_t>(file.gcount()));
   if (text.empty()) ThrowUsageError(flag, path + " is empty");
   return text;
+}
+
+// What is wrong with a server's address, as a usage error; empty if nothing is.
+// gRPC's own schemes ("dns:", "unix:") are left to it.
+std::string FaultOfAddress(const std::string& text) {
+  if (absl::StartsWith(text, "http://") || absl::StartsWith(text, "https://")) {
+    return "expected host:port without a scheme; --tls chooses TLS";
+  }
+  // Otherwise the last part of the address would be taken for its port.
+  const bool is_ipv6 =
+      text.find_first_not_of("0123456789abcdefABCDEF:.") == std::string::npos &&
+      std::count(text.begin(), text.end(), ':') > 1;
+  if (is_ipv6) {
+    return "an IPv6 address stands in brackets, as in [::1]:50051";
+  }
+  return "";
 }
 
 }  // namespace
@@ -95,16 +112,8 @@ void AddServerFlags(CLI::App& command, ServerFlags& flags,
                     absl::string_view timeout,
                     absl::string_view timeout_meaning) {
   flags.timeout = std::string(timeout);
-  AddText(
-      command, "--server", flags.server, "host:port of the server",
-      {.environment = "HEAPSYNC_SERVER", .check = [](const std::string& text) {
-         return absl::StartsWith(text, "http://") ||
-                        absl::StartsWith(text, "https://")
-                    ? std::string(
-                          "expected host:port without a scheme; "
-                          "--tls chooses TLS")
-                    : std::string();
-       }});
+  AddText(command, "--server", flags.server, "host:port of the server",
+          {.environment = "HEAPSYNC_SERVER", .check = FaultOfAddress});
   AddFlag(command, "--tls", flags.tls,
           "use TLS, trusting the system's CAs (implied by the others)",
           {.environment = "HEAPSYNC_TLS"});

@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <cstddef>
 
@@ -20,6 +21,14 @@ absl::Status Damaged() {
 
 absl::Status CutOff() {
   return absl::DataLossError("the compressed input is cut off");
+}
+
+// Unpacking keeps the whole window in memory.
+absl::Status WindowTooLarge() {
+  return absl::InvalidArgumentError(
+      "the input was packed with a window of more than 128 MiB; pack it "
+      "without "
+      "zstd's --long, or unpack it into a pipe (zstd -dc --long=31)");
 }
 
 class GzipDecompressor : public Decompressor {
@@ -93,7 +102,12 @@ class ZstdDecompressor : public Decompressor {
       // one more frame.
       if (in.pos == in.size && frame_ended_) break;
       const size_t code = ZSTD_decompressStream(stream_, &out, &in);
-      if (ZSTD_isError(code) != 0) return Damaged();
+      if (ZSTD_isError(code) != 0) {
+        return ZSTD_getErrorCode(code) ==
+                       ZSTD_error_frameParameter_windowTooLarge
+                   ? WindowTooLarge()
+                   : Damaged();
+      }
       frame_ended_ = code == 0;
       if (in.pos == in_before && out.pos == out_before) break;
     }

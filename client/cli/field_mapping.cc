@@ -117,6 +117,19 @@ absl::Status ToStatus(const std::vector<std::string>& problems) {
   return absl::InvalidArgumentError(absl::StrJoin(problems, "; "));
 }
 
+// "(3 rows)", "(1 row)", "(3 rows affected)".
+bool IsRowCount(absl::string_view line) {
+  line = absl::StripAsciiWhitespace(line);
+  if (!absl::ConsumePrefix(&line, "(") || !absl::ConsumeSuffix(&line, ")")) {
+    return false;
+  }
+  const size_t digits =
+      std::min(line.find_first_not_of("0123456789"), line.size());
+  line.remove_prefix(digits);
+  return digits > 0 && (line == " row" || line == " rows" ||
+                        line == " row affected" || line == " rows affected");
+}
+
 }  // namespace
 
 FieldMapping::FieldMapping(MappingOptions options)
@@ -295,9 +308,32 @@ absl::StatusOr<FieldMapping> FieldMapping::ForNdjson(MappingOptions options) {
   return mapping;
 }
 
+bool FieldMapping::AreColumnNames(
+    absl::Span<const absl::string_view> cells) const {
+  return std::equal(
+      cells.begin(), cells.end(), column_names_.begin(), column_names_.end(),
+      [](absl::string_view cell, absl::string_view name) {
+        return cell == name || absl::StripAsciiWhitespace(cell) == name;
+      });
+}
+
 MappedRow FieldMapping::FromCells(
     absl::Span<const absl::string_view> cells) const {
   MappedRow row = NewRow();
+  if (cells.size() == 1 && IsRowCount(cells[0])) {
+    row.violations.push_back(
+        {"", "NOT_A_ROW",
+         "the line is the count of rows that psql or sqlcmd prints behind them "
+         "(psql --csv prints none)"});
+    return row;
+  }
+  if (AreColumnNames(cells)) {
+    row.violations.push_back(
+        {"", "NOT_A_ROW",
+         "the row repeats the names of the columns, as in a file that was put "
+         "together from several"});
+    return row;
+  }
   if (cells.size() != column_count_) {
     row.violations.push_back(
         {"", "WRONG_CELL_COUNT",

@@ -67,6 +67,9 @@ class FieldMapping {
   // The number of columns of the header. REQUIRES: made by ForCsv().
   size_t column_count() const { return column_count_; }
 
+  // True if the row repeats the names of the columns.
+  bool AreColumnNames(absl::Span<const absl::string_view> cells) const;
+
   // Empty cells are left out. REQUIRES: made by ForCsv().
   MappedRow FromCells(absl::Span<const absl::string_view> cells) const;
 

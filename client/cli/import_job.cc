@@ -202,7 +202,8 @@ class TypedImportJob : public ImportJob {
         input_failed_ = true;
         return row.status();
       }
-      if (*row == nullptr) return absl::OkStatus();
+      // What interrupted this may have ended a pipe's writer, too.
+      if (*row == nullptr) return CheckStop();
       MappedRow mapped = rows_.Map(**row);
       for (const std::string& column : mapped.null_columns) {
         ++summary_.null_cells[column];

@@ -82,8 +82,11 @@ class StructBuilder {
   }
   bool key(string_t& key) {
     Value& object = *open_.back();
-    next_ = &(*object.mutable_struct_value()->mutable_fields())[key];
-    next_->Clear();
+    auto& fields = *object.mutable_struct_value()->mutable_fields();
+    if (fields.contains(key)) {
+      return Fail("a key comes twice in one object, so a value would be lost");
+    }
+    next_ = &fields[key];
     return true;
   }
   bool end_object() { return Close(); }

@@ -16,9 +16,9 @@ enum class ValueTyping {
 };
 
 // Reads one JSON object. Whole numbers from ±2^53 on, which a Struct cannot
-// hold, become strings of the same digits. Of a repeated key the last value
-// counts. Errors: kInvalidArgument, naming the byte but never the text: not
-// JSON, not an object, nested deeper than 32, or a number out of range.
+// hold, become strings of the same digits. Errors: kInvalidArgument, naming the
+// byte but never the text: not JSON, not an object, a key that comes twice in
+// one object, nested deeper than 32, or a number out of range.
 absl::StatusOr<google::protobuf::Struct> ParseJsonObject(
     absl::string_view text, ValueTyping typing = ValueTyping::kTyped);
 

@@ -91,8 +91,10 @@ absl::string_view JsonHint(absl::string_view text, ValueTyping typing) {
 }
 
 // Reads a table to its end. The first `skipped_rows` hold no values.
+// Lines of column names, wherever they are, say nothing of the values.
 ColumnTyping TypingOf(ByteSource bytes, const CsvDialect& dialect,
-                      size_t max_row_bytes, int skipped_rows) {
+                      size_t max_row_bytes, int skipped_rows,
+                      const FieldMapping& mapping) {
   ColumnTyping typing;
   CsvReader reader(dialect, max_row_bytes);
   while (true) {
@@ -103,7 +105,7 @@ ColumnTyping TypingOf(ByteSource bytes, const CsvDialect& dialect,
          (*row)->fault->extent == RowFault::Extent::kRestOfInput)) {
       return typing;
     }
-    if (skipped_rows-- > 0) continue;
+    if (skipped_rows-- > 0 || mapping.AreColumnNames((*row)->cells)) continue;
     for (size_t i = 0; i < (*row)->cells.size(); ++i) {
       typing.Observe(i, (*row)->cells[i]);
     }
@@ -186,7 +188,7 @@ absl::StatusOr<RowSource> RowSource::Open(ByteSource bytes,
         ByteSource::Open(options.name == "-" ? "/dev/stdin" : options.name);
     if (!again.ok()) return again.status();
     columns = TypingOf(*std::move(again), dialect, options.max_row_bytes,
-                       (separator ? 1 : 0) + (options.columns.empty() ? 1 : 0));
+                       separator ? 1 : 0, *mapping);
   }
   if (typing == ValueTyping::kTyped) {
     for (size_t i = 0; i < names.size(); ++i) {

@@ -150,6 +150,44 @@ TEST_F(ByteSourceTest, DamagedInputIsAnError) {
   }
 }
 
+TEST_F(ByteSourceTest, AFileThatIsChangedWhileItIsReadIsAnErrorAtItsEnd) {
+  const std::string path = folder_.Write("a", std::string(1'000'000, 'x'));
+  for (const off_t size : {900'000, 1'100'000}) {
+    absl::StatusOr<ByteSource> source = ByteSource::Open(path);
+    ASSERT_TRUE(source.ok());
+    ASSERT_EQ(::truncate(path.c_str(), size), 0);
+    absl::StatusOr<absl::string_view> piece = source->Read();
+    size_t bytes = 0;
+    while (piece.ok() && !piece->empty()) {
+      bytes += piece->size();
+      piece = source->Read();
+    }
+    EXPECT_EQ(bytes, static_cast<size_t>(size));
+    EXPECT_EQ(piece.status().code(), absl::StatusCode::kDataLoss);
+    EXPECT_THAT(std::string(piece.status().message()),
+                ::testing::HasSubstr("changed while it was read"));
+  }
+}
+
+TEST_F(ByteSourceTest, AWindowTooLargeForMemoryIsNamed) {
+  ZSTD_CCtx* context = ZSTD_createCCtx();
+  ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, 28);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 0);
+  std::string packed(1'000, '\0');
+  ZSTD_outBuffer out{packed.data(), packed.size(), 0};
+  ZSTD_inBuffer in{"text", 4, 0};
+  // Not in one piece, for which a small window would do.
+  ZSTD_compressStream2(context, &out, &in, ZSTD_e_flush);
+  ZSTD_compressStream2(context, &out, &in, ZSTD_e_end);
+  ZSTD_freeCCtx(context);
+  packed.resize(out.pos);
+  absl::StatusOr<ByteSource> source =
+      ByteSource::Open(folder_.Write("a", packed));
+  ASSERT_TRUE(source.ok());
+  EXPECT_THAT(std::string(source->Read().status().message()),
+              ::testing::HasSubstr("--long"));
+}
+
 TEST_F(ByteSourceTest, ReadsPipes) {
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);

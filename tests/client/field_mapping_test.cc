@@ -128,6 +128,24 @@ TEST(FieldMappingTest, NamelessColumnsAreIgnored) {
             R"({"event":"e","identity":"i"})");
 }
 
+TEST(FieldMappingTest, LinesThatPrintedTablesHaveBesidesRowsAreRefused) {
+  for (const char* line : {"(3 rows)", "(1 row)", " (0 rows affected) "}) {
+    EXPECT_EQ(Csv({}, {"identity", "event"}, {line}), " NOT_A_ROW") << line;
+    EXPECT_EQ(Csv({.fixed = {{"event", "e"}}}, {"identity"}, {line}),
+              " NOT_A_ROW");
+  }
+  EXPECT_EQ(
+      Csv({}, {"identity", "event", "plan"}, {"identity", "event", "plan"}),
+      " NOT_A_ROW");
+  EXPECT_EQ(Csv({.columns = {{"identity", "customer ref"}},
+                 .fixed = {{"event", "e"}}},
+                {" customer ref"}, {"customer ref "}),
+            " NOT_A_ROW");
+  EXPECT_EQ(Csv({.fixed = {{"event", "e"}}}, {"identity"}, {"(3 rowers)"}),
+            R"({"event":"e","identity":"(3 rowers)"
+})");
+}
+
 TEST(FieldMappingTest, RowsThatCannotBecomeItemsSayWhy) {
   EXPECT_EQ(Csv({}, {"identity", "event"}, {"i"}), " WRONG_CELL_COUNT");
   EXPECT_EQ(Csv({}, {"identity", "event", "timestamp"}, {"i", "e", "soon"}),

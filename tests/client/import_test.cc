@@ -812,6 +812,20 @@ TEST_F(ImportTest, AJobStoppedAnywhereGoesOnWithoutLossOrDoubles) {
   ExpectRowsOnce(3'000);
 }
 
+// As `producer | heapsync import -` does, when both are interrupted.
+TEST_F(ImportTest, AnInputThatEndsByAnInterruptIsNotComplete) {
+  ImportOptions options;
+  options.input = folder_.Write("a.csv", "identity,event\nu,e\n");
+  auto job = ImportJob::Prepare(options);
+  ASSERT_TRUE(job.ok()) << job.status();
+  std::ostringstream ignored;
+  ProgressWriter progress(ProgressStyle::kNone, ignored, 80);
+  const std::atomic<bool> stop = true;
+  const Client client({.server = server_.address()});
+  EXPECT_EQ((*job)->Run(client, progress, stop).code(),
+            absl::StatusCode::kCancelled);
+}
+
 TEST_F(ImportTest, OutputsThatNameTheInputAreRefusedAndItSurvives) {
   const std::string text = "identity\na\n";
   const std::string path = folder_.Write("a.csv", text);

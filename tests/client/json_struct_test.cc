@@ -1,5 +1,6 @@
 #include "client/cli/json_struct.h"
 
+#include <gmock/gmock.h>
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 
@@ -43,9 +44,15 @@ TEST(JsonStructTest, WholeNumbersBeyondTheExactRangeBecomeStrings) {
             R"({"a":"123456789012345678901234567890"})");
 }
 
-TEST(JsonStructTest, LastOfARepeatedKeyCounts) {
-  EXPECT_EQ(Parse(R"({"a":{"x":1},"a":2})"), R"({"a":2})");
-  EXPECT_EQ(Parse(R"({"a":1,"a":{"x":1}})"), R"({"a":{"x":1}})");
+TEST(JsonStructTest, AKeyThatComesTwiceInOneObjectIsRefused) {
+  for (const char* text : {R"({"a":1,"a":2})", R"({"a":1,"b":{"c":1,"c":1}})",
+                           R"({"a":[],"a":{}})", R"({"a":1,"\u0061":2})",
+                           R"({"a":[{"b":1,"b":2}]})"}) {
+    EXPECT_THAT(std::string(ParseJsonObject(text).status().message()),
+                testing::HasSubstr("a key comes twice"))
+        << text;
+  }
+  EXPECT_TRUE(ParseJsonObject(R"({"a":{"a":1},"b":[{"a":1},{"a":2}]})").ok());
 }
 
 TEST(JsonStructTest, AsStringsKeepsTheTextOfNumbers) {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "heap_adapter/model/type_policy.h"
+#include "heap_adapter/model/object_type.h"
 
 namespace heapsync {
 

@@ -142,8 +142,7 @@ TEST(FieldMappingTest, LinesThatPrintedTablesHaveBesidesRowsAreRefused) {
                 {" customer ref"}, {"customer ref "}),
             " NOT_A_ROW");
   EXPECT_EQ(Csv({.fixed = {{"event", "e"}}}, {"identity"}, {"(3 rowers)"}),
-            R"({"event":"e","identity":"(3 rowers)"
-})");
+            R"j({"event":"e","identity":"(3 rowers)"})j");
 }
 
 TEST(FieldMappingTest, RowsThatCannotBecomeItemsSayWhy) {

@@ -73,7 +73,7 @@ constexpr absl::string_view kPhrases[] = {
     "1.#ind", "1.#inf", "1.#qnan", "#value!", "#ref!", "#name?", "#div/0!",
     "#num!", "nan(ind", "nan(snan"};
 
-// Accounts of programs, or of whoever is there, without "-", "_", "." and
+// Accounts of programs, or of any user, without "-", "_", "." and
 // blanks. Some people have such a name, so it is only doubtful.
 constexpr absl::string_view kSharedAccounts[] = {
     "system", "admin",   "administrator", "root",  "superuser", "service",

@@ -44,7 +44,7 @@ enum class NameQuality {
   // Doubtful: a part of it says "none": `undefined@example.com`, `acme:null`.
   kPartlyNone,
 
-  // Doubtful: the account of a program, or of whoever is there: `system`,
+  // Doubtful: the account of a program, or of any user: `system`,
   // `admin`, `no-reply@example.com`.
   kSharedAccount,
 

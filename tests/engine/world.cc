@@ -309,8 +309,9 @@ void World::LiveThroughOutage() {
   for (const ObjectType type : kObjectTypes) {
     heap_.faults.away.emplace(HeapPath(type));
   }
-  // Until then both destinations of a region have failed.
-  live(std::chrono::seconds(60));
+  // Until then both destinations of a region have failed, but for one world in
+  // many millions.
+  live(std::chrono::seconds(180));
   heap_.TakeMaxInFlight();
   const uint64_t requests = heap_.requests();
   const MonotonicTime begin = monotonic_;

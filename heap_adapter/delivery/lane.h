@@ -1,7 +1,6 @@
 #ifndef HEAPSYNC_HEAP_ADAPTER_DELIVERY_LANE_H_
 #define HEAPSYNC_HEAP_ADAPTER_DELIVERY_LANE_H_
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -29,8 +28,7 @@ struct LaneCounts {
   uint64_t appended = 0;
   uint64_t delivered = 0;
   uint64_t dead_lettered = 0;
-  // The same by DeadLetterReason.
-  std::array<uint64_t, kDeadLetterReasons + 1> dead_lettered_for{};
+  CountsByReason<uint64_t> dead_lettered_for{};  // by DeadLetterReason
   uint64_t coalesced = 0;
   uint64_t deferred = 0;
   uint64_t isolated = 0;

@@ -7,6 +7,9 @@ namespace {
 void AddTo(DeadLetterTotals& totals, const DeadLetterDelta& delta) {
   totals.letters += static_cast<uint64_t>(delta.letters);
   totals.bytes += static_cast<uint64_t>(delta.bytes);
+  for (size_t i = 0; i < totals.by_reason.size(); ++i) {
+    totals.by_reason[i] += static_cast<uint64_t>(delta.by_reason[i]);
+  }
 }
 
 }  // namespace

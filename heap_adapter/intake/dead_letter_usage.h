@@ -16,6 +16,7 @@ namespace heapsync {
 struct DeadLetterTotals {
   uint64_t letters = 0;
   uint64_t bytes = 0;  // of their records
+  CountsByReason<uint64_t> by_reason{};
 };
 
 // Numbers and sizes of the dead letters of each lane and each destination. Any

@@ -124,6 +124,11 @@ std::string DeadLetter::Encode() const {
   return bytes;
 }
 
+size_t DeadLetter::ReasonNumber(absl::string_view bytes) {
+  const uint64_t number = Reader(bytes).Varint();
+  return number <= kDeadLetterReasons ? number : 0;
+}
+
 absl::StatusOr<DeadLetter> DeadLetter::Decode(absl::string_view bytes) {
   Reader reader(bytes);
   DeadLetter letter;

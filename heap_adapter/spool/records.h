@@ -1,6 +1,7 @@
 #ifndef HEAPSYNC_HEAP_ADAPTER_SPOOL_RECORDS_H_
 #define HEAPSYNC_HEAP_ADAPTER_SPOOL_RECORDS_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -92,6 +93,11 @@ inline constexpr size_t kDeadLetterReasons = 4;  // counted from one
 // "REFUSED", "TOO_LARGE", "EXPIRED", "DAMAGED".
 absl::string_view Name(DeadLetterReason reason);
 
+// Numbers of dead letters by DeadLetterReason. The first one, zero, stands for
+// records whose reason cannot be read.
+template <typename T>
+using CountsByReason = std::array<T, kDeadLetterReasons + 1>;
+
 struct DeadLetter {
   Seq seq = 0;
   DeadLetterReason reason = DeadLetterReason::kRefused;
@@ -105,6 +111,9 @@ struct DeadLetter {
 
   std::string Encode() const;  // without seq
   static absl::StatusOr<DeadLetter> Decode(absl::string_view bytes);
+  // The reason's number in an encoded dead letter, without decoding the rest;
+  // zero if it is none.
+  static size_t ReasonNumber(absl::string_view bytes);
 };
 
 // One HTTP attempt to deliver a batch.

@@ -105,6 +105,14 @@ absl::Status Located(const absl::Status& status, absl::string_view where) {
                       absl::StrCat(where, ": ", status.message()));
 }
 
+// Adds one dead letter to `delta`, or with a `sign` of -1 subtracts it.
+void Count(absl::string_view key, absl::string_view letter, int64_t sign,
+           DeadLetterDelta& delta) {
+  delta.letters += sign;
+  delta.bytes += sign * static_cast<int64_t>(key.size() + letter.size());
+  delta.by_reason[DeadLetter::ReasonNumber(letter)] += sign;
+}
+
 }  // namespace
 
 void SpoolChange::PutLane(LaneId lane, const LaneKey& key) {
@@ -253,6 +261,9 @@ absl::Status Spool::Commit(const SpoolChange& change) {
     DeadLetterDelta& sum = dead_letters_[lane];
     sum.letters += delta.letters;
     sum.bytes += delta.bytes;
+    for (size_t i = 0; i < sum.by_reason.size(); ++i) {
+      sum.by_reason[i] += delta.by_reason[i];
+    }
   }
   return written;
 }
@@ -262,16 +273,14 @@ absl::Status Spool::MeasureDeadLetters() {
   const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
   MutexLock lock(mutex_);
   for (; cursor->Valid(); cursor->Next()) {
-    DeadLetterDelta& sum = dead_letters_[LaneOf(cursor->key())];
-    ++sum.letters;
-    sum.bytes +=
-        static_cast<int64_t>(cursor->key().size() + cursor->value().size());
+    Count(cursor->key(), cursor->value(), 1,
+          dead_letters_[LaneOf(cursor->key())]);
   }
   return cursor->status();
 }
 
-// A letter is put once and deleted once, so that only the size of one that is
-// deleted has to be looked up. One that cannot be read counts until the next
+// A letter is put once and deleted once, so that only one that is deleted has
+// to be looked up. One that cannot be read counts until the next
 // start.
 Spool::DeadLetterDeltas Spool::DeadLettersIn(const StoreBatch& batch) const {
   DeadLetterDeltas deltas;
@@ -279,15 +288,12 @@ Spool::DeadLetterDeltas Spool::DeadLettersIn(const StoreBatch& batch) const {
     if (change.key.front() != static_cast<char>(Table::kDeadLetter)) continue;
     DeadLetterDelta& delta = deltas[LaneOf(change.key)];
     if (change.value.has_value()) {
-      ++delta.letters;
-      delta.bytes +=
-          static_cast<int64_t>(change.key.size() + change.value->size());
+      Count(change.key, *change.value, 1, delta);
       continue;
     }
     const auto stored = store_.Get(change.key);
     if (!stored.ok() || !stored->has_value()) continue;
-    --delta.letters;
-    delta.bytes -= static_cast<int64_t>(change.key.size() + (*stored)->size());
+    Count(change.key, **stored, -1, delta);
   }
   return deltas;
 }

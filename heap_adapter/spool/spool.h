@@ -87,6 +87,7 @@ struct DeadLetterDelta {
   LaneId lane = 0;
   int64_t letters = 0;
   int64_t bytes = 0;
+  CountsByReason<int64_t> by_reason{};
 };
 
 // Summary of the deferred items of one identity.

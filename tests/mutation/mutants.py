@@ -756,7 +756,7 @@ MUTANTS = [
            "own->second.bytes < max_bytes / 2", "own->second.bytes < max_bytes",
            "admin_test", "FullOfDeadLettersTest.ACallerWithHalfOfThemIsRefusedAlone"),
     Mutant("discarded dead letters still count", "heap_adapter/spool/spool.cc",
-           "    --delta.letters;\n", "",
+           "    Count(change.key, **stored, -1, delta);\n", "",
            "spool_test", "SpoolTest.CountsDeadLettersByLaneOverAStartToo"),
     Mutant("unread refusals of all streams have no bound", STREAM + "bulk_session.cc",
            "  return Unsent() <= limits_.answer_bytes;", "  return true;",
@@ -776,4 +776,7 @@ MUTANTS = [
     Mutant("one caller fills the admin queue", "server/admin/admin_worker.cc",
            "    if (of_caller >= limits_.per_caller) return false;\n", "",
            "admin_test", "AdminWorkerTest.RefusesWhatItsQueueCannotTakeAndEndsWhatItTook"),
+    Mutant("a discarded dead letter still counts for its reason", "heap_adapter/spool/spool.cc",
+           "  delta.by_reason[DeadLetter::ReasonNumber(letter)] += sign;\n", "  if (sign > 0) ++delta.by_reason[DeadLetter::ReasonNumber(letter)];\n",
+           "spool_test", "SpoolTest.CountsDeadLettersByReasonOverAStartToo"),
 ]

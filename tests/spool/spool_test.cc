@@ -359,6 +359,30 @@ TEST_F(SpoolTest, CountsDeadLettersByLaneOverAStartToo) {
   EXPECT_THAT(deltas(), ElementsAre(Pair(kLastLane, Pair(1, bytes))));
 }
 
+TEST_F(SpoolTest, CountsDeadLettersByReasonOverAStartToo) {
+  const auto counts = [this] {
+    CountsByReason<int64_t> sum{};
+    for (const DeadLetterDelta& each : spool_->TakeDeadLetterDeltas()) {
+      for (size_t i = 0; i < sum.size(); ++i) sum[i] += each.by_reason[i];
+    }
+    return sum;
+  };
+  SpoolChange change;
+  for (Seq seq = 1; seq <= 3; ++seq) {
+    change.PutDeadLetter(kLane,
+                         {.seq = seq, .reason = DeadLetterReason::kRefused});
+  }
+  change.PutDeadLetter(kLane, {.seq = 9, .reason = DeadLetterReason::kDamaged});
+  Commit(change);
+  EXPECT_THAT(counts(), ElementsAre(0, 3, 0, 0, 1));
+  SpoolChange deletion;
+  deletion.DeleteDeadLetter(kLane, 2);
+  Commit(deletion);
+  EXPECT_THAT(counts(), ElementsAre(0, -1, 0, 0, 0));
+  spool_ = *Spool::Open(store_, 1);
+  EXPECT_THAT(counts(), ElementsAre(0, 2, 0, 0, 1));
+}
+
 TEST_F(SpoolTest, FindsForwardingsByAnyOfTheirItems) {
   SpoolChange change;
   change.PutForwarding(kLane, {.from = {10, 20}, .into = 99, .at = kTime});

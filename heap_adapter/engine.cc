@@ -353,6 +353,12 @@ void Engine::ContinueSnapshot(EngineSnapshot snapshot,
   });
 }
 
+void Engine::RequestFlows(absl::AnyInvocable<void(EngineFlows)> done) {
+  Post([done = std::move(done)](Dispatcher& dispatcher, Now now) mutable {
+    done({.taken_at = now, .destinations = dispatcher.Flows()});
+  });
+}
+
 absl::StatusOr<EngineSnapshot> Engine::SnapshotOf(
     const std::vector<absl::string_view>& destinations) {
   EngineSnapshot snapshot;

@@ -399,7 +399,26 @@ std::optional<Duration> DestinationQueue::DrainedIn(MonotonicTime now) const {
   return max;
 }
 
+DestinationFlow DestinationQueue::Flow() const {
+  DestinationFlow flow{.destination = destination_};
+  for (const auto& each : lanes_) {
+    flow.accepted += each->lane.counts().appended;
+    flow.delivered += each->lane.counts().delivered;
+    flow.queued_items += each->lane.queued_items();
+  }
+  for (const ObjectType type : kObjectTypes) {
+    if (PolicyOf(type).limit.unit != LimitedUnit::kItems) continue;
+    const UsageLedger& ledger = *types_[IndexOf(type)].ledger;
+    flow.allowance_used += ledger.total_in_use();
+    if (ledger.total_limit() != UsageLedger::kUnlimited) {
+      flow.allowance_total += ledger.total_limit();
+    }
+  }
+  return flow;
+}
+
 DestinationSnapshot DestinationQueue::Snapshot(MonotonicTime now) const {
+  const DestinationFlow flow = Flow();
   DestinationSnapshot snapshot{.name = destination_->name,
                                .region = destination_->region,
                                .masked_app_id = destination_->app_id.Masked(),
@@ -411,8 +430,8 @@ DestinationSnapshot DestinationQueue::Snapshot(MonotonicTime now) const {
                                .lanes = {},
                                .in_flight_requests = in_flight_,
                                .concurrency_limit = concurrency_.limit(),
-                               .allowance_used = 0,
-                               .allowance_total = 0,
+                               .allowance_used = flow.allowance_used,
+                               .allowance_total = flow.allowance_total,
                                .limit_holds_events = false,
                                .drained_in = DrainedIn(now)};
   for (const ObjectType type : kObjectTypes) {
@@ -421,11 +440,6 @@ DestinationSnapshot DestinationQueue::Snapshot(MonotonicTime now) const {
       snapshot.refused_types.push_back(type);
     }
     snapshot.limit_holds_events |= HeldByLimit(of_type.lanes);
-    if (PolicyOf(type).limit.unit != LimitedUnit::kItems) continue;
-    snapshot.allowance_used += of_type.ledger->total_in_use();
-    if (of_type.ledger->total_limit() != UsageLedger::kUnlimited) {
-      snapshot.allowance_total += of_type.ledger->total_limit();
-    }
   }
   for (const auto& each : lanes_) {
     const Lane& lane = each->lane;

@@ -145,6 +145,7 @@ class DestinationQueue {
   // Reserved and read by any thread.
   Backlog& backlog() { return backlog_; }
 
+  DestinationFlow Flow() const;
   // Does not read the spool.
   DestinationSnapshot Snapshot(MonotonicTime now) const;
 

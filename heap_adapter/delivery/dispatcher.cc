@@ -477,6 +477,13 @@ std::vector<DestinationSnapshot> Dispatcher::Snapshot(size_t first, size_t max,
   return snapshots;
 }
 
+std::vector<DestinationFlow> Dispatcher::Flows() const {
+  std::vector<DestinationFlow> flows;
+  flows.reserve(queues_.size());
+  for (const auto& queue : queues_) flows.push_back(queue->Flow());
+  return flows;
+}
+
 std::optional<DestinationSnapshot> Dispatcher::SnapshotOf(
     absl::string_view destination, Now now) const {
   const DestinationQueue* queue = QueueOf(destination);

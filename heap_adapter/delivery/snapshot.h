@@ -1,6 +1,7 @@
 #ifndef HEAPSYNC_HEAP_ADAPTER_DELIVERY_SNAPSHOT_H_
 #define HEAPSYNC_HEAP_ADAPTER_DELIVERY_SNAPSHOT_H_
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,6 +23,10 @@ enum class DestinationState {
   kNeedsAttention,  // it is misconfigured; everything is kept
   kPaused,          // paused by a person
 };
+
+inline constexpr std::array<DestinationState, 4> kDestinationStates = {
+    DestinationState::kActive, DestinationState::kBackingOff,
+    DestinationState::kNeedsAttention, DestinationState::kPaused};
 
 // "active", "backing_off", "needs_attention", "paused".
 absl::string_view Name(DestinationState state);
@@ -94,6 +99,17 @@ struct DestinationSnapshot {
   // The engine knows these, not the dispatcher.
   DeadLetterTotals dead_letters = {};
   uint64_t max_dead_letter_bytes = 0;
+};
+
+// How much goes through one destination, without any text: cheap enough to be
+// asked of ten thousand at an interval.
+struct DestinationFlow {
+  const Destination* destination;  // of the engine; see FindDestination()
+  uint64_t accepted = 0;           // items since the start
+  uint64_t delivered = 0;          // the same
+  uint64_t queued_items = 0;
+  uint64_t allowance_used = 0;   // see DestinationSnapshot
+  uint64_t allowance_total = 0;  // zero: unlimited
 };
 
 }  // namespace heapsync

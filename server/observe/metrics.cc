@@ -20,17 +20,13 @@ namespace {
 using prometheus::MetricFamily;
 using prometheus::MetricType;
 
-constexpr std::array<DestinationState, 4> kStates = {
-    DestinationState::kActive, DestinationState::kBackingOff,
-    DestinationState::kNeedsAttention, DestinationState::kPaused};
-
 // Numbers for one value of the label "destination": one destination, or the sum
 // of all that have no metrics of their own. `total` has no lanes: their numbers
 // are in `types`.
 struct Group {
   DestinationSnapshot total;
   std::vector<std::pair<ObjectType, TypeNumbers>> types;
-  std::array<uint64_t, kStates.size()> states{};
+  std::array<uint64_t, kDestinationStates.size()> states{};
 };
 
 template <typename T>
@@ -63,8 +59,8 @@ void Add(const DestinationStatus& destination, Group& group) {
   to.max_dead_letter_bytes += from.max_dead_letter_bytes;
   KeepGreatest(from.drained_in, to.drained_in);
   KeepGreatest(from.last_error_at, to.last_error_at);
-  for (size_t i = 0; i < kStates.size(); ++i) {
-    if (from.state == kStates[i]) ++group.states[i];
+  for (size_t i = 0; i < kDestinationStates.size(); ++i) {
+    if (from.state == kDestinationStates[i]) ++group.states[i];
   }
   for (size_t i = 0; i < from.lanes.size(); ++i) {
     for (auto& [type, numbers] : group.types) {
@@ -261,9 +257,9 @@ void AddDestinations(const std::vector<Group>& groups,
               {"region", std::string(Name(snapshot.region))},
               {"masked_app_id", snapshot.masked_app_id}});
     }
-    for (size_t i = 0; i < kStates.size(); ++i) {
+    for (size_t i = 0; i < kDestinationStates.size(); ++i) {
       MetricLabels labels = LabelsOf(snapshot);
-      labels.push_back({"state", std::string(Name(kStates[i]))});
+      labels.push_back({"state", std::string(Name(kDestinationStates[i]))});
       AddRow(states, static_cast<double>(group.states[i]), std::move(labels));
     }
   }

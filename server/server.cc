@@ -37,6 +37,8 @@
 #include "server/observe/call_metrics.h"
 #include "server/observe/connection_metrics.h"
 #include "server/observe/dispatcher_metrics.h"
+#include "server/observe/flow_history.h"
+#include "server/observe/flow_sampler.h"
 #include "server/observe/http_server.h"
 #include "server/observe/measured_store.h"
 #include "server/observe/metric_destinations.h"
@@ -66,8 +68,8 @@ constexpr auto kCallGrace = std::chrono::seconds(2);
 // And the rest of the stop after that.
 constexpr auto kStopGrace = std::chrono::seconds(5);
 
-// Interval at which the configuration's files, the spool's health and idle
-// memory are checked.
+// Interval at which the configuration's files, the spool's health, idle memory
+// and the step of the flow's history are checked.
 constexpr std::chrono::milliseconds kTick{200};
 
 int64_t Milliseconds(Duration duration) {
@@ -281,6 +283,8 @@ class RunningServer final : public HeapSyncServer {
         adapter_(std::move(adapter)),
         guard_(ConnectionLimitsOf(config.port)),
         status_(*adapter_->engine),
+        history_(adapter_->engine->clock().Read()),
+        sampler_(*adapter_->engine, history_),
         certificates_(CertificatesOf(config)),
         reload_(config, *adapter_->engine, access_, certificates_.get()),
         data_(*adapter_->engine, access_,
@@ -329,6 +333,8 @@ class RunningServer final : public HeapSyncServer {
   ConnectionMetrics connections_{guard_};
   ProcessMetrics process_;
   StatusReader status_;
+  FlowHistory history_;
+  FlowSampler sampler_;
   Access access_;
   const std::unique_ptr<TlsCertificates> certificates_;
   Reload reload_;
@@ -358,7 +364,7 @@ absl::Status RunningServer::Listen() {
   }
   auto http = HttpServer::Start(
       config_.http_listen,
-      OperatorPages(status_, HEAPSYNC_VERSION, adapter_->with_metrics,
+      OperatorPages(status_, history_, HEAPSYNC_VERSION, adapter_->with_metrics,
                     std::move(metrics)));
   if (!http.ok()) return Failed("cannot listen for HTTP", http.status());
   http_ = *std::move(http);
@@ -462,6 +468,7 @@ ServerEnd RunningServer::ServeUntilEnd() {
     if (!CheckSpool()) return ServerEnd::kLostSpool;
     const MonotonicTime now = engine().clock().Read().monotonic;
     reload_.Tick(now);
+    sampler_.Tick(now);
     idle_memory.Tick(now);
     LogSuppressedCounts();
   }

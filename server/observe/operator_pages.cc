@@ -4,18 +4,14 @@
 
 #include <array>
 #include <cstddef>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 #include "server/observe/metrics.h"
 #include "server/observe/status_json.h"
 #include "server/observe/status_page/status_page.h"
+#include "server/observe/status_query.h"
 
 namespace heapsync {
 namespace {
@@ -49,22 +45,21 @@ std::string PagePolicy(absl::string_view page) {
       "frame-ancestors 'none'");
 }
 
-HttpReply StatusAnswer(StatusReader& status, absl::string_view version,
-                       absl::string_view query) {
-  size_t max = std::numeric_limits<size_t>::max();
-  for (absl::string_view part : absl::StrSplit(query, '&')) {
-    if (absl::ConsumePrefix(&part, "max=") && !absl::SimpleAtoi(part, &max)) {
-      return {.status = 400, .body = "max must be a number\n"};
-    }
+HttpReply StatusAnswer(StatusReader& status, const FlowHistory& history,
+                       absl::string_view version, absl::string_view query) {
+  const auto parsed = ParseStatusQuery(query);
+  if (!parsed.ok()) {
+    return {.status = 400,
+            .body = absl::StrCat(parsed.status().message(), "\n")};
   }
   return {.content_type = "application/json",
-          .body = StatusJson(*status.Read(), version, max)};
+          .body = StatusJson(*status.Read(), history, version, *parsed)};
 }
 
 }  // namespace
 
-HttpPages OperatorPages(StatusReader& status, std::string version,
-                        MetricDestinations& destinations,
+HttpPages OperatorPages(StatusReader& status, const FlowHistory& history,
+                        std::string version, MetricDestinations& destinations,
                         std::vector<const prometheus::Collectable*> metrics) {
   using Work = HttpPage::Work;
   HttpPages pages;
@@ -77,8 +72,8 @@ HttpPages OperatorPages(StatusReader& status, std::string version,
       }};
   pages["/statusz.json"] = {
       .work = Work::kMayWait,
-      .handler = [&status, version](absl::string_view query) {
-        return StatusAnswer(status, version, query);
+      .handler = [&status, &history, version](absl::string_view query) {
+        return StatusAnswer(status, history, version, query);
       }};
   pages["/metrics"] = {
       .work = Work::kMayWait,

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "server/observe/flow_history.h"
 #include "server/observe/http_pages.h"
 #include "server/observe/metric_destinations.h"
 #include "server/observe/server_status.h"
@@ -15,13 +16,13 @@ namespace heapsync {
 // Pages of the HTTP port:
 //
 //   /              status page; loads nothing but /statusz.json
-//   /statusz.json  see StatusJson; "?max=50" shows at most 50 destinations
+//   /statusz.json  see StatusJson and ParseStatusQuery
 //   /metrics       see MetricsText; includes `metrics`
 //   /healthz       200, or 503 after a write to the spool failed
 //
 // Everything given by reference must outlive the pages.
-HttpPages OperatorPages(StatusReader& status, std::string version,
-                        MetricDestinations& destinations,
+HttpPages OperatorPages(StatusReader& status, const FlowHistory& history,
+                        std::string version, MetricDestinations& destinations,
                         std::vector<const prometheus::Collectable*> metrics);
 
 }  // namespace heapsync

@@ -2,19 +2,20 @@
 
 #include <algorithm>
 #include <chrono>
-#include <numeric>
+#include <cmath>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "heap_adapter/model/object_type.h"
 #include "nlohmann/json.hpp"
+#include "server/observe/status_list.h"
 
 namespace heapsync {
 namespace {
@@ -86,45 +87,6 @@ std::string WhyOf(const DestinationSnapshot& destination) {
   return "";
 }
 
-// Need for an operator's attention: first by state, then by backlog.
-std::pair<int, uint64_t> Urgency(const DestinationSnapshot& destination) {
-  int by_state = 0;
-  switch (destination.state) {
-    case DestinationState::kActive:
-      break;
-    case DestinationState::kPaused:
-      by_state = 1;
-      break;
-    case DestinationState::kBackingOff:
-      by_state = 2;
-      break;
-    case DestinationState::kNeedsAttention:
-      by_state = 3;
-      break;
-  }
-  uint64_t queued = 0;
-  for (const LaneSnapshot& lane : destination.lanes) {
-    queued += lane.queued_items;
-  }
-  return {by_state, queued};
-}
-
-std::vector<size_t> Shown(const ServerStatus& status, size_t most) {
-  std::vector<size_t> shown(status.destinations.size());
-  std::iota(shown.begin(), shown.end(), size_t{0});
-  if (shown.size() <= most) return shown;
-  std::vector<std::pair<int, uint64_t>> urgency;
-  urgency.reserve(shown.size());
-  for (const DestinationStatus& destination : status.destinations) {
-    urgency.push_back(Urgency(destination.snapshot));
-  }
-  std::stable_sort(shown.begin(), shown.end(),
-                   [&](size_t a, size_t b) { return urgency[a] > urgency[b]; });
-  shown.resize(most);
-  std::sort(shown.begin(), shown.end());
-  return shown;
-}
-
 void Put(const TypeNumbers& numbers, WallTime now, Json& to) {
   to["queued_items"] = numbers.queued_items;
   to["queued_bytes"] = numbers.queued_bytes;
@@ -138,8 +100,73 @@ void Put(const TypeNumbers& numbers, WallTime now, Json& to) {
   to["coalesced"] = numbers.counts.coalesced;
 }
 
-Json ToJson(const DestinationStatus& destination, WallTime now) {
-  const DestinationSnapshot& snapshot = destination.snapshot;
+Json Rate(const std::optional<FlowRates>& rates, double FlowRates::*rate) {
+  if (!rates.has_value()) return nullptr;
+  // More digits would only lengthen the page's refreshes.
+  return std::round((*rates).*rate * 100) / 100;
+}
+
+// Kept dead letters, and by reason those that are there and those that were
+// given up since the start.
+Json ToJson(const DeadLetterTotals& letters, const LaneCounts& counts,
+            bool by_reason) {
+  Json json = {{"kept", letters.letters}, {"bytes", letters.bytes}};
+  if (!by_reason) return json;
+  Json& reasons = json["by_reason"] = Json::object();
+  for (size_t i = 1; i <= kDeadLetterReasons; ++i) {
+    reasons[absl::AsciiStrToLower(Name(static_cast<DeadLetterReason>(i)))] = {
+        {"kept", letters.by_reason[i]},
+        {"since_start", counts.dead_lettered_for[i]}};
+  }
+  return json;
+}
+
+template <typename Value>
+Json PointsOf(const FlowChart& chart, const Value& value) {
+  Json values = Json::array();
+  for (const std::optional<FlowPoint>& point : chart.points) {
+    values.push_back(point.has_value() ? Json(value(*point)) : Json(nullptr));
+  }
+  return values;
+}
+
+Json ToJson(const FlowChart& chart) {
+  return {
+      {"accepted",
+       PointsOf(chart,
+                [](const FlowPoint& point) -> Json { return point.accepted; })},
+      {"delivered", PointsOf(chart,
+                             [](const FlowPoint& point) -> Json {
+                               return point.delivered;
+                             })},
+      {"queued_items", PointsOf(chart,
+                                [](const FlowPoint& point) -> Json {
+                                  return point.queued_items;
+                                })},
+      {"allowance_percent", PointsOf(chart, [](const FlowPoint& point) -> Json {
+         if (!point.allowance_percent.has_value()) return nullptr;
+         return *point.allowance_percent;
+       })}};
+}
+
+Json TypesOf(const DestinationStatus& destination, WallTime now) {
+  Json types = Json::array();
+  for (const ObjectType object_type : kObjectTypes) {
+    TypeNumbers numbers;
+    for (size_t i = 0; i < destination.snapshot.lanes.size(); ++i) {
+      const LaneSnapshot& lane = destination.snapshot.lanes[i];
+      if (lane.type != object_type) continue;
+      numbers.Add(lane, destination.oldest_waiting[i]);
+    }
+    Json& type = types.emplace_back();
+    type["type"] = std::string(Name(object_type));
+    Put(numbers, now, type);
+  }
+  return types;
+}
+
+Json ToJson(const ListedDestination& listed, WallTime now, bool detailed) {
+  const DestinationSnapshot& snapshot = listed.status->snapshot;
   Json json;
   json["name"] = snapshot.name;
   json["region"] = std::string(Name(snapshot.region));
@@ -161,29 +188,64 @@ Json ToJson(const DestinationStatus& destination, WallTime now) {
   }
   json["limit_holds_events"] = snapshot.limit_holds_events;
   json["drained_in_seconds"] = Seconds(snapshot.drained_in);
-  TypeNumbers all;
-  Json types = Json::array();
-  for (const ObjectType object_type : kObjectTypes) {
-    TypeNumbers numbers;
-    for (size_t i = 0; i < snapshot.lanes.size(); ++i) {
-      const LaneSnapshot& lane = snapshot.lanes[i];
-      if (lane.type != object_type) continue;
-      numbers.Add(lane, destination.oldest_waiting[i]);
-      all.Add(lane, destination.oldest_waiting[i]);
-    }
-    Json& type = types.emplace_back();
-    type["type"] = std::string(Name(object_type));
-    Put(numbers, now, type);
-  }
-  Put(all, now, json);
-  json["types"] = std::move(types);
+  json["in_per_second"] = Rate(listed.rates, &FlowRates::accepted);
+  json["out_per_second"] = Rate(listed.rates, &FlowRates::delivered);
+  Put(listed.items, now, json);
+  json["dead_letters"] =
+      ToJson(snapshot.dead_letters, listed.items.counts, detailed);
+  if (detailed) json["types"] = TypesOf(*listed.status, now);
   return json;
+}
+
+Json ToJson(const StatusTotals& totals) {
+  Json json;
+  Json& states = json["states"];
+  for (const DestinationState state : kDestinationStates) {
+    states[std::string(Name(state))] =
+        totals.in_state[static_cast<size_t>(state)];
+  }
+  json["in_per_second"] = Rate(totals.rates, &FlowRates::accepted);
+  json["out_per_second"] = Rate(totals.rates, &FlowRates::delivered);
+  json["accepted"] = totals.items.counts.appended;
+  json["delivered"] = totals.items.counts.delivered;
+  json["dead_lettered"] = totals.items.counts.dead_lettered;
+  json["coalesced"] = totals.items.counts.coalesced;
+  json["queued_items"] = totals.items.queued_items;
+  json["queued_bytes"] = totals.items.queued_bytes;
+  json["fullest_allowance"] = nullptr;
+  if (totals.fullest != nullptr) {
+    json["fullest_allowance"] = {{"destination", totals.fullest->name},
+                                 {"used", totals.fullest->allowance_used},
+                                 {"limit", totals.fullest->allowance_total}};
+  }
+  json["dead_letters"] = ToJson(totals.dead_letters, totals.items.counts, true);
+  return json;
+}
+
+// Puts the charts of all destinations and of those that are shown.
+void PutHistory(const FlowHistory& history, FlowHistory::Range range,
+                const StatusList& list, MonotonicTime now, Json& json) {
+  std::vector<absl::string_view> names;
+  names.reserve(list.shown.size());
+  for (const ListedDestination& each : list.shown) {
+    names.push_back(each.status->snapshot.name);
+  }
+  const FlowCharts charts = history.Charts(range, names);
+  Json total = ToJson(charts.total);
+  total["step_seconds"] = Seconds(charts.step);
+  total["ended_seconds_ago"] = Seconds(now - charts.end);
+  json["history"] = std::move(total);
+  for (size_t i = 0; i < list.shown.size(); ++i) {
+    if (charts.destinations[i].points.empty()) continue;
+    json["destinations"][i]["history"] = ToJson(charts.destinations[i]);
+  }
 }
 
 }  // namespace
 
-std::string StatusJson(const ServerStatus& status, absl::string_view version,
-                       size_t most) {
+std::string StatusJson(const ServerStatus& status, const FlowHistory& history,
+                       absl::string_view version, const StatusQuery& query) {
+  const StatusList list = ListDestinations(status, history, query);
   Json json;
   json["version"] = std::string(version);
   json["now"] = TimeText(status.now.wall);
@@ -198,9 +260,19 @@ std::string StatusJson(const ServerStatus& status, absl::string_view version,
                    {"commits", status.spool.commits},
                    {"syncs", status.spool.syncs}};
   json["destinations_total"] = status.destinations.size();
+  json["totals"] = ToJson(list.totals);
+  json["matching"] = list.matching;
+  json["page"] = list.page;
+  json["pages"] = list.pages;
   Json& destinations = json["destinations"] = Json::array();
-  for (const size_t index : Shown(status, most)) {
-    destinations.push_back(ToJson(status.destinations[index], status.now.wall));
+  for (const ListedDestination& each : list.shown) {
+    const bool open = std::find(query.open.begin(), query.open.end(),
+                                each.status->snapshot.name) != query.open.end();
+    destinations.push_back(
+        ToJson(each, status.now.wall, query.detailed || open));
+  }
+  if (query.history.has_value()) {
+    PutHistory(history, *query.history, list, status.now.monotonic, json);
   }
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -131,7 +131,11 @@ class DocumentedNginxTest(ProxyTests, unittest.TestCase):
         browser = Browser(self.folder, "--ignore-certificate-errors")
         self.addCleanup(browser.driver.quit)
         browser.driver.get(f"https://{self.address}/heapsync/")
-        wait_until(lambda: browser.card("prod"), "the destinations on the page")
+        wait_until(lambda: browser.row("prod"), "the destinations on the page")
+        wait_until(lambda: browser.ask("axis !== null"), "the charts")
+        browser.driver.find_element("id", "search").send_keys("europe")
+        wait_until(lambda: browser.names() == ["europe"], "the search to be answered")
+        self.assertEqual(browser.driver.current_url, f"https://{self.address}/heapsync/#search=europe")
         self.assertEqual(browser.complaints(), [])
 
 

@@ -135,7 +135,7 @@ class SecretsTest(unittest.TestCase):
 
     def pages(self) -> dict[str, str]:
         found = {}
-        for path in ("/", "/statusz.json", "/metrics", f"/{IDENTITY}", f"/statusz.json?max={VALUE}"):
+        for path in ("/", "/statusz.json", "/metrics", f"/{IDENTITY}", f"/statusz.json?page={VALUE}", f"/statusz.json?search={VALUE}"):
             try:
                 with urllib.request.urlopen(self.server.http_url + path, timeout=harness.PATIENCE) as answer:
                     found[path] = answer.read().decode()

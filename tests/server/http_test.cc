@@ -28,6 +28,8 @@
 #include "server/data/data_service.h"
 #include "server/observe/attempt_metrics.h"
 #include "server/observe/call_metrics.h"
+#include "server/observe/flow_history.h"
+#include "server/observe/flow_sampler.h"
 #include "server/observe/http_server.h"
 #include "server/observe/measured_store.h"
 #include "server/observe/metric_destinations.h"
@@ -135,7 +137,7 @@ class HttpTest : public ::testing::Test {
     status_ = std::make_unique<StatusReader>(*engine_, kPatience);
     http_ = *HttpServer::Start(
         "127.0.0.1:0",
-        OperatorPages(*status_, "1.2.3", with_metrics_,
+        OperatorPages(*status_, history_, "1.2.3", with_metrics_,
                       {&measured_, &attempts_, &calls_, &process_}));
   }
   ~HttpTest() override {
@@ -180,6 +182,7 @@ class HttpTest : public ::testing::Test {
   AttemptMetrics attempts_{with_metrics_};
   CallMetrics calls_{{"heapsync.v1.HeapSyncService", "not.linked.Service"}};
   ProcessMetrics process_;
+  FlowHistory history_{SystemClock().Read()};
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<StatusReader> status_;
   std::unique_ptr<HttpServer> http_;
@@ -461,11 +464,54 @@ TEST_F(HttpTest, DestinationWhoseWayIsWrongDoesNotBlameTheAppId) {
   EXPECT_THAT(destination["why"].get<std::string>(), Not(HasSubstr("App ID")));
 }
 
-TEST_F(HttpTest, StatusShowsAtMostAsManyDestinationsAsAskedFor) {
-  const auto status = nlohmann::json::parse(Get("/statusz.json?max=0").body);
-  EXPECT_EQ(status["destinations_total"], 1);
-  EXPECT_TRUE(status["destinations"].empty());
-  EXPECT_EQ(Get("/statusz.json?max=some").status, 400);
+TEST_F(HttpTest, StatusShowsTheDestinationsThatAreAskedFor) {
+  const auto found =
+      nlohmann::json::parse(Get("/statusz.json?search=PRO&state=active").body);
+  EXPECT_EQ(found["matching"], 1);
+  EXPECT_EQ(found["destinations"][0]["name"], "prod");
+  const auto none = nlohmann::json::parse(Get("/statusz.json?search=x").body);
+  EXPECT_EQ(none["destinations_total"], 1);
+  EXPECT_TRUE(none["destinations"].empty());
+  EXPECT_EQ(Get("/statusz.json?page=some").status, 400);
+}
+
+TEST_F(HttpTest, TheSamplerPutsTheFlowsOfTheEngineIntoTheHistory) {
+  Now a_step_ago = SystemClock().Read();
+  a_step_ago.wall -= FlowHistory::kStep;
+  a_step_ago.monotonic -= FlowHistory::kStep;
+  FlowHistory history(a_step_ago);
+  FlowSampler sampler(*engine_, history);
+  ASSERT_TRUE(Append(1).ok());
+  Flush();
+  sampler.Tick(SystemClock().Read().monotonic);
+  std::promise<void> answered;
+  engine_->RequestFlows([&](const EngineFlows&) { answered.set_value(); });
+  answered.get_future().get();
+  sampler.Tick(SystemClock().Read().monotonic);
+  const FlowCharts charts =
+      history.Charts(FlowHistory::Range::kMinutes, {"prod"});
+  for (const FlowChart& chart : {charts.total, charts.destinations[0]}) {
+    ASSERT_EQ(chart.points.size(), 1);
+    EXPECT_EQ(chart.points[0]->accepted, 1);
+    EXPECT_EQ(chart.points[0]->delivered, 1);
+    EXPECT_EQ(chart.points[0]->queued_items, 0);
+  }
+}
+
+TEST_F(HttpTest, TheSamplerDoesNotWaitForABusyDispatcher) {
+  std::promise<void> busy, go_on;
+  engine_->RequestSnapshot([&](const EngineSnapshot&) {
+    busy.set_value();
+    go_on.get_future().get();
+  });
+  busy.get_future().get();
+  FlowHistory history(SystemClock().Read());
+  FlowSampler sampler(*engine_, history);
+  const MonotonicTime later = SystemClock().Read().monotonic;
+  for (int i = 0; i < 100; ++i) sampler.Tick(later + i * FlowHistory::kStep);
+  EXPECT_TRUE(
+      history.Charts(FlowHistory::Range::kMinutes, {}).total.points.empty());
+  go_on.set_value();
 }
 
 TEST_F(HttpTest, BusyDispatcherIsShownAsItWasLastSeen) {

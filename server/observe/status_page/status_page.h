@@ -5,7 +5,8 @@
 
 namespace heapsync {
 
-// The text of status_page.html, with one <style> and one <script> element.
+// The text of status_page.html, with its style in the only <style> element and
+// its script in the only <script> element.
 extern const absl::string_view kStatusPage;
 
 }  // namespace heapsync

@@ -98,6 +98,8 @@ class BatchBuilder {
   Added Add(const StoredItem& item, bool deferred);
   bool full() const { return items_.size() >= max_items_; }
   size_t size() const { return items_.size(); }
+  // Of the request so far.
+  size_t bytes() const { return items_.empty() ? 0 : BodyBytes(); }
   // Work of coalescing so far.
   uint64_t work() const { return work_; }
 

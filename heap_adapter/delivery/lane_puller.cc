@@ -448,19 +448,22 @@ absl::Status Lane::Puller::FromOvertakers() {
       builder_.size() +
       std::max<uint64_t>(1, (max_items_ - builder_.size()) / kOvertakingPart);
   const uint64_t max_work = (work_ + rules_.max_work) / kOvertakingPart;
+  const size_t max_bytes =
+      (builder_.bytes() + rules_.destination.batch.max_bytes) / kOvertakingPart;
   std::optional<StoredBlock> block;
   std::optional<BlockReader> reader;
   while (builder_.size() < max && work_ < max_work &&
+         builder_.bytes() < max_bytes &&
          lane_.progress_.settled.ranges().size() < kMaxGaps) {
     const std::optional<Seq> seq = lane_.overtakers_.Next(lane_.cursor_);
     if (!seq.has_value()) break;
     if (!block.has_value() || block->last < *seq) {
       reader.reset();
       auto read = lane_.spool_.ReadBlock(lane_.id_, *seq);
-      if (!read.ok()) return read.status();
       work_ += Work::kBlock;
+      // What cannot be read must not hold up what comes before it.
+      if (!read.ok() || !read->has_value()) break;
       block = *std::move(read);
-      if (!block.has_value()) break;
       work_ += block->value.size();
       reader.emplace(block->value, block->last);
     }

@@ -20,6 +20,9 @@ constexpr size_t kFilterGrowth = 4;
 constexpr size_t kMaxWaiting = 4'096;
 constexpr size_t kMaxRuns = 1'024;
 
+// One lane's filters may take this part of the memory of all.
+constexpr size_t kLaneShare = 8;
+
 // The hash is even over its 64 bits already; its halves are independent.
 template <typename Visit>
 void VisitBits(uint64_t hash, size_t bits, Visit visit) {
@@ -74,17 +77,21 @@ void Overtakers::OnAppended(SeqRange items, uint64_t caller,
   if (!known) return;
   for (Seq seq = items.begin; seq < items.end; ++seq) {
     const uint64_t hash = identities[seq - items.begin];
-    uint64_t& items_of_caller = items_of_[caller];
-    const bool overtakes = items_of_caller < bounds.max_waiting &&
-                           waiting_.size() < kMaxWaiting && !MayWait(hash);
-    ++items_of_caller;
+    const auto waiting = items_of_.find(caller);
+    const uint64_t items_of_caller =
+        waiting == items_of_.end() ? 0 : waiting->second;
+    const bool few = items_of_caller < bounds.max_waiting;
+    const bool overtakes =
+        few && waiting_.size() < kMaxWaiting && !MayWait(hash);
+    if (overtakes) {
+      // Newer ones of its identity may stand behind it.
+      ++items_of_[caller];
+      waiting_.push_back({.seq = seq, .caller = caller});
+      continue;
+    }
+    AddToRuns(seq, caller);
     if (!Remember(seq, hash, bounds, memory)) {
       unknown_end_ = std::max(unknown_end_, seq + 1);
-    }
-    if (overtakes) {
-      waiting_.push_back({.seq = seq, .caller = caller});
-    } else {
-      AddToRuns(seq, caller);
     }
   }
 }
@@ -111,6 +118,12 @@ void Overtakers::Forget(Seq cursor) {
   }
 }
 
+size_t Overtakers::FilterBytes() const {
+  size_t bytes = 0;
+  for (const Filter& filter : filters_) bytes += filter.bytes();
+  return bytes;
+}
+
 bool Overtakers::MayWait(uint64_t hash) const {
   return std::any_of(
       filters_.begin(), filters_.end(),
@@ -125,8 +138,9 @@ bool Overtakers::Remember(Seq seq, uint64_t hash,
             ? kFirstFilterItems
             : std::min(kLastFilterItems,
                        filters_.back().max_items() * kFilterGrowth);
-    if (memory.filter_bytes + Filter::BytesFor(max_items) >
-        bounds.max_filter_bytes) {
+    const size_t bytes = Filter::BytesFor(max_items);
+    if (memory.filter_bytes + bytes > bounds.max_filter_bytes ||
+        FilterBytes() + bytes > bounds.max_filter_bytes / kLaneShare) {
       return false;
     }
     filters_.emplace_back(max_items, memory);
@@ -135,20 +149,18 @@ bool Overtakers::Remember(Seq seq, uint64_t hash,
   return true;
 }
 
-// Beyond the bound, the newest run takes in what comes.
+// Beyond the bound, items of other callers than that of the newest run count
+// for nobody.
 void Overtakers::AddToRuns(Seq seq, uint64_t caller) {
   if (runs_.empty() ||
       (runs_.back().caller != caller && runs_.size() < kMaxRuns)) {
-    runs_.push_back({.end = seq + 1, .caller = caller, .items = 1});
-    return;
+    runs_.push_back({.end = seq, .caller = caller, .items = 0});
   }
   Run& run = runs_.back();
-  if (run.caller != caller) {
-    Uncount(caller, 1);
-    ++items_of_[run.caller];
-  }
   run.end = seq + 1;
+  if (run.caller != caller) return;
   ++run.items;
+  ++items_of_[caller];
 }
 
 void Overtakers::Uncount(uint64_t caller, uint64_t items) {

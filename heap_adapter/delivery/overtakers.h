@@ -20,15 +20,16 @@ struct OvertakingBounds {
   uint64_t min_backlog = 1'000;
   // A caller of whom more items wait overtakes nobody.
   uint64_t max_waiting = 1'000;
-  // Memory of the filters.
+  // Memory of the filters; an eighth of it for one lane.
   size_t max_filter_bytes = 32 << 20;
 };
 
 // Items of one lane that may go before a long backlog of another caller's.
 // Updates of an identity stay in order: an item overtakes only if, when it
 // came, no older one of its identity was certain or likely to be among those
-// that it overtakes. Likely, because the identities of a backlog are kept in
-// Bloom filters, of two bytes an item. One thread.
+// that it overtakes; those that overtake do so in their order. Likely, because
+// the identities of a backlog are kept in Bloom filters, of two bytes an item.
+// One thread.
 class Overtakers {
  public:
   // The memory that filters take, of all lanes. Outlives them.
@@ -67,10 +68,9 @@ class Overtakers {
     bool full() const { return items_ >= max_items_; }
     Seq end() const { return end_; }
     size_t max_items() const { return max_items_; }
-
-   private:
     size_t bytes() const { return words_.size() * sizeof(uint64_t); }
 
+   private:
     const size_t max_items_;
     size_t items_ = 0;
     Seq end_ = 0;
@@ -81,7 +81,7 @@ class Overtakers {
     Seq seq;
     uint64_t caller;
   };
-  // Items of one caller that overtake nobody, up to `end`.
+  // Items that overtake nobody, up to `end`, and how many are of the caller.
   struct Run {
     Seq end;
     uint64_t caller;
@@ -89,6 +89,7 @@ class Overtakers {
   };
 
   void Forget(Seq cursor);
+  size_t FilterBytes() const;
   bool MayWait(uint64_t hash) const;
   // False if there is no memory for it.
   bool Remember(Seq seq, uint64_t hash, const OvertakingBounds& bounds,

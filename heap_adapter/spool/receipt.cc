@@ -53,10 +53,13 @@ absl::StatusOr<Receipt> Receipt::Decode(absl::string_view text) {
   receipt.lane = reader.Varint32();
   const uint64_t ranges = reader.Varint();
   if (ranges == 0 || ranges > kMaxReceiptRanges) return malformed;
+  uint64_t items = 0;
   for (uint64_t i = 0; i < ranges; ++i) {
     const Seq begin = reader.Varint();
     const uint64_t size = reader.Varint();
     if (!reader.ok() || size == 0 || begin + size < begin) return malformed;
+    items += size;
+    if (items < size) return malformed;
     receipt.items.push_back({begin, begin + size});
   }
   // Several base64 texts encode the same bytes (blanks, padding, unused bits);

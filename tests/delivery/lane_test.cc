@@ -713,6 +713,37 @@ TEST_F(OvertakingTest, AnUpdateThatOvertookAndMustWaitIsDeferred) {
   EXPECT_TRUE(lane_->progress().IsSettled(101));
 }
 
+TEST_F(OvertakingTest, OvertakersTakeHalfOfTheBytes) {
+  destination_.batch = {.max_items = 100, .max_bytes = 2'000};
+  AppendBacklog();
+  AppendText(7,
+             absl::StrCat(R"({"identity":"u7","properties":{"a":1,"b":")",
+                          std::string(1'500, 'x'), R"("}})"),
+             nullptr, kFew);
+  AppendText(8,
+             absl::StrCat(R"({"identity":"u8","properties":{"a":1,"b":")",
+                          std::string(500, 'x'), R"("}})"),
+             nullptr, kFew);
+  CommitPending(*committer_);
+  Send(1);
+  const std::vector<std::string> second = Send(1);
+  // One of any size goes, and some of the backlog with it.
+  EXPECT_THAT(second, ::testing::Contains("u7=1"));
+  EXPECT_THAT(second, ::testing::Not(::testing::Contains("u8=1")));
+  EXPECT_GT(second.size(), 5);
+}
+
+TEST_F(OvertakingTest, RepeatedUpdatesOfAUserOvertakeInTheirOrder) {
+  AppendBacklog();
+  AppendOf(kFew, 7, 1);
+  CommitPending(*committer_);
+  EXPECT_THAT(Send(3), ::testing::Contains("u7=1"));
+  DeliverAll();
+  AppendOf(kFew, 7, 2);
+  CommitPending(*committer_);
+  EXPECT_THAT(Send(1), ::testing::Contains("u7=2"));
+}
+
 TEST_F(OvertakingTest, WhatOvertookIsNotLostWithItsBlock) {
   AppendBacklog();
   AppendOf(kFew, 7, 1);
@@ -727,14 +758,19 @@ TEST_F(OvertakingTest, WhatOvertookIsNotLostWithItsBlock) {
 }
 
 TEST_F(OvertakingTest, GapsAmongSettledItemsAreBounded) {
-  overtaking_.max_waiting = 10'000;
-  // One in eleven is of a user that does not wait already.
+  overtaking_.max_waiting = 2'000;
+  for (uint64_t n = 0; n < 2'010; ++n) AppendOf(kMany, 200'000 + n, 1);
+  // One in eleven is of a caller with less.
   for (uint64_t n = 0; n < 12'000; ++n) {
-    AppendOf(kFew, n % 11 == 0 ? 100'000 + n : n % 1'000, 1);
+    if (n % 11 == 0) {
+      AppendOf(kFew, 100'000 + n, 1);
+    } else {
+      AppendOf(kMany, n % 1'000, 1);
+    }
   }
   CommitPending(*committer_);
   size_t gaps = 0;
-  for (int requests = 0; requests < 600; ++requests) {
+  for (int requests = 0; requests < 900; ++requests) {
     Send(1);
     DeliverAll();
     gaps = std::max(gaps, lane_->progress().settled.ranges().size());

@@ -75,7 +75,7 @@ TEST_F(OvertakersTest, NewIdentitiesOvertakeAndKnownOnesDoNot) {
   Append(kFew, {10, 11});
   cursor_ = 100;
   // Four of the first caller's go at once, too.
-  EXPECT_THAT(TakeAll(), ElementsAre(100, 101, 102, 103, 106, 108));
+  EXPECT_THAT(TakeAll(), ElementsAre(100, 101, 102, 103, 106, 107, 108));
 }
 
 TEST_F(OvertakersTest, ACallerOfWhomManyWaitOvertakesNobody) {
@@ -106,9 +106,9 @@ TEST_F(OvertakersTest, WhatHasGoneIsForgotten) {
 }
 
 TEST_F(OvertakersTest, FiltersTakeBoundedMemoryAndNothingIsOvertakenBeyond) {
-  bounds_.max_filter_bytes = 10'000;
+  bounds_.max_filter_bytes = 80'000;
   AppendMany(kMany, 100);
-  AppendMany(kMany, 4'096);
+  AppendMany(kMany, 4'200);
   cursor_ = 100;
   Append(kFew, {7});
   EXPECT_LE(memory_.filter_bytes, 10'000);
@@ -128,15 +128,45 @@ TEST_F(OvertakersTest, FewNewIdentitiesAreTakenForKnownOnes) {
   EXPECT_GT(TakeAll().size(), 980);
 }
 
-TEST_F(OvertakersTest, RunsOfManyCallersAreBoundedAndCounted) {
+TEST_F(OvertakersTest, ANewerUpdateStandsBehindTheOneThatOvertakes) {
+  AppendMany(kMany, 100);
+  AppendMany(kMany, 150);
+  Append(kFew, {7});
+  Append(kFew, {7});
+  cursor_ = 103;
+  EXPECT_THAT(TakeAll(), ElementsAre(250, 251));
+  Append(kFew, {7});
+  EXPECT_THAT(TakeAll(), ElementsAre(252));
+}
+
+TEST_F(OvertakersTest, FiltersOfAllLanesTakeBoundedMemory) {
+  bounds_.max_filter_bytes = 80'000;
+  memory_.filter_bytes = 75'000;  // of other lanes
+  AppendMany(kMany, 100);
+  AppendMany(kMany, 100);
+  EXPECT_EQ(memory_.filter_bytes, 75'000);
+  memory_.filter_bytes = 0;
+}
+
+TEST_F(OvertakersTest, OneLaneHasAnEighthOfTheMemory) {
+  bounds_.max_filter_bytes = 100'000;
+  AppendMany(kMany, 100);
+  AppendMany(kMany, 10'000);
+  EXPECT_LE(memory_.filter_bytes, 12'500);
+  EXPECT_GT(memory_.filter_bytes, 8'000);
+}
+
+TEST_F(OvertakersTest, RunsOfManyCallersAreBounded) {
   bounds_.max_waiting = 0;
   AppendMany(kMany, 100);
   for (uint64_t caller = 10; caller < 5'010; ++caller) AppendMany(caller, 1);
   bounds_.max_waiting = 1;
   cursor_ = head_ - 1'000;
-  // The last callers are one run; what is not of theirs is counted there.
+  // Most callers are in one run that counts for the first of them only.
   AppendMany(kFew, 1);
-  EXPECT_THAT(TakeAll(), ElementsAre(5'100));
+  AppendMany(1'033, 1);
+  AppendMany(4'999, 1);
+  EXPECT_THAT(TakeAll(), ElementsAre(5'100, 5'102));
 }
 
 }  // namespace

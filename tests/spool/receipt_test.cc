@@ -86,6 +86,14 @@ TEST(ReceiptTest, RefusesTextsThatAreNoReceipts) {
   }
 }
 
+TEST(ReceiptTest, RefusesMoreItemsThanCanBeCounted) {
+  Receipt receipt = Sample();
+  receipt.items = {{0, uint64_t{1} << 63}};
+  EXPECT_TRUE(Receipt::Decode(receipt.Encode()).ok());
+  receipt.items.push_back({0, uint64_t{1} << 63});
+  EXPECT_FALSE(Receipt::Decode(receipt.Encode()).ok());
+}
+
 TEST(ReceiptTest, RefusesEmptyRangesNoRangesAndTooMany) {
   Receipt receipt = Sample();
   receipt.items = {};

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Installs the packages that Heap Sync needs, of Debian 12; --runtime and --build know Debian 13, too. Ends quickly if all
-# of them are installed already.
+# Installs the packages that Heap Sync needs, of Debian 12 or 13. Ends quickly if all of them are installed already.
 #
-#   scripts/install_dependencies.sh [GROUP …]     without a group: --build
+#   scripts/install_dependencies.sh [--dry-run] [GROUP …]     without a group: --build
 #
 #   --runtime     libraries that the installed programs link to; the image's final stage
 #   --build       compiler, libraries and headers; enough for scripts/demo.sh
 #   --test        programs that the tests run besides our own
 #   --tools       Go, npm, a JDK and Maven, for scripts/install_test_tools.sh and the example clients, if the machine has no suitable ones
-#   --lint        clang-format, clang-tidy, and clang for the fuzz preset
+#   --lint        clang-format, clang-tidy, and clang for the fuzz preset, of version 14; Debian 13 has no such clang, and the checks that
+#                 need it are skipped there
 #   --container   tools that build and run the image without a Docker engine
 #   --all         everything above
 #
+# With --dry-run apt-get only says what it would do.
 # Works as root or, through sudo, as any other user; needs bash and apt only.
 set -euo pipefail
 
@@ -21,12 +22,6 @@ runtime_packages=(
   ca-certificates libgrpc++1.51 libprotobuf32 libabsl20220623 libcurl4 libssl3 librocksdb7.8
   libprometheus-cpp-core1.0 libmicrohttpd12 libsystemd0 libspdlog1.10 liblz4-1 libxxhash0 zlib1g libzstd1
   libodbc2 libpq5)
-if grep --quiet '^VERSION_ID="13"' /etc/os-release 2>/dev/null; then
-  runtime_packages=(
-    ca-certificates libgrpc++1.51t64 libprotobuf32t64 libabsl20240722 libcurl4t64 libssl3t64 librocksdb9.10
-    libprometheus-cpp-core1.0 libmicrohttpd12t64 libsystemd0 libspdlog1.15 liblz4-1 libxxhash0 zlib1g libzstd1
-    libodbc2 libpq5)
-fi
 build_packages=(
   cmake ninja-build g++ ccache pkg-config git ca-certificates
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libabsl-dev
@@ -38,7 +33,16 @@ test_packages=(lld libbenchmark-dev python3 python3-grpcio python3-protobuf pyth
   postgresql odbc-postgresql libsqliteodbc odbcinst mariadb-server-core mariadb-client-core odbc-mariadb faketime default-jre-headless
   protobuf-compiler-grpc-java-plugin)
 lint_packages=(clang-format clang-tidy clang-14 libclang-rt-14-dev shellcheck)
+jdk_package=openjdk-17-jdk-headless
 container_packages=(buildah podman runc debootstrap)
+if grep --quiet '^VERSION_ID="13"' /etc/os-release 2>/dev/null; then
+  runtime_packages=(
+    ca-certificates libgrpc++1.51t64 libprotobuf32t64 libabsl20240722 libcurl4t64 libssl3t64 librocksdb9.10
+    libprometheus-cpp-core1.0 libmicrohttpd12t64 libsystemd0 libspdlog1.15 liblz4-1 libxxhash0 zlib1g libzstd1
+    libodbc2 libpq5)
+  lint_packages=(shellcheck)
+  jdk_package=openjdk-21-jdk-headless
+fi
 
 usage() { sed -n '2,/^set -euo/{/^set -euo/d;s/^# \{0,1\}//;p}' "$0"; }
 
@@ -52,7 +56,7 @@ has_go() {
 tool_packages() {
   has_go || echo golang-go
   command -v npm >/dev/null || echo npm
-  command -v javac >/dev/null || echo openjdk-17-jdk-headless
+  command -v javac >/dev/null || echo "${jdk_package}"
   command -v mvn >/dev/null || echo maven
 }
 
@@ -61,6 +65,7 @@ is_installed() {
 }
 
 wanted=()
+install_options=(--no-install-recommends)
 add_group() {
   case "$1" in
     --runtime) wanted+=("${runtime_packages[@]}") ;;
@@ -75,6 +80,10 @@ add_group() {
   esac
 }
 
+if [[ "${1:-}" == --dry-run ]]; then
+  install_options+=(--simulate)
+  shift
+fi
 if (($# == 0)); then
   set -- --build
 fi
@@ -92,7 +101,7 @@ if ((${#missing[@]} == 0)); then
 fi
 
 if ! command -v apt-get >/dev/null; then
-  echo "install_dependencies: this machine has no apt-get; Heap Sync is built for Debian 12. Missing: ${missing[*]}" >&2
+  echo "install_dependencies: this machine has no apt-get; Heap Sync is built for Debian 12 and 13. Missing: ${missing[*]}" >&2
   exit 1
 fi
 as_root=()
@@ -108,4 +117,4 @@ echo "Packages: installing ${#missing[@]} of ${#wanted[@]}: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 apt_get=("${as_root[@]}" apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 -o Acquire::Retries=3)
 "${apt_get[@]}" update
-"${apt_get[@]}" install --no-install-recommends "${missing[@]}"
+"${apt_get[@]}" install "${install_options[@]}" "${missing[@]}"

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # To be sourced. The slim base system that images and packages are tried on, made of nothing but Debian's packages.
 
-# make_debian_base TARBALL: makes it by debootstrap if it is not there yet. Needs root.
+# make_debian_base TARBALL RELEASE: makes it by debootstrap if it is not there yet. Needs root.
 make_debian_base() {
-  local tarball="$1" folder
+  local tarball="$1" release="$2" folder
   [[ -s "${tarball}" ]] && return
   mkdir -p "$(dirname "${tarball}")"
   folder="$(mktemp -d)"
-  if ! debootstrap --variant=minbase bookworm "${folder}/base" >"${folder}/log" 2>&1; then
+  if ! debootstrap --variant=minbase "${release}" "${folder}/base" >"${folder}/log" 2>&1; then
     tail -n 20 "${folder}/log" >&2
     rm -rf "${folder}"
     return 1

@@ -3,10 +3,14 @@
 #
 # The base image is made by debootstrap, so that nothing but Debian's packages is downloaded. What is slow is kept under
 # build/docker for the next run: base, layers, compiler cache.
+#
+# HEAPSYNC_DEBIAN: the Debian release of the image, instead of that of the Dockerfile.
 set -euo pipefail
 source_dir="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 cache="${HEAPSYNC_DOCKER_CACHE:-${source_dir}/build/docker}"
 readonly APP_ID=1234567890
+release="${HEAPSYNC_DEBIAN:-$(sed -n 's/^ARG DEBIAN=//p' "${source_dir}/docker/Dockerfile")}"
+base_image="debian:${release}-slim"
 source "${source_dir}/tests/e2e/debian_base.sh"
 
 skip() {
@@ -68,10 +72,10 @@ if ! "${podman[@]}" info >/dev/null 2>&1; then
 fi
 
 say "Base image"
-if ! "${podman[@]}" image exists localhost/debian:bookworm-slim; then
-  base="${cache}/debian-bookworm.tar.gz"
-  make_debian_base "${base}" || fail "debootstrap failed"
-  "${podman[@]}" import --quiet "${base}" debian:bookworm-slim
+if ! "${podman[@]}" image exists "localhost/${base_image}"; then
+  base="${cache}/debian-${release}.tar.gz"
+  make_debian_base "${base}" "${release}" || fail "debootstrap failed"
+  "${podman[@]}" import --quiet "${base}" "${base_image}"
 fi
 
 # The cache mount of the Dockerfile would be outside build/: its folder follows TMPDIR.
@@ -79,7 +83,7 @@ export TMPDIR="${cache}/tmp"
 mkdir -p "${TMPDIR}"
 # With good manners: other tests run beside this one, and some of them measure time.
 build=(nice -n 10 buildah "${storage[@]}" build --isolation=chroot --pull-never --layers --format=docker --network=host
-  --file "${source_dir}/docker/Dockerfile")
+  --build-arg "DEBIAN=${release}" --file "${source_dir}/docker/Dockerfile")
 say "Building fake-heap"
 "${build[@]}" --target fake-heap --tag fake-heap "${source_dir}"
 say "Building heapsync"
@@ -94,7 +98,7 @@ user="$("${podman[@]}" image inspect heapsync --format '{{.Config.User}}')"
 [[ "$("${podman[@]}" image inspect heapsync --format '{{.HealthCheck.Test}}')" == "[CMD heapsync health]" ]] ||
   fail "the health check is missing"
 say "Size: $("${podman[@]}" image inspect heapsync --format '{{.Size}}' | numfmt --to=iec), of which the base has \
-$("${podman[@]}" image inspect localhost/debian:bookworm-slim --format '{{.Size}}' | numfmt --to=iec)"
+$("${podman[@]}" image inspect "localhost/${base_image}" --format '{{.Size}}' | numfmt --to=iec)"
 for left in /src /usr/bin/g++ /usr/include/grpcpp /tmp/install_dependencies.sh; do
   ! "${podman[@]}" run --rm --network=none --entrypoint ls heapsync "${left}" >/dev/null 2>&1 || fail "the image still has ${left}"
 done

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Makes the Debian packages of a build, installs them into a bare system and uses what they install:
+# Makes the Debian packages of a build, installs them into a bare system of this machine's release and uses what they install:
 # packages_test.sh BUILD_FOLDER
 set -euo pipefail
 source_dir="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 build="$1"
 cache="${HEAPSYNC_DOCKER_CACHE:-${source_dir}/build/docker}"
+release="$(. /etc/os-release && echo "${VERSION_CODENAME}")"
 source "${source_dir}/tests/e2e/debian_base.sh"
 
 skip() {
@@ -47,8 +48,8 @@ done
 say "A bare system"
 root="${work}/root"
 mkdir "${root}"
-make_debian_base "${cache}/debian-bookworm.tar.gz" || fail "debootstrap failed"
-tar --extract --numeric-owner --directory "${root}" --file "${cache}/debian-bookworm.tar.gz"
+make_debian_base "${cache}/debian-${release}.tar.gz" "${release}" || fail "debootstrap failed"
+tar --extract --numeric-owner --directory "${root}" --file "${cache}/debian-${release}.tar.gz"
 cp --recursive "${work}/debs" "${root}/debs"
 cp /etc/resolv.conf "${root}/etc/resolv.conf"
 in_root() { DEBIAN_FRONTEND=noninteractive chroot "${root}" "$@"; }

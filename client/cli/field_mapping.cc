@@ -152,7 +152,7 @@ FieldMapping::Target FieldMapping::Property(absl::string_view key) const {
 MappedRow FieldMapping::NewRow() const {
   MappedRow row;
   row.item.reset(fixed_->New());
-  row.item->CopyFrom(*fixed_);
+  if (!options_.fixed.empty()) row.item->CopyFrom(*fixed_);
   return row;
 }
 

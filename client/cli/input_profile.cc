@@ -94,15 +94,18 @@ void InputProfile::Observe(const MappedRow& row) {
   ++rows_;
   const google::protobuf::Message& item = *row.item;
   const google::protobuf::Reflection& reflection = *item.GetReflection();
-  const std::string subject_field(PolicyOf(type_).subject_field);
+  const absl::string_view subject_field = PolicyOf(type_).subject_field;
   std::string subject;
-  for (const FieldDescriptor* field : FieldsOf(*item.GetDescriptor())) {
+  if (item_fields_.empty()) item_fields_ = FieldsOf(*item.GetDescriptor());
+  for (const FieldDescriptor* field : item_fields_) {
     if (!reflection.HasField(item, field)) continue;
     if (field->name() == "properties") {
       CountProperties(
           static_cast<const Struct&>(reflection.GetMessage(item, field)));
     } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
-      const std::string text = reflection.GetString(item, field);
+      std::string copy;
+      const std::string& text =
+          reflection.GetStringReference(item, field, &copy);
       Count(field->name(), "text", Masked(text));
       if (field->name() == subject_field ||
           (subject.empty() && field->name() == "user_id")) {

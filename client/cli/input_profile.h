@@ -1,6 +1,7 @@
 #ifndef HEAPSYNC_CLIENT_CLI_INPUT_PROFILE_H_
 #define HEAPSYNC_CLIENT_CLI_INPUT_PROFILE_H_
 
+#include <google/protobuf/descriptor.h>
 #include <google/protobuf/struct.pb.h>
 
 #include <chrono>
@@ -35,7 +36,7 @@ class InputProfile {
 
   explicit InputProfile(ObjectType type) : type_(type) {}
 
-  // The next row that becomes an item.
+  // The next row that becomes an item. REQUIRES: all rows have one type.
   void Observe(const MappedRow& row);
 
   ObjectType type() const { return type_; }
@@ -67,6 +68,8 @@ class InputProfile {
   void CountProperties(const google::protobuf::Struct& properties);
 
   const ObjectType type_;
+  // Of the rows' items, in the order in which they are counted.
+  std::vector<const google::protobuf::FieldDescriptor*> item_fields_;
   uint64_t rows_ = 0;
   std::vector<Field> fields_;
   absl::flat_hash_map<std::string, size_t> field_index_;

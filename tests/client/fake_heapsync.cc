@@ -349,6 +349,11 @@ std::vector<std::string> FakeHeapSync::unary_request_ids() const {
   return service_->unary_request_ids;
 }
 
+void FakeHeapSync::ForgetStored() {
+  const std::lock_guard lock(service_->mutex);
+  service_->stored.clear();
+}
+
 std::vector<v1::TrackEvent> FakeHeapSync::events() const {
   const std::lock_guard lock(service_->mutex);
   return service_->events;

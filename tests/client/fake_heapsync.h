@@ -83,6 +83,8 @@ class FakeHeapSync {
   std::vector<std::string> StoredNames() const;
 
   std::vector<std::string> unary_request_ids() const;
+  // What was stored before is new when it comes again.
+  void ForgetStored();
   std::vector<v1::TrackEvent> events() const;
   std::vector<uint64_t> start_indices() const;  // of each stream
   std::vector<size_t> message_sizes() const;    // items of each message

@@ -189,6 +189,7 @@ class RepeatedImportTest : public ImportTest {
   std::multiset<std::string> KeysOf(const std::vector<std::string>& rows,
                                     const std::string& request_id,
                                     std::vector<std::string> arguments = {}) {
+    server_.ForgetStored();
     const size_t before = server_.events().size();
     arguments.insert(
         arguments.end(),

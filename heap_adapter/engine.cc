@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/container/btree_map.h"
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/base/check.h"
@@ -24,6 +25,10 @@ constexpr Duration kDeadLetterRetry = std::chrono::minutes(1);
 
 // Of a snapshot, in one step of the dispatcher.
 constexpr size_t kDestinationsAtOnce = 250;
+
+// Interval at which figures are published. Longer: less is written, and other
+// servers notice later that a destination has too much.
+constexpr Duration kPublishInterval = std::chrono::seconds(1);
 
 absl::Status NoSuchDestination() {
   return absl::NotFoundError("no such destination");
@@ -47,39 +52,32 @@ Engine::Generation::Generation(DestinationConfig config_in)
   }
 }
 
-absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(
     Store& store, Transport& transport, const Clock& clock,
     EngineOptions options, AttemptSink attempts, ExpirySink expired) {
   std::unique_ptr<Engine> engine(
       new Engine(transport, clock, std::move(options)));
+  engine->attempts_ = std::move(attempts);
+  engine->expired_ = std::move(expired);
   absl::BitGen random;
   auto spool = Spool::Open(store, absl::Uniform<uint64_t>(random));
   if (!spool.ok()) return spool.status();
   engine->spool_ = *std::move(spool);
-  absl::StatusOr<std::vector<StoredLane>> lanes = engine->OpenLanes();
+  const bool shared = engine->spool_->shared();
+  engine->directory_ =
+      std::make_unique<LaneDirectory>(LaneDirectory::Bounds{.shared = shared});
+  absl::StatusOr<std::vector<StoredLane>> lanes =
+      shared ? engine->OpenSharedLanes() : engine->OpenLanes();
   if (!lanes.ok()) return lanes.status();
-
   engine->CountDeadLetters();
+  engine->SetBacklogs(*engine->generations_.front());
 
   engine->committer_ = std::make_unique<Committer>(
       *engine->spool_, engine->options_.commit, *lanes,
       [e = engine.get()](Committer::Notices notices) {
         e->Receive(std::move(notices));
       });
-  engine->dispatcher_ = std::make_unique<Dispatcher>(
-      *engine->spool_, *engine->committer_, transport,
-      engine->options_.delivery,
-      [generator = std::make_shared<absl::BitGen>()] {
-        return absl::Uniform(*generator, 0.0, 1.0);
-      },
-      std::move(attempts), std::move(expired));
-  absl::Status started = engine->dispatcher_->Start(
-      engine->destinations(), *lanes, clock.Read(), clock.Epoch());
-  if (!started.ok()) return started;
-  for (const Destination& destination : engine->destinations()) {
-    engine->generations_.front()->backlogs.emplace(
-        destination.name, engine->dispatcher_->BacklogOf(destination.name));
-  }
+  if (!shared) engine->opened_lanes_ = *std::move(lanes);
   if (!engine->options_.spool_path.empty()) {
     engine->space_reclaimer_ = std::make_unique<SpaceReclaimer>(
         store, engine->disk_, [e = engine.get()] {
@@ -87,22 +85,132 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(
         });
   }
   engine->letters_ = std::make_unique<DeadLetterAdmin>(
-      *engine->spool_, engine->lanes_, clock, engine->DeadLetterWriter());
+      *engine->spool_, *engine->directory_, clock, engine->DeadLetterWriter());
   engine->committer_thread_ =
       std::thread([e = engine.get()] { e->committer_->Run(); });
-  engine->dispatcher_thread_ =
-      std::thread([e = engine.get()] { e->RunDispatcher(); });
   return engine;
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(
+    Store& store, Transport& transport, const Clock& clock,
+    EngineOptions options, AttemptSink attempts, ExpirySink expired) {
+  auto engine = Open(store, transport, clock, std::move(options),
+                     std::move(attempts), std::move(expired));
+  if (!engine.ok()) return engine.status();
+  if (absl::Status s = (*engine)->Deliver(); !s.ok()) return s;
+  return engine;
+}
+
+absl::Status Engine::Deliver() {
+  {
+    // Reads from here on see everything whose notice was not kept.
+    MutexLock lock(mutex_);
+    has_dispatcher_ = true;
+  }
+  std::vector<StoredLane> lanes = std::exchange(opened_lanes_, {});
+  if (spool_->shared()) {
+    if (absl::Status s = spool_->MeasureDeadLetters(); !s.ok()) return s;
+    auto read = spool_->Lanes();
+    if (!read.ok()) return read.status();
+    lanes = *std::move(read);
+    for (const StoredLane& lane : lanes) directory_->Add(lane.id, lane.key);
+    dead_letters_.Clear();
+    CountDeadLetters();
+  }
+  dispatcher_ = std::make_unique<Dispatcher>(
+      *spool_, *committer_, transport_, options_.delivery,
+      [generator = std::make_shared<absl::BitGen>()] {
+        return absl::Uniform(*generator, 0.0, 1.0);
+      },
+      std::move(attempts_), std::move(expired_));
+  absl::Status started =
+      dispatcher_->Start(destinations(), lanes, clock_.Read(), clock_.Epoch());
+  if (!started.ok()) return started;
+  auto generation = std::make_unique<Generation>(Current().config);
+  // Callers of an earlier one may have destinations that are not in this.
+  generation->backlogs = Current().backlogs;
+  for (const Destination& destination : generation->config.destinations) {
+    generation->backlogs[destination.name] =
+        dispatcher_->BacklogOf(destination.name);
+  }
+  current_.store(generation.get(), std::memory_order_release);
+  generations_.push_back(std::move(generation));
+  dispatcher_thread_ = std::thread([this] { RunDispatcher(); });
+  delivers_.store(true, std::memory_order_release);
+  if (spool_->shared()) LookForAppends();
+  return absl::OkStatus();
+}
+
+void Engine::SetBacklogs(Generation& generation) {
+  for (const Destination& destination : generation.config.destinations) {
+    auto& backlog = accepting_backlogs_[destination.name];
+    if (backlog == nullptr) backlog = std::make_unique<Backlog>();
+    generation.backlogs[destination.name] = backlog.get();
+  }
+}
+
+// Lanes of the destinations come into being in one commit; others may make the
+// same ones.
+absl::StatusOr<std::vector<StoredLane>> Engine::OpenSharedLanes() {
+  const auto keys = spool_->LaneKeys();
+  if (!keys.ok()) return keys.status();
+  std::vector<StoredLane> lanes;
+  for (const auto& [id, key] : *keys) {
+    directory_->Add(id, key);
+    lanes.push_back({.id = id, .key = key, .progress = {}});
+  }
+  absl::btree_map<LaneId, LaneKey> added;
+  for (const Destination& destination : destinations()) {
+    for (const ObjectType type : kObjectTypes) {
+      const auto lane = directory_->FindOrAdd(destination.name, type, "");
+      if (!lane.is_new) continue;
+      const LaneKey key{
+          .destination = destination.name, .type = type, .caller = {}};
+      added.emplace(lane.id, key);
+      lanes.push_back({.id = lane.id, .key = key, .progress = {}});
+    }
+  }
+  if (added.empty()) return lanes;
+  std::vector<LaneId> ids;
+  for (const auto& [id, key] : added) ids.push_back(id);
+  SpoolChange change;
+  absl::Status taken;
+  absl::Status made = spool_->CommitAtEnds(
+      ids,
+      [&](const std::vector<std::optional<LaneEnd>>& ends)
+          -> const SpoolChange& {
+        change = SpoolChange();
+        taken = absl::OkStatus();
+        for (size_t i = 0; i < ids.size(); ++i) {
+          if (!ends[i].has_value()) {
+            change.PutLane(ids[i], added[ids[i]]);
+            change.PutEnd(ids[i], {});
+            continue;
+          }
+          const auto key = spool_->ReadLaneKey(ids[i]);
+          if (!key.ok()) {
+            taken = key.status();
+          } else if (!key->has_value() || **key != added[ids[i]]) {
+            taken = absl::UnavailableError(
+                "another server gave the number of a new lane to another lane; "
+                "the next start reads it");
+          }
+        }
+        return change;
+      });
+  made.Update(taken);
+  if (!made.ok()) return made;
+  return lanes;
 }
 
 absl::StatusOr<std::vector<StoredLane>> Engine::OpenLanes() {
   absl::StatusOr<std::vector<StoredLane>> lanes = spool_->Lanes();
   if (!lanes.ok()) return lanes;
-  for (const StoredLane& lane : *lanes) lanes_.Add(lane.id, lane.key);
+  for (const StoredLane& lane : *lanes) directory_->Add(lane.id, lane.key);
   SpoolChange change;
   for (const Destination& destination : destinations()) {
     for (const ObjectType type : kObjectTypes) {
-      const auto lane = lanes_.FindOrAdd(destination.name, type, "");
+      const auto lane = directory_->FindOrAdd(destination.name, type, "");
       if (!lane.is_new) continue;
       const LaneKey key{
           .destination = destination.name, .type = type, .caller = {}};
@@ -138,6 +246,18 @@ const Destination* Engine::FindDestination(absl::string_view name) const {
 }
 
 absl::Status Engine::SetDestinations(DestinationConfig destinations) {
+  if (!delivers()) {
+    auto generation = std::make_unique<Generation>(std::move(destinations));
+    generation->backlogs = Current().backlogs;
+    SetBacklogs(*generation);
+    const Generation& next = *generation;
+    generations_.push_back(std::move(generation));
+    for (const Destination& destination : next.config.destinations) {
+      for (const ObjectType type : kObjectTypes) LaneFor(destination, type);
+    }
+    current_.store(&next, std::memory_order_release);
+    return absl::OkStatus();
+  }
   // The dispatcher takes over the lanes of destinations that it did not serve
   // so far; nothing else changes those.
   const absl::StatusOr<std::vector<StoredLane>> lanes = spool_->Lanes();
@@ -160,17 +280,19 @@ absl::Status Engine::SetDestinations(DestinationConfig destinations) {
     for (const ObjectType type : kObjectTypes) LaneFor(destination, type);
   }
   current_.store(&next, std::memory_order_release);
+  // Others may have appended to the lanes of a new one before it was served.
+  if (spool_->shared()) committer_->LookForAppends(Committer::Look::kAll);
   return absl::OkStatus();
 }
 
 LaneId Engine::LaneFor(const Destination& destination, ObjectType type,
                        absl::string_view caller) {
-  const auto lane = lanes_.FindOrAdd(destination.name, type, caller);
+  const auto lane = directory_->FindOrAdd(destination.name, type, caller);
   if (lane.is_new) {
     committer_->AddLane(lane.id, {.destination = destination.name,
                                   .type = type,
                                   .caller = std::string(caller)});
-    lanes_.Publish(lane.id);
+    directory_->Publish(lane.id);
   }
   return lane.id;
 }
@@ -243,17 +365,35 @@ std::string Engine::ReceiptOf(LaneId lane, std::vector<SeqRange> items) const {
 }
 
 void Engine::Receive(Committer::Notices notices) {
+  for (const AddedLane& lane : notices.lanes) {
+    directory_->Add(lane.id, lane.key);
+  }
+  bool kept = false;
   {
     MutexLock lock(mutex_);
-    notices_.push_back(std::move(notices));
+    kept = has_dispatcher_;
+    if (kept) {
+      notices_.push_back(std::move(notices));
+    } else {
+      for (const Appended& appended : notices.appended) {
+        accepted_[appended.lane] += appended.items.size();
+      }
+    }
   }
-  transport_.Wake();
+  if (kept) return transport_.Wake();
+  for (const Appended& appended : notices.appended) {
+    const std::optional<LaneKey> key = directory_->KeyOf(appended.lane);
+    if (!key.has_value()) continue;
+    const auto backlog = Current().backlogs.find(key->destination);
+    if (backlog == Current().backlogs.end()) continue;
+    backlog->second->AddBytes(appended.text_bytes);
+  }
 }
 
 void Engine::Post(Command command) {
   {
     MutexLock lock(mutex_);
-    if (stopping_) return;
+    if (stopping_ || !has_dispatcher_) return;
     commands_.push_back(std::move(command));
   }
   transport_.Wake();
@@ -298,6 +438,8 @@ absl::Status Engine::Flush(absl::string_view destination,
   if (!destination.empty() && !Current().by_name.contains(destination)) {
     return NoSuchDestination();
   }
+  // Items that others have appended to a shared spool are waited for, too.
+  if (spool_->shared()) LookForAppends();
   return committer_->Barrier(
       [this, name = std::string(destination),
        done = std::move(done)](const absl::Status& status) mutable {
@@ -310,6 +452,7 @@ absl::Status Engine::Flush(absl::string_view destination,
 }
 
 bool Engine::Drain(Duration timeout) {
+  if (!delivers()) return Barrier().ok();
   Promise<Settlement> drained;
   Future<Settlement> end = drained.future();
   const absl::Status begun =
@@ -330,7 +473,102 @@ absl::Status Engine::SetPaused(absl::string_view destination, bool paused) {
   return found ? Barrier() : NoSuchDestination();
 }
 
+EngineSnapshot Engine::AcceptedSnapshot() const {
+  absl::flat_hash_map<LaneId, uint64_t> accepted;
+  {
+    MutexLock lock(mutex_);
+    accepted = accepted_;
+  }
+  EngineSnapshot snapshot{
+      .taken_at = clock_.Read(), .delivers = false, .destinations = {}};
+  absl::flat_hash_map<std::string, std::vector<LaneSnapshot>> lanes;
+  for (const auto& [lane, items] : accepted) {
+    const std::optional<LaneKey> key = directory_->KeyOf(lane);
+    if (!key.has_value()) continue;
+    LaneSnapshot& to = lanes[key->destination].emplace_back();
+    to.id = lane;
+    to.type = key->type;
+    to.caller = key->caller;
+    to.counts.appended = items;
+  }
+  for (const Destination& destination : destinations()) {
+    DestinationSnapshot& to = snapshot.destinations.emplace_back();
+    to.name = destination.name;
+    to.region = destination.region;
+    to.masked_app_id = destination.app_id.Masked();
+    to.lanes = std::move(lanes[destination.name]);
+  }
+  return snapshot;
+}
+
+absl::Status Engine::ReadFigures() {
+  std::vector<std::pair<std::string, OwnerFigures>> read;
+  const absl::Status status = spool_->VisitFigures(
+      [&](absl::string_view destination, const OwnerFigures& figures) {
+        read.emplace_back(std::string(destination), figures);
+      });
+  if (!status.ok()) return status;
+  dead_letters_.Clear();
+  for (const auto& [destination, figures] : read) {
+    for (const OwnerFigures::DeadLetters& lane : figures.dead_letters) {
+      dead_letters_.Add(destination,
+                        {.lane = lane.lane,
+                         .letters = static_cast<int64_t>(lane.letters),
+                         .bytes = static_cast<int64_t>(lane.bytes)});
+    }
+    const auto found = accepting_backlogs_.find(destination);
+    if (found == accepting_backlogs_.end()) continue;
+    found->second->SetBytes(figures.queued_bytes);
+    std::optional<Duration> drained_in;
+    if (figures.drained_in.has_value()) {
+      drained_in = std::chrono::seconds(*figures.drained_in);
+    }
+    found->second->SetForecast(drained_in);
+  }
+  return status;
+}
+
+void Engine::PublishFigures(MonotonicTime now) {
+  if (!spool_->shared() || now - published_at_ < kPublishInterval) return;
+  published_at_ = now;
+  absl::flat_hash_map<std::string, OwnerFigures> figures;
+  for (const Destination& destination : destinations()) {
+    const Backlog* backlog = dispatcher_->BacklogOf(destination.name);
+    if (backlog == nullptr) continue;
+    OwnerFigures& to = figures[destination.name];
+    to.queued_bytes = backlog->bytes();
+    if (const auto drained_in = backlog->drained_in()) {
+      to.drained_in = static_cast<uint64_t>(
+          std::chrono::ceil<std::chrono::seconds>(*drained_in).count());
+    }
+  }
+  for (const auto& [lane, totals] : dead_letters_.Lanes()) {
+    const std::optional<LaneKey> key = directory_->KeyOf(lane);
+    if (!key.has_value()) continue;
+    figures[key->destination].dead_letters.push_back(
+        {.lane = lane, .letters = totals.letters, .bytes = totals.bytes});
+  }
+  SpoolChange change;
+  for (auto& [destination, now_is] : figures) {
+    std::sort(now_is.dead_letters.begin(), now_is.dead_letters.end(),
+              [](const auto& a, const auto& b) { return a.lane < b.lane; });
+    OwnerFigures& before = published_[destination];
+    if (before == now_is) continue;
+    change.PutFigures(destination, now_is);
+    before = std::move(now_is);
+  }
+  if (!change.empty()) committer_->Apply(std::move(change), nullptr);
+}
+
+std::optional<LaneKey> Engine::FindLane(LaneId lane) const {
+  std::optional<LaneKey> known = directory_->KeyOf(lane);
+  if (known.has_value() || !spool_->shared()) return known;
+  auto read = spool_->ReadLaneKey(lane);
+  return read.ok() ? *std::move(read) : std::nullopt;
+}
+
 void Engine::RequestSnapshot(absl::AnyInvocable<void(EngineSnapshot)> done) {
+  if (!delivers()) return done(AcceptedSnapshot());
   ContinueSnapshot({}, std::move(done));
 }
 
@@ -379,7 +617,7 @@ absl::StatusOr<EngineSnapshot> Engine::SnapshotOf(
 absl::StatusOr<std::vector<ItemDelivery>> Engine::LookUp(
     LaneId lane, const std::vector<SeqRange>& items) {
   std::vector<InFlightAttempt> in_flight;
-  if (!Ask([&](Dispatcher& dispatcher, Now) {
+  if (delivers() && !Ask([&](Dispatcher& dispatcher, Now) {
         in_flight = dispatcher.InFlightAttempts(lane);
       })) {
     return ShuttingDown();
@@ -389,7 +627,7 @@ absl::StatusOr<std::vector<ItemDelivery>> Engine::LookUp(
 
 void Engine::CountDeadLetters() {
   for (const DeadLetterDelta& delta : spool_->TakeDeadLetterDeltas()) {
-    const std::optional<LaneKey> key = lanes_.KeyOf(delta.lane);
+    const std::optional<LaneKey> key = directory_->KeyOf(delta.lane);
     if (key.has_value()) dead_letters_.Add(key->destination, delta);
   }
 }
@@ -447,8 +685,10 @@ void Engine::RunDispatcher() {
       Measure([&] { command(*dispatcher_, now); });
     }
     dispatcher_->SetDiskShort(disk_.Short());
+    PublishFigures(now.monotonic);
     Duration idle;
     Measure([&] { idle = dispatcher_->Step(now); });
+    if (spool_->shared()) idle = std::min(idle, kPublishInterval);
     const std::vector<HeapResponse> answers = transport_.Wait(idle);
     // The clock is read after the wait: a slot of a limit would be free before
     // its time otherwise.

@@ -61,6 +61,8 @@ struct EngineOptions {
 // Destinations, each at a moment not long before `taken_at`.
 struct EngineSnapshot {
   Now taken_at;
+  // False: only what was accepted here is known.
+  bool delivers = true;
   std::vector<DestinationSnapshot> destinations;
 };
 
@@ -83,6 +85,11 @@ struct SpoolFigures {
 // into heap_adapter for a server: this header brings the types of everything
 // that the engine takes or gives, and what its threads own stays inside.
 //
+// An engine that is only opened takes items, and answers where they are, as far
+// as that is stored. It delivers nothing: what has to do with deliveries fails
+// with kUnavailable. Deliver() begins that; where the spool is shared, in one
+// server at a time.
+//
 // It has two threads, the committer's and the dispatcher's, and what they hand
 // to each other; a third one keeps space on the disk. Every method may be
 // called from any thread unless it says otherwise. Those that wait for the
@@ -90,14 +97,33 @@ struct SpoolFigures {
 // are the ones that run its callbacks.
 class Engine {
  public:
-  // Opens the spool in `store`, and goes on with what it holds. `store`,
-  // `transport` and `clock` must outlive the engine; `transport` belongs to its
-  // dispatcher's thread, where `attempts` and `expired` are called too. Errors:
-  // those of reading the spool.
+  // Opens the spool in `store`. `store`, `transport` and `clock` must outlive
+  // the engine; `transport` belongs to its dispatcher's thread, where
+  // `attempts` and `expired` are called too. Errors: those of reading the
+  // spool.
+  static absl::StatusOr<std::unique_ptr<Engine>> Open(
+      Store& store, Transport& transport, const Clock& clock,
+      EngineOptions options, AttemptSink attempts,
+      ExpirySink expired = nullptr);
+  // Opens it and delivers.
   static absl::StatusOr<std::unique_ptr<Engine>> Start(
       Store& store, Transport& transport, const Clock& clock,
       EngineOptions options, AttemptSink attempts,
       ExpirySink expired = nullptr);
+
+  // Begins to deliver what the spool holds and what comes. Once, by the thread
+  // of SetDestinations(). Errors: those of reading the spool; the engine is of
+  // no use then.
+  absl::Status Deliver();
+  bool delivers() const { return delivers_.load(std::memory_order_acquire); }
+
+  // For a shared spool. Takes up what others have appended; they may have if
+  // their writes say so. Does not wait.
+  void LookForAppends() { committer_->LookForAppends(Committer::Look::kNew); }
+  // For an engine that does not deliver. Reads what the one that does has
+  // published of backlogs and dead letters, which bound what is accepted. By
+  // the thread of SetDestinations(). Errors: those of reading the spool.
+  absl::Status ReadFigures();
 
   // Stops its threads. What is in flight is left to the next start.
   ~Engine();
@@ -138,10 +164,9 @@ class Engine {
   uint64_t spool_id() const { return spool_->id(); }
   // The destination, type and caller of a lane; none for an id that no receipt
   // of this spool has. Lanes of destinations that are no longer configured are
-  // found, too.
-  std::optional<LaneKey> FindLane(LaneId lane) const {
-    return lanes_.KeyOf(lane);
-  }
+  // found, too. Of a shared spool, the store is asked for those that others
+  // have added.
+  std::optional<LaneKey> FindLane(LaneId lane) const;
   // See LookUpDeliveries(). Waits for the dispatcher and reads the spool.
   // Errors: kUnavailable if the engine stops, and those of LookUpDeliveries().
   absl::StatusOr<std::vector<ItemDelivery>> LookUp(
@@ -271,11 +296,16 @@ class Engine {
   void ContinueSnapshot(EngineSnapshot snapshot,
                         absl::AnyInvocable<void(EngineSnapshot)> done);
   void CountDeadLetters();
+  // Publishes, at most once a second, what ReadFigures() reads elsewhere.
+  void PublishFigures(MonotonicTime now);
+  EngineSnapshot AcceptedSnapshot() const;
   void AddDeadLetters(DestinationSnapshot& snapshot) const;
 
   Backlog& BacklogOf(const Destination& destination) const;
   uint64_t QueuedBytes() const;
   absl::StatusOr<std::vector<StoredLane>> OpenLanes();
+  absl::StatusOr<std::vector<StoredLane>> OpenSharedLanes();
+  void SetBacklogs(Generation& generation);
   void RunDispatcher();
   // Runs `step` on the dispatcher's thread, and reports how long it took.
   void Measure(absl::FunctionRef<void()> step) const;
@@ -286,7 +316,7 @@ class Engine {
   const EngineOptions options_;
   DiskSpace disk_;
   std::unique_ptr<Spool> spool_;
-  LaneDirectory lanes_{LaneDirectory::Bounds()};
+  std::unique_ptr<LaneDirectory> directory_;
   DeadLetterUsage dead_letters_;
   // All that there were: callers hold pointers into them.
   std::vector<std::unique_ptr<Generation>> generations_;
@@ -294,8 +324,24 @@ class Engine {
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<DeadLetterAdmin> letters_;
+  AttemptSink attempts_;
+  ExpirySink expired_;
+  // Lanes of an embedded spool, from Open() to Deliver().
+  std::vector<StoredLane> opened_lanes_;
+  // While nothing is delivered. Callers may hold some later.
+  absl::flat_hash_map<std::string, std::unique_ptr<Backlog>>
+      accepting_backlogs_;
+  std::atomic<bool> delivers_{false};
+  // The dispatcher's: what was published last, and when.
+  absl::flat_hash_map<std::string, OwnerFigures> published_;
+  MonotonicTime published_at_;
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
+  // Items accepted while nothing was delivered.
+  absl::flat_hash_map<LaneId, uint64_t> accepted_ ABSL_GUARDED_BY(mutex_);
+  // Notices are kept, and commands taken, for the dispatcher that is, or will
+  // be, there.
+  bool has_dispatcher_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<Committer::Notices> notices_ ABSL_GUARDED_BY(mutex_);
   std::vector<Command> commands_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -148,7 +148,9 @@ void Dispatcher::Enqueue(DestinationQueue& queue) {
 void Dispatcher::OnNotices(Committer::Notices notices, Now now) {
   for (AddedLane& added : notices.lanes) {
     DestinationQueue* queue = QueueOf(added.key.destination);
-    if (queue == nullptr) continue;
+    // Others add lanes to a shared spool: of destinations that are not
+    // configured here, and ones that this has taken over from it.
+    if (queue == nullptr || lanes_.contains(added.id)) continue;
     QueuedLane& lane = queue->AddLane(
         spool_, {.id = added.id, .key = std::move(added.key), .progress = {}},
         {});
@@ -156,7 +158,10 @@ void Dispatcher::OnNotices(Committer::Notices notices, Now now) {
     schedule_.Enqueue(lane.schedule);
   }
   for (Appended& appended : notices.appended) {
-    QueuedLane& lane = LaneOf(appended.lane);
+    const auto known = lanes_.find(appended.lane);
+    // The destination is not configured here.
+    if (known == lanes_.end()) continue;
+    QueuedLane& lane = *known->second;
     if (appended.trace.has_value()) {
       traces_.Remember(lane.id(), appended.items, *appended.trace);
     }

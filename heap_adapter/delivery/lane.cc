@@ -23,6 +23,7 @@ Lane::Lane(const Spool& spool, const StoredLane& stored,
       key_(stored.key),
       coalesces_(PolicyOf(stored.key.type).coalesces),
       head_(stored.head),
+      lane_bytes_(stored.lane_bytes),
       cursor_(stored.progress.low_watermark),
       progress_(stored.progress),
       deferred_(deferred),
@@ -88,19 +89,23 @@ absl::Status Lane::RestoreIsolated(const IsolatedItem& item,
 void Lane::OnAppended(Appended appended, MonotonicTime now,
                       const OvertakingBounds& bounds,
                       Overtakers::Memory& memory) {
-  if (coalesces_) {
-    overtakers_.OnAppended(appended.items, appended.caller, appended.identities,
-                           cursor_, bounds, memory);
-  }
-  head_ = appended.items.end;
-  queued_items_ += appended.items.size();
-  queued_bytes_ += appended.text_bytes;
-  waiting_bytes_ += appended.text_bytes;
-  counts_.appended += appended.items.size();
-  if (marks_.size() < kMaxMarks) {
-    marks_.push_back({head_, now});
-  } else {
-    marks_.back().end = head_;
+  if (appended.accepted_here) counts_.appended += appended.items.size();
+  if (appended.items.end > head_) {
+    if (coalesces_) {
+      overtakers_.OnAppended(appended.items, appended.caller,
+                             appended.identities, cursor_, bounds, memory);
+    }
+    const uint64_t bytes = appended.lane_bytes - lane_bytes_;
+    queued_items_ += appended.items.end - head_;
+    queued_bytes_ += bytes;
+    waiting_bytes_ += bytes;
+    head_ = appended.items.end;
+    lane_bytes_ = appended.lane_bytes;
+    if (marks_.size() < kMaxMarks) {
+      marks_.push_back({head_, now});
+    } else {
+      marks_.back().end = head_;
+    }
   }
   if (appended.on_settled) {
     waiters_.WaitForItems(appended.items, std::move(appended.on_settled));

@@ -105,6 +105,8 @@ class Lane {
   // See TypePolicy.
   bool coalesces() const { return coalesces_; }
 
+  // Items that are known already count once; any between those known and these
+  // are new as well.
   void OnAppended(Appended appended, MonotonicTime now,
                   const OvertakingBounds& bounds, Overtakers::Memory& memory);
 
@@ -216,6 +218,7 @@ class Lane {
   const bool coalesces_;
 
   Seq head_;
+  uint64_t lane_bytes_;  // of text of all items before head_
   Seq cursor_;
   LaneProgress progress_;
   std::deque<Mark> marks_;  // when the items from cursor_ on arrived

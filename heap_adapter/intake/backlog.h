@@ -62,6 +62,10 @@ class Backlog {
   void SetBytes(uint64_t bytes) {
     bytes_.store(bytes, std::memory_order_relaxed);
   }
+  // For what another server counts later. Any thread.
+  void AddBytes(uint64_t bytes) {
+    bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  }
   void SetForecast(std::optional<Duration> drained_in) {
     drained_in_.store(drained_in.value_or(Duration(-1)).count(),
                       std::memory_order_relaxed);
@@ -70,15 +74,22 @@ class Backlog {
   // Bytes of text neither delivered nor dead-lettered.
   uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
+  // See SetForecast().
+  std::optional<Duration> drained_in() const {
+    const Duration drained(drained_in_.load(std::memory_order_relaxed));
+    if (drained < Duration::zero()) return std::nullopt;
+    return drained;
+  }
+
   // Time that a caller should wait before it asks for space again: until
   // about one hundredth of the backlog is gone at the present pace.
   Duration RetryAfter() const {
     constexpr Duration kMin = std::chrono::seconds(1);
     constexpr Duration kMost = std::chrono::minutes(10);
     constexpr Duration kUnknown = std::chrono::seconds(30);
-    const Duration drained(drained_in_.load(std::memory_order_relaxed));
-    if (drained < Duration::zero()) return kUnknown;
-    return std::clamp(drained / 100, kMin, kMost);
+    const std::optional<Duration> drained = drained_in();
+    if (!drained.has_value()) return kUnknown;
+    return std::clamp(*drained / 100, kMin, kMost);
   }
 
  private:

@@ -1,9 +1,12 @@
 #include "heap_adapter/intake/committer.h"
 
+#include <algorithm>
 #include <optional>
 #include <thread>
+#include <tuple>
 #include <utility>
 
+#include "absl/container/btree_map.h"
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/base/check.h"
 #include "heap_adapter/model/object_type.h"
@@ -112,6 +115,14 @@ absl::Status Committer::Barrier(ChangeDone done) {
   return absl::OkStatus();
 }
 
+void Committer::LookForAppends(Look look) {
+  {
+    MutexLock lock(mutex_);
+    if (pending_.look != Look::kAll) pending_.look = look;
+  }
+  wake_.NotifyOne();
+}
+
 void Committer::StopAccepting() {
   MutexLock lock(mutex_);
   accepting_ = false;
@@ -133,6 +144,8 @@ void Committer::Run() {
     std::optional<Pending> pending = Gather(last_appends);
     if (!pending.has_value()) break;
     last_appends = pending->appends.size();
+    if (pending->look.has_value())
+      notifier_.Notify(FindAppends(*pending->look));
     notifier_.Notify(Commit(*std::move(pending)));
   }
   notifier_.Close();
@@ -240,6 +253,143 @@ void Committer::TakeBack(const std::vector<Appended>& appended) {
   }
 }
 
+void Committer::AddAppends(std::vector<PendingAppend>& appends,
+                           SpoolChange& change,
+                           Notifier::Committed& committed) {
+  for (const AddedLane& lane : unstored_lanes_) {
+    change.PutLane(lane.id, lane.key);
+  }
+  std::vector<LaneId> open_blocks;
+  for (size_t i = 0; i < appends.size(); ++i) {
+    PendingAppend& append = appends[i];
+    const SeqRange items = Place(append, change, open_blocks);
+    if (append.along) append.along(items, change);
+    committed.appends[i].items = items;
+    Appended& appended = committed.notices.appended[i];
+    appended.items = items;
+    appended.lane_bytes = TailOf(append.lane).lane_bytes;
+    // The block has a copy; two of each would be kept during the sync.
+    if (!spool_.shared()) append.chunk = {};
+  }
+  for (const LaneId lane : open_blocks) CloseBlock(lane, change);
+  if (!appends.empty()) change.RequireDisk();
+}
+
+absl::StatusOr<bool> Committer::IsTaken(const AddedLane& lane) const {
+  const auto key = spool_.ReadLaneKey(lane.id);
+  if (!key.ok()) return key.status();
+  return !key->has_value() || **key != lane.key;
+}
+
+absl::Status Committer::WriteAtEnds(std::vector<PendingAppend>& appends,
+                                    SpoolChange& change,
+                                    Notifier::Committed& committed) {
+  if (disk_full_.load(std::memory_order_relaxed)) {
+    if (absl::Status resumed = spool_.Resume(); !resumed.ok()) return resumed;
+  }
+  const size_t changes_alone = change.size();
+  // In this order all servers lock them.
+  absl::btree_map<LaneId, std::pair<Seq, uint64_t>> known;
+  absl::flat_hash_map<LaneId, const AddedLane*> unstored;
+  for (const AddedLane& lane : unstored_lanes_) unstored[lane.id] = &lane;
+  for (const auto& [lane, added] : unstored) known[lane] = {};
+  for (const PendingAppend& append : appends) known[append.lane] = {};
+  std::vector<LaneId> lanes;
+  for (auto& [lane, end] : known) {
+    const Tail& tail = TailOf(lane);
+    end = {tail.next, tail.lane_bytes};
+    lanes.push_back(lane);
+  }
+  absl::Status refused;
+  const SpoolChange nothing;
+  absl::Status written = spool_.CommitAtEnds(
+      lanes,
+      [&](const std::vector<std::optional<LaneEnd>>& ends)
+          -> const SpoolChange& {
+        refused = absl::OkStatus();
+        change.CutTo(changes_alone);
+        for (size_t i = 0; i < lanes.size(); ++i) {
+          Tail& tail = TailOf(lanes[i]);
+          const LaneEnd end = ends[i].value_or(LaneEnd());
+          tail.next = end.next;
+          tail.lane_bytes = end.lane_bytes;
+          const auto added = unstored.find(lanes[i]);
+          if (!ends[i].has_value() || added == unstored.end()) continue;
+          const absl::StatusOr<bool> taken = IsTaken(*added->second);
+          if (!taken.ok()) {
+            refused = taken.status();
+          } else if (*taken) {
+            refused = absl::AbortedError(
+                "another server gave the number of a new lane to another lane; "
+                "a restart reads it");
+          }
+        }
+        if (!refused.ok()) return nothing;
+        AddAppends(appends, change, committed);
+        for (const LaneId lane : lanes) {
+          const Tail& tail = TailOf(lane);
+          change.PutEnd(lane,
+                        {.next = tail.next, .lane_bytes = tail.lane_bytes});
+        }
+        return change;
+      });
+  commits_.fetch_add(1, std::memory_order_relaxed);
+  syncs_.fetch_add(1, std::memory_order_relaxed);
+  written.Update(refused);
+  if (written.ok()) {
+    disk_full_.store(false, std::memory_order_release);
+    return written;
+  }
+  // The sink was not notified of the items of others.
+  for (const auto& [lane, end] : known) {
+    Tail& tail = TailOf(lane);
+    std::tie(tail.next, tail.lane_bytes) = end;
+  }
+  return written;
+}
+
+// Entries that cannot be read now are found by a later look.
+Notifier::Committed Committer::FindAppends(Look look) {
+  Notifier::Committed found;
+  const auto add = [&found](LaneId lane, Tail& tail, const LaneEnd& end) {
+    found.notices.appended.push_back(
+        {.lane = lane,
+         .items = {std::min(tail.next, end.next), end.next},
+         .text_bytes =
+             end.lane_bytes - std::min(tail.lane_bytes, end.lane_bytes),
+         .lane_bytes = end.lane_bytes,
+         .accepted_here = false,
+         .on_settled = nullptr});
+    tail.next = end.next;
+    tail.lane_bytes = end.lane_bytes;
+  };
+  std::vector<std::pair<LaneId, LaneEnd>> unknown;
+  static_cast<void>(spool_.VisitEnds([&](LaneId lane, const LaneEnd& end) {
+    const auto tail = tails_.find(lane);
+    if (tail == tails_.end()) {
+      unknown.emplace_back(lane, end);
+    } else if (end.next > tail->second.next || look == Look::kAll) {
+      add(lane, tail->second, end);
+    }
+  }));
+  if (look == Look::kAll) {
+    auto keys = spool_.LaneKeys();
+    if (!keys.ok()) return found;
+    for (auto& [lane, key] : *keys) {
+      found.notices.lanes.push_back({.id = lane, .key = std::move(key)});
+    }
+  }
+  for (const auto& [lane, end] : unknown) {
+    auto key = spool_.ReadLaneKey(lane);
+    if (!key.ok() || !key->has_value()) continue;
+    Tail& tail = tails_[lane];
+    tail.tells_identities = PolicyOf((*key)->type).coalesces;
+    found.notices.lanes.push_back({.id = lane, .key = **std::move(key)});
+    add(lane, tail, end);
+  }
+  return found;
+}
+
 Notifier::Committed Committer::Commit(Pending pending) {
   // Changes that wait for space go first, so that all changes stay in order.
   SpoolChange change = std::exchange(waiting_change_, {});
@@ -275,19 +425,11 @@ Notifier::Committed Committer::Commit(Pending pending) {
   // If there is no space, everything after these changes is built again with
   // the next commit.
   const size_t changes_alone = change.size();
-  for (const AddedLane& lane : unstored_lanes_) {
-    change.PutLane(lane.id, lane.key);
-  }
-  std::vector<LaneId> open_blocks;
   std::vector<Appended>& appended = committed.notices.appended;
   appended.reserve(pending.appends.size());
-  for (size_t i = 0; i < pending.appends.size(); ++i) {
-    PendingAppend& append = pending.appends[i];
-    const SeqRange items = Place(append, change, open_blocks);
-    if (append.along) append.along(items, change);
-    committed.appends[i].items = items;
+  for (PendingAppend& append : pending.appends) {
     appended.push_back({.lane = append.lane,
-                        .items = items,
+                        .items = {},
                         .text_bytes = append.chunk.text.size(),
                         .caller = append.chunk.caller,
                         .identities = IdentitiesOf(append),
@@ -295,17 +437,20 @@ Notifier::Committed Committer::Commit(Pending pending) {
                         .trace = append.chunk.trace,
                         .on_settled = std::move(append.on_settled),
                         .reservation = std::move(append.reservation)});
-    // The block has a copy; two of each would be kept during the sync.
-    append.chunk = {};
   }
-  for (const LaneId lane : open_blocks) CloseBlock(lane, change);
-  if (!committed.appends.empty()) change.RequireDisk();
-  const absl::Status written = Write(change);
+  absl::Status written;
+  const bool adds = !pending.appends.empty() || !unstored_lanes_.empty();
+  if (spool_.shared() && adds) {
+    written = WriteAtEnds(pending.appends, change, committed);
+  } else {
+    AddAppends(pending.appends, change, committed);
+    written = Write(change);
+    if (absl::IsResourceExhausted(written)) TakeBack(appended);
+  }
   if (written.ok()) {
     committed.notices.lanes = std::exchange(unstored_lanes_, {});
   } else if (absl::IsResourceExhausted(written)) {
     disk_full_.store(true, std::memory_order_release);
-    TakeBack(appended);
     change.CutTo(changes_alone);
     waiting_change_ = std::move(change);
     waiting_ = std::exchange(changes, {});

@@ -31,6 +31,9 @@ namespace heapsync {
 // the disk or not, and no later sync could tell. Every caller then gets the
 // error.
 //
+// A shared spool has committers in several servers. A commit with items then
+// begins with the ends that its lanes have by then in the store.
+//
 // A full disk is no such end. Its callers are refused, what the dispatcher
 // asked for waits, and both go on when there is space again.
 class Committer {
@@ -97,6 +100,12 @@ class Committer {
   // latter as well. Any thread.
   absl::Status Barrier(ChangeDone done);
 
+  // For a shared spool: looks which items others have appended, and notifies
+  // the sink of them. With kAll it is notified of all lanes and their ends,
+  // known ones too. Any thread.
+  enum class Look { kNew, kAll };
+  void LookForAppends(Look look);
+
   // Refuses what Append() and Change() bring from now on; what is queued is
   // still written. Any thread.
   void StopAccepting();
@@ -144,7 +153,10 @@ class Committer {
     std::vector<PendingAppend> appends;
     std::vector<PendingChange> changes;
     size_t bytes = 0;
-    bool empty() const { return appends.empty() && changes.empty(); }
+    std::optional<Look> look;
+    bool empty() const {
+      return appends.empty() && changes.empty() && !look.has_value();
+    }
   };
   // The end of a lane. Owned by the committing thread.
   struct Tail {
@@ -159,6 +171,17 @@ class Committer {
   std::optional<Pending> Gather(size_t last_appends);
   Notifier::Committed Commit(Pending pending);
   absl::Status Write(const SpoolChange& change);
+  // Adds new lanes and the items of `appends` to `change`, and their sequences
+  // to `committed`.
+  void AddAppends(std::vector<PendingAppend>& appends, SpoolChange& change,
+                  Notifier::Committed& committed);
+  // The same at the ends that the lanes have in a shared spool, and writes.
+  // Errors: those of Write(), after which the ends are as before; kAborted if
+  // another server gave a new lane's number to another lane.
+  absl::Status WriteAtEnds(std::vector<PendingAppend>& appends,
+                           SpoolChange& change, Notifier::Committed& committed);
+  Notifier::Committed FindAppends(Look look);
+  absl::StatusOr<bool> IsTaken(const AddedLane& lane) const;
   void TakeBack(const std::vector<Appended>& appended);
   std::vector<uint64_t> IdentitiesOf(const PendingAppend& append) const;
   // REQUIRES: the lane is known.

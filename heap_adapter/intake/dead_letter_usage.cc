@@ -23,6 +23,23 @@ void DeadLetterUsage::Add(absl::string_view destination,
                    std::memory_order_relaxed);
 }
 
+void DeadLetterUsage::Clear() {
+  MutexLock lock(mutex_);
+  destinations_.clear();
+  lanes_.clear();
+  bytes_.store(0, std::memory_order_relaxed);
+}
+
+std::vector<std::pair<LaneId, DeadLetterTotals>> DeadLetterUsage::Lanes()
+    const {
+  std::vector<std::pair<LaneId, DeadLetterTotals>> lanes;
+  MutexLock lock(mutex_);
+  for (const auto& [lane, totals] : lanes_) {
+    if (totals.letters > 0) lanes.emplace_back(lane, totals);
+  }
+  return lanes;
+}
+
 DeadLetterTotals DeadLetterUsage::Of(absl::string_view destination) const {
   MutexLock lock(mutex_);
   const auto found = destinations_.find(destination);

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
@@ -26,7 +28,12 @@ class DeadLetterUsage {
   // `destination` is that of the delta's lane.
   void Add(absl::string_view destination, const DeadLetterDelta& delta);
 
+  // Forgets everything.
+  void Clear();
+
   DeadLetterTotals Of(absl::string_view destination) const;
+  // The totals of each lane that has some.
+  std::vector<std::pair<LaneId, DeadLetterTotals>> Lanes() const;
   // The sum over all destinations. Takes no lock.
   uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 

@@ -1,5 +1,7 @@
 #include "heap_adapter/intake/lane_directory.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <string>
 
@@ -13,12 +15,20 @@ void LaneDirectory::Add(LaneId id, const LaneKey& key) {
 }
 
 void LaneDirectory::AddLocked(LaneId id, const LaneKey& key) {
+  if (!keys_.emplace(id, key).second) return;
   ids_.emplace(key, id);
-  keys_.emplace(id, key);
   next_ = std::max(next_, id + 1);
   if (key.caller.empty()) return;
   ++callers_[key.destination];
   ++caller_lanes_;
+}
+
+LaneId LaneDirectory::NewIdLocked(const LaneKey& key) const {
+  if (!bounds_.shared) return next_;
+  const std::string name = key.Encode();
+  auto id = static_cast<LaneId>(XXH3_64bits(name.data(), name.size()));
+  while (id == 0 || keys_.contains(id)) ++id;
+  return id;
 }
 
 void LaneDirectory::Publish(LaneId lane) {
@@ -46,7 +56,7 @@ LaneDirectory::Found LaneDirectory::FindOrAdd(absl::string_view destination,
     it = ids_.find(key);
   }
   if (it != ids_.end()) return {.id = it->second, .is_new = false};
-  const LaneId id = next_;
+  const LaneId id = NewIdLocked(key);
   AddLocked(id, key);
   // The shared lanes are there before anybody asks for a caller's.
   if (!key.caller.empty()) unpublished_.insert(id);

@@ -26,11 +26,14 @@ class LaneDirectory {
     size_t callers_per_destination = 32;
     // Over all destinations, since each lane costs some memory permanently.
     size_t caller_lanes = 4'096;
+    // Several servers add lanes: numbers follow from the keys then, so that all
+    // give a lane the same one, unless it is taken.
+    bool shared = false;
   };
 
   explicit LaneDirectory(const Bounds& bounds) : bounds_(bounds) {}
 
-  // A lane that the spool holds.
+  // A lane that the spool holds. Has no effect if it is known.
   void Add(LaneId id, const LaneKey& key);
 
   struct Found {
@@ -53,6 +56,9 @@ class LaneDirectory {
 
  private:
   void AddLocked(LaneId id, const LaneKey& key)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  LaneId NewIdLocked(const LaneKey& key) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Bounds bounds_;

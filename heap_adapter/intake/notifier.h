@@ -35,6 +35,11 @@ struct Appended {
   uint64_t caller = 0;  // see EncodedChunk
   // Hashes of the items' identities, if the lane's type coalesces.
   std::vector<uint64_t> identities = {};
+  // Of text of all items that the lane ever had, these included.
+  uint64_t lane_bytes = 0;
+  // False: another server accepted them. Those before `items` may be of others,
+  // too, and unknown so far.
+  bool accepted_here = true;
   WallTime accepted_at;
   std::optional<TraceContext> trace = std::nullopt;
   SettledCallback on_settled;  // may be empty

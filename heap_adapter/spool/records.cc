@@ -49,6 +49,53 @@ absl::StatusOr<LaneKey> LaneKey::Decode(absl::string_view bytes) {
   return key;
 }
 
+std::string LaneEnd::Encode() const {
+  std::string bytes;
+  AppendVarint(bytes, next);
+  AppendVarint(bytes, lane_bytes);
+  return bytes;
+}
+
+absl::StatusOr<LaneEnd> LaneEnd::Decode(absl::string_view bytes) {
+  Reader reader(bytes);
+  LaneEnd end;
+  end.next = reader.Varint();
+  end.lane_bytes = reader.Varint();
+  if (!reader.AtEnd()) return Malformed("end of a lane");
+  return end;
+}
+
+std::string OwnerFigures::Encode() const {
+  std::string bytes;
+  AppendVarint(bytes, queued_bytes);
+  AppendVarint(bytes, drained_in.has_value() ? *drained_in + 1 : 0);
+  AppendVarint(bytes, dead_letters.size());
+  for (const DeadLetters& lane : dead_letters) {
+    AppendVarint(bytes, lane.lane);
+    AppendVarint(bytes, lane.letters);
+    AppendVarint(bytes, lane.bytes);
+  }
+  return bytes;
+}
+
+absl::StatusOr<OwnerFigures> OwnerFigures::Decode(absl::string_view bytes) {
+  Reader reader(bytes);
+  OwnerFigures figures;
+  figures.queued_bytes = reader.Varint();
+  const uint64_t drained_in = reader.Varint();
+  if (drained_in > 0) figures.drained_in = drained_in - 1;
+  const uint64_t lanes = reader.Varint();
+  for (uint64_t i = 0; i < lanes && reader.ok(); ++i) {
+    DeadLetters lane;
+    lane.lane = reader.Varint32();
+    lane.letters = reader.Varint();
+    lane.bytes = reader.Varint();
+    figures.dead_letters.push_back(lane);
+  }
+  if (!reader.AtEnd()) return Malformed("figures of a destination");
+  return figures;
+}
+
 void LaneProgress::Settle(SeqRange range) {
   if (range.begin < low_watermark) range.begin = low_watermark;
   settled.Add(range);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,6 +37,35 @@ struct LaneKey {
   friend H AbslHashValue(H h, const LaneKey& key) {
     return H::combine(std::move(h), key.destination, key.type, key.caller);
   }
+};
+
+// The end of a lane in a shared store: where the next item goes.
+struct LaneEnd {
+  Seq next = 0;
+  uint64_t lane_bytes = 0;  // of text of all items before it
+
+  std::string Encode() const;
+  static absl::StatusOr<LaneEnd> Decode(absl::string_view bytes);
+};
+
+// Figures of a destination that the server that delivers publishes for those
+// that only accept.
+struct OwnerFigures {
+  struct DeadLetters {
+    LaneId lane = 0;
+    uint64_t letters = 0;
+    uint64_t bytes = 0;
+
+    friend bool operator==(const DeadLetters&, const DeadLetters&) = default;
+  };
+  uint64_t queued_bytes = 0;
+  // Seconds until the backlog is delivered; none: unknown.
+  std::optional<uint64_t> drained_in;
+  std::vector<DeadLetters> dead_letters;  // of the lanes that have some
+
+  std::string Encode() const;
+  static absl::StatusOr<OwnerFigures> Decode(absl::string_view bytes);
+  friend bool operator==(const OwnerFigures&, const OwnerFigures&) = default;
 };
 
 // Delivery progress of a lane. An item is settled once its block is no longer

@@ -26,6 +26,8 @@ enum class Table : char {
   kUsage = 'U',          // attempt → UsageRecord
   kPlan = 'O',           // attempt → PlanRecord
   kPaused = 'S',         // destination → nothing
+  kEnd = 'E',            // lane → LaneEnd
+  kFigures = 'Q',        // destination → OwnerFigures
 };
 
 constexpr char kFormat[] = "1";
@@ -213,6 +215,15 @@ void SpoolChange::PutPaused(absl::string_view destination, bool paused) {
   }
 }
 
+void SpoolChange::PutEnd(LaneId lane, const LaneEnd& end) {
+  batch_.Put(Key(Table::kEnd, lane), end.Encode());
+}
+
+void SpoolChange::PutFigures(absl::string_view destination,
+                             const OwnerFigures& figures) {
+  batch_.Put(absl::StrCat(Key(Table::kFigures), destination), figures.Encode());
+}
+
 void SpoolChange::Append(SpoolChange other) {
   has_dead_letters_ |= other.has_dead_letters_;
   batch_.Append(std::move(other.batch_));
@@ -226,15 +237,22 @@ absl::StatusOr<std::unique_ptr<Spool>> Spool::Open(Store& store,
   absl::StatusOr<std::optional<std::string>> format = store.Get(format_key);
   if (!format.ok()) return format.status();
   if (!format->has_value()) {
-    std::string id;
-    AppendBigEndian64(id, new_id);
-    StoreBatch batch;
-    batch.Put(format_key, kFormat);
-    batch.Put(id_key, id);
-    if (absl::Status s = store.Write(batch, Durability::kDisk); !s.ok()) {
-      return s;
-    }
-    return std::unique_ptr<Spool>(new Spool(store, new_id));
+    // Another server may do the same.
+    const absl::Status made = store.Update(
+        {format_key, id_key},
+        [&](const std::vector<std::optional<std::string>>& values) {
+          StoreBatch batch;
+          format = values[0];
+          if (values[0].has_value()) return batch;
+          std::string id;
+          AppendBigEndian64(id, new_id);
+          batch.Put(format_key, kFormat);
+          batch.Put(id_key, id);
+          format = std::optional<std::string>(kFormat);
+          return batch;
+        },
+        Durability::kDisk);
+    if (!made.ok()) return made;
   }
   if (**format != kFormat) {
     return absl::FailedPreconditionError(
@@ -247,6 +265,7 @@ absl::StatusOr<std::unique_ptr<Spool>> Spool::Open(Store& store,
     return absl::DataLossError("the spool's id is missing");
   }
   std::unique_ptr<Spool> spool(new Spool(store, Reader(**id).BigEndian64()));
+  if (spool->shared()) return spool;
   if (absl::Status s = spool->MeasureDeadLetters(); !s.ok()) return s;
   return spool;
 }
@@ -255,7 +274,95 @@ absl::Status Spool::Commit(const SpoolChange& change) {
   DeadLetterDeltas deltas;
   if (change.has_dead_letters()) deltas = DeadLettersIn(change.batch());
   absl::Status written = store_.Write(change.batch(), change.durability());
-  if (!written.ok() || deltas.empty()) return written;
+  if (written.ok()) AddDeadLetters(deltas);
+  return written;
+}
+
+absl::Status Spool::CommitAtEnds(const std::vector<LaneId>& lanes,
+                                 EndsVisitor make) {
+  std::vector<std::string> keys;
+  keys.reserve(lanes.size());
+  for (const LaneId lane : lanes) keys.push_back(Key(Table::kEnd, lane));
+  DeadLetterDeltas deltas;
+  absl::Status damage;
+  const absl::Status written = store_.Update(
+      keys,
+      [&](const std::vector<std::optional<std::string>>& values) {
+        std::vector<std::optional<LaneEnd>> ends;
+        for (size_t i = 0; i < values.size(); ++i) {
+          ends.emplace_back();
+          if (!values[i].has_value()) continue;
+          auto end = LaneEnd::Decode(*values[i]);
+          if (!end.ok()) {
+            damage = Located(end.status(), absl::StrCat("lane ", lanes[i]));
+            return StoreBatch();
+          }
+          ends.back() = *end;
+        }
+        const SpoolChange& change = make(ends);
+        deltas.clear();
+        if (change.has_dead_letters()) deltas = DeadLettersIn(change.batch());
+        return change.batch();
+      },
+      Durability::kDisk);
+  if (!written.ok()) return written;
+  if (!damage.ok()) return damage;
+  AddDeadLetters(deltas);
+  return written;
+}
+
+absl::Status Spool::VisitEnds(
+    absl::FunctionRef<void(LaneId, const LaneEnd&)> visit) const {
+  const std::string prefix = Key(Table::kEnd);
+  const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
+  for (; cursor->Valid(); cursor->Next()) {
+    const LaneId lane = LaneOf(cursor->key());
+    const auto end = LaneEnd::Decode(cursor->value());
+    if (!end.ok()) return Located(end.status(), absl::StrCat("lane ", lane));
+    visit(lane, *end);
+  }
+  return cursor->status();
+}
+
+absl::StatusOr<std::optional<LaneKey>> Spool::ReadLaneKey(LaneId lane) const {
+  auto value = store_.Get(Key(Table::kLane, lane));
+  if (!value.ok()) return value.status();
+  if (!value->has_value()) return std::nullopt;
+  absl::StatusOr<LaneKey> key = LaneKey::Decode(**value);
+  if (!key.ok()) return Located(key.status(), absl::StrCat("lane ", lane));
+  return *std::move(key);
+}
+
+absl::StatusOr<std::vector<std::pair<LaneId, LaneKey>>> Spool::LaneKeys()
+    const {
+  std::vector<std::pair<LaneId, LaneKey>> lanes;
+  const std::string prefix = Key(Table::kLane);
+  const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
+  for (; cursor->Valid(); cursor->Next()) {
+    const LaneId lane = LaneOf(cursor->key());
+    absl::StatusOr<LaneKey> key = LaneKey::Decode(cursor->value());
+    if (!key.ok()) return Located(key.status(), absl::StrCat("lane ", lane));
+    lanes.emplace_back(lane, *std::move(key));
+  }
+  if (!cursor->status().ok()) return cursor->status();
+  return lanes;
+}
+
+absl::Status Spool::VisitFigures(
+    absl::FunctionRef<void(absl::string_view, const OwnerFigures&)> visit)
+    const {
+  const std::string prefix = Key(Table::kFigures);
+  const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
+  for (; cursor->Valid(); cursor->Next()) {
+    const auto figures = OwnerFigures::Decode(cursor->value());
+    if (!figures.ok()) return figures.status();
+    visit(cursor->key().substr(prefix.size()), *figures);
+  }
+  return cursor->status();
+}
+
+void Spool::AddDeadLetters(const DeadLetterDeltas& deltas) {
+  if (deltas.empty()) return;
   MutexLock lock(mutex_);
   for (const auto& [lane, delta] : deltas) {
     DeadLetterDelta& sum = dead_letters_[lane];
@@ -265,13 +372,13 @@ absl::Status Spool::Commit(const SpoolChange& change) {
       sum.by_reason[i] += delta.by_reason[i];
     }
   }
-  return written;
 }
 
 absl::Status Spool::MeasureDeadLetters() {
   const std::string prefix = Key(Table::kDeadLetter);
   const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
   MutexLock lock(mutex_);
+  dead_letters_.clear();
   for (; cursor->Valid(); cursor->Next()) {
     Count(cursor->key(), cursor->value(), 1,
           dead_letters_[LaneOf(cursor->key())]);
@@ -311,15 +418,10 @@ std::vector<DeadLetterDelta> Spool::TakeDeadLetterDeltas() {
 
 absl::StatusOr<std::vector<StoredLane>> Spool::Lanes() const {
   std::vector<StoredLane> lanes;
-  const std::string prefix = Key(Table::kLane);
-  const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
-  for (; cursor->Valid(); cursor->Next()) {
-    StoredLane lane;
-    lane.id = Reader(cursor->key().substr(1)).BigEndian32();
-    absl::StatusOr<LaneKey> key = LaneKey::Decode(cursor->value());
-    if (!key.ok()) return Located(key.status(), absl::StrCat("lane ", lane.id));
-    lane.key = *std::move(key);
-
+  absl::StatusOr<std::vector<std::pair<LaneId, LaneKey>>> keys = LaneKeys();
+  if (!keys.ok()) return keys.status();
+  for (auto& [id, key] : *keys) {
+    StoredLane lane{.id = id, .key = std::move(key), .progress = {}};
     absl::StatusOr<LaneExtent> extent = ReadExtent(lane.id);
     if (!extent.ok()) return extent.status();
     lane.progress = std::move(extent->progress);
@@ -327,7 +429,6 @@ absl::StatusOr<std::vector<StoredLane>> Spool::Lanes() const {
     if (absl::Status status = MeasureBlocks(lane); !status.ok()) return status;
     lanes.push_back(std::move(lane));
   }
-  if (!cursor->status().ok()) return cursor->status();
   return lanes;
 }
 
@@ -368,6 +469,20 @@ absl::Status Spool::MeasureBlocks(StoredLane& lane) const {
     lane.lane_bytes = block.lane_bytes();
     if (block.status().ok()) break;
     end = (*newest)->first;
+  }
+  if (shared()) {
+    // Read after the blocks, whose last ones may be older.
+    auto value = store_.Get(Key(Table::kEnd, lane.id));
+    if (!value.ok()) return value.status();
+    if (value->has_value()) {
+      const auto lane_end = LaneEnd::Decode(**value);
+      if (!lane_end.ok()) {
+        return Located(lane_end.status(), absl::StrCat("lane ", lane.id));
+      }
+      lane.head = std::max(lane.head, lane_end->next);
+      lane.lane_bytes = lane_end->lane_bytes;
+    }
+    lane.settled_bytes = lane.lane_bytes;
   }
   for (Seq from = lane.progress.low_watermark; from < lane.head;) {
     auto oldest = ReadBlock(lane.id, from);

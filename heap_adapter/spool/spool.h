@@ -42,6 +42,8 @@ class SpoolChange {
   void PutPlan(AttemptId id, const PlanRecord& record);
   void DeletePlan(AttemptId id);
   void PutPaused(absl::string_view destination, bool paused);
+  void PutEnd(LaneId lane, const LaneEnd& end);
+  void PutFigures(absl::string_view destination, const OwnerFigures& figures);
 
   // The change must be synced to disk before Commit() returns.
   void RequireDisk() { durability_ = Durability::kDisk; }
@@ -100,8 +102,12 @@ struct DeferredIdentity {
 
 // The accepted items and their delivery state, in a Store.
 //
-// Commit() is called by one thread; reads may come from any. Reads return
+// Commits are made by one thread; reads may come from any. Reads return
 // kDataLoss with the name of a damaged record, which stays in the store.
+//
+// Several servers may have the spool in one shared store. Each of them appends
+// to the lanes, whose ends are records then; everything else is changed by the
+// one that delivers.
 class Spool {
  public:
   // Opens the spool in `store`, which must outlive it. A new store gets a
@@ -113,7 +119,28 @@ class Spool {
   // Distinguishes this spool's receipts from those of any other.
   uint64_t id() const { return id_; }
 
+  // True if others append to the lanes, too.
+  bool shared() const { return store_.shared(); }
+
   absl::Status Commit(const SpoolChange& change);
+
+  // For a shared spool. Commits what `make` returns for the present ends of
+  // `lanes`, which are in ascending order; nobody else appends to them
+  // meanwhile. None: the lane is new. See Store::Update().
+  using EndsVisitor = absl::FunctionRef<const SpoolChange&(
+      const std::vector<std::optional<LaneEnd>>& ends)>;
+  absl::Status CommitAtEnds(const std::vector<LaneId>& lanes, EndsVisitor make);
+  // The ends of all lanes, in ascending order.
+  absl::Status VisitEnds(
+      absl::FunctionRef<void(LaneId, const LaneEnd&)> visit) const;
+  // The key of a lane; none if there is no such lane.
+  absl::StatusOr<std::optional<LaneKey>> ReadLaneKey(LaneId lane) const;
+  // The keys of all lanes.
+  absl::StatusOr<std::vector<std::pair<LaneId, LaneKey>>> LaneKeys() const;
+  // The last figures that the server that delivers has published.
+  absl::Status VisitFigures(
+      absl::FunctionRef<void(absl::string_view, const OwnerFigures&)> visit)
+      const;
   // See Store::Resume(). Called by the thread of Commit().
   absl::Status Resume() { return store_.Resume(); }
 
@@ -162,8 +189,11 @@ class Spool {
       LaneId lane, Seq from,
       absl::FunctionRef<bool(const DeadLetter&)> visit) const;
 
-  // The changes since the last call, at the first one since there was nothing:
-  // the sum over all calls is what is stored.
+  // Counts the stored dead letters again. Once, before a shared spool is
+  // delivered from; Open() does it otherwise. Errors: those of reading.
+  absl::Status MeasureDeadLetters();
+  // The changes since the last call, and at the first one after
+  // MeasureDeadLetters() all that are stored.
   std::vector<DeadLetterDelta> TakeDeadLetterDeltas();
 
   absl::StatusOr<std::optional<Forwarding>> FindForwarding(LaneId lane,
@@ -203,9 +233,8 @@ class Spool {
 
   Spool(Store& store, uint64_t id) : store_(store), id_(id) {}
 
-  // Errors: those of reading.
-  absl::Status MeasureDeadLetters();
   DeadLetterDeltas DeadLettersIn(const StoreBatch& batch) const;
+  void AddDeadLetters(const DeadLetterDeltas& deltas);
 
   // Sets the fields of `lane` that follow from its blocks.
   absl::Status MeasureBlocks(StoredLane& lane) const;

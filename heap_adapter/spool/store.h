@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -83,7 +84,7 @@ class StoreCursor {
 // every implementation.
 //
 // One thread writes at a time; reads may come from any thread, during writes
-// too.
+// too. Other processes may write to a shared store at the same time.
 class Store {
  public:
   virtual ~Store() = default;
@@ -94,6 +95,30 @@ class Store {
   // again.
   virtual absl::Status Write(const StoreBatch& batch,
                              Durability durability) = 0;
+
+  // True if other processes write to the store as well. Entries that they may
+  // change, too, are then changed by Update() alone.
+  virtual bool shared() const { return false; }
+
+  // The batch to write, given the present values of some keys; none: there is
+  // no such key.
+  using BatchMaker = absl::FunctionRef<StoreBatch(
+      const std::vector<std::optional<std::string>>& values)>;
+  // Writes what `make` returns for the values of `keys`, which are in ascending
+  // order. Nobody else changes them, or adds one that is missing, between that
+  // call and the write. If the write has to be repeated, `make` is called
+  // again; the batch of its last call is what is written, or was if this
+  // returns an error and it is unknown. Errors: see Write().
+  virtual absl::Status Update(const std::vector<std::string>& keys,
+                              BatchMaker make, Durability durability) {
+    std::vector<std::optional<std::string>> values;
+    for (const std::string& key : keys) {
+      auto value = Get(key);
+      if (!value.ok()) return value.status();
+      values.push_back(*std::move(value));
+    }
+    return Write(make(values), durability);
+  }
 
   // Makes the store writable again after a write failed with
   // kResourceExhausted because the disk is full. The failed write is discarded

@@ -234,6 +234,38 @@ std::vector<int> UpTo(int end) {
   return numbers;
 }
 
+TEST_F(LaneTest, ItemsOfOthersCountWithThoseThatCameAfterThem) {
+  AppendEvents({1, 2});
+  const uint64_t bytes = lane_->queued_bytes();
+  // Three of another server, which nobody has told of, and one of this one.
+  lane_->OnAppended({.lane = kLane,
+                     .items = {5, 6},
+                     .text_bytes = 10,
+                     .lane_bytes = bytes + 40,
+                     .on_settled = nullptr},
+                    now_.monotonic, overtaking_, overtaking_memory_);
+  EXPECT_EQ(lane_->head(), 6u);
+  EXPECT_EQ(lane_->queued_items(), 6u);
+  EXPECT_EQ(lane_->queued_bytes(), bytes + 40);
+  EXPECT_EQ(lane_->counts().appended, 3u);
+}
+
+TEST_F(LaneTest, ItemsThatAreKnownCountOnce) {
+  AppendEvents({1, 2});
+  const uint64_t bytes = lane_->queued_bytes();
+  lane_->OnAppended({.lane = kLane,
+                     .items = {0, 1},
+                     .text_bytes = 7,
+                     .lane_bytes = 7,
+                     .accepted_here = false,
+                     .on_settled = nullptr},
+                    now_.monotonic, overtaking_, overtaking_memory_);
+  EXPECT_EQ(lane_->head(), 2u);
+  EXPECT_EQ(lane_->queued_items(), 2u);
+  EXPECT_EQ(lane_->queued_bytes(), bytes);
+  EXPECT_EQ(lane_->counts().appended, 2u);
+}
+
 TEST_F(LaneTest, IsReadyAtOnceForAFullBatch) {
   EXPECT_EQ(lane_->ReadyAt(destination_.batch, {}), std::nullopt);
   AppendEvents({1, 2, 3});

@@ -18,6 +18,9 @@ inline bool CommitPending(Committer& committer) {
     pending = std::exchange(committer.pending_, {});
   }
   if (pending.empty() && !committer.disk_full()) return false;
+  if (pending.look.has_value()) {
+    committer.notifier_.Notify(committer.FindAppends(*pending.look));
+  }
   committer.notifier_.Notify(committer.Commit(std::move(pending)));
   while (committer.notifier_.AnswerSome(std::numeric_limits<size_t>::max())) {
   }

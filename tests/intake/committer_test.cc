@@ -350,6 +350,63 @@ TEST_F(CommitterTest, WithSpaceAgainAFullDiskNeedsNoRestartAndHasNoGap) {
   EXPECT_THAT(Blocks(), ElementsAre(Pair(0, 1), Pair(1, 1)));
 }
 
+// A store that others write to as well.
+class SharedMemory final : public Store {
+ public:
+  explicit SharedMemory(MemoryStore& store) : store_(store) {}
+  bool shared() const override { return true; }
+  absl::Status Write(const StoreBatch& batch, Durability durability) override {
+    return store_.Write(batch, durability);
+  }
+  absl::Status Resume() override { return store_.Resume(); }
+  absl::StatusOr<std::optional<std::string>> Get(
+      absl::string_view key) const override {
+    return store_.Get(key);
+  }
+  std::unique_ptr<StoreCursor> Scan(absl::string_view begin,
+                                    absl::string_view end) const override {
+    return store_.Scan(begin, end);
+  }
+  absl::StatusOr<std::optional<std::pair<std::string, std::string>>> Last(
+      absl::string_view begin, absl::string_view end) const override {
+    return store_.Last(begin, end);
+  }
+
+ private:
+  MemoryStore& store_;
+};
+
+TEST_F(CommitterTest, WhatOthersAppendedIsFoundAfterAFullDiskToo) {
+  MemoryStore memory;
+  SharedMemory store(memory);
+  const auto spool = *Spool::Open(store, 42);
+  std::vector<std::pair<Seq, Seq>> found;
+  Committer owner(*spool, {}, {}, [&](Committer::Notices notices) {
+    for (const Appended& each : notices.appended) {
+      if (each.accepted_here) continue;
+      found.emplace_back(each.items.begin, each.items.end);
+    }
+  });
+  Committer other(*spool, {}, {}, [](Committer::Notices) {});
+  for (Committer* each : {&owner, &other}) {
+    each->AddLane(kLane, {.destination = "a"});
+  }
+  const auto append = [this](Committer& committer) {
+    ASSERT_TRUE(committer.Append(kLane, Chunk({"{}"}), Done("x")).ok());
+    CommitPending(committer);
+  };
+  append(owner);
+  append(other);
+  memory.FailWrites(absl::ResourceExhaustedError("full"), 0);
+  append(owner);
+  memory.FailWrites(absl::OkStatus(), 0);
+  CommitPending(owner);
+  EXPECT_THAT(found, IsEmpty());
+  owner.LookForAppends(Committer::Look::kNew);
+  CommitPending(owner);
+  EXPECT_THAT(found, ElementsAre(Pair(1, 2)));
+}
+
 TEST_F(CommitterTest, AFullDiskIsAskedAgainByItself) {
   std::thread runner([this] { committer_->Run(); });
   store_.FailWrites(absl::ResourceExhaustedError("full"), 0);

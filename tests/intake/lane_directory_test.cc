@@ -73,5 +73,22 @@ TEST_F(LaneDirectoryTest, ALaneThatIsNotPublishedIsGivenToNobodyElse) {
   EXPECT_EQ(lanes_.FindOrAdd("a", kEvents, "shop").id, first.id);
 }
 
+TEST(SharedLaneDirectoryTest, AllServersGiveALaneTheSameNumber) {
+  LaneDirectory first({.shared = true});
+  LaneDirectory second({.shared = true});
+  first.FindOrAdd("other", ObjectType::kTrackEvent, "");
+  const LaneId id = first.FindOrAdd("a", ObjectType::kTrackEvent, "").id;
+  EXPECT_EQ(second.FindOrAdd("a", ObjectType::kTrackEvent, "").id, id);
+}
+
+TEST(SharedLaneDirectoryTest, ANumberThatIsTakenIsPassedOver) {
+  LaneDirectory first({.shared = true});
+  const LaneId id = first.FindOrAdd("a", ObjectType::kTrackEvent, "").id;
+  LaneDirectory second({.shared = true});
+  second.Add(id, {.destination = "b", .type = ObjectType::kTrackEvent});
+  EXPECT_EQ(second.FindOrAdd("a", ObjectType::kTrackEvent, "").id, id + 1);
+  EXPECT_EQ(second.FindOrAdd("b", ObjectType::kTrackEvent, "").id, id);
+}
+
 }  // namespace
 }  // namespace heapsync

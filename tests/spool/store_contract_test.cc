@@ -84,6 +84,23 @@ TEST_P(StoreContractTest, AppliesTheChangesOfABatchInTheirOrder) {
   EXPECT_THAT(Scan("", "z"), ElementsAre(Pair("b", "3")));
 }
 
+TEST_P(StoreContractTest, AnUpdateIsMadeFromThePresentValues) {
+  Put("a", "1");
+  const absl::Status updated = store_->Update(
+      {"a", "b"},
+      [](const std::vector<std::optional<std::string>>& values) {
+        EXPECT_THAT(values,
+                    ElementsAre(Optional(std::string("1")), std::nullopt));
+        StoreBatch batch;
+        batch.Put("b", *values[0] + "2");
+        batch.Delete("a");
+        return batch;
+      },
+      Durability::kDisk);
+  EXPECT_TRUE(updated.ok()) << updated;
+  EXPECT_THAT(Scan("", "z"), ElementsAre(Pair("b", "12")));
+}
+
 TEST_P(StoreContractTest, ShowsABatchToOtherThreadsWholeOrNotAtAll) {
   constexpr int kRounds = 300;
   std::thread writer([&] {

@@ -11,29 +11,72 @@ namespace {
 
 constexpr int32_t kShard = 0;
 
-// A write. The first statement locks the shard's row if the write may
+// A write. The first statement locks the server's row if the write may
 // happen; then nobody else can change it before the end of the transaction. The
 // others do nothing unless it has: a pipeline cannot stop at a row count.
-constexpr SqlStatement kBegin{"begin", "BEGIN"};
-constexpr SqlStatement kProve{
-    "prove",
-    "UPDATE heapsync_shard SET last_write = $4 "
-    "WHERE id = $1 AND epoch = $2 AND last_write = $3"};
-constexpr SqlStatement kDelete{
-    "delete",
-    "DELETE FROM heapsync_entry WHERE shard = $1 AND key = ANY($4::bytea[]) "
-    "AND EXISTS (SELECT 1 FROM heapsync_shard "
-    "WHERE id = $1 AND epoch = $2 AND last_write = $3)"};
-constexpr SqlStatement kPut{
-    "put",
-    "INSERT INTO heapsync_entry (shard, key, value) "
-    "SELECT $1, k, v FROM unnest($4::bytea[], $5::bytea[]) AS pair (k, v) "
-    "WHERE EXISTS (SELECT 1 FROM heapsync_shard "
-    "WHERE id = $1 AND epoch = $2 AND last_write = $3) "
-    "ON CONFLICT (shard, key) DO UPDATE SET value = excluded.value"};
+struct WriteStatements {
+  SqlStatement prove;
+  SqlStatement remove;
+  SqlStatement put;
+  SqlStatement look_up;
+};
+constexpr SqlStatement kBegin{"begin", "BEGIN ISOLATION LEVEL READ COMMITTED"};
+constexpr WriteStatements kOfOwner{
+    {"prove",
+     "UPDATE heapsync_shard SET last_write = $3 "
+     "WHERE id = $1::bigint AND epoch = $2 AND last_write = $4"},
+    {"delete",
+     "DELETE FROM heapsync_entry WHERE shard = $4 AND key = ANY($5::bytea[]) "
+     "AND EXISTS (SELECT 1 FROM heapsync_shard "
+     "WHERE id = $1::bigint AND epoch = $2 AND last_write = $3)"},
+    {"put",
+     "INSERT INTO heapsync_entry (shard, key, value) "
+     "SELECT $4, k, v FROM unnest($5::bytea[], $6::bytea[]) AS pair (k, v) "
+     "WHERE EXISTS (SELECT 1 FROM heapsync_shard "
+     "WHERE id = $1::bigint AND epoch = $2 AND last_write = $3) "
+     "ON CONFLICT (shard, key) DO UPDATE SET value = excluded.value"},
+    {"look_up",
+     "SELECT epoch, last_write FROM heapsync_shard WHERE id = $1::bigint"}};
+constexpr WriteStatements kOfOthers{
+    {"prove_other",
+     "UPDATE heapsync_writer SET last_write = $3, seen_at = now() "
+     "WHERE id = $1 AND epoch = $2 AND last_write = $4"},
+    {"delete_other",
+     "DELETE FROM heapsync_entry WHERE shard = $4 AND key = ANY($5::bytea[]) "
+     "AND EXISTS (SELECT 1 FROM heapsync_writer "
+     "WHERE id = $1 AND epoch = $2 AND last_write = $3)"},
+    {"put_other",
+     "INSERT INTO heapsync_entry (shard, key, value) "
+     "SELECT $4, k, v FROM unnest($5::bytea[], $6::bytea[]) AS pair (k, v) "
+     "WHERE EXISTS (SELECT 1 FROM heapsync_writer "
+     "WHERE id = $1 AND epoch = $2 AND last_write = $3) "
+     "ON CONFLICT (shard, key) DO UPDATE SET value = excluded.value"},
+    {"look_up_other",
+     "SELECT epoch, last_write FROM heapsync_writer WHERE id = $1"}};
 constexpr SqlStatement kCommit{"commit", "COMMIT"};
-constexpr SqlStatement kLookUp{
-    "look_up", "SELECT epoch, last_write FROM heapsync_shard WHERE id = $1"};
+constexpr SqlStatement kRollBack{"roll_back", "ROLLBACK"};
+constexpr SqlStatement kMakeRow{
+    "make_row",
+    "INSERT INTO heapsync_writer (id, epoch, last_write, seen_at) "
+    "VALUES ($1, 0, 0, now()) ON CONFLICT (id) DO NOTHING"};
+// A row that waits for its lock is read as it is then.
+constexpr SqlStatement kLock{
+    "lock",
+    "SELECT key, value FROM heapsync_entry "
+    "WHERE shard = $1 AND key = ANY($2::bytea[]) ORDER BY key FOR UPDATE"};
+// So that there is something to lock. An empty value stands for none.
+constexpr SqlStatement kMakeEmpty{
+    "make_empty",
+    "INSERT INTO heapsync_entry (shard, key, value) "
+    "SELECT $1, k, '' FROM unnest($2::bytea[]) AS missing (k) ORDER BY k "
+    "ON CONFLICT (shard, key) DO NOTHING"};
+// A server that stops while it holds locks, or waits for those of one that has,
+// is not waited for longer than this.
+constexpr const char* kBounds[] = {
+    "SET application_name = 'heapsync-writer'",
+    "SET idle_in_transaction_session_timeout = '2s'",
+    "SET lock_timeout = '4s'",
+};
 
 constexpr SqlStatement kGet{
     "get", "SELECT value FROM heapsync_entry WHERE shard = $1 AND key = $2"};
@@ -65,10 +108,10 @@ constexpr int64_t kMaxPage = 4'096;
 // Gathers keys and values into statements of bounded size.
 class Statements {
  public:
-  // `proof`: shard, epoch and number of the write.
-  explicit Statements(std::vector<SqlCommand>& commands,
-                      const SqlParameters& proof)
-      : commands_(commands), proof_(proof) {}
+  // `proof`: row, epoch and number of the write.
+  Statements(std::vector<SqlCommand>& commands, const WriteStatements& kinds,
+             const SqlParameters& proof)
+      : commands_(commands), kinds_(kinds), proof_(proof) {}
 
   void Add(absl::string_view key, const std::optional<std::string>& value) {
     if (value.has_value()) {
@@ -84,8 +127,8 @@ class Statements {
   void End() {
     if (!deleted_keys_.empty()) {
       SqlParameters parameters = proof_;
-      parameters.ByteArrays(deleted_keys_);
-      commands_.push_back({kDelete, std::move(parameters)});
+      parameters.Int4(kShard).ByteArrays(deleted_keys_);
+      commands_.push_back({kinds_.remove, std::move(parameters)});
     }
     if (!put_keys_.empty()) Put();
   }
@@ -93,14 +136,15 @@ class Statements {
  private:
   void Put() {
     SqlParameters parameters = proof_;
-    parameters.ByteArrays(put_keys_).ByteArrays(values_);
-    commands_.push_back({kPut, std::move(parameters)});
+    parameters.Int4(kShard).ByteArrays(put_keys_).ByteArrays(values_);
+    commands_.push_back({kinds_.put, std::move(parameters)});
     put_keys_.clear();
     values_.clear();
     put_bytes_ = 0;
   }
 
   std::vector<SqlCommand>& commands_;
+  const WriteStatements& kinds_;
   const SqlParameters proof_;
   std::vector<absl::string_view> deleted_keys_;
   std::vector<absl::string_view> put_keys_;
@@ -271,21 +315,48 @@ void ReadSessions::Renew() {
   outdated_ = in_use_;
 }
 
-PostgresStore::PostgresStore(PostgresStoreOptions options, ShardLease& lease)
+PostgresStore::PostgresStore(PostgresStoreOptions options)
     : options_(std::move(options)),
-      lease_(lease),
-      epoch_(lease.claim().epoch),
+      writer_id_(
+          static_cast<int64_t>(std::mt19937_64(std::random_device()())() >> 1)),
       readers_(options_.uri),
-      numbers_(std::random_device()()),
-      last_write_(lease.claim().last_write) {}
+      numbers_(std::random_device()()) {
+  row_.id = writer_id_;
+}
+
+PostgresStore::PostgresStore(PostgresStoreOptions options, ShardLease& lease)
+    : PostgresStore(std::move(options)) {
+  Own(lease);
+}
+
+void PostgresStore::Own(ShardLease& lease) { owned_ = &lease; }
+
+void PostgresStore::TakeOwnership() {
+  ShardLease* const lease = owned_;
+  if (lease == nullptr || row_.lease != nullptr) return;
+  row_ = {.lease = lease,
+          .id = kShard,
+          .epoch = lease->claim().epoch,
+          .last_write = lease->claim().last_write,
+          .exists = true};
+}
 
 SqlDeadline PostgresStore::WriteDeadline(size_t bytes) const {
   return std::chrono::steady_clock::now() + options_.attempt_patience +
          kTimeForMebibyte * (bytes >> 20);
 }
 
+SqlParameters PostgresStore::ProofOf(int64_t number) const {
+  return SqlParameters().Int8(row_.id).Int8(row_.epoch).Int8(number);
+}
+
 absl::Status PostgresStore::Fenced() {
-  lease_.Lose();
+  if (row_.lease == nullptr) {
+    return absl::AbortedError(
+        "this server was away for so long that its row in heapsync_writer was "
+        "deleted");
+  }
+  row_.lease->Lose();
   return absl::AbortedError(
       "another server owns the spool now: this one writes nothing more");
 }
@@ -293,13 +364,15 @@ absl::Status PostgresStore::Fenced() {
 // Errors: kAborted, kDataLoss, and those of the connection.
 absl::StatusOr<PostgresStore::Fate> PostgresStore::LookUp() {
   const auto row =
-      writer_->Run({kLookUp, SqlParameters().Int4(kShard)}, WriteDeadline(0));
+      writer_->Run({(row_.lease != nullptr ? kOfOwner : kOfOthers).look_up,
+                    SqlParameters().Int8(row_.id)},
+                   WriteDeadline(0));
   if (!row.ok()) return row.status();
-  if (row->rows() != 1 || row->Int8(0, 0) != epoch_) return Fenced();
+  if (row->rows() != 1 || row->Int8(0, 0) != row_.epoch) return Fenced();
   const int64_t last = row->Int8(0, 1);
-  if (last == last_write_) return Fate::kNotYet;
+  if (last == row_.last_write) return Fate::kNotYet;
   if (std::find(attempts_.begin(), attempts_.end(), last) != attempts_.end()) {
-    last_write_ = last;
+    row_.last_write = last;
     return Fate::kHappened;
   }
   return absl::DataLossError(
@@ -313,28 +386,38 @@ absl::Status PostgresStore::Connect() {
   writer_.reset();
   auto writer = PostgresConnection::Open(options_.uri);
   if (!writer.ok()) return writer.status();
+  for (const char* bound : kBounds) {
+    // Not every database knows these.
+    static_cast<void>((*writer)->RunText(bound, WriteDeadline(0)));
+    if (!(*writer)->usable()) {
+      return absl::UnavailableError("the connection to the database was lost");
+    }
+  }
+  if (!row_.exists) {
+    const auto made = (*writer)->Run({kMakeRow, SqlParameters().Int8(row_.id)},
+                                     WriteDeadline(0));
+    if (!made.ok()) return made.status();
+    row_.exists = true;
+  }
   writer_ = *std::move(writer);
   readers_.Renew();
   return absl::OkStatus();
 }
 
-absl::Status PostgresStore::WriteOnce(const std::vector<SqlCommand>& changes,
-                                      size_t bytes) {
-  if (writer_ == nullptr || !writer_->usable()) {
-    if (absl::Status s = Connect(); !s.ok()) return s;
-    // Earlier attempts may have happened, and after a fail-over the database
-    // may have gone back.
-    const absl::StatusOr<Fate> fate = LookUp();
-    if (!fate.ok()) return fate.status();
-    if (*fate == Fate::kHappened) return absl::OkStatus();
-  }
-  const auto done = writer_->RunTogether(changes, WriteDeadline(bytes));
-  if (!done.ok()) return done.status();
-  // The result of kProve.
-  if ((*done)[1].affected() == 1) {
-    last_write_ = attempts_.back();
-    return absl::OkStatus();
-  }
+absl::Status PostgresStore::EnsureConnected(bool& happened) {
+  happened = false;
+  if (writer_ != nullptr && writer_->usable()) return absl::OkStatus();
+  if (absl::Status s = Connect(); !s.ok()) return s;
+  // Earlier attempts may have happened, and after a fail-over the database
+  // may have gone back.
+  const absl::StatusOr<Fate> fate = LookUp();
+  if (!fate.ok()) return fate.status();
+  happened = *fate == Fate::kHappened;
+  return absl::OkStatus();
+}
+
+// An attempt that could not prove anything.
+absl::Status PostgresStore::AfterNoProof() {
   const absl::StatusOr<Fate> fate = LookUp();
   if (!fate.ok()) return fate.status();
   return *fate == Fate::kHappened
@@ -342,10 +425,110 @@ absl::Status PostgresStore::WriteOnce(const std::vector<SqlCommand>& changes,
              : absl::UnavailableError("the write has to be repeated");
 }
 
-absl::Status PostgresStore::Write(const StoreBatch& batch, Durability) {
+absl::Status PostgresStore::WriteOnce(
+    const std::vector<const StoreBatch::Change*>& changes, size_t bytes,
+    int64_t number) {
+  bool happened = false;
+  if (absl::Status s = EnsureConnected(happened); !s.ok() || happened) return s;
+  const WriteStatements& kinds = row_.lease != nullptr ? kOfOwner : kOfOthers;
+  std::vector<SqlCommand> commands;
+  commands.push_back({kBegin});
+  commands.push_back({kinds.prove, ProofOf(number).Int8(row_.last_write)});
+  Statements statements(commands, kinds, ProofOf(number));
+  for (const StoreBatch::Change* change : changes) {
+    statements.Add(change->key, change->value);
+  }
+  statements.End();
+  commands.push_back({kCommit});
+  const auto done = writer_->RunTogether(commands, WriteDeadline(bytes));
+  if (!done.ok()) return done.status();
+  // The result of kProve.
+  if ((*done)[1].affected() != 1) return AfterNoProof();
+  row_.last_write = number;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PostgresStore::Begun> PostgresStore::Lock(
+    const std::vector<std::string>& keys, int64_t number, Values& values) {
+  const WriteStatements& kinds = row_.lease != nullptr ? kOfOwner : kOfOthers;
+  const std::vector<absl::string_view> names(keys.begin(), keys.end());
+  const SqlCommand lock{kLock, SqlParameters().Int4(kShard).ByteArrays(names)};
+  // The row of the server comes last: a renewal of the lease, which changes it,
+  // does not wait for the others then.
+  const SqlCommand begin[] = {
+      {kBegin}, lock, {kinds.prove, ProofOf(number).Int8(row_.last_write)}};
+  auto begun = writer_->RunTogether(begin, WriteDeadline(0));
+  if (!begun.ok()) return begun.status();
+  if ((*begun)[2].affected() != 1) {
+    const auto ended = writer_->Run({kRollBack}, WriteDeadline(0));
+    if (!ended.ok()) return ended.status();
+    if (absl::Status s = AfterNoProof(); !s.ok()) return s;
+    return Begun::kAlready;
+  }
+  SqlResult rows = std::move((*begun)[1]);
+  if (static_cast<size_t>(rows.rows()) < keys.size()) {
+    std::vector<absl::string_view> missing;
+    for (size_t i = 0, row = 0; i < names.size(); ++i) {
+      if (row < static_cast<size_t>(rows.rows()) &&
+          rows.Bytes(static_cast<int>(row), 0) == names[i]) {
+        ++row;
+      } else {
+        missing.push_back(names[i]);
+      }
+    }
+    const SqlCommand again[] = {
+        {kMakeEmpty, SqlParameters().Int4(kShard).ByteArrays(missing)}, lock};
+    auto locked = writer_->RunTogether(again, WriteDeadline(0));
+    if (!locked.ok()) return locked.status();
+    rows = std::move(locked->back());
+  }
+  if (static_cast<size_t>(rows.rows()) != keys.size()) {
+    return absl::InternalError("the database did not lock what it was asked");
+  }
+  values.clear();
+  for (int row = 0; row < rows.rows(); ++row) {
+    const absl::string_view value = rows.Bytes(row, 1);
+    values.emplace_back();
+    if (!value.empty()) values.back() = std::string(value);
+  }
+  return Begun::kNow;
+}
+
+absl::Status PostgresStore::UpdateOnce(const std::vector<std::string>& keys,
+                                       BatchMaker make, int64_t number) {
+  bool happened = false;
+  if (absl::Status s = EnsureConnected(happened); !s.ok() || happened) return s;
+  Values values;
+  const absl::StatusOr<Begun> begun = Lock(keys, number, values);
+  if (!begun.ok()) {
+    // The rest of the transaction ends with its session.
+    writer_.reset();
+    return begun.status();
+  }
+  if (*begun == Begun::kAlready) return absl::OkStatus();
+  // From here on no earlier attempt can happen any more.
+  const StoreBatch batch = make(values);
+  std::vector<SqlCommand> commands;
+  Statements statements(commands, row_.lease != nullptr ? kOfOwner : kOfOthers,
+                        ProofOf(number));
+  for (const StoreBatch::Change* change : LastChanges(batch)) {
+    statements.Add(change->key, change->value);
+  }
+  statements.End();
+  // Without changes no empty values are left either.
+  const bool changes = !batch.empty();
+  commands.push_back({changes ? kCommit : kRollBack});
+  const auto done =
+      writer_->RunTogether(commands, WriteDeadline(batch.bytes()));
+  if (!done.ok()) return done.status();
+  if (changes) row_.last_write = number;
+  return absl::OkStatus();
+}
+
+absl::Status PostgresStore::Repeat(
+    absl::FunctionRef<absl::Status(int64_t)> attempt) {
   if (!closed_.ok()) return closed_;
-  const std::vector<const StoreBatch::Change*> last_changes =
-      LastChanges(batch);
+  TakeOwnership();
   const auto deadline =
       std::chrono::steady_clock::now() + options_.write_patience;
   std::chrono::milliseconds backoff = kFirstBackoff;
@@ -354,21 +537,7 @@ absl::Status PostgresStore::Write(const StoreBatch& batch, Durability) {
   while (true) {
     const auto number = static_cast<int64_t>(numbers_() >> 1);
     attempts_.push_back(number);
-    std::vector<SqlCommand> commands;
-    commands.push_back({kBegin});
-    commands.push_back({kProve, SqlParameters()
-                                    .Int4(kShard)
-                                    .Int8(epoch_)
-                                    .Int8(last_write_)
-                                    .Int8(number)});
-    Statements statements(
-        commands, SqlParameters().Int4(kShard).Int8(epoch_).Int8(number));
-    for (const StoreBatch::Change* change : last_changes) {
-      statements.Add(change->key, change->value);
-    }
-    statements.End();
-    commands.push_back({kCommit});
-    status = WriteOnce(commands, batch.bytes());
+    status = attempt(number);
     if (!absl::IsUnavailable(status) && !absl::IsFailedPrecondition(status)) {
       break;
     }
@@ -384,6 +553,18 @@ absl::Status PostgresStore::Write(const StoreBatch& batch, Durability) {
   }
   if (!status.ok() && !absl::IsResourceExhausted(status)) closed_ = status;
   return status;
+}
+
+absl::Status PostgresStore::Write(const StoreBatch& batch, Durability) {
+  const std::vector<const StoreBatch::Change*> changes = LastChanges(batch);
+  return Repeat([&](int64_t number) {
+    return WriteOnce(changes, batch.bytes(), number);
+  });
+}
+
+absl::Status PostgresStore::Update(const std::vector<std::string>& keys,
+                                   BatchMaker make, Durability) {
+  return Repeat([&](int64_t number) { return UpdateOnce(keys, make, number); });
 }
 
 // Asks with a write of nothing.

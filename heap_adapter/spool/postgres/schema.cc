@@ -9,7 +9,7 @@
 namespace heapsync {
 namespace {
 
-constexpr int32_t kVersion = 1;
+constexpr int32_t kVersion = 2;
 
 // Of making the tables.
 constexpr int kMaxTries = 10;
@@ -20,6 +20,8 @@ constexpr SqlStatement kReadVersion{
 constexpr SqlStatement kReadSyncing{"read_syncing", "SHOW synchronous_commit"};
 constexpr SqlStatement kCheckRights{
     "check_rights", "UPDATE heapsync_shard SET epoch = epoch WHERE id = -1"};
+constexpr SqlStatement kCheckWriterRights{
+    "check_writer_rights", "DELETE FROM heapsync_writer WHERE id = -1"};
 constexpr SqlStatement kCheckEntryRights{
     "check_entry_rights",
     "DELETE FROM heapsync_entry WHERE shard = -1 AND key = ''"};
@@ -31,6 +33,9 @@ constexpr const char* kTables[] = {
     "CREATE TABLE IF NOT EXISTS heapsync_shard ("
     "id int PRIMARY KEY, epoch bigint NOT NULL, owner text NOT NULL, "
     "lease_until timestamp with time zone, last_write bigint NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS heapsync_writer ("
+    "id bigint PRIMARY KEY, epoch bigint NOT NULL, last_write bigint NOT NULL, "
+    "seen_at timestamp with time zone NOT NULL)",
     "CREATE TABLE IF NOT EXISTS heapsync_entry ("
     "shard int NOT NULL, key bytea NOT NULL, value bytea NOT NULL, "
     "PRIMARY KEY (shard, key))",
@@ -39,7 +44,7 @@ constexpr const char* kTables[] = {
 };
 // Last: a spool with a version is complete.
 constexpr char kVersionRow[] =
-    "INSERT INTO heapsync_spool (id, version, shards) VALUES (1, 1, 1) "
+    "INSERT INTO heapsync_spool (id, version, shards) VALUES (1, 2, 1) "
     "ON CONFLICT DO NOTHING";
 
 // PostgreSQL's own. A queue needs vacuum early, values are compressed already,
@@ -52,6 +57,7 @@ constexpr const char* kTuning[] = {
     "toast.autovacuum_vacuum_threshold = 10000, "
     "toast.autovacuum_vacuum_cost_delay = 0)",
     "ALTER TABLE heapsync_shard SET (fillfactor = 10)",
+    "ALTER TABLE heapsync_writer SET (fillfactor = 10)",
 };
 
 absl::StatusOr<int32_t> ReadVersion(PostgresConnection& connection,
@@ -113,7 +119,8 @@ absl::Status PrepareSchema(PostgresConnection& connection,
         absl::StrCat("the spool's tables have version ", *version,
                      "; this server knows version ", kVersion));
   }
-  const SqlCommand rights[] = {{kCheckRights}, {kCheckEntryRights}};
+  const SqlCommand rights[] = {
+      {kCheckRights}, {kCheckWriterRights}, {kCheckEntryRights}};
   return connection.RunTogether(rights, deadline).status();
 }
 

@@ -10,6 +10,7 @@ namespace heapsync {
 //
 //   heapsync_spool   one row: the version of these tables, and how many shards
 //   heapsync_shard   one row for each shard: who owns it, and its last write
+//   heapsync_writer  one row for each server that owns nothing: its last write
 //   heapsync_entry   the entries of the shards, by key
 //
 // Makes them if there are none, and checks their version. Any number of servers

@@ -18,13 +18,18 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "heap_adapter/base/check.h"
+#include "heap_adapter/spool/postgres/other_writers.h"
 #include "heap_adapter/spool/postgres/schema.h"
 #include "heap_adapter/spool/postgres/shard_lease.h"
 #include "tests/spool/postgres/connection_cutter.h"
 #include "tests/spool/postgres/postgres_server.h"
+#include "tests/spool/postgres/test_server.h"
 #include "tests/spool/store_place.h"
 
 namespace heapsync {
+
+PostgresServer* server = nullptr;
+
 namespace {
 
 using ::testing::HasSubstr;
@@ -32,9 +37,6 @@ using ::testing::Optional;
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-// Of all tests; never null in a test.
-PostgresServer* server = nullptr;
 
 SqlDeadline Soon() { return std::chrono::steady_clock::now() + seconds(20); }
 
@@ -287,6 +289,142 @@ TEST_F(PostgresStoreTest, WhereverConnectionsAreCutEveryWriteHappensOnce) {
   EXPECT_GT(cutter_.met(), 10);
 }
 
+// Stores of servers that own nothing; the first one's connections are cut.
+class OtherWriterTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(PrepareSchema(*Connect(uri_), Soon()).ok());
+  }
+  // Adds one to the numbers at `keys`, and returns those that it found.
+  static std::vector<int> AddOne(Store& store,
+                                 const std::vector<std::string>& keys) {
+    std::vector<int> found;
+    const absl::Status written = store.Update(
+        keys,
+        [&](const std::vector<std::optional<std::string>>& values) {
+          StoreBatch batch;
+          found.clear();
+          for (size_t i = 0; i < keys.size(); ++i) {
+            found.push_back(std::stoi(values[i].value_or("0")));
+            batch.Put(keys[i], std::to_string(found.back() + 1));
+          }
+          return batch;
+        },
+        Durability::kDisk);
+    EXPECT_TRUE(written.ok()) << written;
+    return found;
+  }
+
+  const std::string database_ = server->NewDatabase();
+  const std::string uri_ = server->Uri(database_);
+  ConnectionCutter cutter_{server->port()};
+  PostgresStore cut_{{.uri = PostgresServer::UriAt(cutter_.port(), database_),
+                      .write_patience = seconds(20),
+                      .attempt_patience = milliseconds(500)}};
+  PostgresStore other_{{.uri = uri_}};
+};
+
+TEST_F(OtherWriterTest, UpdatesOfManyWritersAreCountedOnceEach) {
+  constexpr int kRounds = 100;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&, i] {
+      PostgresStore store({.uri = uri_});
+      // Each has the common keys among others of its own.
+      std::vector<std::string> keys = {"a", std::string("b") + char('0' + i),
+                                       "c"};
+      for (int round = 0; round < kRounds; ++round) AddOne(store, keys);
+    });
+  }
+  for (std::thread& each : threads) each.join();
+  for (const char* key : {"a", "c"}) {
+    EXPECT_THAT(*other_.Get(key), Optional(std::to_string(3 * kRounds)));
+  }
+  EXPECT_THAT(*other_.Get("b1"), Optional(std::to_string(kRounds)));
+}
+
+TEST_F(OtherWriterTest, WhereverConnectionsAreCutEveryUpdateHappensOnce) {
+  std::mt19937 random(1);
+  const auto pick = [&random](int below) {
+    return static_cast<int>(random() % static_cast<unsigned>(below));
+  };
+  using Fate = ConnectionCutter::Fate;
+  for (int i = 0; i < 30; ++i) {
+    const char* const places[] = {"begin", "prove_other", "lock", "put_other",
+                                  "commit"};
+    const Fate fates[] = {Fate::kCutBefore, Fate::kCutWithin, Fate::kCutAfter};
+    cutter_.Arm(places[pick(5)], fates[pick(3)]);
+    ASSERT_THAT(AddOne(cut_, {"a"}), ::testing::ElementsAre(2 * i));
+    cutter_.Arm("", Fate::kCutBefore);
+    ASSERT_THAT(AddOne(other_, {"a"}), ::testing::ElementsAre(2 * i + 1));
+  }
+  EXPECT_GT(cutter_.met(), 10);
+}
+
+TEST_F(OtherWriterTest, OneThatStopsInTheMiddleHoldsUpNobodyForLong) {
+  AddOne(cut_, {"a"});
+  cutter_.Arm("commit", ConnectionCutter::Fate::kHold);
+  std::thread held([&] { AddOne(cut_, {"a"}); });
+  ASSERT_TRUE(Eventually([&] { return cutter_.met() == 1; }));
+  const auto began = std::chrono::steady_clock::now();
+  AddOne(other_, {"a"});
+  EXPECT_LT(std::chrono::steady_clock::now() - began, seconds(10));
+  cutter_.Release();
+  held.join();
+  EXPECT_THAT(*other_.Get("a"), Optional(std::string("3")));
+}
+
+TEST_F(OtherWriterTest, AnUpdateThatWritesNothingLeavesNothing) {
+  EXPECT_TRUE(other_
+                  .Update(
+                      {"a"}, [](const auto&) { return StoreBatch(); },
+                      Durability::kDisk)
+                  .ok());
+  EXPECT_EQ(*other_.Get("a"), std::nullopt);
+  EXPECT_THAT(AddOne(other_, {"a"}), ::testing::ElementsAre(0));
+}
+
+TEST_F(OtherWriterTest, OneThatTookTheShardOverIsFencedLikeItsOwner) {
+  AddOne(other_, {"a"});
+  const auto lease = Claim({.uri = uri_}, "other");
+  other_.Own(*lease);
+  AddOne(other_, {"a"});
+  server->Sql(database_, "UPDATE heapsync_shard SET epoch = epoch + 1");
+  EXPECT_EQ(other_
+                .Update(
+                    {"a"},
+                    [](const auto&) {
+                      StoreBatch batch;
+                      batch.Put("a", "17");
+                      return batch;
+                    },
+                    Durability::kDisk)
+                .code(),
+            absl::StatusCode::kAborted);
+  EXPECT_THAT(*cut_.Get("a"), Optional(std::string("2")));
+  EXPECT_TRUE(lease->lost());
+}
+
+TEST_F(OtherWriterTest, OneWhoseRowIsGoneWritesNothing) {
+  AddOne(other_, {"a"});
+  server->Sql(database_, "DELETE FROM heapsync_writer");
+  StoreBatch batch;
+  batch.Put("a", "17");
+  EXPECT_EQ(other_.Write(batch, Durability::kDisk).code(),
+            absl::StatusCode::kAborted);
+  EXPECT_THAT(*other_.Get("a"), Optional(std::string("1")));
+}
+
+TEST_F(OtherWriterTest, TheOwnerLearnsThatOthersHaveWritten) {
+  const auto connection = Connect(uri_);
+  OtherWriters others;
+  EXPECT_THAT(*others.HaveWritten(*connection, Soon()), true);
+  EXPECT_THAT(*others.HaveWritten(*connection, Soon()), false);
+  AddOne(other_, {"a"});
+  EXPECT_THAT(*others.HaveWritten(*connection, Soon()), true);
+  EXPECT_THAT(*others.HaveWritten(*connection, Soon()), false);
+}
+
 // Time of the lease, which a test drives.
 class DrivenClock {
  public:
@@ -408,10 +546,10 @@ TEST_F(SchemaTest, ServersThatStartTogetherMakeItOnce) {
 
 TEST_F(SchemaTest, AnotherVersionIsNamed) {
   ASSERT_TRUE(Prepare(uri_).ok());
-  server->Sql(database_, "UPDATE heapsync_spool SET version = 2");
+  server->Sql(database_, "UPDATE heapsync_spool SET version = 9");
   const absl::Status refused = Prepare(uri_);
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(refused.message()), HasSubstr("version 2"));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("version 9"));
 }
 
 TEST_F(SchemaTest, ADatabaseThatIsNotThereIsAWrongSetUp) {
@@ -434,7 +572,7 @@ TEST_F(SchemaTest, AUserWhoOwnsNothingNeedsOnlyTheTables) {
   server->Sql(database_, "CREATE ROLE worker LOGIN");
   server->Sql(database_,
               "GRANT SELECT, INSERT, UPDATE, DELETE ON heapsync_spool, "
-              "heapsync_shard, heapsync_entry TO worker");
+              "heapsync_shard, heapsync_writer, heapsync_entry TO worker");
   EXPECT_TRUE(Prepare("postgresql://worker@127.0.0.1:" +
                       std::to_string(server->port()) + "/" + database_)
                   .ok());

@@ -592,6 +592,9 @@ void Engine::ContinueSnapshot(EngineSnapshot snapshot,
 }
 
 void Engine::RequestFlows(absl::AnyInvocable<void(EngineFlows)> done) {
+  if (!delivers()) {
+    return done({.taken_at = clock_.Read(), .destinations = {}});
+  }
   Post([done = std::move(done)](Dispatcher& dispatcher, Now now) mutable {
     done({.taken_at = now, .destinations = dispatcher.Flows()});
   });

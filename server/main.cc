@@ -13,7 +13,7 @@
 namespace heapsync {
 namespace {
 
-// EX_TEMPFAIL of sysexits.h: start it again, and it waits as a standby.
+// EX_TEMPFAIL of sysexits.h: start it again.
 constexpr int kExitLostSpool = 75;
 
 // Returns the exit code.

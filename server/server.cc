@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -30,6 +31,7 @@
 #include "server/health/health_service.h"
 #include "server/log/idle_memory.h"
 #include "server/log/log.h"
+#include "server/membership.h"
 #include "server/net/connection_acceptor.h"
 #include "server/net/connection_guard.h"
 #include "server/net/tls_credentials.h"
@@ -46,7 +48,6 @@
 #include "server/observe/owner_metrics.h"
 #include "server/observe/process_metrics.h"
 #include "server/observe/slot_metrics.h"
-#include "server/ownership.h"
 #include "server/port_setup.h"
 #include "server/process.h"
 #include "server/reflection/reflection_v1.h"
@@ -71,6 +72,12 @@ constexpr auto kStopGrace = std::chrono::seconds(5);
 // Interval at which the configuration's files, the spool's health, idle memory
 // and the step of the flow's history are checked.
 constexpr std::chrono::milliseconds kTick{200};
+// The same while this server may take over a shared spool.
+constexpr std::chrono::milliseconds kTakeOverTick{50};
+
+// Interval at which a server that does not deliver reads what the one that does
+// has published.
+constexpr std::chrono::seconds kReadFigures{1};
 
 int64_t Milliseconds(Duration duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration)
@@ -158,13 +165,12 @@ CurlTransportOptions TransportOptionsOf(const HeapWay& way,
 
 // The engine with what it works on and what is measured of it.
 struct Adapter {
-  // `lease_in` is null unless the spool is shared.
-  Adapter(const ServerConfig& config, std::unique_ptr<ShardLease> lease_in)
-      : with_metrics(config.metrics_destinations),
+  explicit Adapter(const ServerConfig& config)
+      : is_shared(!config.spool.empty()),
+        with_metrics(config.metrics_destinations),
         attempts(with_metrics),
-        lease(std::move(lease_in)),
         transport(TransportOptionsOf(config.heap_way, Gate())) {
-    if (lease != nullptr) gated.emplace(transport, Gate());
+    if (is_shared) gated.emplace(transport, Gate());
     for (const Destination& destination : config.destinations.destinations) {
       with_metrics.HasOwn(destination.name);
     }
@@ -172,22 +178,38 @@ struct Adapter {
 
   // Tells whether requests may leave; null: always.
   std::function<bool()> Gate() const {
-    if (lease == nullptr) return nullptr;
-    return [&owned = *lease] { return owned.Held(); };
+    if (!is_shared) return nullptr;
+    return [this] {
+      const ShardLease* const held = owned;
+      return held != nullptr && held->Held();
+    };
   }
   Transport& ToHeap() {
     if (gated.has_value()) return *gated;
     return transport;
+  }
+  // From now on this server owns the shared spool. Once.
+  void Own(std::unique_ptr<ShardLease> claimed) {
+    lease = std::move(claimed);
+    owned = lease.get();
+    shared->Own(*lease);
+  }
+  std::chrono::nanoseconds LeaseLeft() const {
+    const ShardLease* const held = owned;
+    return held == nullptr ? std::chrono::nanoseconds(0) : held->Left();
   }
   // Stops the engine; gives a shared spool back.
   void Close() {
     engine.reset();
     measured.reset();
     store.reset();
+    owned = nullptr;
     lease.reset();
   }
 
   // In the order in which they need each other.
+  const bool is_shared;
+  std::atomic<const ShardLease*> owned{nullptr};  // `lease`, for any thread
   MetricDestinations with_metrics;
   AttemptMetrics attempts;
   DispatcherMetrics dispatcher;
@@ -195,17 +217,17 @@ struct Adapter {
   CurlTransport transport;
   std::optional<GatedTransport> gated;
   std::unique_ptr<Store> store;
-  const PostgresStore* shared = nullptr;  // `store`, if the spool is shared
+  PostgresStore* shared = nullptr;  // `store`, if the spool is shared
   std::unique_ptr<MeasuredStore> measured;
   std::unique_ptr<Engine> engine;
 };
 
-// Starts the engine on `adapter.store`. `folder`: see EngineOptions.
-absl::Status StartEngine(const ServerConfig& config, const std::string& folder,
-                         Adapter& adapter) {
+// Opens the engine on `adapter.store`. `folder`: see EngineOptions.
+absl::Status OpenEngine(const ServerConfig& config, const std::string& folder,
+                        Adapter& adapter) {
   adapter.measured = std::make_unique<MeasuredStore>(
       *adapter.store, folder, config.min_free_disk_bytes);
-  auto engine = Engine::Start(
+  auto engine = Engine::Open(
       *adapter.measured, adapter.ToHeap(), SystemClock(),
       OptionsOf(config, folder, adapter.dispatcher),
       [&attempts = adapter.attempts](const AttemptEvent& event) {
@@ -216,6 +238,14 @@ absl::Status StartEngine(const ServerConfig& config, const std::string& folder,
   if (!engine.ok()) return engine.status();
   adapter.engine = *std::move(engine);
   return absl::OkStatus();
+}
+
+absl::Status StartEngine(const ServerConfig& config, const std::string& folder,
+                         Adapter& adapter) {
+  if (absl::Status s = OpenEngine(config, folder, adapter); !s.ok()) return s;
+  absl::Status started = adapter.engine->Deliver();
+  if (!started.ok()) adapter.engine.reset();
+  return started;
 }
 
 // Opens the spool in the data folder and starts the engine on it. Damage that
@@ -244,22 +274,36 @@ absl::Status OpenSpool(const ServerConfig& config, Adapter& adapter) {
   }
 }
 
-// Starts the engine on the shared spool, which this server owns.
-absl::Status OpenSharedSpool(const ServerConfig& config, Adapter& adapter) {
-  auto store = std::make_unique<PostgresStore>(
-      PostgresStoreOptions{.uri = config.spool,
-                           .write_patience = config.spool_patience,
-                           .on_trouble =
-                               [](const std::string& line) {
-                                 Log(LogSeverity::kWarning,
-                                     "a write waits for the spool's database",
-                                     {{"detail", line}});
-                               }},
-      *adapter.lease);
+void LogOwnership(const ServerConfig& config, const ShardLease& lease) {
+  Log(LogSeverity::kInfo, "this server owns the spool",
+      {{"spool", SpoolPlace(config.spool)},
+       {"owner", lease.claim().owner},
+       {"epoch", lease.claim().epoch}});
+}
+
+// Opens the engine on the shared spool, and delivers from it if `lease` is not
+// null.
+absl::Status OpenSharedSpool(const ServerConfig& config,
+                             std::unique_ptr<ShardLease> lease,
+                             Adapter& adapter) {
+  auto store = std::make_unique<PostgresStore>(PostgresStoreOptions{
+      .uri = config.spool,
+      .write_patience = config.spool_patience,
+      .on_trouble = [](const std::string& line) {
+        Log(LogSeverity::kWarning, "a write waits for the spool's database",
+            {{"detail", line}});
+      }});
   adapter.shared = store.get();
   adapter.store = std::move(store);
-  const absl::Status started = StartEngine(config, "", adapter);
-  return started.ok() ? started : Failed("cannot read the spool", started);
+  if (lease != nullptr) {
+    LogOwnership(config, *lease);
+    adapter.Own(std::move(lease));
+  }
+  absl::Status opened = OpenEngine(config, "", adapter);
+  if (opened.ok() && adapter.lease != nullptr) {
+    opened = adapter.engine->Deliver();
+  }
+  return opened.ok() ? opened : Failed("cannot read the spool", opened);
 }
 
 ReflectionGate GateOf(const Access& access) {
@@ -278,7 +322,9 @@ std::vector<std::string> ServiceNames() {
 
 class RunningServer final : public HeapSyncServer {
  public:
-  RunningServer(const ServerConfig& config, std::unique_ptr<Adapter> adapter)
+  // `candidate` is null unless the spool is shared.
+  RunningServer(const ServerConfig& config, std::unique_ptr<Adapter> adapter,
+                std::unique_ptr<SpoolCandidate> candidate)
       : config_(config),
         adapter_(std::move(adapter)),
         guard_(ConnectionLimitsOf(config.port)),
@@ -311,6 +357,10 @@ class RunningServer final : public HeapSyncServer {
     health_.SetOnChecked(
         [this](const std::string& peer) { guard_.HealthChecked(peer); });
     if (config.access.has_value()) access_.SetRules(*config.access);
+    if (candidate != nullptr) {
+      membership_.emplace(std::move(candidate), adapter_->lease != nullptr,
+                          adapter_->shared->writer_id(), *adapter_->engine);
+    }
   }
 
   void Reread(absl::string_view why) { reload_.Run(why); }
@@ -321,12 +371,19 @@ class RunningServer final : public HeapSyncServer {
   Engine& engine() { return *adapter_->engine; }
   void LogStart() const;
   bool CheckSpool();
+  // Takes a shared spool over if it was claimed, and follows its owner
+  // otherwise. False: it could not be read.
+  bool FollowSpool(MonotonicTime now);
+  // Why this server does not deliver; empty: it does.
+  std::string NotDelivering() const;
   ServerEnd ServeUntilEnd();
 
   const ServerConfig config_;
   // In the order in which they need each other.
   const std::unique_ptr<Adapter> adapter_;
-  std::optional<OwnerMetrics> owner_;  // if the spool is shared
+  std::optional<OwnerMetrics> owner_;     // if the spool is shared
+  std::optional<Membership> membership_;  // likewise
+  MonotonicTime figures_read_at_;
   bool ready_ = true;
   CallMetrics calls_{{kDataService, kAdminService}};
   ConnectionGuard guard_;
@@ -358,14 +415,14 @@ absl::Status RunningServer::Listen() {
       &connections_,
       &slots_,
       &process_};
-  if (adapter_->lease != nullptr) {
-    owner_.emplace([&lease = *adapter_->lease] { return lease.Left(); });
+  if (adapter_->is_shared) {
+    owner_.emplace([&adapter = *adapter_] { return adapter.LeaseLeft(); });
     metrics.push_back(&*owner_);
   }
   auto http = HttpServer::Start(
       config_.http_listen,
       OperatorPages(status_, history_, HEAPSYNC_VERSION, adapter_->with_metrics,
-                    std::move(metrics)));
+                    std::move(metrics), [this] { return NotDelivering(); }));
   if (!http.ok()) return Failed("cannot listen for HTTP", http.status());
   http_ = *std::move(http);
   auto acceptor = ConnectionAcceptor::Listen(config_.listen, guard_);
@@ -415,21 +472,51 @@ void RunningServer::LogStart() const {
         config_.spool.empty() ? config_.data_dir : SpoolPlace(config_.spool)}});
 }
 
+std::string RunningServer::NotDelivering() const {
+  if (!membership_.has_value() || adapter_->engine->delivers()) return "";
+  const std::string owner = membership_->owner();
+  if (!membership_->reachable()) {
+    return "the database of the spool cannot be used at the moment";
+  }
+  if (owner.empty()) return "this server is taking over the spool";
+  return absl::StrCat("another server owns the spool and delivers: ", owner);
+}
+
+bool RunningServer::FollowSpool(MonotonicTime now) {
+  if (!membership_.has_value() || engine().delivers()) return true;
+  if (auto lease = membership_->TakeLease()) {
+    LogOwnership(config_, *lease);
+    adapter_->Own(std::move(lease));
+    const absl::Status begun = engine().Deliver();
+    if (begun.ok()) return true;
+    Log(LogSeverity::kError, "the shared spool cannot be read",
+        {{"error", begun.message()}});
+    return false;
+  }
+  if (now - figures_read_at_ < kReadFigures || !membership_->reachable()) {
+    return true;
+  }
+  figures_read_at_ = now;
+  // Bounds stay as they were if it fails.
+  static_cast<void>(engine().ReadFigures());
+  return true;
+}
+
 // Tells the health service how the spool is. False: a shared spool is lost.
 bool RunningServer::CheckSpool() {
   const bool healthy = engine().healthy();
   const ShardLease* const lease = adapter_->lease.get();
-  if (lease != nullptr && (lease->lost() || !healthy)) {
+  const bool other_owner = lease != nullptr && lease->lost();
+  if (adapter_->is_shared && (other_owner || !healthy)) {
     SetReady(false, health_);
     Log(LogSeverity::kError,
-        "the shared spool is lost: this server ends, to start again as a "
-        "standby",
-        {{"other_owner", lease->lost()}, {"error", engine().failure()}});
+        "the shared spool is lost: this server ends, to start again",
+        {{"other_owner", other_owner}, {"error", engine().failure()}});
     return false;
   }
   const bool ready =
-      healthy &&
-      (lease == nullptr || (lease->Held() && !adapter_->shared->waiting()));
+      healthy && (!adapter_->is_shared ||
+                  (!adapter_->shared->waiting() && membership_->reachable()));
   if (ready == ready_) return true;
   ready_ = ready;
   SetReady(ready, health_);
@@ -440,10 +527,7 @@ bool RunningServer::CheckSpool() {
   } else if (!ready) {
     Log(LogSeverity::kWarning,
         "not ready: the shared spool cannot be used at the moment",
-        {{"lease_left_ms",
-          std::chrono::duration_cast<std::chrono::milliseconds>(lease->Left())
-              .count()},
-         {"detail", lease->last_renewal().message()}});
+        {{"detail", membership_->error()}});
   } else {
     Log(LogSeverity::kInfo, "ready again: the shared spool can be used");
   }
@@ -456,7 +540,8 @@ bool RunningServer::CheckSpool() {
 ServerEnd RunningServer::ServeUntilEnd() {
   IdleMemory idle_memory;
   while (true) {
-    switch (WaitForSignal(kTick)) {
+    const bool may_take_over = membership_.has_value() && !engine().delivers();
+    switch (WaitForSignal(may_take_over ? kTakeOverTick : kTick)) {
       case Signal::kStop:
         return ServerEnd::kStopped;
       case Signal::kReload:
@@ -465,8 +550,8 @@ ServerEnd RunningServer::ServeUntilEnd() {
       case Signal::kNone:
         break;
     }
-    if (!CheckSpool()) return ServerEnd::kLostSpool;
     const MonotonicTime now = engine().clock().Read().monotonic;
+    if (!FollowSpool(now) || !CheckSpool()) return ServerEnd::kLostSpool;
     reload_.Tick(now);
     sampler_.Tick(now);
     idle_memory.Tick(now);
@@ -487,6 +572,8 @@ ServerEnd RunningServer::Wait() {
   ExitAfter(drain_timeout + kCallGrace + kStopGrace);
   SetReady(false, health_);
   engine().StopAccepting();
+  // Nothing is taken over any more.
+  if (membership_.has_value()) membership_->Stop();
   data_.EndStreams();
   const bool drained = engine().Drain(drain_timeout);
   data_.EndWaits();
@@ -504,23 +591,25 @@ ServerEnd RunningServer::Wait() {
 
 absl::StatusOr<std::unique_ptr<HeapSyncServer>> HeapSyncServer::Start(
     const ServerConfig& config) {
-  Ownership ownership;
+  Joined joined;
   if (!config.spool.empty()) {
-    auto owned = WaitForOwnership(config);
-    if (!owned.ok()) return Failed("cannot use the spool", owned.status());
-    if (owned->lease == nullptr) return nullptr;
-    ownership = *std::move(owned);
+    auto able = JoinSpool(config);
+    if (!able.ok()) return Failed("cannot use the spool", able.status());
+    if (able->candidate == nullptr) return nullptr;
+    joined = *std::move(able);
   }
-  auto adapter = std::make_unique<Adapter>(config, std::move(ownership.lease));
-  const absl::Status opened = adapter->lease == nullptr
-                                  ? OpenSpool(config, *adapter)
-                                  : OpenSharedSpool(config, *adapter);
+  auto adapter = std::make_unique<Adapter>(config);
+  const absl::Status opened =
+      config.spool.empty()
+          ? OpenSpool(config, *adapter)
+          : OpenSharedSpool(config, std::move(joined.lease), *adapter);
   if (!opened.ok()) return opened;
-  auto server = std::make_unique<RunningServer>(config, std::move(adapter));
-  if (ownership.standby != nullptr) {
+  auto server = std::make_unique<RunningServer>(config, std::move(adapter),
+                                                std::move(joined.candidate));
+  if (joined.standby != nullptr) {
     // Files may have changed during the wait.
-    server->Reread("take-over");
-    ownership.standby.reset();
+    server->Reread("the spool can be used");
+    joined.standby.reset();
   }
   if (absl::Status s = server->Listen(); !s.ok()) return s;
   return server;

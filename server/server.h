@@ -20,8 +20,9 @@ enum class ServerEnd {
 // Belongs to the main thread. REQUIRES: BlockSignals() was called.
 class HeapSyncServer {
  public:
-  // Opens the spool and serves. With a shared spool it waits as a standby until
-  // this server owns it; null if a stop signal comes meanwhile. Errors: their
+  // Opens the spool and serves. With a shared spool it waits until the database
+  // can be used; null if a stop signal comes meanwhile. It accepts from then
+  // on, and delivers whenever it owns the spool. Errors: their
   // messages say what could not be done; nothing of the server is left running
   // then.
   static absl::StatusOr<std::unique_ptr<HeapSyncServer>> Start(

@@ -78,14 +78,14 @@ HttpPages StandbyPorts::Pages() const {
   pages["/"] = instant([this](absl::string_view) {
     const StandbyReason why = reason();
     return HttpReply{.body = absl::StrCat("heapsync ", HEAPSYNC_VERSION,
-                                          ": standby\n", why.text, "\n",
-                                          why.detail, "\n")};
+                                          ": waits for its spool\n", why.text,
+                                          "\n", why.detail, "\n")};
   });
   pages["/statusz.json"] = instant([this](absl::string_view) {
     const StandbyReason why = reason();
     const nlohmann::json status = {{"version", HEAPSYNC_VERSION},
-                                   {"standby", true},
-                                   {"reason", why.text},
+                                   {"delivers", false},
+                                   {"not_delivering", why.text},
                                    {"detail", why.detail}};
     return HttpReply{
         .content_type = "application/json",
@@ -101,8 +101,9 @@ HttpPages StandbyPorts::Pages() const {
     return HttpReply{.content_type = "text/plain; version=0.0.4; charset=utf-8",
                      .body = prometheus::TextSerializer().Serialize(families)};
   });
-  pages["/healthz"] = instant(
-      [](absl::string_view) -> HttpReply { return {.body = "standby\n"}; });
+  pages["/healthz"] = instant([](absl::string_view) -> HttpReply {
+    return {.body = "waits for its spool\n"};
+  });
   return pages;
 }
 

@@ -20,14 +20,15 @@
 
 namespace heapsync {
 
-// Why a server is a standby.
+// Why a server waits.
 struct StandbyReason {
   std::string text;    // for everyone
   std::string detail;  // for operators; may be empty
 };
 
-// The ports of a server that does not own the spool: it is alive and not ready,
-// says why, and answers every call with UNAVAILABLE and the reason NOT_OWNER.
+// The ports of a server that waits until the database of its spool can be used:
+// it is alive and not ready, says why, and answers every call with UNAVAILABLE
+// and the reason NOT_OWNER.
 // Any thread.
 class StandbyPorts {
  public:

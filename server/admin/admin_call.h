@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "absl/functional/any_invocable.h"
+#include "heap_adapter/engine.h"
 #include "server/access/access.h"
 #include "server/admin/admin_worker.h"
 #include "server/log/call_log.h"
@@ -33,10 +34,12 @@ class AdminCall final : public grpc::ServerUnaryReactor {
   using Work =
       absl::AnyInvocable<TurnResult<Response>(const Caller&, const Request&)>;
 
+  // `delivering`: the engine that must deliver for the work to make sense;
+  // null: any will do.
   AdminCall(AdminWorker& worker, const Access& access, size_t max_message_bytes,
             grpc::CallbackServerContext* context,
             const grpc::ByteBuffer* request, grpc::ByteBuffer* response,
-            Work work)
+            const Engine* delivering, Work work)
       : context_(context), response_(response), work_(std::move(work)) {
     auto admitted = access.Admit(CredentialsOf(*context), ServiceKind::kAdmin);
     if (auto* refusal = std::get_if<CallError>(&admitted)) {
@@ -46,6 +49,8 @@ class AdminCall final : public grpc::ServerUnaryReactor {
     caller_ = std::get<Caller>(std::move(admitted));
     if (auto error = ReadRequest(*request, max_message_bytes, &request_)) {
       Finish(error->ToStatus());
+    } else if (delivering != nullptr && !delivering->delivers()) {
+      Finish(NotDelivering().ToStatus());
     } else if (!worker.Submit(caller_.name, [this] { return TakeTurn(); })) {
       Finish(AdminBusy().ToStatus());
     }

@@ -68,6 +68,7 @@ std::optional<CallError> FlushCall::Begin(Engine& engine, const Access& access,
   if (auto error = ReadRequest(bytes, max_message_bytes, &request)) {
     return error;
   }
+  if (!engine.delivers()) return NotDelivering();
   const std::string& name = request.destination();
   // Empty means all of them here.
   if (name.empty() && !caller.MayUseAll()) return DestinationNotAllowed(name);

@@ -387,8 +387,7 @@ std::vector<Setting> MakeSettings() {
           {.name = "spool_patience",
            .group = kStorage,
            .meaning = "How long a write waits for the database of --spool; "
-                      "after that the server ends, to start again as a "
-                      "standby."}),
+                      "after that the server ends, to start again."}),
       Number<&ServerConfig::min_free_disk_bytes>(
           kFreeDiskRange,
           {.name = "min_free_disk_bytes",

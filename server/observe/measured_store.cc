@@ -75,16 +75,41 @@ MeasuredStore::MeasuredStore(Store& store, std::string folder,
                     .Register(registry_)
                     .Add({})) {}
 
-absl::Status MeasuredStore::Write(const StoreBatch& batch,
-                                  Durability durability) {
+// `bytes` is read after `write` has returned.
+absl::Status MeasuredStore::Measure(absl::FunctionRef<absl::Status()> write,
+                                    size_t& bytes, Durability durability) {
   const auto began = std::chrono::steady_clock::now();
-  absl::Status status = store_.Write(batch, durability);
+  absl::Status status = write();
   const std::chrono::duration<double> took =
       std::chrono::steady_clock::now() - began;
   (durability == Durability::kDisk ? synced_ : unsynced_).Observe(took.count());
-  bytes_.Increment(static_cast<double>(batch.bytes()));
+  bytes_.Increment(static_cast<double>(bytes));
   if (!status.ok()) failures_.Increment();
   return status;
+}
+
+absl::Status MeasuredStore::Write(const StoreBatch& batch,
+                                  Durability durability) {
+  size_t bytes = batch.bytes();
+  return Measure([&] { return store_.Write(batch, durability); }, bytes,
+                 durability);
+}
+
+absl::Status MeasuredStore::Update(const std::vector<std::string>& keys,
+                                   BatchMaker make, Durability durability) {
+  size_t bytes = 0;
+  return Measure(
+      [&] {
+        return store_.Update(
+            keys,
+            [&](const std::vector<std::optional<std::string>>& values) {
+              StoreBatch batch = make(values);
+              bytes = batch.bytes();
+              return batch;
+            },
+            durability);
+      },
+      bytes, durability);
 }
 
 std::vector<prometheus::MetricFamily> MeasuredStore::Collect() const {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "heap_adapter/spool/store.h"
 
 namespace heapsync {
@@ -26,6 +27,9 @@ class MeasuredStore final : public Store, public prometheus::Collectable {
   MeasuredStore(Store& store, std::string folder, uint64_t reserve_bytes);
 
   absl::Status Write(const StoreBatch& batch, Durability durability) override;
+  bool shared() const override { return store_.shared(); }
+  absl::Status Update(const std::vector<std::string>& keys, BatchMaker make,
+                      Durability durability) override;
   absl::Status Resume() override { return store_.Resume(); }
   void ReclaimSpace(const SpaceNeeds& needs) override {
     store_.ReclaimSpace(needs);
@@ -47,6 +51,9 @@ class MeasuredStore final : public Store, public prometheus::Collectable {
   std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
+  absl::Status Measure(absl::FunctionRef<absl::Status()> write, size_t& bytes,
+                       Durability durability);
+
   Store& store_;
   const std::string folder_;
   const uint64_t reserve_bytes_;

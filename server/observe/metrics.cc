@@ -158,12 +158,14 @@ struct TypeMetric {
   const char* name;
   const char* help;
   uint64_t (*value)(const TypeNumbers&);
+  // Known to the server that accepted the items, whichever delivers them.
+  bool of_acceptance = false;
 };
 
 constexpr TypeMetric kTypeMetrics[] = {
     {MetricType::Counter, "heapsync_items_accepted_total",
      "Items stored durably.",
-     [](const TypeNumbers& numbers) { return numbers.counts.appended; }},
+     [](const TypeNumbers& numbers) { return numbers.counts.appended; }, true},
     {MetricType::Counter, "heapsync_items_delivered_total",
      "Items that Heap took, including coalesced ones.",
      [](const TypeNumbers& numbers) { return numbers.counts.delivered; }},
@@ -299,9 +301,11 @@ MetricFamily OldestAges(const std::vector<Group>& groups, WallTime now) {
   return family;
 }
 
-void AddTypes(const std::vector<Group>& groups, WallTime now,
+// `delivers`: see ServerStatus. Each fact is reported by one server.
+void AddTypes(const std::vector<Group>& groups, WallTime now, bool delivers,
               std::vector<MetricFamily>& families) {
   for (const TypeMetric& metric : kTypeMetrics) {
+    if (!delivers && !metric.of_acceptance) continue;
     MetricFamily family = NewFamily(metric.type, metric.name, metric.help);
     for (const Group& group : groups) {
       for (const auto& [type, numbers] : group.types) {
@@ -311,6 +315,7 @@ void AddTypes(const std::vector<Group>& groups, WallTime now,
     }
     families.push_back(std::move(family));
   }
+  if (!delivers) return;
   families.push_back(DeadLetters(groups));
   families.push_back(OldestAges(groups, now));
 }
@@ -352,8 +357,8 @@ std::string MetricsText(
   std::vector<MetricFamily> families;
   AddServer(status, version, families);
   const std::vector<Group> groups = GroupsOf(status, destinations);
-  AddDestinations(groups, families);
-  AddTypes(groups, status.now.wall, families);
+  if (status.delivers) AddDestinations(groups, families);
+  AddTypes(groups, status.now.wall, status.delivers, families);
   families.push_back(CallerItems(status, destinations));
   for (const prometheus::Collectable* other : others) {
     std::vector<MetricFamily> more = other->Collect();

@@ -46,34 +46,46 @@ std::string PagePolicy(absl::string_view page) {
 }
 
 HttpReply StatusAnswer(StatusReader& status, const FlowHistory& history,
-                       absl::string_view version, absl::string_view query) {
+                       absl::string_view version, absl::string_view query,
+                       absl::string_view not_delivering) {
   const auto parsed = ParseStatusQuery(query);
   if (!parsed.ok()) {
     return {.status = 400,
             .body = absl::StrCat(parsed.status().message(), "\n")};
   }
   return {.content_type = "application/json",
-          .body = StatusJson(*status.Read(), history, version, *parsed)};
+          .body = StatusJson(*status.Read(), history, version, *parsed,
+                             not_delivering)};
 }
 
 }  // namespace
 
 HttpPages OperatorPages(StatusReader& status, const FlowHistory& history,
                         std::string version, MetricDestinations& destinations,
-                        std::vector<const prometheus::Collectable*> metrics) {
+                        std::vector<const prometheus::Collectable*> metrics,
+                        std::function<std::string()> not_delivering) {
   using Work = HttpPage::Work;
   HttpPages pages;
   pages["/"] = {
       .work = Work::kInstant,
-      .handler = [policy = PagePolicy(kStatusPage)](absl::string_view) {
+      .handler = [policy = PagePolicy(kStatusPage), version,
+                  not_delivering](absl::string_view) {
+        const std::string why = not_delivering ? not_delivering() : "";
+        if (!why.empty()) {
+          return HttpReply{.body = absl::StrCat(
+                               "heapsync ", version,
+                               ": accepts, and delivers nothing\n", why, "\n")};
+        }
         return HttpReply{.content_type = "text/html; charset=utf-8",
                          .body = std::string(kStatusPage),
                          .content_security_policy = policy};
       }};
   pages["/statusz.json"] = {
       .work = Work::kMayWait,
-      .handler = [&status, &history, version](absl::string_view query) {
-        return StatusAnswer(status, history, version, query);
+      .handler = [&status, &history, version,
+                  not_delivering](absl::string_view query) {
+        return StatusAnswer(status, history, version, query,
+                            not_delivering ? not_delivering() : "");
       }};
   pages["/metrics"] = {
       .work = Work::kMayWait,

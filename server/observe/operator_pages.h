@@ -3,6 +3,7 @@
 
 #include <prometheus/collectable.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,10 +21,14 @@ namespace heapsync {
 //   /metrics       see MetricsText; includes `metrics`
 //   /healthz       200, or 503 after a write to the spool failed
 //
+// `not_delivering` says why this server does not deliver, which the first two
+// then show instead; empty: it does. Any thread; null: it always does.
+//
 // Everything given by reference must outlive the pages.
 HttpPages OperatorPages(StatusReader& status, const FlowHistory& history,
                         std::string version, MetricDestinations& destinations,
-                        std::vector<const prometheus::Collectable*> metrics);
+                        std::vector<const prometheus::Collectable*> metrics,
+                        std::function<std::string()> not_delivering = nullptr);
 
 }  // namespace heapsync
 

@@ -9,8 +9,8 @@ std::vector<prometheus::MetricFamily> OwnerMetrics::Collect() const {
   std::vector<prometheus::MetricFamily> families;
   families.push_back(NewFamily(
       prometheus::MetricType::Gauge, "heapsync_spool_owner",
-      "1 if this server owns the shared spool and delivers from it, 0 if it is "
-      "a standby."));
+      "1 if this server owns the shared spool and delivers from it, 0 if "
+      "it only accepts."));
   AddRow(families.back(), left.count() > 0 ? 1 : 0);
   families.push_back(NewFamily(
       prometheus::MetricType::Gauge, "heapsync_spool_lease_seconds",

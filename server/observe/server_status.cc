@@ -94,6 +94,7 @@ std::shared_ptr<const ServerStatus> StatusReader::Make(
                    .destinations = {}});
   if (taken.has_value()) {
     status->taken_at = taken->taken_at.monotonic;
+    status->delivers = taken->delivers;
     status->destinations.reserve(taken->destinations.size());
     for (DestinationSnapshot& snapshot : taken->destinations) {
       std::vector<std::optional<WallTime>> oldest;
@@ -106,6 +107,7 @@ std::shared_ptr<const ServerStatus> StatusReader::Make(
     }
   } else if (previous != nullptr) {
     status->taken_at = previous->taken_at;
+    status->delivers = previous->delivers;
     status->destinations = previous->destinations;
   }
   return status;

@@ -29,6 +29,8 @@ struct ServerStatus {
   // dispatcher is busy. None: there is no snapshot yet, and `destinations` is
   // empty.
   std::optional<MonotonicTime> taken_at;
+  // See EngineSnapshot.
+  bool delivers = true;
   std::vector<DestinationStatus> destinations;
 };
 

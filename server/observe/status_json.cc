@@ -244,7 +244,8 @@ void PutHistory(const FlowHistory& history, FlowHistory::Range range,
 }  // namespace
 
 std::string StatusJson(const ServerStatus& status, const FlowHistory& history,
-                       absl::string_view version, const StatusQuery& query) {
+                       absl::string_view version, const StatusQuery& query,
+                       absl::string_view not_delivering) {
   const StatusList list = ListDestinations(status, history, query);
   Json json;
   json["version"] = std::string(version);
@@ -259,6 +260,8 @@ std::string StatusJson(const ServerStatus& status, const FlowHistory& history,
                    {"disk_nearly_full", status.spool.disk_nearly_full},
                    {"commits", status.spool.commits},
                    {"syncs", status.spool.syncs}};
+  json["delivers"] = not_delivering.empty();
+  json["not_delivering"] = std::string(not_delivering);
   json["destinations_total"] = status.destinations.size();
   json["totals"] = ToJson(list.totals);
   json["matching"] = list.matching;

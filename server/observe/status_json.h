@@ -13,9 +13,11 @@ namespace heapsync {
 // `status` as one JSON object, for the status page and for scripts: totals over
 // all destinations, and the page of them that `query` asks for. Durations are
 // in seconds, times are RFC 3339 in UTC, and null means unknown or none. App
-// IDs are masked.
+// IDs are masked. `not_delivering` says why this server delivers nothing;
+// empty: it does.
 std::string StatusJson(const ServerStatus& status, const FlowHistory& history,
-                       absl::string_view version, const StatusQuery& query);
+                       absl::string_view version, const StatusQuery& query,
+                       absl::string_view not_delivering = "");
 
 }  // namespace heapsync
 

@@ -217,6 +217,11 @@ CallError NotOwner(absl::string_view why) {
           .retry_delay = kRetryDelay};
 }
 
+CallError NotDelivering() {
+  return NotOwner(
+      "another server owns the spool, and only that one can answer this");
+}
+
 CallError ShuttingDown() {
   return {.code = grpc::StatusCode::UNAVAILABLE,
           .reason = "SHUTTING_DOWN",

@@ -63,6 +63,8 @@ CallError ShuttingDown();
 // UNAVAILABLE: another server owns the spool, or none does at the moment. `why`
 // is the message.
 CallError NotOwner(absl::string_view why);
+// The same for a call that only the server that delivers can answer.
+CallError NotDelivering();
 
 // PERMISSION_DENIED: the caller may not use this destination. With an empty
 // name: it must name one that it may use.

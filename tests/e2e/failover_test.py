@@ -328,6 +328,10 @@ class FailoverTest(unittest.TestCase):
         wait_until(lambda: self.heap.count("events", "appended") == 1, "the event at Heap")
         wait_until(lambda: "DELIVERED" in self.heapsync("receipt", other, receipt).upper(), "the receipt's state, at either server")
         self.assertIn("DELIVERED", self.heapsync("receipt", owner, receipt).upper())
+        rows = self.folder / "users.csv"
+        rows.write_text("identity,v\n" + "".join(f"bulk-{number},{number}\n" for number in range(2_500)))
+        self.heapsync("import", other, "--type=user", str(rows))
+        wait_until(lambda: self.heap.find("users", app_id=APP_US, identity="bulk-2499"), "the last user of the import at Heap")
         for command in ("track --identity=a --event=b --ack=delivered", "status", "flush", "dead-letters list"):
             with self.subTest(command):
                 refused = Program("refused", [str(Binaries.cli), *command.split(), f"--server={other.address}", "--timeout=1s"], self.folder)

@@ -237,19 +237,21 @@ std::vector<HeapResponse> SimulatedHeap::Wait(Duration) {
       rest.push_back(std::move(each));
       continue;
     }
-    const std::string path = PathOf(each.request.url);
-    if (path != "/api/track") {
-      const nlohmann::json body = nlohmann::json::parse(each.request.body);
-      for (const auto& item : body.at(ArrayOf(path))) {
-        unanswered_.erase(unanswered_.find(
-            absl::StrCat(path, " ", std::string(body.at("app_id")), " ",
-                         WhoOf(path, item))));
-      }
-    }
+    ForgetUnanswered(each.request);
     answers.push_back(std::move(each.answer));
   }
   on_the_way_ = std::move(rest);
   return answers;
+}
+
+void SimulatedHeap::ForgetUnanswered(const HeapRequest& request) {
+  const std::string path = PathOf(request.url);
+  if (path == "/api/track") return;
+  const nlohmann::json body = nlohmann::json::parse(request.body);
+  for (const auto& item : body.at(ArrayOf(path))) {
+    unanswered_.erase(unanswered_.find(absl::StrCat(
+        path, " ", std::string(body.at("app_id")), " ", WhoOf(path, item))));
+  }
 }
 
 MonotonicTime SimulatedHeap::NextMoment() const {
@@ -266,6 +268,19 @@ void SimulatedHeap::LoseSender() {
   }
   on_the_way_.clear();
   unanswered_.clear();
+}
+
+void SimulatedHeap::LoseSender(const std::set<uint64_t>& ids) {
+  std::vector<OnTheWay> rest;
+  for (OnTheWay& each : on_the_way_) {
+    if (!ids.contains(each.request.id)) {
+      rest.push_back(std::move(each));
+      continue;
+    }
+    if (!each.arrived && Chance(0.5)) Arrive(each);
+    ForgetUnanswered(each.request);
+  }
+  on_the_way_ = std::move(rest);
 }
 
 void SimulatedHeap::CheckWindow(const std::string& limit, Duration window,

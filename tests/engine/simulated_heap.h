@@ -59,8 +59,9 @@ class SimulatedHeap final : public Transport {
   // The time of the next arrival or response; max() if there is none.
   MonotonicTime NextMoment() const;
   // The sender dies: some of the requests on their way arrive immediately, the
-  // others never.
+  // others never. Of several senders, the one of the requests in `ids`.
   void LoseSender();
+  void LoseSender(const std::set<uint64_t>& ids);
 
   // --- what Heap holds
   // Event keys by App ID, each with the number of times it arrived.
@@ -110,6 +111,7 @@ class SimulatedHeap final : public Transport {
   };
 
   void Crash(OnTheWay& on_the_way) const;
+  void ForgetUnanswered(const HeapRequest& request);
   bool Chance(double probability);
   Duration Between(Duration least, Duration most);
   void Arrive(OnTheWay& on_the_way);

@@ -15,9 +15,9 @@ inline bool CommitPending(Committer& committer) {
   Committer::Pending pending;
   {
     MutexLock lock(committer.mutex_);
+    if (committer.pending_.empty() && !committer.disk_full()) return false;
     pending = std::exchange(committer.pending_, {});
   }
-  if (pending.empty() && !committer.disk_full()) return false;
   if (pending.look.has_value()) {
     committer.notifier_.Notify(committer.FindAppends(*pending.look));
   }

@@ -1,0 +1,103 @@
+// Worlds of several servers over one shared store, in simulated time. A failure
+// prints its seed.
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_join.h"
+#include "gtest/gtest.h"
+#include "tests/engine/cluster_world.h"
+
+namespace heapsync {
+namespace {
+
+// More worlds with HEAPSYNC_WORLDS=3000.
+uint64_t Worlds(uint64_t ordinary) {
+  uint64_t worlds = 0;
+  const char* wanted = std::getenv("HEAPSYNC_WORLDS");
+  return wanted != nullptr && absl::SimpleAtoi(wanted, &worlds) ? worlds
+                                                                : ordinary;
+}
+
+struct Sum {
+  uint64_t acknowledged = 0;
+  int take_overs = 0;
+  int fenced = 0;
+  int repeated_commits = 0;
+};
+
+// Runs worlds of 2 to 5 servers until one breaks a promise.
+Sum RunWorlds(ClusterRules rules, uint64_t worlds) {
+  Sum sum;
+  for (uint64_t seed = 1; seed <= worlds; ++seed) {
+    rules.seed = seed;
+    rules.servers = 2 + static_cast<int>(seed % 4);
+    ClusterWorld world(rules);
+    const std::vector<std::string> broken = world.Run();
+    sum.acknowledged += world.acknowledged();
+    sum.take_overs += world.take_overs();
+    sum.fenced += world.fenced();
+    sum.repeated_commits += world.repeated_commits();
+    EXPECT_TRUE(broken.empty())
+        << "seed " << seed << ":\n"
+        << absl::StrJoin(broken.begin(),
+                         broken.begin() + std::min<size_t>(8, broken.size()),
+                         "\n");
+    if (!broken.empty()) break;
+  }
+  return sum;
+}
+
+TEST(ClusterSimulationTest, InAPeacefulClusterOneServerDeliversWhatAllAccept) {
+  const Sum sum = RunWorlds({}, Worlds(40));
+  EXPECT_GT(sum.acknowledged, 20'000u);
+  EXPECT_EQ(sum.take_overs, static_cast<int>(Worlds(40)));
+}
+
+TEST(ClusterSimulationTest, ServersThatDieOrStopLoseAndReorderNothing) {
+  ClusterRules rules;
+  rules.crash = 0.03;
+  rules.stop = 0.03;
+  const Sum sum = RunWorlds(rules, Worlds(60));
+  EXPECT_GT(sum.take_overs, 200);
+}
+
+TEST(ClusterSimulationTest, AnOwnerThatFreezesOrIsCutOffIsFencedWithinLimits) {
+  ClusterRules rules;
+  rules.freeze = 0.02;
+  rules.cut = 0.02;
+  const Sum sum = RunWorlds(rules, Worlds(60));
+  EXPECT_GT(sum.fenced, 50);
+}
+
+TEST(ClusterSimulationTest, CommitsThatAreRepeatedAtOtherEndsKeepTheOrder) {
+  ClusterRules rules;
+  rules.lost_answer = 0.3;
+  rules.max_pause = std::chrono::milliseconds(20);
+  const Sum sum = RunWorlds(rules, Worlds(60));
+  EXPECT_GT(sum.repeated_commits, 500);
+}
+
+TEST(ClusterSimulationTest, EverythingAtOnceBreaksNoPromise) {
+  ClusterRules rules;
+  rules.crash = 0.02;
+  rules.stop = 0.01;
+  rules.freeze = 0.01;
+  rules.cut = 0.01;
+  rules.lost_answer = 0.1;
+  rules.faults = {.refused_connection = 0.05,
+                  .unavailable = 0.1,
+                  .reset_after_taking = 0.1,
+                  .hang = 0.02,
+                  .throttled = 0.03,
+                  .setup = 0.01,
+                  .oversized = 0.05};
+  const Sum sum = RunWorlds(rules, Worlds(150));
+  EXPECT_GT(sum.fenced, 50);
+}
+
+}  // namespace
+}  // namespace heapsync

@@ -353,7 +353,9 @@ class RunningServer final : public HeapSyncServer {
         earlier_reflection_(ServiceNames(), GateOf(access_),
                             config.port.max_message_bytes) {
     access_.SetOnAdmitted(
-        [this](const std::string& peer) { guard_.Admitted(peer); });
+        [this](const std::string& peer, const std::string& caller) {
+          return ErrorOf(guard_.Admitted(peer, caller));
+        });
     health_.SetOnChecked(
         [this](const std::string& peer) { guard_.HealthChecked(peer); });
     if (config.access.has_value()) access_.SetRules(*config.access);

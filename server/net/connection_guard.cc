@@ -98,16 +98,17 @@ ConnectionGuard::NewInterceptorFactory() {
   return std::make_unique<Factory>(*this);
 }
 
-void ConnectionGuard::Admitted(const std::string& grpc_peer) {
+ConnectionGuard::Admission ConnectionGuard::Admitted(
+    const std::string& grpc_peer, absl::string_view caller) {
   const std::string peer = PeerName(grpc_peer);
   MutexLock lock(mutex_);
-  rules_.Proved(peer, Trust::kKnown);
+  return rules_.Admitted(peer, caller);
 }
 
 void ConnectionGuard::HealthChecked(const std::string& grpc_peer) {
   const std::string peer = PeerName(grpc_peer);
   MutexLock lock(mutex_);
-  rules_.Proved(peer, Trust::kProbe);
+  rules_.Probed(peer);
 }
 
 ConnectionGuard::Counts ConnectionGuard::Read() const {

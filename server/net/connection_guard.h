@@ -30,9 +30,11 @@ class ConnectionGuard {
 
   explicit ConnectionGuard(const ConnectionLimits& limits) : rules_(limits) {}
 
-  // `grpc_peer` is that of a call's context: an admitted call, or an answered
-  // health check.
-  void Admitted(const std::string& grpc_peer);
+  using Admission = ConnectionRules::Admission;
+
+  // `grpc_peer` is that of a call's context: a call that has the rights it
+  // needs, see ConnectionRules::Admitted(), or an answered health check.
+  Admission Admitted(const std::string& grpc_peer, absl::string_view caller);
   void HealthChecked(const std::string& grpc_peer);
 
   // Counts the calls of each connection. The guard must outlive the server.

@@ -28,6 +28,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
+using Admission = ConnectionRules::Admission;
 using CallEnd = ConnectionRules::CallEnd;
 using Closing = ConnectionRules::Closing;
 
@@ -38,9 +39,12 @@ class ConnectionRulesTest : public testing::Test {
  protected:
   // Opens a connection from an address; returns its peer.
   std::string Open(int id, const std::string& address = "192.0.2.1") {
-    const std::string peer = absl::StrCat(address, ":", 10'000 + id);
+    const std::string peer = Peer(id, address);
     rules_.Opened(id, peer, now_);
     return peer;
+  }
+  static std::string Peer(int id, const std::string& address = "192.0.2.1") {
+    return absl::StrCat(address, ":", 10'000 + id);
   }
 
   ConnectionRules rules_{{.max_connections = 6,
@@ -69,7 +73,7 @@ TEST_F(ConnectionRulesTest, KnownOnesThatWithholdTheEndsOfMessagesAreEnded) {
   for (const int id : {1, 2, 3}) {
     const std::string peer = absl::StrCat("192.0.2.1:", id);
     rules.Opened(id, peer, now_);
-    rules.Proved(peer, Trust::kKnown);
+    rules.Admitted(peer);
   }
   // Whole messages are none of it, however many come.
   for (int i = 1; i <= 100; ++i) {
@@ -91,7 +95,7 @@ TEST_F(ConnectionRulesTest, WhatTheServerThrewAwayIsNotUnfinished) {
   constexpr uint64_t kMib = 1 << 20;
   ConnectionRules rules({.all_unfinished_bytes = 10 * kMib});
   rules.Opened(1, "192.0.2.1:1", now_);
-  rules.Proved("192.0.2.1:1", Trust::kKnown);
+  rules.Admitted("192.0.2.1:1");
   rules.SetGrowth(kMib);
   for (int i = 1; i <= 100; ++i) {
     rules.Progressed(1, {.received = i * kMib}, now_);
@@ -102,7 +106,7 @@ TEST_F(ConnectionRulesTest, WhatTheServerThrewAwayIsNotUnfinished) {
 }
 
 TEST_F(ConnectionRulesTest, KnownOnesAreLookedAtNowAndThen) {
-  rules_.Proved(Open(1), Trust::kKnown);
+  rules_.Admitted(Open(1));
   Open(2);
   EXPECT_THAT(rules_.ToLookAt(now_), UnorderedElementsAre(1, 2));
   EXPECT_THAT(rules_.ToLookAt(now_ + milliseconds(20)), ElementsAre(2));
@@ -110,8 +114,8 @@ TEST_F(ConnectionRulesTest, KnownOnesAreLookedAtNowAndThen) {
 }
 
 TEST_F(ConnectionRulesTest, OnesThatAreKnownOrCheckHealthStay) {
-  rules_.Proved(Open(1), Trust::kKnown);
-  rules_.Proved(Open(2), Trust::kProbe);
+  rules_.Admitted(Open(1));
+  rules_.Probed(Open(2));
   EXPECT_THAT(rules_.Due(kStart + std::chrono::hours(1)), IsEmpty());
   EXPECT_EQ(rules_.Count(Trust::kKnown), 1u);
   EXPECT_EQ(rules_.Count(Trust::kProbe), 1u);
@@ -119,8 +123,8 @@ TEST_F(ConnectionRulesTest, OnesThatAreKnownOrCheckHealthStay) {
 
 TEST_F(ConnectionRulesTest, NothingProvedIsLost) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Trust::kKnown);
-  rules_.Proved(peer, Trust::kProbe);
+  rules_.Admitted(peer);
+  rules_.Probed(peer);
   EXPECT_EQ(rules_.Count(Trust::kKnown), 1u);
 }
 
@@ -130,7 +134,7 @@ TEST_F(ConnectionRulesTest, ABytesBoundHoldsForTheUnprovenOnly) {
   rules_.Progressed(1, {.received = kMaxBytes}, now_);
   rules_.Progressed(2, {.received = kMaxBytes}, now_);
   EXPECT_THAT(rules_.Due(now_), IsEmpty());
-  rules_.Proved(known, Trust::kKnown);
+  rules_.Admitted(known);
   rules_.Progressed(1, {.received = kMaxBytes + 1}, now_);
   rules_.Progressed(2, {.received = 1'000'000}, now_);
   EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kBytes}));
@@ -138,7 +142,7 @@ TEST_F(ConnectionRulesTest, ABytesBoundHoldsForTheUnprovenOnly) {
 
 TEST_F(ConnectionRulesTest, AHealthCheckerMayGoOnSlowly) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Trust::kProbe);
+  rules_.Probed(peer);
   uint64_t bytes = 0;
   for (int second = 0; second < 1'000; ++second) {
     now_ += seconds(1);
@@ -163,7 +167,7 @@ TEST_F(ConnectionRulesTest, TheUnprovenTogetherHaveABound) {
 
 TEST_F(ConnectionRulesTest, TheOldestStrangerGivesWayBeforeProbes) {
   const std::string probe = Open(1);
-  rules_.Proved(probe, Trust::kProbe);
+  rules_.Probed(probe);
   for (int id = 2; id <= 4; ++id) {
     EXPECT_TRUE(rules_.HasPlace());
     now_ += milliseconds(10);
@@ -194,25 +198,104 @@ TEST_F(ConnectionRulesTest, AYoungConnectionGivesWayOnlyIfItIsSilent) {
   EXPECT_NE(rules_.MakePlace(now_ + seconds(1)), std::nullopt);
 }
 
-TEST_F(ConnectionRulesTest, KnownConnectionsHaveThePlacesThatAreLeft) {
-  for (int id = 1; id <= 5; ++id) {
+TEST_F(ConnectionRulesTest, KnownConnectionsTakeNoPlaceOfOthers) {
+  for (int id = 1; id <= 6; ++id) {
     EXPECT_TRUE(rules_.HasPlace());
-    rules_.Proved(Open(id), Trust::kKnown);
+    EXPECT_EQ(rules_.Admitted(Open(id)), Admission::kAdmitted);
   }
-  Open(6);
-  now_ += seconds(1);
-  EXPECT_FALSE(rules_.HasPlace());
-  EXPECT_EQ(rules_.MakePlace(now_), 6);
   EXPECT_TRUE(rules_.HasPlace());
-  rules_.Closed(6);
-  rules_.Proved(Open(7), Trust::kKnown);
-  EXPECT_FALSE(rules_.HasPlace());
-  EXPECT_EQ(rules_.MakePlace(now_), std::nullopt);
+  // The one that has been idle for longest.
+  rules_.CallBegan(Peer(1), now_);
+  rules_.CallBegan(Peer(2), now_);
+  rules_.CallEnded(Peer(2), CallEnd::kAnswered, now_);
+  EXPECT_EQ(rules_.Admitted(Open(7)), Admission::kAdmitted);
+  EXPECT_EQ(rules_.Count(Trust::kKnown), 6u);
+  EXPECT_THAT(rules_.Due(now_),
+              ElementsAre(Closing{3, ClosingReason::kGaveWay}));
+  EXPECT_THAT(rules_.Due(now_), IsEmpty());
+}
+
+TEST_F(ConnectionRulesTest, ConnectionsWithOpenCallsDoNotGiveWay) {
+  for (int id = 1; id <= 6; ++id) {
+    rules_.CallBegan(Open(id), now_);
+    rules_.Admitted(Peer(id));
+  }
+  EXPECT_EQ(rules_.Admitted(Open(7)), Admission::kAllTaken);
+  EXPECT_EQ(rules_.Count(Trust::kStranger), 1u);
+  EXPECT_THAT(rules_.Due(now_), IsEmpty());
+  rules_.CallEnded(Peer(4), CallEnd::kAnswered, now_);
+  EXPECT_EQ(rules_.Admitted(Peer(7)), Admission::kAdmitted);
+  EXPECT_THAT(rules_.Due(now_),
+              ElementsAre(Closing{4, ClosingReason::kGaveWay}));
+}
+
+TEST_F(ConnectionRulesTest, BeyondItsShareACallersOwnConnectionGivesWay) {
+  ConnectionRules rules({.max_connections = 6, .max_of_caller = 2});
+  const auto admit = [&](int id, const std::string& caller) {
+    const std::string peer = absl::StrCat("192.0.2.1:", id);
+    rules.Opened(id, peer, now_);
+    rules.CallBegan(peer, now_);
+    const Admission admission = rules.Admitted(peer, caller);
+    rules.CallEnded(peer, CallEnd::kAnswered, now_);
+    return admission;
+  };
+  admit(1, "good");
+  for (const int id : {2, 3}) EXPECT_EQ(admit(id, "bad"), Admission::kAdmitted);
+  EXPECT_THAT(rules.Due(now_), IsEmpty());
+  EXPECT_EQ(admit(4, "bad"), Admission::kAdmitted);
+  EXPECT_THAT(rules.Due(now_),
+              ElementsAre(Closing{2, ClosingReason::kGaveWay}));
+  // With calls on all of them the newest is refused.
+  rules.CallBegan("192.0.2.1:3", now_);
+  rules.CallBegan("192.0.2.1:4", now_);
+  EXPECT_EQ(admit(5, "bad"), Admission::kShareTaken);
+  EXPECT_THAT(rules.Due(now_), IsEmpty());
+  // One that cannot be told from others has no share.
+  for (const int id : {6, 7, 8}) EXPECT_EQ(admit(id, ""), Admission::kAdmitted);
+  EXPECT_THAT(rules.Due(now_), IsEmpty());
+  EXPECT_EQ(rules.Count(Trust::kKnown), 6u);
+}
+
+TEST_F(ConnectionRulesTest, TheCallerWithTheMostGivesWayAndNeverOneWithFewer) {
+  for (const int id : {1, 2, 3}) rules_.Admitted(Open(id), "most");
+  for (const int id : {4, 5}) rules_.Admitted(Open(id), "some");
+  rules_.Admitted(Open(6), "few");
+  EXPECT_EQ(rules_.Admitted(Open(7), "new"), Admission::kAdmitted);
+  EXPECT_THAT(rules_.Due(now_),
+              ElementsAre(Closing{1, ClosingReason::kGaveWay}));
+  for (const int id : {2, 3, 4, 5}) rules_.CallBegan(Peer(id), now_);
+  EXPECT_EQ(rules_.Admitted(Open(8), "some"), Admission::kAllTaken);
+  EXPECT_EQ(rules_.Admitted(Peer(8), "few"), Admission::kAdmitted);
+  EXPECT_THAT(rules_.Due(now_),
+              ElementsAre(Closing{6, ClosingReason::kGaveWay}));
+}
+
+TEST_F(ConnectionRulesTest, ASharedConnectionCountsForItsFirstCaller) {
+  ConnectionRules rules({.max_of_caller = 1});
+  rules.Opened(1, "192.0.2.1:1", now_);
+  rules.Opened(2, "192.0.2.1:2", now_);
+  for (const char* caller : {"first", "second", "third"}) {
+    EXPECT_EQ(rules.Admitted("192.0.2.1:1", caller), Admission::kAdmitted);
+  }
+  EXPECT_EQ(rules.Admitted("192.0.2.1:2", "second"), Admission::kAdmitted);
+  EXPECT_THAT(rules.Due(now_), IsEmpty());
+  EXPECT_EQ(rules.Count(Trust::kKnown), 2u);
+}
+
+TEST_F(ConnectionRulesTest, NobodyGivesWayInPlaceOfOneThatWasClosed) {
+  ConnectionRules rules({.max_of_caller = 1});
+  rules.Opened(1, "192.0.2.1:1", now_);
+  rules.Admitted("192.0.2.1:1", "caller");
+  rules.Opened(2, "192.0.2.1:2", now_);
+  rules.Admitted("192.0.2.1:2", "caller");
+  rules.Closed(1);
+  rules.Opened(1, "192.0.2.1:3", now_);
+  EXPECT_THAT(rules.Due(now_), IsEmpty());
 }
 
 TEST_F(ConnectionRulesTest, AConnectionThatGivesUpItsCallsIsEnded) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Trust::kKnown);
+  rules_.Admitted(peer);
   for (int i = 0; i < 500; ++i) {
     rules_.CallBegan(peer, now_);
     rules_.CallEnded(peer, CallEnd::kGivenUp, now_);
@@ -226,7 +309,7 @@ TEST_F(ConnectionRulesTest, AConnectionThatGivesUpItsCallsIsEnded) {
 TEST_F(ConnectionRulesTest, AnUnprovenConnectionGetsFewCalls) {
   const std::string stranger = Open(1);
   const std::string probe = Open(2);
-  rules_.Proved(probe, Trust::kProbe);
+  rules_.Probed(probe);
   for (const std::string& peer : {stranger, probe}) {
     for (int i = 0; i < 500; ++i) {
       rules_.CallBegan(peer, now_);
@@ -278,7 +361,7 @@ TEST_F(ConnectionRulesTest, AStrangerThatSentMuchKeepsItsPlaceUntilItIsFreed) {
   EXPECT_FALSE(rules_.HasPlace());
   rules_.Closed(2);
   EXPECT_TRUE(rules_.HasPlace());
-  rules_.Proved(Open(6), Trust::kKnown);
+  rules_.Admitted(Open(6));
   rules_.Progressed(6, {.received = 1 << 20, .silence = seconds(1)}, now_);
   EXPECT_FALSE(rules_.Left(6));
 }
@@ -302,7 +385,7 @@ TEST(ConnectionPlacesTest, ThoseThatSendMuchGiveWayBeforeQuietOnes) {
 TEST_F(ConnectionRulesTest, TheCallsOfKnownConnectionsKeepNobodyOut) {
   const std::string peer = Open(1);
   const auto before = rules_.CallBegan(peer, now_);
-  rules_.Proved(peer, Trust::kKnown);
+  rules_.Admitted(peer);
   EXPECT_EQ(rules_.unproven_calls(), 0u);
   for (int i = 0; i < 3'000; ++i) rules_.CallBegan(peer, now_);
   EXPECT_TRUE(rules_.HasPlace());
@@ -312,7 +395,7 @@ TEST_F(ConnectionRulesTest, TheCallsOfKnownConnectionsKeepNobodyOut) {
 
 TEST_F(ConnectionRulesTest, OneThatGivesUpCallsNowAndThenStays) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Trust::kKnown);
+  rules_.Admitted(peer);
   for (int i = 0; i < 10'000; ++i) {
     now_ += milliseconds(1);
     rules_.CallBegan(peer, now_);
@@ -330,7 +413,7 @@ TEST_F(ConnectionRulesTest, OneThatGivesUpCallsNowAndThenStays) {
 
 TEST_F(ConnectionRulesTest, CallsThatEscapeTheLimitOfStreamsEndAConnection) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Trust::kKnown);
+  rules_.Admitted(peer);
   for (int i = 0; i < 400; ++i) rules_.CallBegan(peer, now_);
   EXPECT_THAT(rules_.Due(now_), IsEmpty());
   rules_.CallBegan(peer, now_);
@@ -347,10 +430,10 @@ TEST_F(ConnectionRulesTest, AFloodIsNotBlamedOnTheNextWithItsDescriptor) {
 
 TEST_F(ConnectionRulesTest, APeerThatComesBackIsANewConnection) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Trust::kKnown);
+  rules_.Admitted(peer);
   rules_.Opened(2, peer, now_);
   rules_.Closed(1);
-  rules_.Proved(peer, Trust::kKnown);
+  rules_.Admitted(peer);
   EXPECT_EQ(rules_.Count(Trust::kKnown), 1u);
   rules_.Closed(2);
   rules_.CallBegan(peer, now_);

@@ -50,6 +50,10 @@ std::optional<CallError> ErrorOf(ConnectionRules::Admission admission) {
   HEAPSYNC_UNREACHABLE();
 }
 
+Protocol ProtocolOf(const ServerConfig& config) {
+  return config.tls.has_value() ? Protocol::kTls : Protocol::kHttp2;
+}
+
 std::unique_ptr<TlsCertificates> CertificatesOf(const ServerConfig& config) {
   if (!config.tls.has_value()) return nullptr;
   return std::make_unique<TlsCertificates>(*config.tls);

@@ -57,14 +57,18 @@ constexpr uint64_t kQuietBytes = 4 << 10;
 // may use more memory, up to 21 MiB for each of these.
 constexpr size_t kLoudPlaces = 24;
 
+// Places of all unproven connections while those are taken: what enters quietly
+// may become loud.
+constexpr size_t kPlacesBesideLoud = 8;
+
 // Calls that may still end inside the server after HTTP/2 has forgotten them.
 constexpr uint64_t kEndingCalls = 200;
 
-std::string AddressOf(absl::string_view peer) {
-  return std::string(peer.substr(0, peer.find_last_of(":")));
-}
-
 }  // namespace
+
+absl::string_view AddressOf(absl::string_view peer) {
+  return peer.substr(0, peer.find_last_of(':'));
+}
 
 absl::string_view NameOf(ClosingReason reason) {
   switch (reason) {
@@ -80,41 +84,73 @@ absl::string_view NameOf(ClosingReason reason) {
   HEAPSYNC_UNREACHABLE();
 }
 
-bool ConnectionRules::HasPlace() const {
-  return unproven_.size() + kept_places_ < limits_.max_unproven &&
-         LoudPlaces() < kLoudPlaces && unproven_calls_ < kMaxUnprovenCalls;
+bool ConnectionRules::IsLoud(uint64_t bytes) { return bytes > kQuietBytes; }
+
+bool ConnectionRules::HasPlace(bool loud) const {
+  const size_t taken = unproven_.size() + kept_places_;
+  if (taken >= limits_.max_unproven) return false;
+  if (unproven_calls_ >= kMaxUnprovenCalls) return false;
+  const size_t loud_places = LoudPlaces();
+  if (loud_places < kLoudPlaces) return true;
+  return !loud && taken < kLoudPlaces + kPlacesBesideLoud;
+}
+
+size_t ConnectionRules::CountUnproven(absl::string_view address) const {
+  const auto found = unproven_by_address_.find(address);
+  return found == unproven_by_address_.end() ? 0 : found->second;
 }
 
 std::optional<ConnectionRules::Id> ConnectionRules::MakePlace(
-    MonotonicTime now) {
+    absl::string_view address, bool loud, MonotonicTime now) {
   if (unproven_calls_ >= kMaxUnprovenCalls) return std::nullopt;
-  const bool only_loud = LoudPlaces() >= kLoudPlaces;
+  const bool only_loud = loud && LoudPlaces() >= kLoudPlaces;
+  const std::optional<Id> first =
+      FirstToGiveWay(CountUnproven(address), only_loud, now);
+  if (!first.has_value()) return std::nullopt;
+  std::vector<Closing> due;
+  Close(*first, ClosingReason::kGaveWay, due);
+  return first;
+}
+
+std::optional<ConnectionRules::Id> ConnectionRules::FirstToGiveWay(
+    std::optional<size_t> neighbours, bool only_loud, MonotonicTime now) const {
   // Smallest first: strangers, the address with the most, the oldest.
   using Rank = std::tuple<Trust, int64_t, MonotonicTime>;
   std::optional<std::pair<Rank, Id>> first;
   for (const Id id : unproven_) {
     const Connection& connection = connections_.at(id);
     if (only_loud && !IsLoud(connection)) continue;
-    if (connection.silence < kMaxSilence && now - connection.opened < kGrace) {
-      continue;
-    }
-    const auto neighbours =
-        static_cast<int64_t>(unproven_by_address_.at(connection.address));
+    const size_t of_address = unproven_by_address_.at(connection.address);
+    const bool waits =
+        connection.silence < kMaxSilence && now - connection.opened < kGrace;
+    const bool is_crowded =
+        neighbours.has_value() && of_address > *neighbours + 1;
+    if (waits && !is_crowded) continue;
+    if (neighbours.has_value() && of_address < *neighbours) continue;
     const std::pair<Rank, Id> candidate = {
-        {connection.standing, -neighbours, connection.opened}, id};
+        {connection.standing, -static_cast<int64_t>(of_address),
+         connection.opened},
+        id};
     if (!first.has_value() || candidate < *first) first = candidate;
   }
   if (!first.has_value()) return std::nullopt;
-  std::vector<Closing> due;
-  Close(first->second, ClosingReason::kGaveWay, due);
   return first->second;
+}
+
+void ConnectionRules::EndLoud(MonotonicTime now, std::vector<Closing>& due) {
+  // Those that have ended are given time to be freed.
+  while (LoudPlaces() - kept_places_ > kLoudPlaces) {
+    const auto first = FirstToGiveWay(std::nullopt, true, now);
+    if (!first.has_value()) return;
+    Close(*first, ClosingReason::kGaveWay, due);
+  }
 }
 
 void ConnectionRules::Opened(Id id, absl::string_view peer, MonotonicTime now) {
   HEAPSYNC_CHECK(!connections_.contains(id)) << id;
   Connection connection;
   connection.peer = std::string(peer);
-  connection.address = AddressOf(peer);
+  connection.address = std::string(AddressOf(peer));
   connection.opened = now;
   connection.window = connection.seen = now;
   // A peer may come again before the end of its last connection is seen.
@@ -147,7 +183,7 @@ ConnectionRules::Connection* ConnectionRules::Find(absl::string_view peer) {
 }
 
 bool ConnectionRules::IsLoud(const Connection& connection) {
-  return connection.charged > kQuietBytes;
+  return IsLoud(connection.charged);
 }
 
 size_t ConnectionRules::LoudPlaces() const {
@@ -387,6 +423,7 @@ std::vector<ConnectionRules::Closing> ConnectionRules::Due(MonotonicTime now) {
     }
   }
   EndUnfinished(due);
+  EndLoud(now, due);
   for (const Id id : std::exchange(flooding_, {})) {
     const auto found = connections_.find(id);
     // The descriptor may belong to a new connection by now.

@@ -71,6 +71,9 @@ struct ConnectionLimits {
   uint32_t max_streams_per_connection = 100;
 };
 
+// The part of a peer's name before the port.
+absl::string_view AddressOf(absl::string_view peer);
+
 // Decides which connections a server keeps. A connection is named by its
 // descriptor, which the caller holds open, and by its peer ("192.0.2.1:1234"),
 // under which calls arrive.
@@ -92,12 +95,20 @@ class ConnectionRules {
 
   // False: the next connection must wait, or take the place that MakePlace()
   // frees. Known connections take none of these places, however many they are.
-  bool HasPlace() const;
-  // Returns the connection that gives way: the oldest unproven one, strangers
-  // first, of the address that has the most of them. None if all are young, and
-  // wait for this server rather than it for them, and none while the calls of
-  // unproven connections are too many to let more of them in.
-  std::optional<Id> MakePlace(MonotonicTime now);
+  // `loud`: the next one has sent enough for many calls already.
+  bool HasPlace(bool loud) const;
+  // Returns the connection that gives way to one from `address`: the oldest
+  // unproven one, strangers first, of the address that has the most of them.
+  // Nobody gives way to an address that has more than its own. Those that are
+  // young, and wait for this server rather than it for them, give way only if
+  // their address has more than the newcomer's would have.
+  // None while the calls of unproven connections are too many to let more of
+  // them in.
+  std::optional<Id> MakePlace(absl::string_view address, bool loud,
+                              MonotonicTime now);
+  // Unproven connections of an address.
+  size_t CountUnproven(absl::string_view address) const;
+  static bool IsLoud(uint64_t bytes);
 
   void Opened(Id id, absl::string_view peer, MonotonicTime now);
   // Its peer is gone, or it was ended. True: it sent enough for many calls, and
@@ -197,6 +208,11 @@ class ConnectionRules {
   static void Roll(Connection& connection, MonotonicTime now);
   void Close(Id id, ClosingReason reason, std::vector<Closing>& due);
   void EndUnfinished(std::vector<Closing>& due);
+  // The first to give way; if `neighbours` is set, to one from an address with
+  // so many unproven connections.
+  std::optional<Id> FirstToGiveWay(std::optional<size_t> neighbours,
+                                   bool only_loud, MonotonicTime now) const;
+  void EndLoud(MonotonicTime now, std::vector<Closing>& due);
   void JoinGroup(Id id, absl::string_view caller);
   void LeaveGroup(Connection& connection);
   // To be called when `open_calls` became zero, or was zero.

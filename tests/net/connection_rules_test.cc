@@ -169,14 +169,14 @@ TEST_F(ConnectionRulesTest, TheOldestStrangerGivesWayBeforeProbes) {
   const std::string probe = Open(1);
   rules_.Probed(probe);
   for (int id = 2; id <= 4; ++id) {
-    EXPECT_TRUE(rules_.HasPlace());
+    EXPECT_TRUE(rules_.HasPlace(false));
     now_ += milliseconds(10);
     Open(id);
   }
-  EXPECT_FALSE(rules_.HasPlace());
+  EXPECT_FALSE(rules_.HasPlace(false));
   now_ += seconds(1);
-  EXPECT_EQ(rules_.MakePlace(now_), 2);
-  EXPECT_TRUE(rules_.HasPlace());
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), 2);
+  EXPECT_TRUE(rules_.HasPlace(false));
 }
 
 TEST_F(ConnectionRulesTest, TheAddressWithTheMostGivesWay) {
@@ -185,25 +185,45 @@ TEST_F(ConnectionRulesTest, TheAddressWithTheMostGivesWay) {
     now_ += milliseconds(10);
     Open(id, "192.0.2.2");
   }
-  EXPECT_EQ(rules_.MakePlace(now_ + seconds(1)), 2);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.2", false, now_ + seconds(1)), 2);
+}
+
+TEST_F(ConnectionRulesTest, TheAddressWithTheMostGivesWayHoweverYoungAndBusy) {
+  Open(1, "192.0.2.1");
+  for (int id = 2; id <= 4; ++id) Open(id, "192.0.2.2");
+  EXPECT_EQ(rules_.MakePlace("192.0.2.2", false, now_), std::nullopt);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), 2);
+  // One more of the newcomer's address would have as many.
+  rules_.Closed(2);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), std::nullopt);
+}
+
+TEST_F(ConnectionRulesTest, NobodyGivesWayToAnAddressWithMore) {
+  Open(1, "192.0.2.1");
+  for (int id = 2; id <= 4; ++id) Open(id, "192.0.2.2");
+  rules_.Progressed(1, {.received = 24, .silence = seconds(1)}, now_);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.2", false, now_), std::nullopt);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.2", false, now_ + seconds(1)), 2);
 }
 
 TEST_F(ConnectionRulesTest, AYoungConnectionGivesWayOnlyIfItIsSilent) {
   for (int id = 1; id <= 4; ++id) Open(id);
-  EXPECT_EQ(rules_.MakePlace(now_ + milliseconds(999)), std::nullopt);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_ + milliseconds(999)),
+            std::nullopt);
   rules_.Progressed(3, {.received = 24, .silence = milliseconds(19)}, now_);
-  EXPECT_EQ(rules_.MakePlace(now_), std::nullopt);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), std::nullopt);
   rules_.Progressed(3, {.received = 24, .silence = milliseconds(20)}, now_);
-  EXPECT_EQ(rules_.MakePlace(now_), 3);
-  EXPECT_NE(rules_.MakePlace(now_ + seconds(1)), std::nullopt);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), 3);
+  EXPECT_NE(rules_.MakePlace("192.0.2.1", false, now_ + seconds(1)),
+            std::nullopt);
 }
 
 TEST_F(ConnectionRulesTest, KnownConnectionsTakeNoPlaceOfOthers) {
   for (int id = 1; id <= 6; ++id) {
-    EXPECT_TRUE(rules_.HasPlace());
+    EXPECT_TRUE(rules_.HasPlace(false));
     EXPECT_EQ(rules_.Admitted(Open(id)), Admission::kAdmitted);
   }
-  EXPECT_TRUE(rules_.HasPlace());
+  EXPECT_TRUE(rules_.HasPlace(false));
   // The one that has been idle for longest.
   rules_.CallBegan(Peer(1), now_);
   rules_.CallBegan(Peer(2), now_);
@@ -330,56 +350,84 @@ TEST_F(ConnectionRulesTest, NobodyEntersWhileTheCallsOfStrangersAreTooMany) {
   std::vector<std::shared_ptr<ConnectionRules::HeldCalls>> calls;
   const std::string stranger = Open(1);
   for (int i = 0; i < 2'000; ++i) {
-    EXPECT_TRUE(rules_.HasPlace()) << i;
+    EXPECT_TRUE(rules_.HasPlace(false)) << i;
     calls.push_back(rules_.CallBegan(stranger, now_));
   }
-  EXPECT_FALSE(rules_.HasPlace());
-  EXPECT_EQ(rules_.MakePlace(now_ + seconds(5)), std::nullopt);
+  EXPECT_FALSE(rules_.HasPlace(false));
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_ + seconds(5)),
+            std::nullopt);
   // Neither their end nor that of the connection frees their memory.
   for (size_t i = 0; i < calls.size(); ++i) {
     rules_.CallEnded(stranger, CallEnd::kAnswered, now_);
   }
   EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kCalls}));
   rules_.Closed(1);
-  EXPECT_FALSE(rules_.HasPlace());
+  EXPECT_FALSE(rules_.HasPlace(false));
   rules_.CallFreed(*calls.back());
-  EXPECT_TRUE(rules_.HasPlace());
+  EXPECT_TRUE(rules_.HasPlace(false));
 }
 
 TEST_F(ConnectionRulesTest, AStrangerThatSentMuchKeepsItsPlaceUntilItIsFreed) {
   for (int id = 1; id <= 4; ++id) Open(id);
   rules_.Progressed(1, {.received = 4'096, .silence = seconds(1)}, now_);
   rules_.Progressed(2, {.received = 4'097, .silence = seconds(1)}, now_);
-  EXPECT_FALSE(rules_.HasPlace());
+  EXPECT_FALSE(rules_.HasPlace(false));
   // Its peer went away.
   EXPECT_TRUE(rules_.Left(2));
-  EXPECT_FALSE(rules_.HasPlace());
+  EXPECT_FALSE(rules_.HasPlace(false));
   EXPECT_FALSE(rules_.Left(1));
-  EXPECT_TRUE(rules_.HasPlace());
+  EXPECT_TRUE(rules_.HasPlace(false));
   rules_.Closed(1);
   Open(5);
-  EXPECT_FALSE(rules_.HasPlace());
+  EXPECT_FALSE(rules_.HasPlace(false));
   rules_.Closed(2);
-  EXPECT_TRUE(rules_.HasPlace());
+  EXPECT_TRUE(rules_.HasPlace(false));
   rules_.Admitted(Open(6));
   rules_.Progressed(6, {.received = 1 << 20, .silence = seconds(1)}, now_);
   EXPECT_FALSE(rules_.Left(6));
 }
 
-TEST(ConnectionPlacesTest, ThoseThatSendMuchGiveWayBeforeQuietOnes) {
-  ConnectionRules rules{{.max_unproven = 64}};
-  rules.Opened(1, "192.0.2.1:1", kStart);
-  for (int id = 2; id <= 25; ++id) {
-    EXPECT_TRUE(rules.HasPlace()) << id;
-    rules.Opened(id, absl::StrCat("192.0.2.1:", id), kStart + milliseconds(id));
-    rules.Progressed(id, {.received = 5'000, .silence = seconds(1)}, kStart);
+class ConnectionPlacesTest : public testing::Test {
+ protected:
+  // Opens connections that have sent enough for many calls.
+  void OpenLoud(int first, int last) {
+    for (int id = first; id <= last; ++id) {
+      rules_.Opened(id, absl::StrCat("192.0.2.1:", id),
+                    kStart + milliseconds(id));
+      rules_.Progressed(id, {.received = 5'000, .silence = seconds(1)}, kStart);
+    }
   }
-  EXPECT_FALSE(rules.HasPlace());
-  EXPECT_EQ(rules.MakePlace(kStart + seconds(2)), 2);
-  EXPECT_TRUE(rules.Left(2));
-  EXPECT_FALSE(rules.HasPlace());
-  rules.Closed(2);
-  EXPECT_TRUE(rules.HasPlace());
+
+  ConnectionRules rules_{{.max_unproven = 64}};
+};
+
+TEST_F(ConnectionPlacesTest, ThoseThatSendMuchGiveWayToEachOther) {
+  rules_.Opened(1, "192.0.2.1:1", kStart);
+  OpenLoud(2, 24);
+  EXPECT_TRUE(rules_.HasPlace(true));
+  OpenLoud(25, 25);
+  EXPECT_FALSE(rules_.HasPlace(true));
+  EXPECT_TRUE(rules_.HasPlace(false));
+  for (int id = 26; id <= 32; ++id) {
+    EXPECT_TRUE(rules_.HasPlace(false)) << id;
+    rules_.Opened(id, absl::StrCat("192.0.2.1:", id), kStart);
+  }
+  EXPECT_FALSE(rules_.HasPlace(false));
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", true, kStart + seconds(2)), 2);
+  EXPECT_TRUE(rules_.Left(2));
+  EXPECT_FALSE(rules_.HasPlace(true));
+  rules_.Closed(2);
+  EXPECT_TRUE(rules_.HasPlace(true));
+}
+
+TEST_F(ConnectionPlacesTest, ThoseThatSendMuchAreEndedBeyondTheirPlaces) {
+  rules_.Opened(1, "192.0.2.1:1", kStart);
+  OpenLoud(2, 25);
+  EXPECT_THAT(rules_.Due(kStart + seconds(1)), IsEmpty());
+  OpenLoud(26, 27);
+  EXPECT_THAT(rules_.Due(kStart + seconds(1)),
+              ElementsAre(Closing{2, ClosingReason::kGaveWay},
+                          Closing{3, ClosingReason::kGaveWay}));
 }
 
 TEST_F(ConnectionRulesTest, TheCallsOfKnownConnectionsKeepNobodyOut) {
@@ -388,7 +436,7 @@ TEST_F(ConnectionRulesTest, TheCallsOfKnownConnectionsKeepNobodyOut) {
   rules_.Admitted(peer);
   EXPECT_EQ(rules_.unproven_calls(), 0u);
   for (int i = 0; i < 3'000; ++i) rules_.CallBegan(peer, now_);
-  EXPECT_TRUE(rules_.HasPlace());
+  EXPECT_TRUE(rules_.HasPlace(false));
   rules_.CallFreed(*before);
   EXPECT_EQ(rules_.unproven_calls(), 0u);
 }

@@ -132,7 +132,7 @@ class ConnectionRules {
   void Probed(absl::string_view peer);
   // A call of `caller`, empty if it cannot be told from others, has the right
   // to go on. The connection counts as that caller's if it was not known yet,
-  // whoever else calls on it later. Beyond the caller's share its connection
+  // also if others call on it later. Beyond the caller's share its connection
   // that has been idle for longest gives way; beyond `max_connections` that of
   // the caller with the most connections, which has no fewer than this one.
   // Otherwise the call must be refused, and the connection stays unproven, if
@@ -209,7 +209,7 @@ class ConnectionRules {
   void Close(Id id, ClosingReason reason, std::vector<Closing>& due);
   void EndUnfinished(std::vector<Closing>& due);
   // The first to give way; if `neighbours` is set, to one from an address with
-  // so many unproven connections.
+  // that number of unproven ones.
   std::optional<Id> FirstToGiveWay(std::optional<size_t> neighbours,
                                    bool only_loud, MonotonicTime now) const;
   void EndLoud(MonotonicTime now, std::vector<Closing>& due);

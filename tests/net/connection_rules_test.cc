@@ -237,8 +237,8 @@ TEST_F(ConnectionRulesTest, KnownConnectionsTakeNoPlaceOfOthers) {
 
 TEST_F(ConnectionRulesTest, ConnectionsWithOpenCallsDoNotGiveWay) {
   for (int id = 1; id <= 6; ++id) {
-    rules_.CallBegan(Open(id), now_);
-    rules_.Admitted(Peer(id));
+    rules_.Admitted(Open(id));
+    rules_.CallBegan(Peer(id), now_);
   }
   EXPECT_EQ(rules_.Admitted(Open(7)), Admission::kAllTaken);
   EXPECT_EQ(rules_.Count(Trust::kStranger), 1u);

@@ -1,7 +1,5 @@
 #include "server/net/arrivals.h"
 
-#include <algorithm>
-
 #include "heap_adapter/base/check.h"
 
 namespace heapsync {
@@ -73,11 +71,14 @@ std::optional<Arrivals::Id> Arrivals::Excess() const {
   for (const auto& [name, address] : addresses_) {
     if (most == nullptr || address.size() > most->size()) most = &address;
   }
-  const auto& [ungreeted, quiet, loud] = most->stages;
-  if (!ungreeted.empty()) return ungreeted.begin()->second;
-  if (quiet.empty()) return loud.begin()->second;
-  if (loud.empty()) return quiet.begin()->second;
-  return std::min(*quiet.begin(), *loud.begin()).second;
+  std::optional<std::pair<Turn, Id>> oldest;
+  for (const auto& stage : most->stages) {
+    if (stage.empty()) continue;
+    if (!oldest.has_value() || *stage.begin() < *oldest) {
+      oldest = *stage.begin();
+    }
+  }
+  return oldest->second;
 }
 
 std::vector<Arrivals::Id> Arrivals::Late(MonotonicTime now) const {

@@ -51,7 +51,7 @@ class Arrivals {
       absl::FunctionRef<size_t(absl::string_view address)> unproven) const;
 
   // The one to end, if there are more than the maximum: of the address with the
-  // most, the oldest without a greeting, or else the oldest.
+  // most, the oldest. One whose greeting is on its way is new.
   std::optional<Id> Excess() const;
   // Those whose time is over.
   std::vector<Id> Late(MonotonicTime now) const;

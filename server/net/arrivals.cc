@@ -1,8 +1,16 @@
 #include "server/net/arrivals.h"
 
+#include <chrono>
+
 #include "heap_adapter/base/check.h"
 
 namespace heapsync {
+namespace {
+
+// Time that nobody takes from one: places for thousands are found in it.
+constexpr Duration kMinStay = std::chrono::seconds(1);
+
+}  // namespace
 
 size_t Arrivals::Address::size() const {
   return stages[0].size() + stages[1].size() + stages[2].size();
@@ -56,7 +64,7 @@ std::optional<Arrivals::Id> Arrivals::Next(
     const auto& waiting = address.stages[static_cast<size_t>(stage)];
     if (waiting.empty()) continue;
     const std::pair<size_t, Id> candidate = {address.size() + unproven(name),
-                                             waiting.rbegin()->second};
+                                             waiting.begin()->second};
     if (!fewest.has_value() || candidate.first < fewest->first) {
       fewest = candidate;
     }
@@ -65,8 +73,8 @@ std::optional<Arrivals::Id> Arrivals::Next(
   return fewest->second;
 }
 
-std::optional<Arrivals::Id> Arrivals::Excess() const {
-  if (connections_.size() <= max_) return std::nullopt;
+std::optional<Arrivals::Id> Arrivals::GivesWay(MonotonicTime now) const {
+  if (!IsFull()) return std::nullopt;
   const Address* most = nullptr;
   for (const auto& [name, address] : addresses_) {
     if (most == nullptr || address.size() > most->size()) most = &address;
@@ -77,6 +85,9 @@ std::optional<Arrivals::Id> Arrivals::Excess() const {
     if (!oldest.has_value() || *stage.begin() < *oldest) {
       oldest = *stage.begin();
     }
+  }
+  if (now - connections_.at(oldest->second).arrived < kMinStay) {
+    return std::nullopt;
   }
   return oldest->second;
 }

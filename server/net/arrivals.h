@@ -45,14 +45,16 @@ class Arrivals {
 
   // The one that is next to get a place of those in a stage: of the address
   // with the fewest connections here and elsewhere (`unproven` counts those),
-  // the newest, since others may have stopped to wait.
+  // the oldest.
   std::optional<Id> Next(
       Stage stage,
       absl::FunctionRef<size_t(absl::string_view address)> unproven) const;
 
-  // The one to end, if there are more than the maximum: of the address with the
-  // most, the oldest. One whose greeting is on its way is new.
-  std::optional<Id> Excess() const;
+  // While it is full the next connection must wait, or take the place of the
+  // one that gives way: of the address with the most, the oldest, unless even
+  // that is new.
+  bool IsFull() const { return connections_.size() >= max_; }
+  std::optional<Id> GivesWay(MonotonicTime now) const;
   // Those whose time is over.
   std::vector<Id> Late(MonotonicTime now) const;
 

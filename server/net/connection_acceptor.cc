@@ -173,6 +173,11 @@ bool ConnectionAcceptor::Wait(MonotonicTime now) {
 
 void ConnectionAcceptor::AcceptSome(int listener, MonotonicTime now) {
   for (int i = 0; i < kAcceptedAtOnce && !resting_until_.has_value(); ++i) {
+    if (arrivals_.IsFull()) {
+      const auto oldest = arrivals_.GivesWay(now);
+      if (!oldest.has_value()) return Rest(now + kRest);
+      EndArrival(*oldest, ClosingReason::kGaveWay);
+    }
     sockaddr_storage peer{};
     socklen_t size = sizeof(peer);
     const int connection = accept4(listener, reinterpret_cast<sockaddr*>(&peer),
@@ -192,9 +197,6 @@ void ConnectionAcceptor::AcceptSome(int listener, MonotonicTime now) {
     arriving_[connection] = {.listener = listener, .peer = peer};
     arrivals_.Add(connection, AddressOf(PeerName(peer)), now);
     Look(connection);
-    while (const auto excess = arrivals_.Excess()) {
-      EndArrival(*excess, ClosingReason::kGaveWay);
-    }
   }
 }
 

@@ -609,7 +609,7 @@ MUTANTS = [
            "candidate.first < fewest->first", "candidate.first > fewest->first",
            "connection_rules_test", "ArrivalsTest.TheAddressWithTheFewestIsNext"),
     Mutant("newcomers are not bounded", "server/net/arrivals.cc",
-           "  if (connections_.size() <= max_) return std::nullopt;\n", "  if (connections_.size() <= 100 * max_) return std::nullopt;\n",
+           "  if (!IsFull()) return std::nullopt;\n", "  if (true) return std::nullopt;\n",
            "connection_rules_test", "ArrivalsTest.BeyondTheMaximumTheAddressWithTheMostLosesItsOldest"),
     Mutant("a stranger that sent much is forgotten with its connection", "server/net/connection_rules.cc",
            "    connection.keeps_place = IsLoud(connection);", "    connection.keeps_place = false;",

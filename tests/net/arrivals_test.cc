@@ -29,16 +29,16 @@ class ArrivalsTest : public testing::Test {
   Arrivals arrivals_{4, seconds(10)};
 };
 
-TEST_F(ArrivalsTest, OnlyThoseThatGreetedAreNextAndTheNewestFirst) {
+TEST_F(ArrivalsTest, OnlyThoseThatGreetedAreNextAndTheOldestFirst) {
   Add(1, "192.0.2.1", Arrivals::Stage::kQuiet);
   Add(2, "192.0.2.1", Arrivals::Stage::kQuiet);
   Add(3, "192.0.2.1", Arrivals::Stage::kLoud);
   Add(4, "192.0.2.1");
-  EXPECT_EQ(Next(Arrivals::Stage::kQuiet), 2);
-  EXPECT_EQ(Next(Arrivals::Stage::kLoud), 3);
-  arrivals_.Remove(2);
   EXPECT_EQ(Next(Arrivals::Stage::kQuiet), 1);
+  EXPECT_EQ(Next(Arrivals::Stage::kLoud), 3);
   arrivals_.Remove(1);
+  EXPECT_EQ(Next(Arrivals::Stage::kQuiet), 2);
+  arrivals_.Remove(2);
   EXPECT_EQ(Next(Arrivals::Stage::kQuiet), std::nullopt);
 }
 
@@ -51,20 +51,19 @@ TEST_F(ArrivalsTest, TheAddressWithTheFewestIsNext) {
                            [](absl::string_view address) {
                              return address == "192.0.2.1" ? size_t{2} : 0;
                            }),
-            3);
+            2);
 }
 
 TEST_F(ArrivalsTest, BeyondTheMaximumTheAddressWithTheMostLosesItsOldest) {
   Add(1, "192.0.2.1");
   Add(2, "192.0.2.2", Arrivals::Stage::kQuiet);
   Add(3, "192.0.2.2");
+  EXPECT_FALSE(arrivals_.IsFull());
+  EXPECT_EQ(arrivals_.GivesWay(kStart + seconds(9)), std::nullopt);
   Add(4, "192.0.2.2", Arrivals::Stage::kLoud);
-  EXPECT_EQ(arrivals_.Excess(), std::nullopt);
-  Add(5, "192.0.2.1");
-  EXPECT_EQ(arrivals_.Excess(), 2);
-  arrivals_.Remove(2);
-  Add(6, "192.0.2.2", Arrivals::Stage::kLoud);
-  EXPECT_EQ(arrivals_.Excess(), 3);
+  EXPECT_TRUE(arrivals_.IsFull());
+  EXPECT_EQ(arrivals_.GivesWay(kStart + seconds(2)), std::nullopt);
+  EXPECT_EQ(arrivals_.GivesWay(kStart + seconds(3)), 2);
 }
 
 TEST_F(ArrivalsTest, TheirTimeIsBounded) {

@@ -98,56 +98,40 @@ ConnectionGuard::NewInterceptorFactory() {
   return std::make_unique<Factory>(*this);
 }
 
-ConnectionGuard::Admission ConnectionGuard::Admitted(
-    const std::string& grpc_peer, absl::string_view caller) {
+void ConnectionGuard::Admitted(const std::string& grpc_peer) {
   const std::string peer = PeerName(grpc_peer);
   MutexLock lock(mutex_);
-  return rules_.Admitted(peer, caller);
+  rules_.Proved(peer, Trust::kKnown);
 }
 
 void ConnectionGuard::HealthChecked(const std::string& grpc_peer) {
   const std::string peer = PeerName(grpc_peer);
   MutexLock lock(mutex_);
-  rules_.Probed(peer);
+  rules_.Proved(peer, Trust::kProbe);
 }
 
 ConnectionGuard::Counts ConnectionGuard::Read() const {
   MutexLock lock(mutex_);
-  return {.arriving = arriving_,
-          .strangers = rules_.Count(Trust::kStranger),
+  return {.strangers = rules_.Count(Trust::kStranger),
           .probes = rules_.Count(Trust::kProbe),
           .known = rules_.Count(Trust::kKnown),
           .unproven_calls = rules_.unproven_calls(),
           .ended = ended_};
 }
 
-bool ConnectionGuard::HasPlace(bool loud) const {
+bool ConnectionGuard::HasPlace() const {
   MutexLock lock(mutex_);
-  return rules_.HasPlace(loud);
+  return rules_.HasPlace();
 }
 
 std::optional<ConnectionGuard::Closing> ConnectionGuard::MakePlace(
-    absl::string_view address, bool loud, MonotonicTime now) {
+    MonotonicTime now) {
   MutexLock lock(mutex_);
-  const std::optional<Id> id = rules_.MakePlace(address, loud, now);
+  const std::optional<Id> id = rules_.MakePlace(now);
   if (!id.has_value()) return std::nullopt;
-  Count(ClosingReason::kGaveWay);
-  return Closing{.id = *id, .reason = ClosingReason::kGaveWay};
-}
-
-size_t ConnectionGuard::CountUnproven(absl::string_view address) const {
-  MutexLock lock(mutex_);
-  return rules_.CountUnproven(address);
-}
-
-void ConnectionGuard::SetArriving(size_t count) {
-  MutexLock lock(mutex_);
-  arriving_ = count;
-}
-
-void ConnectionGuard::CountEnded(ClosingReason reason) {
-  MutexLock lock(mutex_);
-  Count(reason);
+  const Closing closing{.id = *id, .reason = ClosingReason::kGaveWay};
+  Count(closing);
+  return closing;
 }
 
 void ConnectionGuard::Opened(Id id, absl::string_view peer, MonotonicTime now) {
@@ -186,12 +170,12 @@ std::vector<ConnectionGuard::Closing> ConnectionGuard::Due(MonotonicTime now,
   MutexLock lock(mutex_);
   rules_.SetGrowth(growth);
   std::vector<Closing> due = rules_.Due(now);
-  for (const Closing& closing : due) Count(closing.reason);
+  for (const Closing& closing : due) Count(closing);
   return due;
 }
 
-void ConnectionGuard::Count(ClosingReason reason) {
-  ++ended_[static_cast<size_t>(reason)];
+void ConnectionGuard::Count(const Closing& closing) {
+  ++ended_[static_cast<size_t>(closing.reason)];
 }
 
 }  // namespace heapsync

@@ -1,26 +1,15 @@
 // Worlds of several servers over one shared store, in simulated time. A failure
 // prints its seed.
 
-#include <algorithm>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_join.h"
 #include "gtest/gtest.h"
 #include "tests/engine/cluster_world.h"
+#include "tests/engine/run_worlds.h"
 
 namespace heapsync {
 namespace {
-
-// More worlds with HEAPSYNC_WORLDS=3000.
-uint64_t Worlds(uint64_t ordinary) {
-  uint64_t worlds = 0;
-  const char* wanted = std::getenv("HEAPSYNC_WORLDS");
-  return wanted != nullptr && absl::SimpleAtoi(wanted, &worlds) ? worlds
-                                                                : ordinary;
-}
 
 struct Sum {
   uint64_t acknowledged = 0;
@@ -32,22 +21,17 @@ struct Sum {
 // Runs worlds of 2 to 5 servers until one breaks a promise.
 Sum RunWorlds(ClusterRules rules, uint64_t worlds) {
   Sum sum;
-  for (uint64_t seed = 1; seed <= worlds; ++seed) {
+  RunSeeds(worlds, [&](uint64_t seed) {
     rules.seed = seed;
     rules.servers = 2 + static_cast<int>(seed % 4);
     ClusterWorld world(rules);
-    const std::vector<std::string> broken = world.Run();
+    std::vector<std::string> broken = world.Run();
     sum.acknowledged += world.acknowledged();
     sum.take_overs += world.take_overs();
     sum.fenced += world.fenced();
     sum.repeated_commits += world.repeated_commits();
-    EXPECT_TRUE(broken.empty())
-        << "seed " << seed << ":\n"
-        << absl::StrJoin(broken.begin(),
-                         broken.begin() + std::min<size_t>(8, broken.size()),
-                         "\n");
-    if (!broken.empty()) break;
-  }
+    return broken;
+  });
   return sum;
 }
 

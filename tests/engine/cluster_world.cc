@@ -493,9 +493,12 @@ std::vector<std::string> ClusterWorld::Run() {
   return broken_;
 }
 
+void ClusterWorld::Break(const std::vector<std::string>& promises) {
+  broken_.insert(broken_.end(), promises.begin(), promises.end());
+}
+
 void ClusterWorld::Check() {
-  const std::vector<std::string> verdict = heap_.Verdict();
-  broken_.insert(broken_.end(), verdict.begin(), verdict.end());
+  Break(heap_.Verdict());
   std::map<std::string, int64_t> last_promised;
   std::set<std::string> known;
   for (size_t i = 0; i < submitted_.size(); ++i) {
@@ -514,28 +517,8 @@ void ClusterWorld::Check() {
       broken_.push_back(absl::StrCat("lost: ", sent.key));
     }
   }
-  for (const auto& [app, keys] : heap_.events()) {
-    for (const auto& [key, times] : keys) {
-      if (!known.contains(key)) {
-        broken_.push_back(absl::StrCat("nobody sent: ", key));
-      }
-    }
-  }
-  for (const auto& [who, v] : last_promised) {
-    const std::string app = who.substr(0, who.find('/'));
-    const bool user = who[app.size() + 1] == 'u';
-    const std::string name = who.substr(app.size() + 3);
-    const auto& held = user ? heap_.users() : heap_.accounts();
-    const auto of_app = held.find(app);
-    const int64_t final_v =
-        of_app == held.end() || !of_app->second.contains(name)
-            ? 0
-            : of_app->second.at(name);
-    if (final_v < v) {
-      broken_.push_back(absl::StrCat("final value of ", who, " is ", final_v,
-                                     ", promised was ", v));
-    }
-  }
+  Break(heap_.NotAmong(known));
+  Break(heap_.OlderThan(last_promised));
 }
 
 }  // namespace heapsync

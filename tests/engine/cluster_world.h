@@ -95,6 +95,7 @@ class ClusterWorld {
   void AppendChunk();
   void Trouble();
   bool IsDrained();
+  void Break(const std::vector<std::string>& promises);
   void Check();
 
   const ClusterRules rules_;

@@ -12,14 +12,17 @@
 #include "gtest/gtest.h"
 #include "heap_adapter/base/promise.h"
 #include "heap_adapter/engine.h"
+#include "tests/spool/forwarding_store.h"
 #include "tests/spool/memory_store.h"
 
 namespace heapsync {
 namespace {
 
 // A store whose writes wait while they are held.
-class HeldStore final : public Store {
+class HeldStore final : public ForwardingStore {
  public:
+  using ForwardingStore::ForwardingStore;
+
   void Hold() {
     MutexLock lock(mutex_);
     held_ = true;
@@ -35,24 +38,10 @@ class HeldStore final : public Store {
       MutexLock lock(mutex_);
       while (held_) changed_.Wait(mutex_);
     }
-    return store_.Write(batch, durability);
-  }
-  absl::Status Resume() override { return store_.Resume(); }
-  absl::StatusOr<std::optional<std::string>> Get(
-      absl::string_view key) const override {
-    return store_.Get(key);
-  }
-  std::unique_ptr<StoreCursor> Scan(absl::string_view begin,
-                                    absl::string_view end) const override {
-    return store_.Scan(begin, end);
-  }
-  absl::StatusOr<std::optional<std::pair<std::string, std::string>>> Last(
-      absl::string_view begin, absl::string_view end) const override {
-    return store_.Last(begin, end);
+    return ForwardingStore::Write(batch, durability);
   }
 
  private:
-  MemoryStore store_;
   Mutex mutex_;
   CondVar changed_;
   bool held_ ABSL_GUARDED_BY(mutex_) = false;
@@ -121,7 +110,8 @@ class EngineDrainTest : public ::testing::Test {
     return stored;
   }
 
-  HeldStore store_;
+  MemoryStore memory_;
+  HeldStore store_{memory_};
   QuickHeap heap_;
   std::unique_ptr<Engine> engine_;
 };

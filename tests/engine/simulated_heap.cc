@@ -311,4 +311,38 @@ std::vector<std::string> SimulatedHeap::Verdict() const {
   return copy.broken_;
 }
 
+std::vector<std::string> SimulatedHeap::NotAmong(
+    const std::set<std::string>& keys) const {
+  std::vector<std::string> broken;
+  for (const auto& [app, held] : events_) {
+    for (const auto& [key, times] : held) {
+      if (!keys.contains(key)) {
+        broken.push_back(absl::StrCat("nobody sent: ", key));
+      }
+    }
+  }
+  return broken;
+}
+
+std::vector<std::string> SimulatedHeap::OlderThan(
+    const std::map<std::string, int64_t>& promised) const {
+  std::vector<std::string> broken;
+  for (const auto& [who, v] : promised) {
+    const std::string app = who.substr(0, who.find('/'));
+    const bool user = who[app.size() + 1] == 'u';
+    const std::string name = who.substr(app.size() + 3);
+    const auto& held = user ? users_ : accounts_;
+    const auto of_app = held.find(app);
+    const int64_t final_v =
+        of_app == held.end() || !of_app->second.contains(name)
+            ? 0
+            : of_app->second.at(name);
+    if (final_v < v) {
+      broken.push_back(absl::StrCat("final value of ", who, " is ", final_v,
+                                    ", promised was ", v));
+    }
+  }
+  return broken;
+}
+
 }  // namespace heapsync

@@ -94,6 +94,12 @@ class SimulatedHeap final : public Transport {
   // --- the judge
   // Broken rules so far, as sentences.
   std::vector<std::string> Verdict() const;
+  // Events that Heap holds and that are not among those with `keys`.
+  std::vector<std::string> NotAmong(const std::set<std::string>& keys) const;
+  // Users and accounts whose value is older than promised, by App ID, "/u/" or
+  // "/a/", and name.
+  std::vector<std::string> OlderThan(
+      const std::map<std::string, int64_t>& promised) const;
 
  private:
   enum class Fate { kTaken, kNotTaken };

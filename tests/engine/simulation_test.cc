@@ -1,25 +1,16 @@
 // Thousands of small worlds in simulated time. A failure prints its seed, which
 // then becomes a test of its own at the end of this file.
 
-#include <cstdlib>
 #include <string>
+#include <vector>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/engine/run_worlds.h"
 #include "tests/engine/world.h"
 
 namespace heapsync {
 namespace {
-
-// More worlds with HEAPSYNC_WORLDS=10000.
-uint64_t Worlds(uint64_t ordinary) {
-  uint64_t worlds = 0;
-  const char* wanted = std::getenv("HEAPSYNC_WORLDS");
-  return wanted != nullptr && absl::SimpleAtoi(wanted, &worlds) ? worlds
-                                                                : ordinary;
-}
 
 struct Sum {
   uint64_t acknowledged = 0;
@@ -31,21 +22,16 @@ struct Sum {
 // Runs worlds of these rules until one breaks a promise.
 Sum RunWorlds(WorldRules rules, uint64_t worlds) {
   Sum sum;
-  for (uint64_t seed = 1; seed <= worlds; ++seed) {
+  RunSeeds(worlds, [&](uint64_t seed) {
     rules.seed = seed;
     World world(rules);
-    const std::vector<std::string> broken = world.Run();
+    std::vector<std::string> broken = world.Run();
     sum.acknowledged += world.acknowledged();
     sum.redelivered += world.redelivered();
     sum.dead_lettered += world.dead_lettered();
     sum.crashing += world.crashing();
-    EXPECT_TRUE(broken.empty())
-        << "seed " << seed << ":\n"
-        << absl::StrJoin(broken.begin(),
-                         broken.begin() + std::min<size_t>(8, broken.size()),
-                         "\n");
-    if (!broken.empty()) break;
-  }
+    return broken;
+  });
   return sum;
 }
 

@@ -384,8 +384,7 @@ void World::CheckNeighboursOfCrashes() {
 }
 
 void World::Check() {
-  std::vector<std::string> verdict = heap_.Verdict();
-  broken_.insert(broken_.end(), verdict.begin(), verdict.end());
+  Break(heap_.Verdict());
 
   std::set<std::string> dead;
   for (const auto& [key, lane] : lanes_) {
@@ -425,14 +424,12 @@ void World::Check() {
           absl::StrCat("dead_lettered without a reason: ", sent.key));
     }
   }
-  for (const auto& [app, keys] : heap_.events()) {
-    for (const auto& [key, times] : keys) {
-      if (!known.contains(key)) {
-        broken_.push_back(absl::StrCat("nobody sent: ", key));
-      }
-    }
-  }
+  Break(heap_.NotAmong(known));
   CheckFinalValues();
+}
+
+void World::Break(const std::vector<std::string>& promises) {
+  broken_.insert(broken_.end(), promises.begin(), promises.end());
 }
 
 void World::CheckFinalValues() {
@@ -444,21 +441,7 @@ void World::CheckFinalValues() {
     int64_t& last = last_promised[absl::StrCat(sent.app, "/", sent.who)];
     last = std::max(last, sent.v);
   }
-  for (const auto& [who, v] : last_promised) {
-    const std::string app = who.substr(0, who.find('/'));
-    const bool user = who[app.size() + 1] == 'u';
-    const std::string name = who.substr(app.size() + 3);
-    const auto& held = user ? heap_.users() : heap_.accounts();
-    const auto of_app = held.find(app);
-    const int64_t final_v =
-        of_app == held.end() || !of_app->second.contains(name)
-            ? 0
-            : of_app->second.at(name);
-    if (final_v < v) {
-      broken_.push_back(absl::StrCat("final value of ", who, " is ", final_v,
-                                     ", promised was ", v));
-    }
-  }
+  Break(heap_.OlderThan(last_promised));
 }
 
 }  // namespace heapsync

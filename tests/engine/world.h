@@ -72,6 +72,7 @@ class World {
   void LiveThroughOutage();
   bool Waits(Region region, ObjectType type) const;
   void CheckNeighboursOfCrashes();
+  void Break(const std::vector<std::string>& promises);
   void CheckFinalValues();
   void Check();
   bool Chance(double probability);

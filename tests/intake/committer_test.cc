@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "heap_adapter/spool/block.h"
 #include "tests/intake/commit_pending.h"
+#include "tests/spool/forwarding_store.h"
 #include "tests/spool/memory_store.h"
 
 namespace heapsync {
@@ -351,29 +352,10 @@ TEST_F(CommitterTest, WithSpaceAgainAFullDiskNeedsNoRestartAndHasNoGap) {
 }
 
 // A store that others write to as well.
-class SharedMemory final : public Store {
+class SharedMemory final : public ForwardingStore {
  public:
-  explicit SharedMemory(MemoryStore& store) : store_(store) {}
+  using ForwardingStore::ForwardingStore;
   bool shared() const override { return true; }
-  absl::Status Write(const StoreBatch& batch, Durability durability) override {
-    return store_.Write(batch, durability);
-  }
-  absl::Status Resume() override { return store_.Resume(); }
-  absl::StatusOr<std::optional<std::string>> Get(
-      absl::string_view key) const override {
-    return store_.Get(key);
-  }
-  std::unique_ptr<StoreCursor> Scan(absl::string_view begin,
-                                    absl::string_view end) const override {
-    return store_.Scan(begin, end);
-  }
-  absl::StatusOr<std::optional<std::pair<std::string, std::string>>> Last(
-      absl::string_view begin, absl::string_view end) const override {
-    return store_.Last(begin, end);
-  }
-
- private:
-  MemoryStore& store_;
 };
 
 TEST_F(CommitterTest, WhatOthersAppendedIsFoundAfterAFullDiskToo) {

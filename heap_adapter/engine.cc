@@ -528,9 +528,7 @@ absl::Status Engine::ReadFigures() {
   return status;
 }
 
-void Engine::PublishFigures(MonotonicTime now) {
-  if (!spool_->shared() || now - published_at_ < kPublishInterval) return;
-  published_at_ = now;
+void Engine::PublishFigures() {
   absl::flat_hash_map<std::string, OwnerFigures> figures;
   for (const Destination& destination : destinations()) {
     const Backlog* backlog = dispatcher_->BacklogOf(destination.name);
@@ -688,7 +686,10 @@ void Engine::RunDispatcher() {
       Measure([&] { command(*dispatcher_, now); });
     }
     dispatcher_->SetDiskShort(disk_.Short());
-    PublishFigures(now.monotonic);
+    if (spool_->shared() && now.monotonic - published_at_ >= kPublishInterval) {
+      published_at_ = now.monotonic;
+      Measure([&] { PublishFigures(); });
+    }
     Duration idle;
     Measure([&] { idle = dispatcher_->Step(now); });
     if (spool_->shared()) idle = std::min(idle, kPublishInterval);
@@ -703,9 +704,10 @@ void Engine::RunDispatcher() {
 }
 
 void Engine::Measure(absl::FunctionRef<void()> step) const {
+  if (!options_.on_step) return step();
   const MonotonicTime begin = clock_.Read().monotonic;
   step();
-  if (options_.on_step) options_.on_step(clock_.Read().monotonic - begin);
+  options_.on_step(clock_.Read().monotonic - begin);
 }
 
 }  // namespace heapsync

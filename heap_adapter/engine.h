@@ -296,8 +296,8 @@ class Engine {
   void ContinueSnapshot(EngineSnapshot snapshot,
                         absl::AnyInvocable<void(EngineSnapshot)> done);
   void CountDeadLetters();
-  // Publishes, at most once a second, what ReadFigures() reads elsewhere.
-  void PublishFigures(MonotonicTime now);
+  // Publishes what ReadFigures() reads elsewhere.
+  void PublishFigures();
   EngineSnapshot AcceptedSnapshot() const;
   void AddDeadLetters(DestinationSnapshot& snapshot) const;
 

@@ -658,7 +658,7 @@ MUTANTS = [
            "postgres_store_test", "PostgresStoreTest.ADatabaseThatLostConfirmedWritesIsNotWrittenTo"),
     Mutant("an update of another writer that happened is repeated", POSTGRES + "postgres_store.cc",
            '     "WHERE id = $1 AND epoch = $2 AND last_write = $4"},', '     "WHERE id = $1 AND epoch = $2 AND $4::bigint >= 0"},',
-           "postgres_store_test", "OtherWriterTest.WhereverConnectionsAreCutEveryUpdateHappensOnce"),
+           "postgres_store_test", "OtherWriterTest.AnUpdateThatHappensWhileItIsRepeatedHappensOnce"),
     Mutant("ends are read without a lock", POSTGRES + "postgres_store.cc",
            "ORDER BY key FOR UPDATE", "ORDER BY key",
            "postgres_store_test", "OtherWriterTest.UpdatesOfManyWritersAreCountedOnceEach"),

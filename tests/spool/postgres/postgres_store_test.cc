@@ -374,6 +374,27 @@ TEST_F(OtherWriterTest, OneThatStopsInTheMiddleHoldsUpNobodyForLong) {
   EXPECT_THAT(*other_.Get("a"), Optional(std::string("3")));
 }
 
+// The commit arrives after it was looked up, while its repetition waits for the
+// row that it holds.
+TEST_F(OtherWriterTest, AnUpdateThatHappensWhileItIsRepeatedHappensOnce) {
+  AddOne(cut_, {"a"});
+  cutter_.Arm("commit", ConnectionCutter::Fate::kHold);
+  std::thread held([&] { AddOne(cut_, {"a"}); });
+  const auto watcher = Connect(uri_);
+  EXPECT_TRUE(Eventually([&] {
+    const auto waiting = watcher->Run(
+        {{"waiting",
+          "SELECT count(*) FROM pg_stat_activity WHERE "
+          "wait_event_type = 'Lock' AND datname = current_database()"},
+         SqlParameters()},
+        Soon());
+    return waiting.ok() && waiting->Int8(0, 0) > 0;
+  }));
+  cutter_.Release();
+  held.join();
+  EXPECT_THAT(*other_.Get("a"), Optional(std::string("2")));
+}
+
 TEST_F(OtherWriterTest, AnUpdateThatWritesNothingLeavesNothing) {
   EXPECT_TRUE(other_
                   .Update(

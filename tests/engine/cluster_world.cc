@@ -114,21 +114,13 @@ class ClusterWorld::Wire final : public Transport {
 
 struct ClusterWorld::Server {
   Server(ClusterWorld& world, int number_in, Duration skew_in)
-      : number(number_in),
-        skew(skew_in),
-        view(world, *this),
-        wire(world),
-        gate(wire, [this, &world] {
-          return term.has_value() &&
-                 term->Left(world.TimeOf(*this).monotonic.time_since_epoch()) >
-                     std::chrono::nanoseconds(0);
-        }) {}
+      : number(number_in), skew(skew_in), view(world, *this), wire(world) {}
 
   const int number;
   const Duration skew;
   View view;
   Wire wire;
-  GatedTransport gate;
+  std::optional<GatedTransport> gate;  // of the process
   bool up = false;
   MonotonicTime starts_at;
   MonotonicTime frozen_until;
@@ -230,6 +222,11 @@ void ClusterWorld::Boot(Server& server) {
           ++lane, {.destination = destination.name, .type = type});
     }
   }
+  server.gate.emplace(server.wire, [this, &server] {
+    return server.term.has_value() &&
+           server.term->Left(TimeOf(server).monotonic.time_since_epoch()) >
+               std::chrono::nanoseconds(0);
+  });
   server.up = true;
   server.next_poll = now_;
 }
@@ -243,6 +240,7 @@ void ClusterWorld::End(Server& server, Duration down) {
   server.spool.reset();
   server.epoch = 0;
   server.term.reset();
+  server.gate.reset();
   server.wire.Lose();
   server.frozen_until = MonotonicTime();
   server.starts_at = now_ + down;
@@ -274,7 +272,7 @@ void ClusterWorld::Own(Server& server) {
   const auto lanes = server.spool->Lanes();
   if (!lanes.ok()) return broken_.push_back(lanes.status().ToString());
   server.dispatcher = std::make_unique<Dispatcher>(
-      *server.spool, *server.committer, server.gate, delivery_,
+      *server.spool, *server.committer, *server.gate, delivery_,
       [this] { return std::uniform_real_distribution<>(0, 1)(random_); },
       nullptr);
   const absl::Status started =
@@ -327,19 +325,29 @@ void ClusterWorld::Turn(Server& server) {
     Boot(server);
   }
   if (!Runs(server)) return;
+  // After a freeze the dispatcher's thread may come before that of the lease.
+  if (Chance(0.3)) Deliver(server);
   if (IsConnected(server)) {
     if (server.term.has_value() && server.next_renewal <= now_) Renew(server);
     if (server.up && server.next_poll <= now_) Poll(server);
     if (server.up && Chance(0.7)) Commit(server);
     if (!server.up) return;
+    // Between a commit and what follows from it.
+    if (!peace_ && !server.notices.empty() && Chance(rules_.freeze)) {
+      return Freeze(server);
+    }
   }
+  Deliver(server);
+}
+
+void ClusterWorld::Deliver(Server& server) {
   if (server.dispatcher == nullptr) return;
   std::vector<Committer::Notices> notices;
   notices.swap(server.notices);
   for (Committer::Notices& each : notices) {
     server.dispatcher->OnNotices(std::move(each), TimeOf(server));
   }
-  for (const HeapResponse& response : server.gate.Wait(Duration(0))) {
+  for (const HeapResponse& response : server.gate->Wait(Duration(0))) {
     server.dispatcher->OnResponse(response, TimeOf(server));
   }
   server.next_step = now_ + server.dispatcher->Step(TimeOf(server));
@@ -449,6 +457,10 @@ void ClusterWorld::AppendChunk() {
   if (!queued.ok()) broken_.push_back(queued.ToString());
 }
 
+void ClusterWorld::Freeze(Server& server) {
+  server.frozen_until = now_ + milliseconds(Pick(10, 3 * kLease.count()));
+}
+
 void ClusterWorld::Trouble() {
   for (const auto& each : servers_) {
     Server& server = *each;
@@ -456,7 +468,7 @@ void ClusterWorld::Trouble() {
     if (Chance(rules_.crash)) {
       End(server, milliseconds(Pick(10, 3'000)));
     } else if (Chance(rules_.freeze)) {
-      server.frozen_until = now_ + milliseconds(Pick(10, 3 * kLease.count()));
+      Freeze(server);
     } else if (Chance(rules_.cut)) {
       server.cut_until = now_ + milliseconds(Pick(10, 3 * kLease.count()));
     } else if (IsConnected(server) && Chance(rules_.stop)) {

@@ -88,6 +88,8 @@ class ClusterWorld {
   void Renew(Server& server);
   void Poll(Server& server);
   void Turn(Server& server);
+  void Deliver(Server& server);
+  void Freeze(Server& server);
   void Commit(Server& server);
   // Another server commits what it has in between.
   void CommitElsewhere(const Server& server);

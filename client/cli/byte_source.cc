@@ -1,10 +1,12 @@
 #include "client/cli/byte_source.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -13,12 +15,17 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
 
 namespace heapsync {
 namespace {
 
 constexpr size_t kPieceBytes = 256 * 1024;
 constexpr size_t kHeadBytes = 64 * 1024;
+// Enough to recognise what packed the input.
+constexpr size_t kMinHeadBytes = 8;
+// How long a pipe's writer has written nothing when it is said to pause.
+constexpr absl::Duration kPause = absl::Milliseconds(100);
 
 // A guess from the first bytes of a file.
 struct Magic {
@@ -93,18 +100,20 @@ absl::Status CheckReadable(absl::string_view head) {
 
 }  // namespace
 
-absl::StatusOr<ByteSource> ByteSource::Open(const std::string& path) {
+absl::StatusOr<ByteSource> ByteSource::Open(const std::string& path,
+                                            ByteSourceOptions options) {
   const int descriptor = path == "-"
                              ? ::dup(STDIN_FILENO)
                              : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
   }
-  return FromDescriptor(descriptor);
+  return FromDescriptor(descriptor, std::move(options));
 }
 
-absl::StatusOr<ByteSource> ByteSource::FromDescriptor(int descriptor) {
-  ByteSource source(descriptor);
+absl::StatusOr<ByteSource> ByteSource::FromDescriptor(
+    int descriptor, ByteSourceOptions options) {
+  ByteSource source(descriptor, std::move(options));
   struct stat info;
   if (::fstat(descriptor, &info) != 0) {
     return absl::ErrnoToStatus(errno, "cannot look at the input");
@@ -122,13 +131,14 @@ absl::StatusOr<ByteSource> ByteSource::FromDescriptor(int descriptor) {
 
 ByteSource ByteSource::FromPieces(
     std::function<absl::StatusOr<absl::string_view>()> next) {
-  ByteSource source(-1);
+  ByteSource source(-1, {});
   source.pieces_ = std::move(next);
   return source;
 }
 
 ByteSource::ByteSource(ByteSource&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)),
+      options_(std::move(other.options_)),
       pieces_(std::move(other.pieces_)),
       fingerprint_(other.fingerprint_),
       stored_bytes_read_(other.stored_bytes_read_),
@@ -153,6 +163,11 @@ absl::Status ByteSource::ReadHead() {
   // A pipe gives less than asked for; the fingerprint must not depend on that.
   size_t filled = 0;
   while (filled < kHeadBytes) {
+    if (!options_.whole_head && filled >= kMinHeadBytes) {
+      const absl::StatusOr<bool> more = WaitForInput(kPause);
+      if (!more.ok()) return more.status();
+      if (!*more) break;
+    }
     const absl::StatusOr<size_t> count =
         ReadStored(stored_.data() + filled, kHeadBytes - filled);
     if (!count.ok()) return count.status();
@@ -171,8 +186,33 @@ absl::Status ByteSource::ReadHead() {
   return CheckReadable(stored_);
 }
 
+absl::StatusOr<bool> ByteSource::WaitForInput(absl::Duration patience) const {
+  const absl::Time deadline = absl::Now() + patience;
+  while (true) {
+    pollfd input{.fd = descriptor_, .events = POLLIN, .revents = 0};
+    const absl::Duration wait =
+        std::clamp(deadline - absl::Now(), absl::ZeroDuration(), kPause);
+    const int ready =
+        ::poll(&input, 1, static_cast<int>(absl::ToInt64Milliseconds(wait)));
+    if (ready > 0) return true;
+    if (ready < 0 && errno != EINTR) {
+      return absl::ErrnoToStatus(errno, "cannot wait for the input");
+    }
+    if (options_.while_waiting) {
+      if (absl::Status status = options_.while_waiting(); !status.ok()) {
+        return status;
+      }
+    }
+    if (absl::Now() >= deadline) return false;
+  }
+}
+
 absl::StatusOr<size_t> ByteSource::ReadStored(char* buffer, size_t size) {
   while (true) {
+    if (!fingerprint_.size.has_value()) {
+      const absl::StatusOr<bool> ready = WaitForInput(absl::InfiniteDuration());
+      if (!ready.ok()) return ready.status();
+    }
     const ssize_t count = ::read(descriptor_, buffer, size);
     if (count >= 0) {
       stored_bytes_read_ += static_cast<uint64_t>(count);

@@ -7,9 +7,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "client/cli/decompressor.h"
 
 namespace heapsync {
@@ -25,17 +28,29 @@ struct InputFingerprint {
                          const InputFingerprint&) = default;
 };
 
+struct ByteSourceOptions {
+  // False: the head of a pipe is only what came before its writer paused, so
+  // that the first lines need not wait for more. The fingerprint is of no use
+  // then.
+  bool whole_head = true;
+  // Called from Open() and Read() about every 100 ms while they wait for a
+  // pipe's writer, and after a signal. An error ends them with it.
+  std::function<absl::Status()> while_waiting;
+};
+
 // The text of a file, pipe or standard input; gzip and Zstandard are recognised
 // by their first bytes and unpacked.
 class ByteSource {
  public:
   // "-" is standard input. Errors: kNotFound, kPermissionDenied,
   // kInvalidArgument for a directory, UTF-16 text or what is packed in
-  // another way (by name), kDataLoss.
-  static absl::StatusOr<ByteSource> Open(const std::string& path);
+  // another way (by name), kDataLoss; those of `while_waiting`.
+  static absl::StatusOr<ByteSource> Open(const std::string& path,
+                                         ByteSourceOptions options = {});
 
   // Reads from a file descriptor, which it closes.
-  static absl::StatusOr<ByteSource> FromDescriptor(int descriptor);
+  static absl::StatusOr<ByteSource> FromDescriptor(
+      int descriptor, ByteSourceOptions options = {});
 
   // Text that is made as it is read: `next` gives the next piece, valid until
   // it is called again, and an empty one at the end and ever after. It is not
@@ -51,8 +66,13 @@ class ByteSource {
   // The next piece of text, valid until the next call; empty at the end. May
   // wait for a pipe's writer. Errors: kDataLoss for compressed input that is
   // damaged or cut off, and at the end of a file that was changed meanwhile;
-  // kUnavailable for a failing disk.
+  // kUnavailable for a failing disk; those of `while_waiting`.
   absl::StatusOr<absl::string_view> Read();
+
+  // Replaces that of the options.
+  void SetWhileWaiting(std::function<absl::Status()> while_waiting) {
+    options_.while_waiting = std::move(while_waiting);
+  }
 
   const InputFingerprint& fingerprint() const { return fingerprint_; }
 
@@ -64,13 +84,17 @@ class ByteSource {
   uint64_t stored_bytes_read() const { return stored_bytes_read_; }
 
  private:
-  explicit ByteSource(int descriptor) : descriptor_(descriptor) {}
+  ByteSource(int descriptor, ByteSourceOptions options)
+      : descriptor_(descriptor), options_(std::move(options)) {}
 
   absl::Status ReadHead();
+  // True if it came within `patience`; the end of the input counts as well.
+  absl::StatusOr<bool> WaitForInput(absl::Duration patience) const;
   absl::StatusOr<size_t> ReadStored(char* buffer, size_t size);
   absl::Status CheckUnchanged() const;
 
   int descriptor_;  // -1: none, see pieces_
+  ByteSourceOptions options_;
   std::function<absl::StatusOr<absl::string_view>()> pieces_;
   InputFingerprint fingerprint_;
   uint64_t stored_bytes_read_ = 0;

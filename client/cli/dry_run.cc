@@ -150,7 +150,7 @@ absl::Status RunDryRun(const DryRunOptions& options, const Client& client,
   import.state_path.clear();
   if (import.query) import.query->dry_run = true;
   if (import.query) import.query->state_path = options.import.state_path;
-  absl::StatusOr<ImportInput> input = OpenInput(import);
+  absl::StatusOr<ImportInput> input = OpenInput(import, stop);
   if (!input.ok()) return input.status();
   for (const auto& [field, column] : input->rows.ColumnsByField()) {
     report.columns[field] = column;

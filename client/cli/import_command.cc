@@ -297,7 +297,7 @@ int RunImport(const ImportFlags& flags, CommandContext& context) {
   SetInput(flags, context.err, options);
   const InterruptGuard guard;
   if (flags.dry_run) return PrintDryRun(flags, options, context);
-  auto job = ImportJob::Prepare(options);
+  auto job = ImportJob::Prepare(options, interrupted);
   if (!job.ok()) {
     PrintError(context.err, job.status(), errors);
     return absl::IsInvalidArgument(job.status()) ? kExitUsage : kExitFailed;
@@ -308,7 +308,7 @@ int RunImport(const ImportFlags& flags, CommandContext& context) {
   }
   const Client client(flags.server.ToClientOptions(context.err));
   ProgressWriter progress = MakeProgress(flags.progress, context.err);
-  const absl::Status status = (*job)->Run(client, progress, interrupted);
+  const absl::Status status = (*job)->Run(client, progress);
   if (flags.json) {
     PrintSummaryJson(summary, status, context.out);
   } else {

@@ -5,6 +5,7 @@
 #include <google/protobuf/message_lite.h>
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -29,6 +30,9 @@ using std::chrono::milliseconds;
 
 // The longest wait before progress, state and `stop` are checked.
 constexpr milliseconds kPatience{100};
+// How long an interrupted import waits for the acknowledgement of what it read,
+// if no other one can read it again.
+constexpr std::chrono::seconds kPatienceAfterStop{10};
 constexpr uint64_t kRowsBetweenChores = 256;
 constexpr size_t kMaxHeldBytes = 64 << 20;
 constexpr size_t kRejectedToShow = 5;
@@ -100,7 +104,12 @@ struct Prepared {
   ImportState state;
   RejectsFile rejects;
   ImportSummary summary;
+  const std::atomic<bool>& stop;
 };
+
+absl::Status CheckStopped(const std::atomic<bool>& stop) {
+  return stop ? absl::CancelledError("interrupted") : absl::OkStatus();
+}
 
 template <typename Item>
 class TypedImportJob : public ImportJob {
@@ -112,17 +121,16 @@ class TypedImportJob : public ImportJob {
         state_(std::move(prepared.state)),
         rejects_(std::move(prepared.rejects)),
         summary_(std::move(prepared.summary)),
+        stop_(prepared.stop),
         ledger_(state_.rows_done, state_.next_index) {
     if constexpr (std::is_same_v<Item, v1::TrackEvent>) {
       if (state_.is_repeatable) keys_.emplace(state_.request_id);
     }
   }
 
-  absl::Status Run(const Client& client, ProgressWriter& progress,
-                   const std::atomic<bool>& stop) override {
+  absl::Status Run(const Client& client, ProgressWriter& progress) override {
     started_ = last_checkpoint_ = SteadyClock::now();
     progress_ = &progress;
-    stop_ = &stop;
     absl::Status status = SkipSettledRows();
     bytes_at_start_ = rows_.bytes().stored_bytes_read();
     if (status.ok()) {
@@ -139,9 +147,12 @@ class TypedImportJob : public ImportJob {
       };
       BulkWriter<Item> writer(client, std::move(stream));
       writer_ = &writer;
+      rows_.SetWhileWaiting([this] { return SendWhatIsThere(); });
       status = SendRows();
       // The items of the rows before it are sent all the same.
-      if (const bool all_read = status.ok(); all_read || input_failed_) {
+      if (absl::IsCancelled(status) && !CanBeResumed()) {
+        FinishWhatWasRead();
+      } else if (const bool all_read = status.ok(); all_read || input_failed_) {
         const absl::Status finished = FinishStream();
         if (all_read || !finished.ok()) status = finished;
       }
@@ -171,8 +182,13 @@ class TypedImportJob : public ImportJob {
   const ImportSummary& summary() const override { return summary_; }
 
  private:
-  absl::Status CheckStop() const {
-    return *stop_ ? absl::CancelledError("interrupted") : absl::OkStatus();
+  absl::Status CheckStop() const { return CheckStopped(stop_); }
+
+  // While the input's writer pauses.
+  absl::Status SendWhatIsThere() {
+    const absl::StatusOr<bool> sent = writer_->WaitDurableFor(
+        std::numeric_limits<uint64_t>::max(), milliseconds{0});
+    return sent.ok() ? DoChores() : sent.status();
   }
 
   absl::Status SkipSettledRows() {
@@ -190,7 +206,7 @@ class TypedImportJob : public ImportJob {
           SetKey(item);
         }
       }
-      if (row % kRowsBetweenChores == 0 && *stop_) return CheckStop();
+      if (row % kRowsBetweenChores == 0 && stop_) return CheckStop();
     }
     return absl::OkStatus();
   }
@@ -283,6 +299,20 @@ class TypedImportJob : public ImportJob {
     }
   }
 
+  bool CanBeResumed() const {
+    return query_ != nullptr || !options_.state_path.empty();
+  }
+
+  // For an import that was interrupted: rows that a pipe has given are given
+  // to nobody else.
+  void FinishWhatWasRead() {
+    const SteadyClock::time_point deadline =
+        SteadyClock::now() + kPatienceAfterStop;
+    while (!writer_->FinishFor(kPatience).has_value() &&
+           SteadyClock::now() < deadline && ShowAndSave().ok()) {
+    }
+  }
+
   absl::Status FinishStream() {
     while (true) {
       const auto result = writer_->FinishFor(kPatience);
@@ -314,6 +344,11 @@ class TypedImportJob : public ImportJob {
   }
 
   absl::Status DoChores() {
+    if (absl::Status status = ShowAndSave(); !status.ok()) return status;
+    return CheckStop();
+  }
+
+  absl::Status ShowAndSave() {
     if (absl::Status status = Settle(); !status.ok()) return status;
     const SteadyClock::time_point now = SteadyClock::now();
     if (now - last_checkpoint_ >= options_.checkpoint_interval) {
@@ -321,7 +356,7 @@ class TypedImportJob : public ImportJob {
       if (absl::Status status = Checkpoint(); !status.ok()) return status;
     }
     if (progress_->IsDue(Elapsed())) progress_->Show(Snapshot());
-    return CheckStop();
+    return absl::OkStatus();
   }
 
   absl::Status Settle() {
@@ -385,6 +420,7 @@ class TypedImportJob : public ImportJob {
   ImportState state_;  // as saved last
   RejectsFile rejects_;
   ImportSummary summary_;
+  const std::atomic<bool>& stop_;
   RowLedger ledger_;
   RepeatedKeys own_keys_{kMaxOwnKeys};
   struct KeysOfContent {
@@ -405,7 +441,6 @@ class TypedImportJob : public ImportJob {
   // Not owned; set during Run().
   BulkWriter<Item>* writer_ = nullptr;
   ProgressWriter* progress_ = nullptr;
-  const std::atomic<bool>* stop_ = nullptr;
 };
 
 // Neither output may be the input: writing would destroy it.
@@ -512,7 +547,8 @@ std::vector<Violation> ViolationsOfRow(const v1::RejectedItem& item) {
   return violations;
 }
 
-absl::StatusOr<ImportInput> OpenInput(ImportOptions& options) {
+absl::StatusOr<ImportInput> OpenInput(ImportOptions& options,
+                                      const std::atomic<bool>& stop) {
   std::unique_ptr<QueryInput> query;
   if (options.query) {
     auto opened = OpenQuery(options);
@@ -520,8 +556,13 @@ absl::StatusOr<ImportInput> OpenInput(ImportOptions& options) {
     query = *std::move(opened);
     options.mapping = query->mapping();
   }
+  // Without a state there is nothing to compare the whole head with.
+  ByteSourceOptions waiting{
+      .whole_head = !options.state_path.empty(),
+      .while_waiting = [&stop] { return CheckStopped(stop); }};
   absl::StatusOr<ByteSource> bytes =
-      query == nullptr ? ByteSource::Open(options.input) : query->Bytes();
+      query == nullptr ? ByteSource::Open(options.input, std::move(waiting))
+                       : query->Bytes();
   if (!bytes.ok()) return bytes.status();
   if (absl::Status status = CheckOutputs(options, *bytes); !status.ok()) {
     return status;
@@ -534,8 +575,8 @@ absl::StatusOr<ImportInput> OpenInput(ImportOptions& options) {
 }
 
 absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
-    ImportOptions options) {
-  absl::StatusOr<ImportInput> input = OpenInput(options);
+    ImportOptions options, const std::atomic<bool>& stop) {
+  absl::StatusOr<ImportInput> input = OpenInput(options, stop);
   if (!input.ok()) return input.status();
   std::unique_ptr<QueryInput> query = std::move(input->query);
   RowSource rows = std::move(input->rows);
@@ -576,9 +617,13 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
   summary.rejected = state.rejected_rows;
   summary.state_path = options.state_path;
   const ObjectType type = options.mapping.type;
-  Prepared prepared{std::move(options),  std::move(query),
-                    std::move(rows),     std::move(state),
-                    *std::move(rejects), std::move(summary)};
+  Prepared prepared{std::move(options),
+                    std::move(query),
+                    std::move(rows),
+                    std::move(state),
+                    *std::move(rejects),
+                    std::move(summary),
+                    stop};
   return WithItem(type, [&](auto item) -> std::unique_ptr<ImportJob> {
     return std::make_unique<TypedImportJob<decltype(item)>>(
         std::move(prepared));

@@ -85,8 +85,10 @@ struct ImportInput {
 };
 
 // Opens the file or executes the query; of a query, moves `state_path` there
-// and completes `mapping` and `rows`. Errors: as ImportJob::Prepare().
-absl::StatusOr<ImportInput> OpenInput(ImportOptions& options);
+// and completes `mapping` and `rows`. Errors: as ImportJob::Prepare(). `stop`
+// must outlive the input.
+absl::StatusOr<ImportInput> OpenInput(ImportOptions& options,
+                                      const std::atomic<bool>& stop);
 
 // Violations of a stream name the item by its place in the job, these not.
 std::vector<Violation> ViolationsOfRow(const v1::RejectedItem& item);
@@ -99,18 +101,18 @@ class ImportJob {
   // Opens the input, and reads its header and the state. Errors:
   // kInvalidArgument where the options do not fit the input or name it as an
   // output,
-  // kFailedPrecondition where they do not fit the state, else why a file cannot
-  // be used.
+  // kFailedPrecondition where they do not fit the state, kCancelled soon after
+  // `stop` is set, else why a file cannot be used. `stop` must outlive the job.
   static absl::StatusOr<std::unique_ptr<ImportJob>> Prepare(
-      ImportOptions options);
+      ImportOptions options, const std::atomic<bool>& stop);
 
   virtual ~ImportJob() = default;
 
-  // Runs to the end. Ends early with kCancelled soon after `stop` is set; the
+  // Runs to the end. What a pipe's writer has written is sent soon, also if it
+  // then pauses. Ends early with kCancelled soon after `stop` is set; the
   // state then says how far it came, as it does after an error. Not to be
   // repeated. `progress` is asked whether it wants a snapshot, and given it.
-  virtual absl::Status Run(const Client& client, ProgressWriter& progress,
-                           const std::atomic<bool>& stop) = 0;
+  virtual absl::Status Run(const Client& client, ProgressWriter& progress) = 0;
 
   // Of what happened so far; complete after Run().
   virtual const ImportSummary& summary() const = 0;

@@ -3,12 +3,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/cli/byte_source.h"
 #include "client/cli/column_typing.h"
@@ -49,6 +52,11 @@ class RowSource {
   // kInvalidArgument where the text can be read in two ways: nothing behind
   // that place is given as a row. Final.
   absl::StatusOr<const Row*> Next();
+
+  // See ByteSource.
+  void SetWhileWaiting(std::function<absl::Status()> while_waiting) {
+    bytes_.SetWhileWaiting(std::move(while_waiting));
+  }
 
   // The number of rows given so far.
   uint64_t rows_given() const { return rows_given_; }

@@ -213,6 +213,40 @@ TEST_F(ByteSourceTest, ReadsPipes) {
   EXPECT_FALSE(source->fingerprint().size.has_value());
 }
 
+TEST_F(ByteSourceTest, APipeWhoseWriterPausesGivesWhatIsThere) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ASSERT_EQ(::write(ends[1], "identity\na\n", 11), 11);
+  bool is_over = false;
+  ByteSourceOptions options{.whole_head = false, .while_waiting = [&is_over] {
+                              return is_over ? absl::CancelledError("over")
+                                             : absl::OkStatus();
+                            }};
+  auto source = ByteSource::FromDescriptor(ends[0], std::move(options));
+  ASSERT_TRUE(source.ok());
+  EXPECT_EQ(source->Read().value(), "identity\na\n");
+  is_over = true;
+  EXPECT_EQ(source->Read().status(), absl::CancelledError("over"));
+  ::close(ends[1]);
+}
+
+TEST_F(ByteSourceTest, TheHeadOfAPipeIsWholeWhereItIsCompared) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ASSERT_EQ(::write(ends[1], "identity\n", 9), 9);
+  int pauses = 0;
+  ByteSourceOptions options{.while_waiting = [&] {
+    if (++pauses == 3) {
+      EXPECT_EQ(::write(ends[1], "a\n", 2), 2);
+      ::close(ends[1]);
+    }
+    return absl::OkStatus();
+  }};
+  auto source = ByteSource::FromDescriptor(ends[0], std::move(options));
+  ASSERT_TRUE(source.ok());
+  EXPECT_EQ(source->Read().value(), "identity\na\n");
+}
+
 TEST_F(ByteSourceTest, FingerprintTellsInputsApart) {
   const auto print = [&](absl::string_view text) {
     return ByteSource::Open(folder_.Write("input", text))->fingerprint();

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <set>
 #include <sstream>
 #include <string>
@@ -799,10 +800,10 @@ TEST_F(ImportTest, AJobStoppedAnywhereGoesOnWithoutLossOrDoubles) {
   int stopped = 0;
   while (true) {
     stop = false;
-    auto job = ImportJob::Prepare(options);
+    auto job = ImportJob::Prepare(options, stop);
     ASSERT_TRUE(job.ok()) << job.status();
     ProgressWriter progress(ProgressStyle::kNone, ignored, 80);
-    const absl::Status status = (*job)->Run(client, progress, stop);
+    const absl::Status status = (*job)->Run(client, progress);
     if (status.ok()) break;
     ASSERT_EQ(status.code(), absl::StatusCode::kCancelled);
     ++stopped;
@@ -817,14 +818,44 @@ TEST_F(ImportTest, AJobStoppedAnywhereGoesOnWithoutLossOrDoubles) {
 TEST_F(ImportTest, AnInputThatEndsByAnInterruptIsNotComplete) {
   ImportOptions options;
   options.input = folder_.Write("a.csv", "identity,event\nu,e\n");
-  auto job = ImportJob::Prepare(options);
+  const std::atomic<bool> stop = true;
+  auto job = ImportJob::Prepare(options, stop);
   ASSERT_TRUE(job.ok()) << job.status();
   std::ostringstream ignored;
   ProgressWriter progress(ProgressStyle::kNone, ignored, 80);
-  const std::atomic<bool> stop = true;
   const Client client({.server = server_.address()});
-  EXPECT_EQ((*job)->Run(client, progress, stop).code(),
-            absl::StatusCode::kCancelled);
+  EXPECT_EQ((*job)->Run(client, progress).code(), absl::StatusCode::kCancelled);
+}
+
+// As `tail --follow FILE | heapsync import -`.
+TEST_F(ImportTest, RowsOfAPipeAreSentWhileItsWriterPausesAndItCanBeStopped) {
+  ImportOptions options;
+  options.input = folder_.File("pipe");
+  ASSERT_EQ(::mkfifo(options.input.c_str(), 0600), 0);
+  std::atomic<bool> stop = false;
+  std::promise<void> stored_one, stored_two, finished;
+  server_.OnMessage([&](uint64_t stored) {
+    if (stored == 1) stored_one.set_value();
+    if (stored == 2) stored_two.set_value();
+  });
+  std::thread writer([&] {
+    std::ofstream pipe(options.input);
+    pipe << "identity,event\nu,one\n" << std::flush;
+    stored_one.get_future().wait();
+    pipe << "u,two\n" << std::flush;
+    stored_two.get_future().wait();
+    stop = true;
+    finished.get_future().wait();
+  });
+  auto job = ImportJob::Prepare(options, stop);
+  ASSERT_TRUE(job.ok()) << job.status();
+  std::ostringstream ignored;
+  ProgressWriter progress(ProgressStyle::kNone, ignored, 80);
+  const Client client({.server = server_.address()});
+  EXPECT_EQ((*job)->Run(client, progress).code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ((*job)->summary().rows, 2u);
+  finished.set_value();
+  writer.join();
 }
 
 TEST_F(ImportTest, OutputsThatNameTheInputAreRefusedAndItSurvives) {

@@ -2,7 +2,10 @@
 # From a bare Debian 12 machine to a warehouse's exports arriving at Heap: installs what is missing, builds, starts a
 # simulated Heap and the server on this machine, imports tests/samples, and compares what arrived with what should have.
 #
-#   scripts/demo.sh
+#   scripts/demo.sh [--cluster]
+#
+# With --cluster three servers share a spool in a PostgreSQL that is started here, too, and one of them is killed in the middle of the
+# import.
 #
 # Started from a terminal it then keeps running until Ctrl-C, to try things out; otherwise it ends after its summary.
 # Exit code 0: all valid rows arrived, all bad ones were refused for the right reasons.
@@ -14,18 +17,30 @@ readonly SAMPLES=tests/samples
 readonly DEMO=build/demo
 readonly BIN=build/release
 
+servers=1
+case "${1:-}" in
+  "") ;;
+  --cluster) servers=3 ;;
+  *) sed -n '2,/^set -euo/{/^set -euo/d;s/^# \{0,1\}//;p}' scripts/demo.sh && exit 2 ;;
+esac
+
 say() { printf '\n\033[1m== %s\033[0m\n' "$1"; }
 fail() { printf 'demo: %s\n' "$1" >&2 && exit 1; }
 
-# Stops the processes started here, the server first so that it can finish sending.
-server_pid="" heap_pid=""
+# Stops the processes started here, the servers first so that they can finish sending.
+server_pids=() heap_pid="" postgres_pid="" postgres_folder=""
 stop_all() {
   trap - EXIT
   local pid
-  for pid in ${server_pid} ${heap_pid}; do
+  for pid in "${server_pids[@]}" ${heap_pid}; do
     kill -TERM "${pid}" 2>/dev/null || true
     wait "${pid}" 2>/dev/null || true
   done
+  if [[ -n "${postgres_pid}" ]]; then
+    kill -QUIT "${postgres_pid}" 2>/dev/null || true
+    wait "${postgres_pid}" 2>/dev/null || true
+    rm -rf "${postgres_folder}"
+  fi
 }
 trap stop_all EXIT
 trap 'exit 130' INT TERM
@@ -78,41 +93,83 @@ wait_for() {
 
 say "Packages"
 scripts/install_dependencies.sh --build
+if ((servers > 1)); then
+  scripts/install_dependencies.sh --database
+fi
 
 say "Build (some minutes the first time)"
 cmake --preset release --log-level=WARNING
 cmake --build --preset release --target heapsync-server heapsync fake-heap
 heapsync="$(find "${BIN}/client" -type f -name heapsync -perm -u+x)"
 
-say "A simulated Heap, and the server in front of it"
+if ((servers > 1)); then
+  say "A simulated Heap, a PostgreSQL, and ${servers} servers that share it"
+else
+  say "A simulated Heap, and the server in front of it"
+fi
 rm -rf "${DEMO}"
 mkdir -p "${DEMO}"
 heap_us_port="$(free_port 8081)"
 heap_eu_port="$(free_port "$((heap_us_port + 1))")"
-grpc_port="$(free_port 50051)"
-http_port="$(free_port 9464)"
 "$(find "${BIN}/tests" -type f -name fake-heap -perm -u+x)" --listen_us="127.0.0.1:${heap_us_port}" \
   --listen_eu="127.0.0.1:${heap_eu_port}" --port_file="${DEMO}/heap.ports" >"${DEMO}/fake-heap.log" 2>&1 &
 heap_pid=$!
 wait_for "fake-heap (${DEMO}/fake-heap.log)" test -s "${DEMO}/heap.ports"
-HEAPSYNC_APP_ID="${APP_ID}" "$(find "${BIN}/server" -type f -name heapsync-server -perm -u+x)" \
-  --listen="127.0.0.1:${grpc_port}" --http_listen="127.0.0.1:${http_port}" --data_dir="${DEMO}/data" \
-  --heap_us_url="http://127.0.0.1:${heap_us_port}" --heap_eu_url="http://127.0.0.1:${heap_eu_port}" \
-  >"${DEMO}/server.log" 2>&1 &
-server_pid=$!
-server="127.0.0.1:${grpc_port}"
-wait_for "the server (${DEMO}/server.log)" "${heapsync}" health --server="${server}" --timeout=1s >/dev/null
-echo "Heap Sync serves gRPC at ${server}; the simulated Heap is at http://127.0.0.1:${heap_us_port}."
+spool=(--data_dir="${DEMO}/data")
+if ((servers > 1)); then
+  # Sockets have short paths.
+  postgres_folder="$(mktemp -d /tmp/heapsync-demo.XXXXXX)"
+  postgres_port="$(free_port 5433)"
+  tests/spool/postgres/run_postgres.sh "${postgres_folder}" "${postgres_port}" -c fsync=on >"${DEMO}/postgres.log" 2>&1 &
+  postgres_pid=$!
+  wait_for "PostgreSQL (${DEMO}/postgres.log)" pg_isready --quiet --host=127.0.0.1 --port="${postgres_port}"
+  spool=(--spool="postgresql://postgres@127.0.0.1:${postgres_port}/postgres" --spool_lease=5s)
+fi
+grpc_port=50050 http_port=9463 addresses=()
+if ((servers > 1)); then
+  # Further up, outgoing connections use ports.
+  grpc_port=15050
+fi
+for ((number = 1; number <= servers; ++number)); do
+  grpc_port="$(free_port "$((grpc_port + 1))")"
+  http_port="$(free_port "$((http_port + 1))")"
+  HEAPSYNC_APP_ID="${APP_ID}" "$(find "${BIN}/server" -type f -name heapsync-server -perm -u+x)" \
+    --listen="127.0.0.1:${grpc_port}" --http_listen="127.0.0.1:${http_port}" "${spool[@]}" \
+    --heap_us_url="http://127.0.0.1:${heap_us_port}" --heap_eu_url="http://127.0.0.1:${heap_eu_port}" \
+    >"${DEMO}/server-${number}.log" 2>&1 &
+  server_pids+=($!)
+  addresses+=("127.0.0.1:${grpc_port}")
+  wait_for "the server (${DEMO}/server-${number}.log)" "${heapsync}" health --server="${addresses[-1]}" --timeout=1s >/dev/null
+done
+# The last one lives to the end.
+server="${addresses[-1]}"
+if ((servers > 1)); then
+  any_server="ipv4:$(IFS=,; echo "${addresses[*]}")"
+else
+  any_server="${server}"
+fi
+echo "Heap Sync serves gRPC at ${addresses[*]}; the simulated Heap is at http://127.0.0.1:${heap_us_port}."
 
 # import_sample FILE FLAG…: exit code 3 means imported, with some rows refused, which is what the samples are for.
 import_sample() {
   local file="$1" code=0
   shift
   say "Importing ${file}"
-  "${heapsync}" import "$@" --server="${server}" --rejects="${DEMO}/${file}.rejected" --state="${DEMO}/${file}.state" \
+  "${heapsync}" import "$@" --server="${any_server}" --rejects="${DEMO}/${file}.rejected" --state="${DEMO}/${file}.state" \
     "${SAMPLES}/${file}" || code=$?
   ((code == 0 || code == 3)) || fail "the import of ${file} ended with ${code}"
 }
+# Kills the first server, which is the one that delivers, once Heap has some of the events.
+kill_in_the_middle() {
+  local has_some='"appended":[1-9]'
+  until [[ "$(ask_heap /_fake/summary)" =~ ${has_some} ]]; do sleep 0.01; done
+  kill -KILL "${server_pids[0]}"
+  printf '\033[1m== Killed the server at %s\033[0m\n' "${addresses[0]}"
+}
+if ((servers > 1)); then
+  disown "${server_pids[0]}" # The shell has nothing to say about its end.
+  kill_in_the_middle &
+fi
 import_sample events.csv --type=track \
   --map=identity=user_email,event=event_name,timestamp=created_at,idempotency_key=event_id
 import_sample users.csv --type=user
@@ -170,7 +227,7 @@ for file in events.csv users.csv accounts.ndjson; do
 done
 
 if ((failed)); then
-  fail "not everything went as expected; logs: ${DEMO}/server.log, ${DEMO}/fake-heap.log"
+  fail "not everything went as expected; logs: ${DEMO}/server-*.log, ${DEMO}/fake-heap.log"
 fi
 
 grpcurl=grpcurl
@@ -203,5 +260,5 @@ fi
 if [[ -t 0 && -t 1 ]]; then
   say "Up until Ctrl-C"
   trap 'exit 0' INT
-  wait "${server_pid}"
+  wait "${server_pids[-1]}"
 fi

@@ -5,6 +5,7 @@
 #
 #   --runtime     libraries that the installed programs link to; the image's final stage
 #   --build       compiler, libraries and headers; enough for scripts/demo.sh
+#   --database    PostgreSQL, for scripts/demo.sh --cluster
 #   --test        programs that the tests run besides our own
 #   --tools       Go, npm, a JDK and Maven, for scripts/install_test_tools.sh and the example clients, if the machine has no suitable ones
 #   --lint        clang-format, clang-tidy, and clang for the fuzz preset, of version 14; Debian 13 has no such clang, and the checks that
@@ -70,6 +71,7 @@ add_group() {
   case "$1" in
     --runtime) wanted+=("${runtime_packages[@]}") ;;
     --build) wanted+=("${build_packages[@]}") ;;
+    --database) wanted+=(postgresql) ;;
     --test) wanted+=("${test_packages[@]}") ;;
     --tools) mapfile -t -O "${#wanted[@]}" wanted < <(tool_packages) ;;
     --lint) wanted+=("${lint_packages[@]}") ;;

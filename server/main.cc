@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "absl/status/status.h"
 #include "server/config/command_line.h"
 #include "server/log/log.h"
 #include "server/process.h"
@@ -22,7 +23,10 @@ int Serve(const ServerConfig& config) {
   if (!server.ok()) {
     Log(LogSeverity::kError, "the server cannot start",
         {{"error", server.status().message()}});
-    return EXIT_FAILURE;
+    // A database that was lost between joining and serving.
+    const bool lost_spool =
+        !config.spool.empty() && absl::IsUnavailable(server.status());
+    return lost_spool ? kExitLostSpool : EXIT_FAILURE;
   }
   if (*server == nullptr) return EXIT_SUCCESS;
   NotifyReady();

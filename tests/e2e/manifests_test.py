@@ -324,5 +324,50 @@ class ComposeTest(unittest.TestCase):
         self.assertIn(f"./grafana/dashboards:{provider['options']['path']}:ro", self.services["grafana"]["volumes"])
 
 
+class ClusterComposeTest(unittest.TestCase):
+    """The containers themselves, but for the images of PostgreSQL and Envoy, are what e2e.standby runs."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = DOCKER / "cluster"
+        cls.compose = yaml.safe_load((cls.folder / "compose.yaml").read_text())
+        cls.services = cls.compose["services"]
+        cls.servers = {name: service for name, service in cls.services.items() if name.startswith("server-")}
+
+    def test_every_variable_of_the_servers_is_one_of_their_flags(self) -> None:
+        known = flags_of_the_server()
+        for service in self.servers.values():
+            ours = [name for name in service["environment"] if name.startswith("HEAPSYNC_")]
+            self.assertIn("HEAPSYNC_SPOOL", ours)
+            for name in ours:
+                self.assertIn(name.removeprefix("HEAPSYNC_").lower(), known)
+
+    def test_ports_are_published_to_this_machine_only(self) -> None:
+        for name, service in self.services.items():
+            for port in service.get("ports", []):
+                self.assertTrue(str(port).startswith("127.0.0.1:"), f"{name}: {port}")
+
+    def test_servers_keep_nothing_and_outlast_their_drain(self) -> None:
+        for service in self.servers.values():
+            self.assertNotIn("volumes", service)
+            self.assertTrue(service["read_only"])
+            self.assertGreaterEqual(seconds(service["stop_grace_period"]), drain_default() + STOP_MARGIN)
+
+    def test_files_and_volumes_exist(self) -> None:
+        for service in self.services.values():
+            for mount in service.get("volumes", []):
+                source = mount.split(":")[0]
+                if source.startswith("."):
+                    self.assertTrue((self.folder / source).exists(), source)
+                else:
+                    self.assertIn(source, self.compose["volumes"])
+
+    def test_the_load_balancer_knows_every_server(self) -> None:
+        for cluster in yaml.safe_load((self.folder / "envoy.yaml").read_text())["static_resources"]["clusters"]:
+            (group,) = cluster["load_assignment"]["endpoints"]
+            known = {end["endpoint"]["address"]["socket_address"]["address"] for end in group["lb_endpoints"]}
+            self.assertEqual(known, set(self.servers))
+
+
 if __name__ == "__main__":
     harness.run()

@@ -9,6 +9,7 @@ parse. The README stays short.
 import argparse
 import fnmatch
 import json
+import os
 import re
 import shlex
 import sys
@@ -269,10 +270,14 @@ def link_faults(documents: dict[str, Document], root: Path, document: Document) 
 def check(root: Path) -> list[str]:
     root = root.resolve()
     documents = {}
-    for path in sorted(root.rglob("*.md")):
-        relative = path.relative_to(root)
-        if not SKIPPED_FOLDERS & set(relative.parts):
-            documents[relative.as_posix()] = Document(path, relative.as_posix(), path.read_text(encoding="utf-8"))
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name not in SKIPPED_FOLDERS]
+        for file in files:
+            if file.endswith(".md"):
+                path = Path(folder, file)
+                name = path.relative_to(root).as_posix()
+                documents[name] = Document(path, name, path.read_text(encoding="utf-8"))
+    documents = dict(sorted(documents.items()))
     if "README.md" not in documents:
         return [f"there is no README.md in {root}: nothing was checked"]
     faults = []

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "heap_adapter/base/check.h"
+#include "server/access/call_slots.h"
 #include "server/net/grpc_port.h"
 
 namespace heapsync {
@@ -23,6 +25,9 @@ ConnectionLimits ConnectionLimitsOf(const PortLimits& port) {
   constexpr uint64_t kUnfinishedPart = 4;
   const uint64_t bytes = port.max_message_bytes + kCallBytes;
   return {.max_connections = port.max_connections,
+          .max_of_caller =
+              CallSlots::BoundsFor(port.max_connections, port.max_caller_share)
+                  .per_caller,
           .max_unproven = port.max_unproven_connections,
           .unproven_time = port.unproven_time,
           .unproven_bytes = bytes,
@@ -31,6 +36,22 @@ ConnectionLimits ConnectionLimitsOf(const PortLimits& port) {
           .all_unfinished_bytes = std::max(
               uint64_t{2} * bytes, port.max_memory_bytes / kUnfinishedPart),
           .max_streams_per_connection = port.max_streams_per_connection};
+}
+
+std::optional<CallError> ErrorOf(ConnectionRules::Admission admission) {
+  switch (admission) {
+    case ConnectionRules::Admission::kAdmitted:
+      return std::nullopt;
+    case ConnectionRules::Admission::kShareTaken:
+      return ConnectionShareTaken();
+    case ConnectionRules::Admission::kAllTaken:
+      return NoConnectionLeft();
+  }
+  HEAPSYNC_UNREACHABLE();
+}
+
+Protocol ProtocolOf(const ServerConfig& config) {
+  return config.tls.has_value() ? Protocol::kTls : Protocol::kHttp2;
 }
 
 std::unique_ptr<TlsCertificates> CertificatesOf(const ServerConfig& config) {

@@ -4,11 +4,14 @@
 #include <grpcpp/server_builder.h>
 
 #include <memory>
+#include <optional>
 
 #include "server/config/server_config.h"
 #include "server/health/health_service.h"
 #include "server/net/connection_rules.h"
+#include "server/net/greeting.h"
 #include "server/net/tls_credentials.h"
+#include "server/wire/rich_status.h"
 
 namespace heapsync {
 
@@ -27,6 +30,12 @@ inline constexpr char kReadiness[] = "heapsync.readiness";
 void SetReady(bool ready, HealthService& health);
 
 ConnectionLimits ConnectionLimitsOf(const PortLimits& port);
+
+// The error for a call on a connection that has no place; nullopt if it has.
+std::optional<CallError> ErrorOf(ConnectionRules::Admission admission);
+
+// What clients of the port begin with.
+Protocol ProtocolOf(const ServerConfig& config);
 
 // Null without TLS.
 std::unique_ptr<TlsCertificates> CertificatesOf(const ServerConfig& config);

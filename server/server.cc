@@ -353,7 +353,9 @@ class RunningServer final : public HeapSyncServer {
         earlier_reflection_(ServiceNames(), GateOf(access_),
                             config.port.max_message_bytes) {
     access_.SetOnAdmitted(
-        [this](const std::string& peer) { guard_.Admitted(peer); });
+        [this](const std::string& peer, const std::string& caller) {
+          return ErrorOf(guard_.Admitted(peer, caller));
+        });
     health_.SetOnChecked(
         [this](const std::string& peer) { guard_.HealthChecked(peer); });
     if (config.access.has_value()) access_.SetRules(*config.access);
@@ -425,7 +427,8 @@ absl::Status RunningServer::Listen() {
                     std::move(metrics), [this] { return NotDelivering(); }));
   if (!http.ok()) return Failed("cannot listen for HTTP", http.status());
   http_ = *std::move(http);
-  auto acceptor = ConnectionAcceptor::Listen(config_.listen, guard_);
+  auto acceptor = ConnectionAcceptor::Listen(
+      config_.listen, ProtocolOf(config_), config_.port.unproven_time, guard_);
   if (!acceptor.ok()) return Failed("cannot listen", acceptor.status());
   acceptor_ = *std::move(acceptor);
 

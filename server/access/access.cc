@@ -118,9 +118,13 @@ void Access::SetRules(AccessRules rules) {
 std::variant<Caller, CallError> Access::Admit(const Credentials& credentials,
                                               ServiceKind service) const {
   auto admitted = Decide(credentials, service);
-  if (std::holds_alternative<Caller>(admitted) && on_admitted_ != nullptr) {
-    on_admitted_(credentials.peer);
-  }
+  const Caller* const caller = std::get_if<Caller>(&admitted);
+  if (caller == nullptr || on_admitted_ == nullptr) return admitted;
+  // A claimed name is anybody's.
+  auto error =
+      on_admitted_(credentials.peer,
+                   caller->grant == nullptr ? std::string() : caller->name);
+  if (error.has_value()) return *std::move(error);
   return admitted;
 }
 

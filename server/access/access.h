@@ -61,9 +61,13 @@ class Access {
  public:
   Access() : state_(std::make_shared<const State>()) {}
 
-  // `on_admitted` is called with the peer of every call that is admitted, on
-  // any thread. REQUIRES: no call was admitted yet.
-  void SetOnAdmitted(std::function<void(const std::string& peer)> on_admitted) {
+  // Called on any thread with the peer of each call that has the rights it
+  // needs, and its caller's name by the rules; empty without rules. An error
+  // refuses the call.
+  using OnAdmitted = std::function<std::optional<CallError>(
+      const std::string& peer, const std::string& caller)>;
+  // REQUIRES: no call was admitted yet.
+  void SetOnAdmitted(OnAdmitted on_admitted) {
     on_admitted_ = std::move(on_admitted);
   }
 
@@ -72,7 +76,8 @@ class Access {
   // next message.
   void SetRules(AccessRules rules);
 
-  // Returns the caller, or UNAUTHENTICATED or PERMISSION_DENIED. A token takes
+  // Returns the caller, or UNAUTHENTICATED, PERMISSION_DENIED, or what
+  // OnAdmitted says. A token takes
   // precedence over a certificate, and an unknown token is always rejected.
   std::variant<Caller, CallError> Admit(const Credentials& credentials,
                                         ServiceKind service) const;
@@ -94,7 +99,7 @@ class Access {
   std::variant<Caller, CallError> Decide(const Credentials& credentials,
                                          ServiceKind service) const;
 
-  std::function<void(const std::string& peer)> on_admitted_;
+  OnAdmitted on_admitted_;
   mutable Mutex mutex_;
   // Shared with calls that are reading it.
   std::shared_ptr<const State> state_ ABSL_GUARDED_BY(mutex_);

@@ -35,10 +35,10 @@ struct PortLimits {
   // together. Near it gRPC reads more slowly; beyond it calls are refused.
   uint32_t max_memory_bytes = 512 << 20;
 
-  // Beyond these, connections wait in the system's queue, and calls get
-  // RESOURCE_EXHAUSTED.
+  // Connections with an admitted call: beyond it an idle one gives way, and
+  // calls get RESOURCE_EXHAUSTED if there is none.
   uint32_t max_connections = 4'000;
-  // Connections without an admitted call: beyond it the oldest gives way. And
+  // Connections without one, beside those: beyond it the oldest gives way. And
   // the time in which a connection must make a call.
   uint32_t max_unproven_connections = 64;
   std::chrono::milliseconds unproven_time = std::chrono::seconds(10);
@@ -46,9 +46,9 @@ struct PortLimits {
   uint32_t max_calls = 20'000;
   uint32_t max_streams = 1'000;
 
-  // The percentage of the streams, of the calls that may wait for a delivery,
-  // and of the flushes that one caller may have open. And the time after which
-  // a silent stream gives up its place if it is needed.
+  // The percentage of the connections, of the streams, of the calls that may
+  // wait for a delivery, and of the flushes that one caller may have open. And
+  // the time after which a silent stream gives up its place if it is needed.
   uint32_t max_caller_share = 25;
   std::chrono::milliseconds silent_stream_time = std::chrono::minutes(5);
 

@@ -428,13 +428,15 @@ std::vector<Setting> MakeSettings() {
           kConnectionsRange,
           {.name = "max_connections",
            .group = kPorts,
-           .meaning = "Concurrent gRPC connections; more wait until one "
-                      "ends."}),
+           .meaning = "Concurrent gRPC connections with an admitted call; "
+                      "beyond it the one that was idle for longest gives way, "
+                      "of the caller with the most. More: more memory."}),
       Number<kPort, &Port::max_unproven_connections>(
           kConnectionsRange,
           {.name = "max_unproven_connections",
            .group = kPorts,
-           .meaning = "Connections without an admitted call; beyond it the "
+           .meaning = "Connections without an admitted call, beside the "
+                      "others; beyond it the "
                       "oldest is ended. More: more clients may connect at the "
                       "same moment, and strangers may use more memory."}),
       Duration<kPort, &Port::unproven_time>(
@@ -464,11 +466,13 @@ std::vector<Setting> MakeSettings() {
           kPercentRange,
           {.name = "max_caller_share",
            .group = kPorts,
-           .meaning = "Percentage of the bulk streams, of the calls that wait "
-                      "for a delivery, and of the Flushes, which one caller "
-                      "may have open; 100: no share. Callers without a name "
-                      "cannot be told apart and have none. Less: more bad "
-                      "neighbours are needed to keep others out."}),
+           .meaning = "Percentage of the connections, of the bulk streams, of "
+                      "the calls that wait for a delivery, and of the Flushes, "
+                      "which one caller may have open; 100: no share. Callers "
+                      "without a name cannot be told apart and have none. "
+                      "Less: more bad neighbours are needed to keep others "
+                      "out; more, where all calls have one identity, such as "
+                      "that of a proxy."}),
       Duration<kPort, &Port::silent_stream_time>(
           kSilentStreamRange,
           {.name = "silent_stream_time",

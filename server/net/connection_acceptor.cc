@@ -28,12 +28,21 @@ namespace heapsync {
 namespace {
 
 constexpr int kBacklog = 1'024;
-// Time without accepting if there is no place, or no descriptor.
+// Connections that gRPC does not have yet. More: more descriptors for attackers
+// from one address, and more honest newcomers at the same moment.
+constexpr size_t kMaxArrivals = 1'024;
+constexpr int kAcceptedAtOnce = 32;
+// Time without accepting if there is no descriptor, and without handing over if
+// there is no place: those that have one must get to use it.
 constexpr Duration kRest = std::chrono::milliseconds(20);
 // Intervals at which the guard looks at the connections: soon enough that an
 // attacker gets little done, rarely enough to cost nothing.
 constexpr int kUnprovenLookMs = 20;
 constexpr int kKnownLookMs = 50;
+// At the most often: what drips in wakes the thread much more often.
+constexpr Duration kMinLook = std::chrono::milliseconds(5);
+// Between log lines that places are short.
+constexpr Duration kComplaint = std::chrono::seconds(1);
 
 std::string LastError() { return std::strerror(errno); }
 
@@ -54,12 +63,13 @@ bool Watch(int epoll, int descriptor, uint32_t events) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> ConnectionAcceptor::Listen(
-    absl::string_view address, ConnectionGuard& guard) {
+    absl::string_view address, Protocol protocol, Duration max_wait,
+    ConnectionGuard& guard) {
   absl::StatusOr<ListeningSockets> listeners =
       ListeningSockets::Open(address, kBacklog);
   if (!listeners.ok()) return listeners.status();
   std::unique_ptr<ConnectionAcceptor> acceptor(
-      new ConnectionAcceptor(*std::move(listeners), guard));
+      new ConnectionAcceptor(*std::move(listeners), protocol, max_wait, guard));
   acceptor->stop_event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   acceptor->epoll_ = epoll_create1(EPOLL_CLOEXEC);
   if (acceptor->stop_event_ < 0 || acceptor->epoll_ < 0 ||
@@ -73,6 +83,14 @@ absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> ConnectionAcceptor::Listen(
   }
   return acceptor;
 }
+
+ConnectionAcceptor::ConnectionAcceptor(ListeningSockets listeners,
+                                       Protocol protocol, Duration max_wait,
+                                       ConnectionGuard& guard)
+    : guard_(guard),
+      listeners_(std::move(listeners)),
+      protocol_(protocol),
+      arrivals_(kMaxArrivals, max_wait) {}
 
 ConnectionAcceptor::~ConnectionAcceptor() {
   Stop();
@@ -94,6 +112,7 @@ void ConnectionAcceptor::Stop() {
     thread_.join();
   }
   listeners_.Close();
+  while (!arriving_.empty()) CloseArrival(arriving_.begin()->first);
   while (!connections_.empty()) Forget(connections_.begin()->first);
 }
 
@@ -107,13 +126,21 @@ bool ConnectionAcceptor::Wait(MonotonicTime now) {
     resting_until_.reset();
     SetListening(true);
   }
-  EndSome(now);
-  for (const int descriptor :
-       std::vector<int>(leaving_.begin(), leaving_.end())) {
-    if (!IsHeld(descriptor)) Forget(descriptor);
+  if (now >= next_look_) {
+    next_look_ = now + kMinLook;
+    EndSome(now);
+    for (const int descriptor :
+         std::vector<int>(leaving_.begin(), leaving_.end())) {
+      if (!IsHeld(descriptor)) Forget(descriptor);
+    }
+    EndLate(now);
+    HandOver(now);
+  } else if (std::exchange(greeted_, false)) {
+    HandOver(now);
   }
   int timeout = connections_.empty() ? -1 : kKnownLookMs;
-  if (resting_until_.has_value() || !leaving_.empty() || guard_.HasUnproven()) {
+  if (resting_until_.has_value() || !leaving_.empty() || arrivals_.size() > 0 ||
+      guard_.HasUnproven()) {
     timeout = kUnprovenLookMs;
   }
   std::array<epoll_event, 64> events;
@@ -125,56 +152,137 @@ bool ConnectionAcceptor::Wait(MonotonicTime now) {
     return false;
   }
   now = SystemClock().Read().monotonic;
+  // Descriptors are given to new connections only after all events were
+  // handled, so that none is taken for that of an earlier one.
+  std::vector<int> ready;
   for (int i = 0; i < count; ++i) {
     const int descriptor = events[i].data.fd;
     if (descriptor == stop_event_) return false;
     if (connections_.contains(descriptor)) {
       Left(descriptor, now);
+    } else if (arrivals_.Contains(descriptor)) {
+      Look(descriptor);
     } else {
-      Accept(descriptor, now);
+      ready.push_back(descriptor);
     }
   }
+  for (const int listener : ready) AcceptSome(listener, now);
+  if (std::exchange(greeted_, false)) HandOver(now);
   return true;
 }
 
-void ConnectionAcceptor::Accept(int listener, MonotonicTime now) {
-  if (resting_until_.has_value()) return;
-  if (!FindPlace(now)) return Rest(now + kRest);
-  sockaddr_storage peer{};
-  socklen_t size = sizeof(peer);
-  const int connection = accept4(listener, reinterpret_cast<sockaddr*>(&peer),
-                                 &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  // Aborted connections and signals are not errors.
-  if (connection < 0 && errno != EMFILE && errno != ENFILE &&
-      errno != ENOBUFS && errno != ENOMEM) {
-    return;
+void ConnectionAcceptor::AcceptSome(int listener, MonotonicTime now) {
+  for (int i = 0; i < kAcceptedAtOnce && !resting_until_.has_value(); ++i) {
+    if (arrivals_.IsFull()) {
+      const auto oldest = arrivals_.GivesWay(now);
+      if (!oldest.has_value()) return Rest(now + kRest);
+      EndArrival(*oldest, ClosingReason::kGaveWay);
+    }
+    sockaddr_storage peer{};
+    socklen_t size = sizeof(peer);
+    const int connection = accept4(listener, reinterpret_cast<sockaddr*>(&peer),
+                                   &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    // Aborted connections and signals are not errors.
+    if (connection < 0 && errno != EMFILE && errno != ENFILE &&
+        errno != ENOBUFS && errno != ENOMEM) {
+      return;
+    }
+    if (connection < 0 ||
+        !Watch(epoll_, connection, EPOLLIN | EPOLLRDHUP | EPOLLET)) {
+      Log(LogSeverity::kWarning, "cannot accept a connection",
+          {{"error", LastError()}});
+      if (connection >= 0) close(connection);
+      return Rest(now + kRest);
+    }
+    arriving_[connection] = {.listener = listener, .peer = peer};
+    arrivals_.Add(connection, AddressOf(PeerName(peer)), now);
+    Look(connection);
   }
-  if (connection < 0 || !Keep(connection, peer, now)) {
+}
+
+void ConnectionAcceptor::Look(int connection) {
+  const std::optional<Arrived> arrived = ReadArrived(connection, protocol_);
+  if (!arrived.has_value()) return CloseArrival(connection);
+  if (!arrived->greeted) return;
+  arrivals_.Move(connection, ConnectionRules::IsLoud(arrived->bytes)
+                                 ? Arrivals::Stage::kLoud
+                                 : Arrivals::Stage::kQuiet);
+  greeted_ = true;
+}
+
+void ConnectionAcceptor::HandOver(MonotonicTime now) {
+  if (now < next_hand_over_) return;
+  for (const auto stage : {Arrivals::Stage::kQuiet, Arrivals::Stage::kLoud}) {
+    while (const auto next =
+               arrivals_.Next(stage, [this](absl::string_view address) {
+                 return guard_.CountUnproven(address);
+               })) {
+      const std::string address = arrivals_.AddressOf(*next);
+      if (!FindPlace(address, stage == Arrivals::Stage::kLoud, now)) {
+        next_hand_over_ = now + kRest;
+        break;
+      }
+      Enter(*next, now);
+      if (resting_until_.has_value()) break;
+    }
+  }
+  guard_.SetArriving(arrivals_.size());
+}
+
+void ConnectionAcceptor::Enter(int connection, MonotonicTime now) {
+  const Arrival arrival = arriving_.at(connection);
+  arrivals_.Remove(connection);
+  arriving_.erase(connection);
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, connection, nullptr);
+  if (!Keep(connection, arrival.peer, now)) {
     Log(LogSeverity::kWarning, "cannot accept a connection",
         {{"error", LastError()}});
-    if (connection >= 0) close(connection);
+    close(connection);
     return Rest(now + kRest);
   }
   const int on = 1;
   setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
       parameters;
-  parameters.listener_fd = listener;
+  parameters.listener_fd = arrival.listener;
   parameters.fd = connection;
   server_->HandleNewConnection(&parameters);
 }
 
-bool ConnectionAcceptor::FindPlace(MonotonicTime now) {
-  if (guard_.HasPlace()) return true;
-  const auto closing = guard_.MakePlace(now);
+void ConnectionAcceptor::EndLate(MonotonicTime now) {
+  for (const int connection : arrivals_.Late(now)) {
+    EndArrival(connection, ClosingReason::kUnproven);
+  }
+}
+
+void ConnectionAcceptor::EndArrival(int connection, ClosingReason reason) {
+  Log(LogSeverity::kInfo, "a connection is ended",
+      {{"reason", NameOf(reason)}});
+  guard_.CountEnded(reason);
+  CloseArrival(connection);
+}
+
+void ConnectionAcceptor::CloseArrival(int connection) {
+  arrivals_.Remove(connection);
+  arriving_.erase(connection);
+  close(connection);
+}
+
+bool ConnectionAcceptor::FindPlace(absl::string_view address, bool loud,
+                                   MonotonicTime now) {
+  if (guard_.HasPlace(loud)) return true;
+  const auto closing = guard_.MakePlace(address, loud, now);
   if (closing.has_value()) {
     End(*closing);
-    if (guard_.HasPlace()) return true;
+    if (guard_.HasPlace(loud)) return true;
   }
+  if (now < next_complaint_) return false;
+  next_complaint_ = now + kComplaint;
   const ConnectionGuard::Counts counts = guard_.Read();
   Log(LogSeverity::kWarning, "no place for another connection; it waits",
       {{"known", counts.known},
        {"unproven", counts.strangers + counts.probes},
+       {"arriving", arrivals_.size()},
        {"unproven_calls", counts.unproven_calls}});
   return false;
 }
@@ -194,6 +302,8 @@ bool ConnectionAcceptor::Keep(int connection, const sockaddr_storage& peer,
   fstat(connection, &socket);
   connections_[descriptor] = {.descriptor = connection, .inode = socket.st_ino};
   guard_.Opened(descriptor, PeerName(peer), now);
+  // What it has sent already counts at once.
+  guard_.Progressed(descriptor, ReadTcpProgress(descriptor), now);
   return true;
 }
 

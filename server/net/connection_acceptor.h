@@ -15,21 +15,25 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "heap_adapter/base/clock.h"
+#include "server/net/arrivals.h"
 #include "server/net/connection_guard.h"
+#include "server/net/greeting.h"
 #include "server/net/listening_sockets.h"
 
 namespace heapsync {
 
-// Accepts connections for gRPC while there are places, and ends those that the
-// guard names: further connections wait in the system's queue. gRPC 1.51 knows
-// no such limit, and stops listening permanently once the process has run out
-// of file descriptors.
+// Accepts connections, hands them to gRPC once they have greeted and there is a
+// place, and ends those that the guard names. gRPC 1.51 knows no such limit,
+// and stops listening permanently once the process has run out of file
+// descriptors.
 class ConnectionAcceptor {
  public:
-  // Listens on "host:port", see ListeningSockets. Errors: kUnavailable with the
+  // Listens on "host:port", see ListeningSockets. A connection that cannot be
+  // handed to gRPC within `max_wait` is closed. Errors: kUnavailable with the
   // cause. `guard` must outlive the acceptor.
   static absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> Listen(
-      absl::string_view address, ConnectionGuard& guard);
+      absl::string_view address, Protocol protocol, Duration max_wait,
+      ConnectionGuard& guard);
 
   ~ConnectionAcceptor();
 
@@ -46,15 +50,23 @@ class ConnectionAcceptor {
   void Stop();
 
  private:
-  ConnectionAcceptor(ListeningSockets listeners, ConnectionGuard& guard)
-      : guard_(guard), listeners_(std::move(listeners)) {}
+  ConnectionAcceptor(ListeningSockets listeners, Protocol protocol,
+                     Duration max_wait, ConnectionGuard& guard);
 
   void Run();
   // Waits for connections, or for the end of some; false if it is to stop.
   bool Wait(MonotonicTime now);
-  void Accept(int listener, MonotonicTime now);
-  // Returns true if the next connection has a place; frees one if necessary.
-  bool FindPlace(MonotonicTime now);
+  void AcceptSome(int listener, MonotonicTime now);
+  // Looks at what a connection that has not been handed to gRPC has sent.
+  void Look(int connection);
+  // Hands those to gRPC that have greeted and have a place.
+  void HandOver(MonotonicTime now);
+  // Returns true if a connection has a place; frees one if necessary.
+  bool FindPlace(absl::string_view address, bool loud, MonotonicTime now);
+  void Enter(int connection, MonotonicTime now);
+  void EndLate(MonotonicTime now);
+  void EndArrival(int connection, ClosingReason reason);
+  void CloseArrival(int connection);
   // Enters a connection; false with errno if the process is short of something.
   bool Keep(int connection, const sockaddr_storage& peer, MonotonicTime now);
   void EndSome(MonotonicTime now);
@@ -78,8 +90,21 @@ class ConnectionAcceptor {
 
   uint64_t resident_at_start_ = 0;
 
+  const Protocol protocol_;
+
   // The rest is used by `thread_` only.
   std::optional<MonotonicTime> resting_until_;
+  MonotonicTime next_look_;
+  MonotonicTime next_complaint_;
+  MonotonicTime next_hand_over_;
+  Arrivals arrivals_;
+  // For each of `arrivals_`.
+  struct Arrival {
+    int listener = -1;
+    sockaddr_storage peer{};
+  };
+  absl::flat_hash_map<int, Arrival> arriving_;
+  bool greeted_ = false;  // one has since the last HandOver()
   // A second descriptor of each connection that is open: gRPC may close its own
   // at any moment, and the system would give its number to another file.
   struct Held {

@@ -98,40 +98,56 @@ ConnectionGuard::NewInterceptorFactory() {
   return std::make_unique<Factory>(*this);
 }
 
-void ConnectionGuard::Admitted(const std::string& grpc_peer) {
+ConnectionGuard::Admission ConnectionGuard::Admitted(
+    const std::string& grpc_peer, absl::string_view caller) {
   const std::string peer = PeerName(grpc_peer);
   MutexLock lock(mutex_);
-  rules_.Proved(peer, Trust::kKnown);
+  return rules_.Admitted(peer, caller);
 }
 
 void ConnectionGuard::HealthChecked(const std::string& grpc_peer) {
   const std::string peer = PeerName(grpc_peer);
   MutexLock lock(mutex_);
-  rules_.Proved(peer, Trust::kProbe);
+  rules_.Probed(peer);
 }
 
 ConnectionGuard::Counts ConnectionGuard::Read() const {
   MutexLock lock(mutex_);
-  return {.strangers = rules_.Count(Trust::kStranger),
+  return {.arriving = arriving_,
+          .strangers = rules_.Count(Trust::kStranger),
           .probes = rules_.Count(Trust::kProbe),
           .known = rules_.Count(Trust::kKnown),
           .unproven_calls = rules_.unproven_calls(),
           .ended = ended_};
 }
 
-bool ConnectionGuard::HasPlace() const {
+bool ConnectionGuard::HasPlace(bool loud) const {
   MutexLock lock(mutex_);
-  return rules_.HasPlace();
+  return rules_.HasPlace(loud);
 }
 
 std::optional<ConnectionGuard::Closing> ConnectionGuard::MakePlace(
-    MonotonicTime now) {
+    absl::string_view address, bool loud, MonotonicTime now) {
   MutexLock lock(mutex_);
-  const std::optional<Id> id = rules_.MakePlace(now);
+  const std::optional<Id> id = rules_.MakePlace(address, loud, now);
   if (!id.has_value()) return std::nullopt;
-  const Closing closing{.id = *id, .reason = ClosingReason::kGaveWay};
-  Count(closing);
-  return closing;
+  Count(ClosingReason::kGaveWay);
+  return Closing{.id = *id, .reason = ClosingReason::kGaveWay};
+}
+
+size_t ConnectionGuard::CountUnproven(absl::string_view address) const {
+  MutexLock lock(mutex_);
+  return rules_.CountUnproven(address);
+}
+
+void ConnectionGuard::SetArriving(size_t count) {
+  MutexLock lock(mutex_);
+  arriving_ = count;
+}
+
+void ConnectionGuard::CountEnded(ClosingReason reason) {
+  MutexLock lock(mutex_);
+  Count(reason);
 }
 
 void ConnectionGuard::Opened(Id id, absl::string_view peer, MonotonicTime now) {
@@ -170,12 +186,12 @@ std::vector<ConnectionGuard::Closing> ConnectionGuard::Due(MonotonicTime now,
   MutexLock lock(mutex_);
   rules_.SetGrowth(growth);
   std::vector<Closing> due = rules_.Due(now);
-  for (const Closing& closing : due) Count(closing);
+  for (const Closing& closing : due) Count(closing.reason);
   return due;
 }
 
-void ConnectionGuard::Count(const Closing& closing) {
-  ++ended_[static_cast<size_t>(closing.reason)];
+void ConnectionGuard::Count(ClosingReason reason) {
+  ++ended_[static_cast<size_t>(reason)];
 }
 
 }  // namespace heapsync

@@ -30,9 +30,11 @@ class ConnectionGuard {
 
   explicit ConnectionGuard(const ConnectionLimits& limits) : rules_(limits) {}
 
-  // `grpc_peer` is that of a call's context: an admitted call, or an answered
-  // health check.
-  void Admitted(const std::string& grpc_peer);
+  using Admission = ConnectionRules::Admission;
+
+  // `grpc_peer` is that of a call's context: a call that has the rights it
+  // needs, see ConnectionRules::Admitted(), or an answered health check.
+  Admission Admitted(const std::string& grpc_peer, absl::string_view caller);
   void HealthChecked(const std::string& grpc_peer);
 
   // Counts the calls of each connection. The guard must outlive the server.
@@ -40,6 +42,7 @@ class ConnectionGuard {
   NewInterceptorFactory();
 
   struct Counts {
+    size_t arriving = 0;  // gRPC has not got them yet
     size_t strangers = 0;
     size_t probes = 0;
     size_t known = 0;
@@ -50,8 +53,13 @@ class ConnectionGuard {
   Counts Read() const;
 
   // The rest is for the accepting thread; see ConnectionRules.
-  bool HasPlace() const;
-  std::optional<Closing> MakePlace(MonotonicTime now);
+  bool HasPlace(bool loud) const;
+  std::optional<Closing> MakePlace(absl::string_view address, bool loud,
+                                   MonotonicTime now);
+  size_t CountUnproven(absl::string_view address) const;
+  // Connections that the acceptor holds, and one that it ended.
+  void SetArriving(size_t count);
+  void CountEnded(ClosingReason reason);
   void Opened(Id id, absl::string_view peer, MonotonicTime now);
   bool Left(Id id);
   void Closed(Id id);
@@ -65,10 +73,11 @@ class ConnectionGuard {
   class Interceptor;
   class Factory;
 
-  void Count(const Closing& closing) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Count(ClosingReason reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable Mutex mutex_;
   ConnectionRules rules_ ABSL_GUARDED_BY(mutex_);
+  size_t arriving_ ABSL_GUARDED_BY(mutex_) = 0;
   std::array<uint64_t, std::size(kClosingReasons)> ended_
       ABSL_GUARDED_BY(mutex_){};
 };

@@ -57,14 +57,18 @@ constexpr uint64_t kQuietBytes = 4 << 10;
 // may use more memory, up to 21 MiB for each of these.
 constexpr size_t kLoudPlaces = 24;
 
+// Places of all unproven connections while those are taken: what enters quietly
+// may become loud.
+constexpr size_t kPlacesBesideLoud = 8;
+
 // Calls that may still end inside the server after HTTP/2 has forgotten them.
 constexpr uint64_t kEndingCalls = 200;
 
-std::string AddressOf(absl::string_view peer) {
-  return std::string(peer.substr(0, peer.find_last_of(":")));
-}
-
 }  // namespace
+
+absl::string_view AddressOf(absl::string_view peer) {
+  return peer.substr(0, peer.find_last_of(':'));
+}
 
 absl::string_view NameOf(ClosingReason reason) {
   switch (reason) {
@@ -80,42 +84,73 @@ absl::string_view NameOf(ClosingReason reason) {
   HEAPSYNC_UNREACHABLE();
 }
 
-bool ConnectionRules::HasPlace() const {
-  return connections_.size() - closing_ < limits_.max_connections &&
-         unproven_.size() + kept_places_ < limits_.max_unproven &&
-         LoudPlaces() < kLoudPlaces && unproven_calls_ < kMaxUnprovenCalls;
+bool ConnectionRules::IsLoud(uint64_t bytes) { return bytes > kQuietBytes; }
+
+bool ConnectionRules::HasPlace(bool loud) const {
+  const size_t taken = unproven_.size() + kept_places_;
+  if (taken >= limits_.max_unproven) return false;
+  if (unproven_calls_ >= kMaxUnprovenCalls) return false;
+  const size_t loud_places = LoudPlaces();
+  if (loud_places < kLoudPlaces) return true;
+  return !loud && taken < kLoudPlaces + kPlacesBesideLoud;
+}
+
+size_t ConnectionRules::CountUnproven(absl::string_view address) const {
+  const auto found = unproven_by_address_.find(address);
+  return found == unproven_by_address_.end() ? 0 : found->second;
 }
 
 std::optional<ConnectionRules::Id> ConnectionRules::MakePlace(
-    MonotonicTime now) {
+    absl::string_view address, bool loud, MonotonicTime now) {
   if (unproven_calls_ >= kMaxUnprovenCalls) return std::nullopt;
-  const bool only_loud = LoudPlaces() >= kLoudPlaces;
+  const bool only_loud = loud && LoudPlaces() >= kLoudPlaces;
+  const std::optional<Id> first =
+      FirstToGiveWay(CountUnproven(address), only_loud, now);
+  if (!first.has_value()) return std::nullopt;
+  std::vector<Closing> due;
+  Close(*first, ClosingReason::kGaveWay, due);
+  return first;
+}
+
+std::optional<ConnectionRules::Id> ConnectionRules::FirstToGiveWay(
+    std::optional<size_t> neighbours, bool only_loud, MonotonicTime now) const {
   // Smallest first: strangers, the address with the most, the oldest.
   using Rank = std::tuple<Trust, int64_t, MonotonicTime>;
   std::optional<std::pair<Rank, Id>> first;
   for (const Id id : unproven_) {
     const Connection& connection = connections_.at(id);
     if (only_loud && !IsLoud(connection)) continue;
-    if (connection.silence < kMaxSilence && now - connection.opened < kGrace) {
-      continue;
-    }
-    const auto neighbours =
-        static_cast<int64_t>(unproven_by_address_.at(connection.address));
+    const size_t of_address = unproven_by_address_.at(connection.address);
+    const bool waits =
+        connection.silence < kMaxSilence && now - connection.opened < kGrace;
+    const bool is_crowded =
+        neighbours.has_value() && of_address > *neighbours + 1;
+    if (waits && !is_crowded) continue;
+    if (neighbours.has_value() && of_address < *neighbours) continue;
     const std::pair<Rank, Id> candidate = {
-        {connection.standing, -neighbours, connection.opened}, id};
+        {connection.standing, -static_cast<int64_t>(of_address),
+         connection.opened},
+        id};
     if (!first.has_value() || candidate < *first) first = candidate;
   }
   if (!first.has_value()) return std::nullopt;
-  std::vector<Closing> due;
-  Close(first->second, ClosingReason::kGaveWay, due);
   return first->second;
+}
+
+void ConnectionRules::EndLoud(MonotonicTime now, std::vector<Closing>& due) {
+  // Those that have ended are given time to be freed.
+  while (LoudPlaces() - kept_places_ > kLoudPlaces) {
+    const auto first = FirstToGiveWay(std::nullopt, true, now);
+    if (!first.has_value()) return;
+    Close(*first, ClosingReason::kGaveWay, due);
+  }
 }
 
 void ConnectionRules::Opened(Id id, absl::string_view peer, MonotonicTime now) {
   HEAPSYNC_CHECK(!connections_.contains(id)) << id;
   Connection connection;
   connection.peer = std::string(peer);
-  connection.address = AddressOf(peer);
+  connection.address = std::string(AddressOf(peer));
   connection.opened = now;
   connection.window = connection.seen = now;
   // A peer may come again before the end of its last connection is seen.
@@ -135,7 +170,7 @@ void ConnectionRules::Closed(Id id) {
   const auto found = connections_.find(id);
   HEAPSYNC_CHECK(found != connections_.end()) << id;
   if (unproven_.erase(id) > 0) Release(found->second);
-  if (found->second.closing) --closing_;
+  LeaveGroup(found->second);
   if (found->second.keeps_place) --kept_places_;
   const auto peer = by_peer_.find(found->second.peer);
   if (peer != by_peer_.end() && peer->second == id) by_peer_.erase(peer);
@@ -148,7 +183,7 @@ ConnectionRules::Connection* ConnectionRules::Find(absl::string_view peer) {
 }
 
 bool ConnectionRules::IsLoud(const Connection& connection) {
-  return connection.charged > kQuietBytes;
+  return IsLoud(connection.charged);
 }
 
 size_t ConnectionRules::LoudPlaces() const {
@@ -177,7 +212,7 @@ std::shared_ptr<ConnectionRules::HeldCalls> ConnectionRules::CallBegan(
   if (connection->held->unproven) ++unproven_calls_;
   Roll(*connection, now);
   ++connection->begun;
-  ++connection->open_calls;
+  if (++connection->open_calls == 1) MoveInGroup(*connection);
   connection->finished += kCallOverhead;
   const uint64_t max_known_open =
       uint64_t{2} * limits_.max_streams_per_connection + kEndingCalls;
@@ -221,7 +256,7 @@ void ConnectionRules::CallEnded(absl::string_view peer, CallEnd end,
   Connection* const connection = Find(peer);
   // The call of an earlier connection of the same peer may end here.
   if (connection == nullptr || connection->open_calls == 0) return;
-  --connection->open_calls;
+  if (--connection->open_calls == 0) MoveInGroup(*connection);
   Roll(*connection, now);
   ++connection->ended;
   if (end == CallEnd::kAnswered) return;
@@ -232,16 +267,88 @@ void ConnectionRules::CallEnded(absl::string_view peer, CallEnd end,
   }
 }
 
-void ConnectionRules::Proved(absl::string_view peer, Trust standing) {
+void ConnectionRules::Probed(absl::string_view peer) {
   Connection* const connection = Find(peer);
-  if (connection == nullptr || connection->standing >= standing) return;
-  connection->standing = standing;
-  if (standing == Trust::kKnown) {
-    connection->held->unproven = false;
-    unproven_calls_ -= connection->held->count;
+  if (connection == nullptr || connection->standing != Trust::kStranger) return;
+  connection->standing = Trust::kProbe;
+}
+
+ConnectionRules::Admission ConnectionRules::Admitted(absl::string_view peer,
+                                                     absl::string_view caller) {
+  Connection* const connection = Find(peer);
+  if (connection == nullptr || connection->closing ||
+      connection->standing == Trust::kKnown) {
+    return Admission::kAdmitted;
   }
-  if (standing == Trust::kKnown && unproven_.erase(by_peer_.at(peer)) > 0) {
-    Release(*connection);
+  const Admission place = MakeKnownPlace(caller);
+  if (place != Admission::kAdmitted) return place;
+  connection->standing = Trust::kKnown;
+  connection->held->unproven = false;
+  unproven_calls_ -= connection->held->count;
+  const Id id = by_peer_.at(peer);
+  if (unproven_.erase(id) > 0) Release(*connection);
+  JoinGroup(id, caller);
+  return Admission::kAdmitted;
+}
+
+ConnectionRules::Admission ConnectionRules::MakeKnownPlace(
+    absl::string_view caller) {
+  const auto found = groups_.find(caller);
+  const Group* const own =
+      found == groups_.end() ? nullptr : found->second.get();
+  const size_t size = own == nullptr ? 0 : own->size();
+  const Group* most = nullptr;
+  if (!caller.empty() && size >= limits_.max_of_caller) {
+    if (own->idle.empty()) return Admission::kShareTaken;
+    most = own;
+  } else if (known_ >= limits_.max_connections) {
+    using Rank = std::pair<size_t, uint64_t>;
+    const auto rank = [this](const Group& group) -> Rank {
+      const uint64_t since = connections_.at(group.idle.front()).idle_since;
+      return {group.size(), idle_turns_ - since};
+    };
+    for (const auto& [name, group] : groups_) {
+      if (group->idle.empty()) continue;
+      if (group.get() != own && group->size() <= size) continue;
+      if (most == nullptr || rank(*group) > rank(*most)) most = group.get();
+    }
+    if (most == nullptr) return Admission::kAllTaken;
+  }
+  if (most != nullptr) {
+    Close(most->idle.front(), ClosingReason::kGaveWay, displaced_);
+  }
+  return Admission::kAdmitted;
+}
+
+void ConnectionRules::JoinGroup(Id id, absl::string_view caller) {
+  std::unique_ptr<Group>& group = groups_[caller];
+  if (group == nullptr) group = std::make_unique<Group>();
+  Connection& connection = connections_.at(id);
+  connection.group = group.get();
+  connection.caller = std::string(caller);
+  connection.idle_since = ++idle_turns_;
+  std::list<Id>& list = connection.open_calls == 0 ? group->idle : group->busy;
+  connection.position = list.insert(list.end(), id);
+  ++known_;
+}
+
+void ConnectionRules::LeaveGroup(Connection& connection) {
+  Group* const group = std::exchange(connection.group, nullptr);
+  if (group == nullptr) return;
+  (connection.open_calls == 0 ? group->idle : group->busy)
+      .erase(connection.position);
+  --known_;
+  if (group->size() == 0) groups_.erase(connection.caller);
+}
+
+void ConnectionRules::MoveInGroup(Connection& connection) {
+  Group* const group = connection.group;
+  if (group == nullptr) return;
+  if (connection.open_calls == 0) {
+    connection.idle_since = ++idle_turns_;
+    group->idle.splice(group->idle.end(), group->busy, connection.position);
+  } else {
+    group->busy.splice(group->busy.end(), group->idle, connection.position);
   }
 }
 
@@ -277,7 +384,7 @@ void ConnectionRules::Close(Id id, ClosingReason reason,
                             std::vector<Closing>& due) {
   Connection& connection = connections_.at(id);
   if (std::exchange(connection.closing, true)) return;
-  ++closing_;
+  LeaveGroup(connection);
   if (unproven_.erase(id) > 0) {
     Release(connection);
     connection.keeps_place = IsLoud(connection);
@@ -308,7 +415,15 @@ void ConnectionRules::EndUnfinished(std::vector<Closing>& due) {
 
 std::vector<ConnectionRules::Closing> ConnectionRules::Due(MonotonicTime now) {
   std::vector<Closing> due;
+  for (const Closing& each : std::exchange(displaced_, {})) {
+    // The descriptor may belong to a new connection by now.
+    const auto found = connections_.find(each.id);
+    if (found != connections_.end() && found->second.closing) {
+      due.push_back(each);
+    }
+  }
   EndUnfinished(due);
+  EndLoud(now, due);
   for (const Id id : std::exchange(flooding_, {})) {
     const auto found = connections_.find(id);
     // The descriptor may belong to a new connection by now.
@@ -339,12 +454,7 @@ std::vector<ConnectionRules::Closing> ConnectionRules::Due(MonotonicTime now) {
 }
 
 size_t ConnectionRules::Count(Trust standing) const {
-  if (standing == Trust::kKnown) {
-    return static_cast<size_t>(std::count_if(
-        connections_.begin(), connections_.end(), [](const auto& each) {
-          return each.second.standing == Trust::kKnown && !each.second.closing;
-        }));
-  }
+  if (standing == Trust::kKnown) return known_;
   return static_cast<size_t>(std::count_if(
       unproven_.begin(), unproven_.end(),
       [&](Id id) { return connections_.at(id).standing == standing; }));

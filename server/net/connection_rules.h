@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,10 +40,15 @@ inline constexpr ClosingReason kClosingReasons[] = {
 absl::string_view NameOf(ClosingReason reason);
 
 struct ConnectionLimits {
+  // Known connections. Larger: more memory.
   uint32_t max_connections = 4'000;
 
-  // Unproven connections. Larger: more new clients at the same moment, and more
-  // memory for attackers.
+  // Those of them that one caller may have. Larger: fewer bad callers take all
+  // of them.
+  uint32_t max_of_caller = std::numeric_limits<uint32_t>::max();
+
+  // Unproven connections, beside the known ones. Larger: more new clients at
+  // the same moment, and more memory for attackers.
   uint32_t max_unproven = 64;
 
   // Time in which a stranger must prove itself. Shorter: a slow client does not
@@ -64,6 +71,9 @@ struct ConnectionLimits {
   uint32_t max_streams_per_connection = 100;
 };
 
+// The part of a peer's name before the port.
+absl::string_view AddressOf(absl::string_view peer);
+
 // Decides which connections a server keeps. A connection is named by its
 // descriptor, which the caller holds open, and by its peer ("192.0.2.1:1234"),
 // under which calls arrive.
@@ -84,13 +94,21 @@ class ConnectionRules {
   };
 
   // False: the next connection must wait, or take the place that MakePlace()
-  // frees.
-  bool HasPlace() const;
-  // Returns the connection that gives way: the oldest unproven one, strangers
-  // first, of the address that has the most of them. None if all are young, and
-  // wait for this server rather than it for them, and none while the calls of
-  // unproven connections are too many to let more of them in.
-  std::optional<Id> MakePlace(MonotonicTime now);
+  // frees. Known connections take none of these places, however many they are.
+  // `loud`: the next one has sent enough for many calls already.
+  bool HasPlace(bool loud) const;
+  // Returns the connection that gives way to one from `address`: the oldest
+  // unproven one, strangers first, of the address that has the most of them.
+  // Nobody gives way to an address that has more than its own. Those that are
+  // young, and wait for this server rather than it for them, give way only if
+  // their address has more than the newcomer's would have.
+  // None while the calls of unproven connections are too many to let more of
+  // them in.
+  std::optional<Id> MakePlace(absl::string_view address, bool loud,
+                              MonotonicTime now);
+  // Unproven connections of an address.
+  size_t CountUnproven(absl::string_view address) const;
+  static bool IsLoud(uint64_t bytes);
 
   void Opened(Id id, absl::string_view peer, MonotonicTime now);
   // Its peer is gone, or it was ended. True: it sent enough for many calls, and
@@ -110,7 +128,21 @@ class ConnectionRules {
   void CallFreed(HeldCalls& calls);
   // A whole message of `bytes` arrived on a call of the connection.
   void MessageArrived(absl::string_view peer, uint64_t bytes);
-  void Proved(absl::string_view peer, Trust standing);
+  // Its health check was answered.
+  void Probed(absl::string_view peer);
+  // A call of `caller`, empty if it cannot be told from others, has the right
+  // to go on. The connection counts as that caller's if it was not known yet,
+  // also if others call on it later. Beyond the caller's share its connection
+  // that has been idle for longest gives way; beyond `max_connections` that of
+  // the caller with the most connections, which has no fewer than this one.
+  // Otherwise the call must be refused, and the connection stays unproven, if
+  // all of those have open calls. Unknown peers are admitted.
+  enum class Admission {
+    kAdmitted,
+    kShareTaken,
+    kAllTaken,
+  };
+  Admission Admitted(absl::string_view peer, absl::string_view caller = {});
 
   // The connections to look at: those to pass to Progressed(). The known ones
   // are among them now and then: often where they send much without an end.
@@ -132,6 +164,12 @@ class ConnectionRules {
   uint64_t unproven_calls() const { return unproven_calls_; }
 
  private:
+  // Known connections of one caller that are not about to be closed.
+  struct Group {
+    std::list<Id> idle;  // without open calls, the longest idle one first
+    std::list<Id> busy;
+    size_t size() const { return idle.size() + busy.size(); }
+  };
   struct Connection {
     std::string peer;
     std::string address;
@@ -155,6 +193,11 @@ class ConnectionRules {
     uint64_t begun = 0;
     uint64_t ended = 0;
     uint64_t given_up = 0;
+    // If it is in a group: that, whose it is, and where.
+    Group* group = nullptr;
+    std::string caller;
+    std::list<Id>::iterator position;
+    uint64_t idle_since = 0;  // a number of idle_turns_
   };
 
   Connection* Find(absl::string_view peer);
@@ -165,6 +208,17 @@ class ConnectionRules {
   static void Roll(Connection& connection, MonotonicTime now);
   void Close(Id id, ClosingReason reason, std::vector<Closing>& due);
   void EndUnfinished(std::vector<Closing>& due);
+  // The first to give way; if `neighbours` is set, to one from an address with
+  // that number of unproven ones.
+  std::optional<Id> FirstToGiveWay(std::optional<size_t> neighbours,
+                                   bool only_loud, MonotonicTime now) const;
+  void EndLoud(MonotonicTime now, std::vector<Closing>& due);
+  void JoinGroup(Id id, absl::string_view caller);
+  void LeaveGroup(Connection& connection);
+  // To be called when `open_calls` became zero, or was zero.
+  void MoveInGroup(Connection& connection);
+  // Makes place for one more known connection of the caller.
+  Admission MakeKnownPlace(absl::string_view caller);
   void Release(Connection& connection);
   void Floods(Connection& connection);
 
@@ -173,8 +227,11 @@ class ConnectionRules {
   absl::flat_hash_map<std::string, Id> by_peer_;
   absl::flat_hash_set<Id> unproven_;
   absl::flat_hash_map<std::string, size_t> unproven_by_address_;
+  absl::flat_hash_map<std::string, std::unique_ptr<Group>> groups_;
+  size_t known_ = 0;  // in all groups
+  uint64_t idle_turns_ = 0;
+  std::vector<Closing> displaced_;
   std::vector<Id> flooding_;
-  size_t closing_ = 0;
   size_t kept_places_ = 0;
   uint64_t unproven_calls_ = 0;
   uint64_t unfinished_ = 0;  // of all known connections, when last looked at

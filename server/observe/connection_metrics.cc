@@ -15,11 +15,14 @@ std::vector<MetricFamily> ConnectionMetrics::Collect() const {
   MetricFamily open = NewFamily(
       MetricType::Gauge, "heapsync_connections",
       "Open gRPC connections: known (a call was admitted), probe (a health "
-      "check was answered) or stranger.");
+      "check was answered), stranger, or arriving (gRPC does not have it yet: "
+      "its greeting is not whole, or it waits for a place).");
   AddRow(open, static_cast<double>(counts.known), {{"standing", "known"}});
   AddRow(open, static_cast<double>(counts.probes), {{"standing", "probe"}});
   AddRow(open, static_cast<double>(counts.strangers),
          {{"standing", "stranger"}});
+  AddRow(open, static_cast<double>(counts.arriving),
+         {{"standing", "arriving"}});
   MetricFamily ended = NewFamily(
       MetricType::Counter, "heapsync_connections_ended_total",
       "gRPC connections that the server ended: without a call in time, to make "

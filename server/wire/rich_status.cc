@@ -282,6 +282,26 @@ CallError CallerShareTaken() {
           .retry_delay = kRetryDelay};
 }
 
+CallError NoConnectionLeft() {
+  return {.code = grpc::StatusCode::RESOURCE_EXHAUSTED,
+          .reason = "TOO_MANY_CALLS",
+          .message =
+              "too many connections with open calls exist on this server "
+              "already",
+          .violations = {},
+          .retry_delay = kRetryDelay};
+}
+
+CallError ConnectionShareTaken() {
+  return {.code = grpc::StatusCode::RESOURCE_EXHAUSTED,
+          .reason = "CALLER_SHARE",
+          .message =
+              "this caller has as many connections with open calls as one "
+              "caller may have",
+          .violations = {},
+          .retry_delay = kRetryDelay};
+}
+
 CallError SilentStreamEnded() {
   return {.code = grpc::StatusCode::UNAVAILABLE,
           .reason = "STREAM_SILENT",

@@ -84,6 +84,12 @@ CallError TooManyCalls();
 // caller may have.
 CallError CallerShareTaken();
 
+// RESOURCE_EXHAUSTED: a new connection has no place among those with admitted
+// calls, or not among its caller's, and all that could give way have open
+// calls.
+CallError NoConnectionLeft();
+CallError ConnectionShareTaken();
+
 // UNAVAILABLE: the stream waited for its client for long, and its place was
 // needed. Another stream may go on from its position.
 CallError SilentStreamEnded();

@@ -207,6 +207,27 @@ def withheld(port: int, seconds: float, connections: int = 40, calls: int = 100,
     return {"connections": opened, "MiB": sent >> 20}
 
 
+def drips(port: int, seconds: float) -> dict[str, int]:
+    """600 connections that greet one byte at a time; each is opened again when ended."""
+    deadline, opened = time.monotonic() + seconds, 0
+    sent: dict[socket.socket, int] = {}
+    while time.monotonic() < deadline:
+        while len(sent) < 600 and time.monotonic() < deadline:
+            sent[socket.create_connection((LOOPBACK, port), timeout=30)] = 0
+            opened += 1
+        for client, count in list(sent.items()):
+            try:
+                client.sendall(PREFACE[count % len(PREFACE):][:1])
+                sent[client] += 1
+            except OSError:
+                client.close()
+                del sent[client]
+        time.sleep(0.5)
+    for client in sent:
+        client.close()
+    return {"connections": opened}
+
+
 def pings(port: int, seconds: float) -> dict[str, int]:
     """A flood of PINGs; a new connection when the server closes one."""
     deadline, connections = time.monotonic() + seconds, 0
@@ -253,6 +274,7 @@ ATTACKS: dict[str, Attack] = {
     "rapid_reset_unary": lambda port, seconds: rapid_reset(port, seconds, UNARY),
     "rapid_reset_health": lambda port, seconds: rapid_reset(port, seconds, WATCH),
     "silent": silent,
+    "drips": drips,
     "few_silent": lambda port, seconds: hold(port, seconds, 20, lambda attacker: None),
     "open_streams": open_streams,
     "unread": unread,

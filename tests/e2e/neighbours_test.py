@@ -19,6 +19,10 @@ from harness import FakeHeap, Server, temporary_folder, wait_until
 from innocents import FULL
 from proto_stubs import generate_stubs
 
+sys.path.insert(0, str(harness.SOURCE / "tests" / "attack"))
+import insiders  # noqa: E402
+from outsiders import Attacker  # noqa: E402
+
 BAD_STREAMS = 1_000 if FULL else 60
 # Streams over which the rate is tried, the items of each one's message, the rate, and seconds.
 RATED = (100, 10_000, 10, 25) if FULL else (20, 40, 100, 3)
@@ -50,9 +54,9 @@ class NeighboursTest(unittest.TestCase):
         self.heap = FakeHeap(self.folder)
         self.addCleanup(self.heap.kill)
         streams, _, rate, _ = RATED
-        auth = write_callers(self.folder, caller("rated", "rated", items_per_second=rate, burst=10),
-                             *(caller(each, each, services=["data", "admin"]) for each in ("bad", "good")))
-        self.server = Server(self.folder, self.heap, f"--config={harness.two_regions(self.folder)}", f"--auth={auth}",
+        self.auth = write_callers(self.folder, caller("rated", "rated", items_per_second=rate, burst=10),
+                                  *(caller(each, each, services=["data", "admin"]) for each in ("bad", "good")))
+        self.server = Server(self.folder, self.heap, f"--config={harness.two_regions(self.folder)}", f"--auth={self.auth}",
                              f"--max_streams={max(BAD_STREAMS, 4 * streams)}", "--drain_timeout=1s")
         self.addCleanup(self.server.kill)
         self.channels = [self.new_channel() for _ in range(CONNECTIONS)]
@@ -171,6 +175,37 @@ class NeighboursTest(unittest.TestCase):
         begun = time.monotonic()
         wait_until(lambda: flush("bad") == late, "the slots of the flushes that were given up")
         self.report(f"room again after {time.monotonic() - begun:.1f} s, one of which is the deadline of the flush that found it")
+
+    def test_connections_of_one_caller_leave_others_theirs(self) -> None:
+        most, others = (400, 30) if FULL else (40, 5)
+        (self.folder / "few").mkdir()
+        server = Server(self.folder / "few", self.heap, f"--config={harness.two_regions(self.folder)}", f"--auth={self.auth}",
+                        f"--max_connections={most}")
+        self.addCleanup(server.kill)
+        insiders.token = "bad"
+        held = []
+        for _ in range(most + others):
+            connection = Attacker(server.ports[0])
+            self.addCleanup(connection.close)
+            insiders.known_call(connection)
+            wait_until(lambda: connection.drain() or bool(connection.ended), "the answer to a caller with many connections")
+            held.append(connection)
+
+        def kept() -> int:
+            for each in held:
+                each.drain()
+            return sum(each.open for each in held)
+
+        wait_until(lambda: kept() <= most // 4, "the connections beyond the share to be ended")
+        self.assertEqual([each.open for each in held], [False] * (len(held) - most // 4) + [True] * (most // 4))
+        # Connections that are there already, and new ones.
+        for _ in range(others):
+            channel = server.channel()
+            self.addCleanup(channel.close)
+            self.assertTrue(channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=harness.PATIENCE))
+            protos["stubs"].HeapSyncServiceStub(channel).TrackEvent(
+                protos["service"].TrackEventRequest(event={"identity": "a", "event": "E"}), metadata=token("good"), timeout=harness.PATIENCE)
+        self.assertEqual(kept(), most // 4)
 
 
 if __name__ == "__main__":

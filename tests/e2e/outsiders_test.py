@@ -50,6 +50,9 @@ class OutsidersTest(AttackTest):
         self.attack("silent")
         self.assertGreater(self.ended("gave_way"), 0)
 
+    def test_greetings_that_drip_in_take_no_place(self) -> None:
+        self.attack("drips")
+
     def test_calls_that_are_opened_and_left_are_bounded(self) -> None:
         self.attack("open_streams", uses_processor=True)
 

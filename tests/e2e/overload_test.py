@@ -113,17 +113,20 @@ class OverloadTest(harness.EndToEnd):
         protos["stubs"].HeapSyncServiceStub(channel).TrackEvent(self.request("known"), timeout=harness.PATIENCE, wait_for_ready=True)
         return channel
 
-    def test_callers_beyond_the_limit_wait_and_others_go_on(self) -> None:
+    def test_beyond_the_limit_the_longest_idle_connection_gives_way(self) -> None:
+        idle = self.known_caller()
         self.assertTrue(self.answers())
-        callers = [self.known_caller() for _ in range(CONNECTIONS - 1)]
-        with grpc.insecure_channel(self.server.address, options=[("grpc.use_local_subchannel_pool", 1)]) as late:
-            track = protos["stubs"].HeapSyncServiceStub(late).TrackEvent
-            with self.assertRaises(grpc.RpcError) as waited:
-                track(self.request("late"), timeout=1, wait_for_ready=True)
-            self.assertEqual(waited.exception.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
-            self.assertTrue(self.answers())
-            callers.pop().close()
-            track(self.request("late"), timeout=harness.PATIENCE, wait_for_ready=True)
+        others = [self.known_caller() for _ in range(CONNECTIONS - 2)]
+        lost: list[grpc.Channel] = []
+        for each in (idle, *others):
+            # Only one that loses its connection leaves this state.
+            each.subscribe(lambda state, each=each: lost.append(each) if state != grpc.ChannelConnectivity.READY else None)
+        self.assertTrue(self.answers())
+        self.assertEqual(lost, [])
+        self.known_caller()
+        wait_until(lambda: bool(lost), "a connection to give way")
+        self.assertTrue(self.answers())
+        self.assertEqual(set(lost), {idle})
 
     def test_strangers_give_way_to_callers(self) -> None:
         self.assertTrue(self.answers())

@@ -28,6 +28,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
+using Admission = ConnectionRules::Admission;
 using CallEnd = ConnectionRules::CallEnd;
 using Closing = ConnectionRules::Closing;
 
@@ -38,9 +39,12 @@ class ConnectionRulesTest : public testing::Test {
  protected:
   // Opens a connection from an address; returns its peer.
   std::string Open(int id, const std::string& address = "192.0.2.1") {
-    const std::string peer = absl::StrCat(address, ":", 10'000 + id);
+    const std::string peer = Peer(id, address);
     rules_.Opened(id, peer, now_);
     return peer;
+  }
+  static std::string Peer(int id, const std::string& address = "192.0.2.1") {
+    return absl::StrCat(address, ":", 10'000 + id);
   }
 
   ConnectionRules rules_{{.max_connections = 6,
@@ -69,7 +73,7 @@ TEST_F(ConnectionRulesTest, KnownOnesThatWithholdTheEndsOfMessagesAreEnded) {
   for (const int id : {1, 2, 3}) {
     const std::string peer = absl::StrCat("192.0.2.1:", id);
     rules.Opened(id, peer, now_);
-    rules.Proved(peer, Trust::kKnown);
+    rules.Admitted(peer);
   }
   // Whole messages are none of it, however many come.
   for (int i = 1; i <= 100; ++i) {
@@ -91,7 +95,7 @@ TEST_F(ConnectionRulesTest, WhatTheServerThrewAwayIsNotUnfinished) {
   constexpr uint64_t kMib = 1 << 20;
   ConnectionRules rules({.all_unfinished_bytes = 10 * kMib});
   rules.Opened(1, "192.0.2.1:1", now_);
-  rules.Proved("192.0.2.1:1", Trust::kKnown);
+  rules.Admitted("192.0.2.1:1");
   rules.SetGrowth(kMib);
   for (int i = 1; i <= 100; ++i) {
     rules.Progressed(1, {.received = i * kMib}, now_);
@@ -102,7 +106,7 @@ TEST_F(ConnectionRulesTest, WhatTheServerThrewAwayIsNotUnfinished) {
 }
 
 TEST_F(ConnectionRulesTest, KnownOnesAreLookedAtNowAndThen) {
-  rules_.Proved(Open(1), Trust::kKnown);
+  rules_.Admitted(Open(1));
   Open(2);
   EXPECT_THAT(rules_.ToLookAt(now_), UnorderedElementsAre(1, 2));
   EXPECT_THAT(rules_.ToLookAt(now_ + milliseconds(20)), ElementsAre(2));
@@ -110,8 +114,8 @@ TEST_F(ConnectionRulesTest, KnownOnesAreLookedAtNowAndThen) {
 }
 
 TEST_F(ConnectionRulesTest, OnesThatAreKnownOrCheckHealthStay) {
-  rules_.Proved(Open(1), Trust::kKnown);
-  rules_.Proved(Open(2), Trust::kProbe);
+  rules_.Admitted(Open(1));
+  rules_.Probed(Open(2));
   EXPECT_THAT(rules_.Due(kStart + std::chrono::hours(1)), IsEmpty());
   EXPECT_EQ(rules_.Count(Trust::kKnown), 1u);
   EXPECT_EQ(rules_.Count(Trust::kProbe), 1u);
@@ -119,8 +123,8 @@ TEST_F(ConnectionRulesTest, OnesThatAreKnownOrCheckHealthStay) {
 
 TEST_F(ConnectionRulesTest, NothingProvedIsLost) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Trust::kKnown);
-  rules_.Proved(peer, Trust::kProbe);
+  rules_.Admitted(peer);
+  rules_.Probed(peer);
   EXPECT_EQ(rules_.Count(Trust::kKnown), 1u);
 }
 
@@ -130,7 +134,7 @@ TEST_F(ConnectionRulesTest, ABytesBoundHoldsForTheUnprovenOnly) {
   rules_.Progressed(1, {.received = kMaxBytes}, now_);
   rules_.Progressed(2, {.received = kMaxBytes}, now_);
   EXPECT_THAT(rules_.Due(now_), IsEmpty());
-  rules_.Proved(known, Trust::kKnown);
+  rules_.Admitted(known);
   rules_.Progressed(1, {.received = kMaxBytes + 1}, now_);
   rules_.Progressed(2, {.received = 1'000'000}, now_);
   EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kBytes}));
@@ -138,7 +142,7 @@ TEST_F(ConnectionRulesTest, ABytesBoundHoldsForTheUnprovenOnly) {
 
 TEST_F(ConnectionRulesTest, AHealthCheckerMayGoOnSlowly) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Trust::kProbe);
+  rules_.Probed(peer);
   uint64_t bytes = 0;
   for (int second = 0; second < 1'000; ++second) {
     now_ += seconds(1);
@@ -163,16 +167,16 @@ TEST_F(ConnectionRulesTest, TheUnprovenTogetherHaveABound) {
 
 TEST_F(ConnectionRulesTest, TheOldestStrangerGivesWayBeforeProbes) {
   const std::string probe = Open(1);
-  rules_.Proved(probe, Trust::kProbe);
+  rules_.Probed(probe);
   for (int id = 2; id <= 4; ++id) {
-    EXPECT_TRUE(rules_.HasPlace());
+    EXPECT_TRUE(rules_.HasPlace(false));
     now_ += milliseconds(10);
     Open(id);
   }
-  EXPECT_FALSE(rules_.HasPlace());
+  EXPECT_FALSE(rules_.HasPlace(false));
   now_ += seconds(1);
-  EXPECT_EQ(rules_.MakePlace(now_), 2);
-  EXPECT_TRUE(rules_.HasPlace());
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), 2);
+  EXPECT_TRUE(rules_.HasPlace(false));
 }
 
 TEST_F(ConnectionRulesTest, TheAddressWithTheMostGivesWay) {
@@ -181,38 +185,137 @@ TEST_F(ConnectionRulesTest, TheAddressWithTheMostGivesWay) {
     now_ += milliseconds(10);
     Open(id, "192.0.2.2");
   }
-  EXPECT_EQ(rules_.MakePlace(now_ + seconds(1)), 2);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.2", false, now_ + seconds(1)), 2);
+}
+
+TEST_F(ConnectionRulesTest, TheAddressWithTheMostGivesWayHoweverYoungAndBusy) {
+  Open(1, "192.0.2.1");
+  for (int id = 2; id <= 4; ++id) Open(id, "192.0.2.2");
+  EXPECT_EQ(rules_.MakePlace("192.0.2.2", false, now_), std::nullopt);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), 2);
+  // One more of the newcomer's address would have as many.
+  rules_.Closed(2);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), std::nullopt);
+}
+
+TEST_F(ConnectionRulesTest, NobodyGivesWayToAnAddressWithMore) {
+  Open(1, "192.0.2.1");
+  for (int id = 2; id <= 4; ++id) Open(id, "192.0.2.2");
+  rules_.Progressed(1, {.received = 24, .silence = seconds(1)}, now_);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.2", false, now_), std::nullopt);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.2", false, now_ + seconds(1)), 2);
 }
 
 TEST_F(ConnectionRulesTest, AYoungConnectionGivesWayOnlyIfItIsSilent) {
   for (int id = 1; id <= 4; ++id) Open(id);
-  EXPECT_EQ(rules_.MakePlace(now_ + milliseconds(999)), std::nullopt);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_ + milliseconds(999)),
+            std::nullopt);
   rules_.Progressed(3, {.received = 24, .silence = milliseconds(19)}, now_);
-  EXPECT_EQ(rules_.MakePlace(now_), std::nullopt);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), std::nullopt);
   rules_.Progressed(3, {.received = 24, .silence = milliseconds(20)}, now_);
-  EXPECT_EQ(rules_.MakePlace(now_), 3);
-  EXPECT_NE(rules_.MakePlace(now_ + seconds(1)), std::nullopt);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), 3);
+  EXPECT_NE(rules_.MakePlace("192.0.2.1", false, now_ + seconds(1)),
+            std::nullopt);
 }
 
-TEST_F(ConnectionRulesTest, KnownConnectionsHaveThePlacesThatAreLeft) {
-  for (int id = 1; id <= 5; ++id) {
-    EXPECT_TRUE(rules_.HasPlace());
-    rules_.Proved(Open(id), Trust::kKnown);
+TEST_F(ConnectionRulesTest, KnownConnectionsTakeNoPlaceOfOthers) {
+  for (int id = 1; id <= 6; ++id) {
+    EXPECT_TRUE(rules_.HasPlace(false));
+    EXPECT_EQ(rules_.Admitted(Open(id)), Admission::kAdmitted);
   }
-  Open(6);
-  now_ += seconds(1);
-  EXPECT_FALSE(rules_.HasPlace());
-  EXPECT_EQ(rules_.MakePlace(now_), 6);
-  EXPECT_TRUE(rules_.HasPlace());
-  rules_.Closed(6);
-  rules_.Proved(Open(7), Trust::kKnown);
-  EXPECT_FALSE(rules_.HasPlace());
-  EXPECT_EQ(rules_.MakePlace(now_), std::nullopt);
+  EXPECT_TRUE(rules_.HasPlace(false));
+  // The one that has been idle for longest.
+  rules_.CallBegan(Peer(1), now_);
+  rules_.CallBegan(Peer(2), now_);
+  rules_.CallEnded(Peer(2), CallEnd::kAnswered, now_);
+  EXPECT_EQ(rules_.Admitted(Open(7)), Admission::kAdmitted);
+  EXPECT_EQ(rules_.Count(Trust::kKnown), 6u);
+  EXPECT_THAT(rules_.Due(now_),
+              ElementsAre(Closing{3, ClosingReason::kGaveWay}));
+  EXPECT_THAT(rules_.Due(now_), IsEmpty());
+}
+
+TEST_F(ConnectionRulesTest, ConnectionsWithOpenCallsDoNotGiveWay) {
+  for (int id = 1; id <= 6; ++id) {
+    rules_.Admitted(Open(id));
+    rules_.CallBegan(Peer(id), now_);
+  }
+  EXPECT_EQ(rules_.Admitted(Open(7)), Admission::kAllTaken);
+  EXPECT_EQ(rules_.Count(Trust::kStranger), 1u);
+  EXPECT_THAT(rules_.Due(now_), IsEmpty());
+  rules_.CallEnded(Peer(4), CallEnd::kAnswered, now_);
+  EXPECT_EQ(rules_.Admitted(Peer(7)), Admission::kAdmitted);
+  EXPECT_THAT(rules_.Due(now_),
+              ElementsAre(Closing{4, ClosingReason::kGaveWay}));
+}
+
+TEST_F(ConnectionRulesTest, BeyondItsShareACallersOwnConnectionGivesWay) {
+  ConnectionRules rules({.max_connections = 6, .max_of_caller = 2});
+  const auto admit = [&](int id, const std::string& caller) {
+    const std::string peer = absl::StrCat("192.0.2.1:", id);
+    rules.Opened(id, peer, now_);
+    rules.CallBegan(peer, now_);
+    const Admission admission = rules.Admitted(peer, caller);
+    rules.CallEnded(peer, CallEnd::kAnswered, now_);
+    return admission;
+  };
+  admit(1, "good");
+  for (const int id : {2, 3}) EXPECT_EQ(admit(id, "bad"), Admission::kAdmitted);
+  EXPECT_THAT(rules.Due(now_), IsEmpty());
+  EXPECT_EQ(admit(4, "bad"), Admission::kAdmitted);
+  EXPECT_THAT(rules.Due(now_),
+              ElementsAre(Closing{2, ClosingReason::kGaveWay}));
+  // With calls on all of them the newest is refused.
+  rules.CallBegan("192.0.2.1:3", now_);
+  rules.CallBegan("192.0.2.1:4", now_);
+  EXPECT_EQ(admit(5, "bad"), Admission::kShareTaken);
+  EXPECT_THAT(rules.Due(now_), IsEmpty());
+  // One that cannot be told from others has no share.
+  for (const int id : {6, 7, 8}) EXPECT_EQ(admit(id, ""), Admission::kAdmitted);
+  EXPECT_THAT(rules.Due(now_), IsEmpty());
+  EXPECT_EQ(rules.Count(Trust::kKnown), 6u);
+}
+
+TEST_F(ConnectionRulesTest, TheCallerWithTheMostGivesWayAndNeverOneWithFewer) {
+  for (const int id : {1, 2, 3}) rules_.Admitted(Open(id), "most");
+  for (const int id : {4, 5}) rules_.Admitted(Open(id), "some");
+  rules_.Admitted(Open(6), "few");
+  EXPECT_EQ(rules_.Admitted(Open(7), "new"), Admission::kAdmitted);
+  EXPECT_THAT(rules_.Due(now_),
+              ElementsAre(Closing{1, ClosingReason::kGaveWay}));
+  for (const int id : {2, 3, 4, 5}) rules_.CallBegan(Peer(id), now_);
+  EXPECT_EQ(rules_.Admitted(Open(8), "some"), Admission::kAllTaken);
+  EXPECT_EQ(rules_.Admitted(Peer(8), "few"), Admission::kAdmitted);
+  EXPECT_THAT(rules_.Due(now_),
+              ElementsAre(Closing{6, ClosingReason::kGaveWay}));
+}
+
+TEST_F(ConnectionRulesTest, ASharedConnectionCountsForItsFirstCaller) {
+  ConnectionRules rules({.max_of_caller = 1});
+  rules.Opened(1, "192.0.2.1:1", now_);
+  rules.Opened(2, "192.0.2.1:2", now_);
+  for (const char* caller : {"first", "second", "third"}) {
+    EXPECT_EQ(rules.Admitted("192.0.2.1:1", caller), Admission::kAdmitted);
+  }
+  EXPECT_EQ(rules.Admitted("192.0.2.1:2", "second"), Admission::kAdmitted);
+  EXPECT_THAT(rules.Due(now_), IsEmpty());
+  EXPECT_EQ(rules.Count(Trust::kKnown), 2u);
+}
+
+TEST_F(ConnectionRulesTest, NobodyGivesWayInPlaceOfOneThatWasClosed) {
+  ConnectionRules rules({.max_of_caller = 1});
+  rules.Opened(1, "192.0.2.1:1", now_);
+  rules.Admitted("192.0.2.1:1", "caller");
+  rules.Opened(2, "192.0.2.1:2", now_);
+  rules.Admitted("192.0.2.1:2", "caller");
+  rules.Closed(1);
+  rules.Opened(1, "192.0.2.1:3", now_);
+  EXPECT_THAT(rules.Due(now_), IsEmpty());
 }
 
 TEST_F(ConnectionRulesTest, AConnectionThatGivesUpItsCallsIsEnded) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Trust::kKnown);
+  rules_.Admitted(peer);
   for (int i = 0; i < 500; ++i) {
     rules_.CallBegan(peer, now_);
     rules_.CallEnded(peer, CallEnd::kGivenUp, now_);
@@ -226,7 +329,7 @@ TEST_F(ConnectionRulesTest, AConnectionThatGivesUpItsCallsIsEnded) {
 TEST_F(ConnectionRulesTest, AnUnprovenConnectionGetsFewCalls) {
   const std::string stranger = Open(1);
   const std::string probe = Open(2);
-  rules_.Proved(probe, Trust::kProbe);
+  rules_.Probed(probe);
   for (const std::string& peer : {stranger, probe}) {
     for (int i = 0; i < 500; ++i) {
       rules_.CallBegan(peer, now_);
@@ -247,72 +350,100 @@ TEST_F(ConnectionRulesTest, NobodyEntersWhileTheCallsOfStrangersAreTooMany) {
   std::vector<std::shared_ptr<ConnectionRules::HeldCalls>> calls;
   const std::string stranger = Open(1);
   for (int i = 0; i < 2'000; ++i) {
-    EXPECT_TRUE(rules_.HasPlace()) << i;
+    EXPECT_TRUE(rules_.HasPlace(false)) << i;
     calls.push_back(rules_.CallBegan(stranger, now_));
   }
-  EXPECT_FALSE(rules_.HasPlace());
-  EXPECT_EQ(rules_.MakePlace(now_ + seconds(5)), std::nullopt);
+  EXPECT_FALSE(rules_.HasPlace(false));
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_ + seconds(5)),
+            std::nullopt);
   // Neither their end nor that of the connection frees their memory.
   for (size_t i = 0; i < calls.size(); ++i) {
     rules_.CallEnded(stranger, CallEnd::kAnswered, now_);
   }
   EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kCalls}));
   rules_.Closed(1);
-  EXPECT_FALSE(rules_.HasPlace());
+  EXPECT_FALSE(rules_.HasPlace(false));
   rules_.CallFreed(*calls.back());
-  EXPECT_TRUE(rules_.HasPlace());
+  EXPECT_TRUE(rules_.HasPlace(false));
 }
 
 TEST_F(ConnectionRulesTest, AStrangerThatSentMuchKeepsItsPlaceUntilItIsFreed) {
   for (int id = 1; id <= 4; ++id) Open(id);
   rules_.Progressed(1, {.received = 4'096, .silence = seconds(1)}, now_);
   rules_.Progressed(2, {.received = 4'097, .silence = seconds(1)}, now_);
-  EXPECT_FALSE(rules_.HasPlace());
+  EXPECT_FALSE(rules_.HasPlace(false));
   // Its peer went away.
   EXPECT_TRUE(rules_.Left(2));
-  EXPECT_FALSE(rules_.HasPlace());
+  EXPECT_FALSE(rules_.HasPlace(false));
   EXPECT_FALSE(rules_.Left(1));
-  EXPECT_TRUE(rules_.HasPlace());
+  EXPECT_TRUE(rules_.HasPlace(false));
   rules_.Closed(1);
   Open(5);
-  EXPECT_FALSE(rules_.HasPlace());
+  EXPECT_FALSE(rules_.HasPlace(false));
   rules_.Closed(2);
-  EXPECT_TRUE(rules_.HasPlace());
-  rules_.Proved(Open(6), Trust::kKnown);
+  EXPECT_TRUE(rules_.HasPlace(false));
+  rules_.Admitted(Open(6));
   rules_.Progressed(6, {.received = 1 << 20, .silence = seconds(1)}, now_);
   EXPECT_FALSE(rules_.Left(6));
 }
 
-TEST(ConnectionPlacesTest, ThoseThatSendMuchGiveWayBeforeQuietOnes) {
-  ConnectionRules rules{{.max_unproven = 64}};
-  rules.Opened(1, "192.0.2.1:1", kStart);
-  for (int id = 2; id <= 25; ++id) {
-    EXPECT_TRUE(rules.HasPlace()) << id;
-    rules.Opened(id, absl::StrCat("192.0.2.1:", id), kStart + milliseconds(id));
-    rules.Progressed(id, {.received = 5'000, .silence = seconds(1)}, kStart);
+class ConnectionPlacesTest : public testing::Test {
+ protected:
+  // Opens connections that have sent enough for many calls.
+  void OpenLoud(int first, int last) {
+    for (int id = first; id <= last; ++id) {
+      rules_.Opened(id, absl::StrCat("192.0.2.1:", id),
+                    kStart + milliseconds(id));
+      rules_.Progressed(id, {.received = 5'000, .silence = seconds(1)}, kStart);
+    }
   }
-  EXPECT_FALSE(rules.HasPlace());
-  EXPECT_EQ(rules.MakePlace(kStart + seconds(2)), 2);
-  EXPECT_TRUE(rules.Left(2));
-  EXPECT_FALSE(rules.HasPlace());
-  rules.Closed(2);
-  EXPECT_TRUE(rules.HasPlace());
+
+  ConnectionRules rules_{{.max_unproven = 64}};
+};
+
+TEST_F(ConnectionPlacesTest, ThoseThatSendMuchGiveWayToEachOther) {
+  rules_.Opened(1, "192.0.2.1:1", kStart);
+  OpenLoud(2, 24);
+  EXPECT_TRUE(rules_.HasPlace(true));
+  OpenLoud(25, 25);
+  EXPECT_FALSE(rules_.HasPlace(true));
+  EXPECT_TRUE(rules_.HasPlace(false));
+  for (int id = 26; id <= 32; ++id) {
+    EXPECT_TRUE(rules_.HasPlace(false)) << id;
+    rules_.Opened(id, absl::StrCat("192.0.2.1:", id), kStart);
+  }
+  EXPECT_FALSE(rules_.HasPlace(false));
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", true, kStart + seconds(2)), 2);
+  EXPECT_TRUE(rules_.Left(2));
+  EXPECT_FALSE(rules_.HasPlace(true));
+  rules_.Closed(2);
+  EXPECT_TRUE(rules_.HasPlace(true));
+}
+
+TEST_F(ConnectionPlacesTest, ThoseThatSendMuchAreEndedBeyondTheirPlaces) {
+  rules_.Opened(1, "192.0.2.1:1", kStart);
+  OpenLoud(2, 25);
+  EXPECT_THAT(rules_.Due(kStart + seconds(1)), IsEmpty());
+  OpenLoud(26, 27);
+  EXPECT_THAT(rules_.Due(kStart + seconds(1)),
+              ElementsAre(Closing{2, ClosingReason::kGaveWay},
+                          Closing{3, ClosingReason::kGaveWay}));
 }
 
 TEST_F(ConnectionRulesTest, TheCallsOfKnownConnectionsKeepNobodyOut) {
   const std::string peer = Open(1);
   const auto before = rules_.CallBegan(peer, now_);
-  rules_.Proved(peer, Trust::kKnown);
+  rules_.Admitted(peer);
   EXPECT_EQ(rules_.unproven_calls(), 0u);
   for (int i = 0; i < 3'000; ++i) rules_.CallBegan(peer, now_);
-  EXPECT_TRUE(rules_.HasPlace());
+  EXPECT_TRUE(rules_.HasPlace(false));
   rules_.CallFreed(*before);
   EXPECT_EQ(rules_.unproven_calls(), 0u);
 }
 
 TEST_F(ConnectionRulesTest, OneThatGivesUpCallsNowAndThenStays) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Trust::kKnown);
+  rules_.Admitted(peer);
   for (int i = 0; i < 10'000; ++i) {
     now_ += milliseconds(1);
     rules_.CallBegan(peer, now_);
@@ -330,7 +461,7 @@ TEST_F(ConnectionRulesTest, OneThatGivesUpCallsNowAndThenStays) {
 
 TEST_F(ConnectionRulesTest, CallsThatEscapeTheLimitOfStreamsEndAConnection) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Trust::kKnown);
+  rules_.Admitted(peer);
   for (int i = 0; i < 400; ++i) rules_.CallBegan(peer, now_);
   EXPECT_THAT(rules_.Due(now_), IsEmpty());
   rules_.CallBegan(peer, now_);
@@ -347,10 +478,10 @@ TEST_F(ConnectionRulesTest, AFloodIsNotBlamedOnTheNextWithItsDescriptor) {
 
 TEST_F(ConnectionRulesTest, APeerThatComesBackIsANewConnection) {
   const std::string peer = Open(1);
-  rules_.Proved(peer, Trust::kKnown);
+  rules_.Admitted(peer);
   rules_.Opened(2, peer, now_);
   rules_.Closed(1);
-  rules_.Proved(peer, Trust::kKnown);
+  rules_.Admitted(peer);
   EXPECT_EQ(rules_.Count(Trust::kKnown), 1u);
   rules_.Closed(2);
   rules_.CallBegan(peer, now_);

@@ -1,0 +1,78 @@
+#include "server/net/arrivals.h"
+
+#include <gmock/gmock.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+namespace heapsync {
+namespace {
+
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr MonotonicTime kStart{std::chrono::hours(1)};
+
+class ArrivalsTest : public testing::Test {
+ protected:
+  void Add(int id, const std::string& address,
+           Arrivals::Stage stage = Arrivals::Stage::kUngreeted) {
+    arrivals_.Add(id, address, kStart + seconds(id));
+    arrivals_.Move(id, stage);
+  }
+  std::optional<int> Next(Arrivals::Stage stage) {
+    return arrivals_.Next(stage, [](absl::string_view) { return size_t{0}; });
+  }
+
+  Arrivals arrivals_{4, seconds(10)};
+};
+
+TEST_F(ArrivalsTest, OnlyThoseThatGreetedAreNextAndTheOldestFirst) {
+  Add(1, "192.0.2.1", Arrivals::Stage::kQuiet);
+  Add(2, "192.0.2.1", Arrivals::Stage::kQuiet);
+  Add(3, "192.0.2.1", Arrivals::Stage::kLoud);
+  Add(4, "192.0.2.1");
+  EXPECT_EQ(Next(Arrivals::Stage::kQuiet), 1);
+  EXPECT_EQ(Next(Arrivals::Stage::kLoud), 3);
+  arrivals_.Remove(1);
+  EXPECT_EQ(Next(Arrivals::Stage::kQuiet), 2);
+  arrivals_.Remove(2);
+  EXPECT_EQ(Next(Arrivals::Stage::kQuiet), std::nullopt);
+}
+
+TEST_F(ArrivalsTest, TheAddressWithTheFewestIsNext) {
+  Add(1, "192.0.2.1", Arrivals::Stage::kQuiet);
+  Add(2, "192.0.2.2", Arrivals::Stage::kQuiet);
+  Add(3, "192.0.2.2", Arrivals::Stage::kQuiet);
+  EXPECT_EQ(Next(Arrivals::Stage::kQuiet), 1);
+  EXPECT_EQ(arrivals_.Next(Arrivals::Stage::kQuiet,
+                           [](absl::string_view address) {
+                             return address == "192.0.2.1" ? size_t{2} : 0;
+                           }),
+            2);
+}
+
+TEST_F(ArrivalsTest, BeyondTheMaximumTheAddressWithTheMostLosesItsOldest) {
+  Add(1, "192.0.2.1");
+  Add(2, "192.0.2.2", Arrivals::Stage::kQuiet);
+  Add(3, "192.0.2.2");
+  EXPECT_FALSE(arrivals_.IsFull());
+  EXPECT_EQ(arrivals_.GivesWay(kStart + seconds(9)), std::nullopt);
+  Add(4, "192.0.2.2", Arrivals::Stage::kLoud);
+  EXPECT_TRUE(arrivals_.IsFull());
+  EXPECT_EQ(arrivals_.GivesWay(kStart + seconds(2)), std::nullopt);
+  EXPECT_EQ(arrivals_.GivesWay(kStart + seconds(3)), 2);
+}
+
+TEST_F(ArrivalsTest, TheirTimeIsBounded) {
+  Add(1, "192.0.2.1");
+  Add(2, "192.0.2.1", Arrivals::Stage::kQuiet);
+  EXPECT_THAT(arrivals_.Late(kStart + seconds(10)), IsEmpty());
+  EXPECT_THAT(arrivals_.Late(kStart + seconds(11)), ElementsAre(1));
+  EXPECT_THAT(arrivals_.Late(kStart + seconds(12)), ElementsAre(1, 2));
+}
+
+}  // namespace
+}  // namespace heapsync

@@ -16,8 +16,7 @@ size_t Arrivals::Address::size() const {
   return stages[0].size() + stages[1].size() + stages[2].size();
 }
 
-std::set<std::pair<Arrivals::Turn, Arrivals::Id>>& Arrivals::SetOf(
-    const Connection& connection) {
+Arrivals::Queue& Arrivals::QueueOf(const Connection& connection) {
   return addresses_.at(connection.address)
       .stages[static_cast<size_t>(connection.stage)];
 }
@@ -26,33 +25,35 @@ const std::string& Arrivals::AddressOf(Id id) const {
   return connections_.at(id).address;
 }
 
+Arrivals::Stage Arrivals::StageOf(Id id) const {
+  return connections_.at(id).stage;
+}
+
 void Arrivals::Add(Id id, absl::string_view address, MonotonicTime now) {
   HEAPSYNC_CHECK(!connections_.contains(id)) << id;
   Connection& connection = connections_[id];
-  connection = {.address = std::string(address),
-                .arrived = now,
-                .turn = ++turns_,
-                .stage = Stage::kUngreeted};
-  static_cast<void>(addresses_[connection.address]);
-  SetOf(connection).emplace(connection.turn, id);
-  by_turn_.emplace(connection.turn, id);
+  connection = {.address = std::string(address), .arrived = now};
+  addresses_.try_emplace(connection.address);
+  QueueOf(connection).emplace(now, id);
 }
 
-void Arrivals::Move(Id id, Stage stage) {
+void Arrivals::Greeted(Id id, bool loud) {
   Connection& connection = connections_.at(id);
-  SetOf(connection).erase({connection.turn, id});
-  connection.stage = stage;
-  SetOf(connection).emplace(connection.turn, id);
+  HEAPSYNC_CHECK(connection.stage == Stage::kUngreeted) << id;
+  QueueOf(connection).erase({connection.arrived, id});
+  connection.stage = loud ? Stage::kLoud : Stage::kQuiet;
+  QueueOf(connection).emplace(connection.arrived, id);
+  ++greeted_;
 }
 
 void Arrivals::Remove(Id id) {
   const auto found = connections_.find(id);
   HEAPSYNC_CHECK(found != connections_.end()) << id;
   const Connection& connection = found->second;
-  SetOf(connection).erase({connection.turn, id});
+  if (connection.stage != Stage::kUngreeted) --greeted_;
+  QueueOf(connection).erase({connection.arrived, id});
   const auto address = addresses_.find(connection.address);
   if (address->second.size() == 0) addresses_.erase(address);
-  by_turn_.erase(connection.turn);
   connections_.erase(found);
 }
 
@@ -61,7 +62,7 @@ std::optional<Arrivals::Id> Arrivals::Next(
     absl::FunctionRef<size_t(absl::string_view address)> unproven) const {
   std::optional<std::pair<size_t, Id>> fewest;
   for (const auto& [name, address] : addresses_) {
-    const auto& waiting = address.stages[static_cast<size_t>(stage)];
+    const Queue& waiting = address.stages[static_cast<size_t>(stage)];
     if (waiting.empty()) continue;
     const std::pair<size_t, Id> candidate = {address.size() + unproven(name),
                                              waiting.begin()->second};
@@ -79,24 +80,21 @@ std::optional<Arrivals::Id> Arrivals::GivesWay(MonotonicTime now) const {
   for (const auto& [name, address] : addresses_) {
     if (most == nullptr || address.size() > most->size()) most = &address;
   }
-  std::optional<std::pair<Turn, Id>> oldest;
-  for (const auto& stage : most->stages) {
-    if (stage.empty()) continue;
-    if (!oldest.has_value() || *stage.begin() < *oldest) {
-      oldest = *stage.begin();
+  std::optional<Queue::value_type> oldest;
+  for (const Queue& queue : most->stages) {
+    if (queue.empty()) continue;
+    if (!oldest.has_value() || *queue.begin() < *oldest) {
+      oldest = *queue.begin();
     }
   }
-  if (now - connections_.at(oldest->second).arrived < kMinStay) {
-    return std::nullopt;
-  }
+  if (now - oldest->first < kMinStay) return std::nullopt;
   return oldest->second;
 }
 
 std::vector<Arrivals::Id> Arrivals::Late(MonotonicTime now) const {
   std::vector<Id> late;
-  for (const auto& [turn, id] : by_turn_) {
-    if (now - connections_.at(id).arrived < max_wait_) break;
-    late.push_back(id);
+  for (const auto& [id, connection] : connections_) {
+    if (now - connection.arrived >= max_wait_) late.push_back(id);
   }
   return late;
 }

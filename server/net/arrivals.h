@@ -3,8 +3,6 @@
 
 #include <array>
 #include <cstddef>
-#include <cstdint>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -35,12 +33,15 @@ class Arrivals {
 
   bool Contains(Id id) const { return connections_.contains(id); }
   size_t size() const { return connections_.size(); }
-  // Requires that it is contained.
+  // Those that wait for a place.
+  size_t greeted() const { return greeted_; }
+  // These require that it is contained.
   const std::string& AddressOf(Id id) const;
+  Stage StageOf(Id id) const;
 
   // It has no greeting yet.
   void Add(Id id, absl::string_view address, MonotonicTime now);
-  void Move(Id id, Stage stage);
+  void Greeted(Id id, bool loud);
   void Remove(Id id);
 
   // The one that is next to get a place of those in a stage: of the address
@@ -59,26 +60,25 @@ class Arrivals {
   std::vector<Id> Late(MonotonicTime now) const;
 
  private:
-  using Turn = uint64_t;  // in the order of arrival
+  // In the order of arrival.
+  using Queue = std::set<std::pair<MonotonicTime, Id>>;
   struct Connection {
     std::string address;
     MonotonicTime arrived;
-    Turn turn = 0;
     Stage stage = Stage::kUngreeted;
   };
   struct Address {
-    std::array<std::set<std::pair<Turn, Id>>, 3> stages;
+    std::array<Queue, 3> stages;
     size_t size() const;
   };
 
-  std::set<std::pair<Turn, Id>>& SetOf(const Connection& connection);
+  Queue& QueueOf(const Connection& connection);
 
   const size_t max_;
   const Duration max_wait_;
   absl::flat_hash_map<Id, Connection> connections_;
   absl::flat_hash_map<std::string, Address> addresses_;
-  std::map<Turn, Id> by_turn_;
-  Turn turns_ = 0;
+  size_t greeted_ = 0;
 };
 
 }  // namespace heapsync

@@ -117,27 +117,11 @@ void ConnectionAcceptor::Stop() {
 }
 
 void ConnectionAcceptor::Run() {
-  while (Wait(SystemClock().Read().monotonic)) {
+  while (Wait()) {
   }
 }
 
-bool ConnectionAcceptor::Wait(MonotonicTime now) {
-  if (resting_until_.has_value() && now >= *resting_until_) {
-    resting_until_.reset();
-    SetListening(true);
-  }
-  if (now >= next_look_) {
-    next_look_ = now + kMinLook;
-    EndSome(now);
-    for (const int descriptor :
-         std::vector<int>(leaving_.begin(), leaving_.end())) {
-      if (!IsHeld(descriptor)) Forget(descriptor);
-    }
-    EndLate(now);
-    HandOver(now);
-  } else if (std::exchange(greeted_, false)) {
-    HandOver(now);
-  }
+bool ConnectionAcceptor::Wait() {
   int timeout = connections_.empty() ? -1 : kKnownLookMs;
   if (resting_until_.has_value() || !leaving_.empty() || arrivals_.size() > 0 ||
       guard_.HasUnproven()) {
@@ -151,7 +135,7 @@ bool ConnectionAcceptor::Wait(MonotonicTime now) {
         {{"error", LastError()}});
     return false;
   }
-  now = SystemClock().Read().monotonic;
+  const MonotonicTime now = SystemClock().Read().monotonic;
   // Descriptors are given to new connections only after all events were
   // handled, so that none is taken for that of an earlier one.
   std::vector<int> ready;
@@ -161,13 +145,27 @@ bool ConnectionAcceptor::Wait(MonotonicTime now) {
     if (connections_.contains(descriptor)) {
       Left(descriptor, now);
     } else if (arrivals_.Contains(descriptor)) {
-      Look(descriptor);
+      Look(descriptor, (events[i].events & ~uint32_t{EPOLLIN}) != 0);
     } else {
       ready.push_back(descriptor);
     }
   }
+  if (resting_until_.has_value() && now >= *resting_until_) {
+    resting_until_.reset();
+    SetListening(true);
+  }
   for (const int listener : ready) AcceptSome(listener, now);
-  if (std::exchange(greeted_, false)) HandOver(now);
+  if (now >= next_look_) {
+    next_look_ = now + kMinLook;
+    EndSome(now);
+    for (const int descriptor :
+         std::vector<int>(leaving_.begin(), leaving_.end())) {
+      if (!IsHeld(descriptor)) Forget(descriptor);
+    }
+    EndLate(now);
+  }
+  HandOver(now);
+  guard_.SetArriving(arrivals_.size());
   return true;
 }
 
@@ -196,29 +194,39 @@ void ConnectionAcceptor::AcceptSome(int listener, MonotonicTime now) {
     }
     arriving_[connection] = {.listener = listener, .peer = peer};
     arrivals_.Add(connection, AddressOf(PeerName(peer)), now);
-    Look(connection);
+    Look(connection, false);
   }
 }
 
-void ConnectionAcceptor::Look(int connection) {
-  const std::optional<Arrived> arrived = ReadArrived(connection, protocol_);
-  if (!arrived.has_value()) return CloseArrival(connection);
-  if (!arrived->greeted) return;
-  arrivals_.Move(connection, ConnectionRules::IsLoud(arrived->bytes)
-                                 ? Arrivals::Stage::kLoud
-                                 : Arrivals::Stage::kQuiet);
-  greeted_ = true;
+void ConnectionAcceptor::Look(int connection, bool gone) {
+  if (arrivals_.StageOf(connection) != Arrivals::Stage::kUngreeted) {
+    if (gone) CloseArrival(connection);
+    return;
+  }
+  const Arrived arrived = ReadArrived(connection, protocol_);
+  switch (arrived.greeting) {
+    case Greeting::kWhole:
+      arrivals_.Greeted(connection, ConnectionRules::IsLoud(arrived.bytes));
+      return;
+    case Greeting::kPartial:
+      if (gone) CloseArrival(connection);
+      return;
+    case Greeting::kNone:
+      Refuse(connection, protocol_);
+      EndArrival(connection, ClosingReason::kProtocol);
+      return;
+  }
 }
 
 void ConnectionAcceptor::HandOver(MonotonicTime now) {
-  if (now < next_hand_over_) return;
+  if (arrivals_.greeted() == 0 || now < next_hand_over_) return;
   for (const auto stage : {Arrivals::Stage::kQuiet, Arrivals::Stage::kLoud}) {
     while (const auto next =
                arrivals_.Next(stage, [this](absl::string_view address) {
                  return guard_.CountUnproven(address);
                })) {
-      const std::string address = arrivals_.AddressOf(*next);
-      if (!FindPlace(address, stage == Arrivals::Stage::kLoud, now)) {
+      if (!FindPlace(arrivals_.AddressOf(*next),
+                     stage == Arrivals::Stage::kLoud, now)) {
         next_hand_over_ = now + kRest;
         break;
       }
@@ -226,7 +234,6 @@ void ConnectionAcceptor::HandOver(MonotonicTime now) {
       if (resting_until_.has_value()) break;
     }
   }
-  guard_.SetArriving(arrivals_.size());
 }
 
 void ConnectionAcceptor::Enter(int connection, MonotonicTime now) {

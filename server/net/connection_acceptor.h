@@ -55,10 +55,11 @@ class ConnectionAcceptor {
 
   void Run();
   // Waits for connections, or for the end of some; false if it is to stop.
-  bool Wait(MonotonicTime now);
+  bool Wait();
   void AcceptSome(int listener, MonotonicTime now);
   // Looks at what a connection that has not been handed to gRPC has sent.
-  void Look(int connection);
+  // `gone`: it sends nothing more.
+  void Look(int connection, bool gone);
   // Hands those to gRPC that have greeted and have a place.
   void HandOver(MonotonicTime now);
   // Returns true if a connection has a place; frees one if necessary.
@@ -104,7 +105,6 @@ class ConnectionAcceptor {
     sockaddr_storage peer{};
   };
   absl::flat_hash_map<int, Arrival> arriving_;
-  bool greeted_ = false;  // one has since the last HandOver()
   // A second descriptor of each connection that is open: gRPC may close its own
   // at any moment, and the system would give its number to another file.
   struct Held {

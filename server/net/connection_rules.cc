@@ -80,6 +80,8 @@ absl::string_view NameOf(ClosingReason reason) {
       return "bytes";
     case ClosingReason::kCalls:
       return "calls";
+    case ClosingReason::kProtocol:
+      return "protocol";
   }
   HEAPSYNC_UNREACHABLE();
 }

@@ -32,11 +32,12 @@ enum class ClosingReason {
   kGaveWay,   // its place was needed
   kBytes,     // it sent too much before it was known, or without an end
   kCalls,     // it begins calls that it has no right to, or gives up
+  kProtocol,  // it did not begin as clients of the port do
 };
 inline constexpr ClosingReason kClosingReasons[] = {
     ClosingReason::kUnproven, ClosingReason::kGaveWay, ClosingReason::kBytes,
-    ClosingReason::kCalls};
-// "unproven", "gave_way", "bytes", "calls".
+    ClosingReason::kCalls, ClosingReason::kProtocol};
+// "unproven", "gave_way", "bytes", "calls", "protocol".
 absl::string_view NameOf(ClosingReason reason);
 
 struct ConnectionLimits {

@@ -2,7 +2,6 @@
 #define HEAPSYNC_SERVER_NET_GREETING_H_
 
 #include <cstddef>
-#include <optional>
 
 #include "absl/strings/string_view.h"
 
@@ -11,24 +10,32 @@ namespace heapsync {
 // What a client sends before it waits for the server.
 enum class Protocol {
   kHttp2,  // the preface and its SETTINGS
-  kTls,    // its first record, which is a ClientHello
+  kTls,    // the record in which its ClientHello begins
 };
 
-// The first bytes of a connection that tell the length of its greeting.
+enum class Greeting {
+  kPartial,  // what came may become one
+  kWhole,
+  kNone,  // it speaks something else
+};
+
+// Bytes of a greeting that are looked at; the length of the whole is in them.
 inline constexpr size_t kGreetingHead = 33;
 
-// Bytes of the greeting that begins with `head`, as far as `head` tells: a
-// greeting is whole once that many bytes have come. What is no greeting of the
-// protocol is whole as it is, so that gRPC can refuse it.
-size_t GreetingBytes(Protocol protocol, absl::string_view head);
+// `head`: the first bytes of a connection, at most kGreetingHead. `bytes`: how
+// many have come in all.
+Greeting ReadGreeting(Protocol protocol, absl::string_view head, size_t bytes);
 
-// Bytes that wait to be read on a connection, and whether its greeting is among
-// them; nullopt if its peer went away without one.
+// What arrived on a connection and waits to be read; none of it is taken out.
 struct Arrived {
   size_t bytes = 0;
-  bool greeted = false;
+  Greeting greeting = Greeting::kPartial;
 };
-std::optional<Arrived> ReadArrived(int connection, Protocol protocol);
+Arrived ReadArrived(int connection, Protocol protocol);
+
+// Tells the peer of a connection with greeting kNone what is spoken here, as
+// far as that can be said, and ends the connection. Its descriptor stays open.
+void Refuse(int connection, Protocol protocol);
 
 }  // namespace heapsync
 

@@ -26,8 +26,9 @@ std::vector<MetricFamily> ConnectionMetrics::Collect() const {
   MetricFamily ended = NewFamily(
       MetricType::Counter, "heapsync_connections_ended_total",
       "gRPC connections that the server ended: without a call in time, to make "
-      "place, for bytes before their first admitted call, or for calls "
-      "without rights or given up by the hundred.");
+      "place, for bytes before their first admitted call, for calls without "
+      "rights or given up by the hundred, or since they spoke neither TLS nor "
+      "HTTP/2, whichever the port speaks.");
   for (const ClosingReason reason : kClosingReasons) {
     AddRow(ended,
            static_cast<double>(counts.ended[static_cast<size_t>(reason)]),

@@ -114,7 +114,10 @@ FORGED = b'\n{"severity":"ERROR","message":"forged"}\n\x1b[31m\x7f\xc2\x9b31m\xe
 NAMES = (b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding", b"te", b"content-type", b":status", b":scheme", b"grpc-status",
          b"grpc-retry-pushback-ms", b"grpc-previous-rpc-attempts", b"user-agent", b"authorization", b"traceparent", b"x-any", b"x-any-bin",
          b"grpc-tags-bin", b"X-Upper", b"x\n\x1b[31m", b":authority", b"host")
-GARBAGE = (FORGED * 10, b"GET / HTTP/1.1\r\nx: " + FORGED, bytes(range(256)) * 10, b"\x16\x03\x01" + FORGED, raw_http2.PREFACE + FORGED,
+# It begins as a client of TLS does, so that gRPC gets it.
+NO_HELLO = b"\x01" + len(FORGED * 3).to_bytes(3, "big") + FORGED * 3
+GARBAGE = (FORGED * 10, b"GET / HTTP/1.1\r\nx: " + FORGED, bytes(range(256)) * 10, b"\x16\x03\x01" + FORGED,
+           b"\x16\x03\x01" + len(NO_HELLO).to_bytes(2, "big") + NO_HELLO, raw_http2.PREFACE + FORGED,
            b"", b"\n", raw_http2.PREFACE + raw_http2.frame(raw_http2.HEADERS, 5, 1, b"\xff" * 100))
 TRACK_EVENT = raw_calls.SERVICE + "TrackEvent"
 

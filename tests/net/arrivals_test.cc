@@ -10,8 +10,8 @@ namespace heapsync {
 namespace {
 
 using std::chrono::seconds;
-using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 constexpr MonotonicTime kStart{std::chrono::hours(1)};
 
@@ -20,7 +20,9 @@ class ArrivalsTest : public testing::Test {
   void Add(int id, const std::string& address,
            Arrivals::Stage stage = Arrivals::Stage::kUngreeted) {
     arrivals_.Add(id, address, kStart + seconds(id));
-    arrivals_.Move(id, stage);
+    if (stage != Arrivals::Stage::kUngreeted) {
+      arrivals_.Greeted(id, stage == Arrivals::Stage::kLoud);
+    }
   }
   std::optional<int> Next(Arrivals::Stage stage) {
     return arrivals_.Next(stage, [](absl::string_view) { return size_t{0}; });
@@ -40,6 +42,19 @@ TEST_F(ArrivalsTest, OnlyThoseThatGreetedAreNextAndTheOldestFirst) {
   EXPECT_EQ(Next(Arrivals::Stage::kQuiet), 2);
   arrivals_.Remove(2);
   EXPECT_EQ(Next(Arrivals::Stage::kQuiet), std::nullopt);
+}
+
+TEST_F(ArrivalsTest, ThoseThatGreetedAreCounted) {
+  Add(1, "192.0.2.1");
+  Add(2, "192.0.2.1", Arrivals::Stage::kQuiet);
+  Add(3, "192.0.2.2", Arrivals::Stage::kLoud);
+  EXPECT_EQ(arrivals_.size(), 3u);
+  EXPECT_EQ(arrivals_.greeted(), 2u);
+  arrivals_.Remove(1);
+  arrivals_.Remove(3);
+  EXPECT_EQ(arrivals_.size(), 1u);
+  EXPECT_EQ(arrivals_.greeted(), 1u);
+  EXPECT_EQ(arrivals_.StageOf(2), Arrivals::Stage::kQuiet);
 }
 
 TEST_F(ArrivalsTest, TheAddressWithTheFewestIsNext) {
@@ -70,8 +85,8 @@ TEST_F(ArrivalsTest, TheirTimeIsBounded) {
   Add(1, "192.0.2.1");
   Add(2, "192.0.2.1", Arrivals::Stage::kQuiet);
   EXPECT_THAT(arrivals_.Late(kStart + seconds(10)), IsEmpty());
-  EXPECT_THAT(arrivals_.Late(kStart + seconds(11)), ElementsAre(1));
-  EXPECT_THAT(arrivals_.Late(kStart + seconds(12)), ElementsAre(1, 2));
+  EXPECT_THAT(arrivals_.Late(kStart + seconds(11)), UnorderedElementsAre(1));
+  EXPECT_THAT(arrivals_.Late(kStart + seconds(12)), UnorderedElementsAre(1, 2));
 }
 
 }  // namespace

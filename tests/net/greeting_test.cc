@@ -14,8 +14,19 @@ const std::string kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 // With one setting.
 const std::string kSettings =
     std::string("\0\0\6\4\0\0\0\0\0", 9) + std::string("\0\4\0\0\1\0", 6);
-const std::string kHello =
-    std::string("\x16\x03\x01\x00\x03", 5) + std::string("\1\0\0", 3);
+// The heads of a record of 64 bytes and of the ClientHello in it.
+const std::string kHelloHead("\x16\x03\x01\x00\x40\x01\x00\x00\x3c", 9);
+const std::string kHello = kHelloHead + std::string(60, 'x');
+
+std::string With(std::string text, size_t position, char byte) {
+  text[position] = byte;
+  return text;
+}
+
+Greeting Read(Protocol protocol, const std::string& bytes) {
+  return ReadGreeting(protocol, absl::string_view(bytes).substr(0, 33),
+                      bytes.size());
+}
 
 class GreetingTest : public testing::Test {
  protected:
@@ -23,25 +34,33 @@ class GreetingTest : public testing::Test {
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends_.data()), 0);
   }
   ~GreetingTest() override {
-    close(ends_[0]);
-    if (ends_[1] >= 0) close(ends_[1]);
+    for (const int end : ends_) close(end);
   }
   void Send(const std::string& bytes) {
     ASSERT_EQ(write(ends_[1], bytes.data(), bytes.size()),
               static_cast<ssize_t>(bytes.size()));
   }
-  bool Greeted(Protocol protocol) {
-    const auto arrived = ReadArrived(ends_[0], protocol);
-    return arrived.has_value() && arrived->greeted;
+  // What the client reads until the connection ends.
+  std::string Received() {
+    std::string received;
+    std::array<char, 100> part;
+    ssize_t count;
+    while ((count = read(ends_[1], part.data(), part.size())) > 0) {
+      received.append(part.data(), static_cast<size_t>(count));
+    }
+    EXPECT_EQ(count, 0);
+    return received;
   }
   // Sends a greeting byte by byte; nothing but the whole is one.
   void ExpectWhole(Protocol protocol, const std::string& greeting) {
     for (const char byte : greeting) {
-      EXPECT_FALSE(Greeted(protocol));
+      EXPECT_EQ(ReadArrived(ends_[0], protocol).greeting, Greeting::kPartial);
       Send(std::string(1, byte));
     }
-    EXPECT_TRUE(Greeted(protocol));
-    EXPECT_EQ(ReadArrived(ends_[0], protocol)->bytes, greeting.size());
+    Send("more");
+    const Arrived arrived = ReadArrived(ends_[0], protocol);
+    EXPECT_EQ(arrived.greeting, Greeting::kWhole);
+    EXPECT_EQ(arrived.bytes, greeting.size() + 4);
   }
 
   std::array<int, 2> ends_{};
@@ -55,19 +74,55 @@ TEST_F(GreetingTest, TheWholeFirstRecordIsWaitedFor) {
   ExpectWhole(Protocol::kTls, kHello);
 }
 
-TEST_F(GreetingTest, WhatIsNoGreetingIsNotWaitedFor) {
-  Send("GET");
-  EXPECT_TRUE(Greeted(Protocol::kHttp2));
-  EXPECT_TRUE(Greeted(Protocol::kTls));
-  EXPECT_EQ(GreetingBytes(Protocol::kTls, "\x16\x03\x01\xff\xff"), 5u);
-  EXPECT_EQ(GreetingBytes(Protocol::kHttp2, kPreface + std::string(9, '\xff')),
-            33u);
+TEST_F(GreetingTest, WhatIsNotHttp2IsKnownByItsFirstWrongByte) {
+  for (const std::string& bytes :
+       {std::string("G"), kHello, kPreface + "GET / HTTP/1.1\r\n",
+        kPreface + std::string("\xff", 1) + std::string(8, '\0'),
+        // Seven bytes of settings; another frame, an acknowledgement, a stream.
+        kPreface + With(kSettings, 2, 7), kPreface + With(kSettings, 3, 1),
+        kPreface + With(kSettings, 4, 1), kPreface + With(kSettings, 8, 1)}) {
+    EXPECT_EQ(Read(Protocol::kHttp2, bytes), Greeting::kNone) << bytes;
+  }
+  // Bits that have no meaning.
+  EXPECT_EQ(Read(Protocol::kHttp2, kPreface + With(kSettings, 4, 2)),
+            Greeting::kWhole);
+  EXPECT_EQ(Read(Protocol::kHttp2, kPreface + With(kSettings, 5, '\x80')),
+            Greeting::kWhole);
 }
 
-TEST_F(GreetingTest, OneThatLeavesWithoutAGreetingIsGone) {
-  close(ends_[1]);
-  ends_[1] = -1;
-  EXPECT_FALSE(ReadArrived(ends_[0], Protocol::kTls).has_value());
+TEST_F(GreetingTest, WhatIsNoClientHelloIsKnownByItsHead) {
+  for (const std::string& bytes :
+       {std::string("\n"), kPreface,
+        // No handshake; SSL 2 and a version to come; no length and one beyond
+        // the protocol; a ServerHello.
+        With(kHello, 0, 0x15), With(kHello, 1, 2), With(kHello, 2, 5),
+        With(kHello, 4, 0), With(kHello, 3, 0x41), With(kHello, 5, 2),
+        // A hello of 16 MiB, one without a cipher, and one that ends before
+        // its record does.
+        With(kHelloHead, 6, '\xff'), With(kHelloHead, 8, 40),
+        With(kHelloHead, 8, 0x3b)}) {
+    EXPECT_EQ(Read(Protocol::kTls, bytes), Greeting::kNone) << bytes;
+  }
+  EXPECT_EQ(Read(Protocol::kTls, kHelloHead), Greeting::kPartial);
+}
+
+TEST_F(GreetingTest, AHelloMayGoOnInTheNextRecord) {
+  EXPECT_EQ(Read(Protocol::kTls, With(kHello, 7, 2)), Greeting::kWhole);
+}
+
+TEST_F(GreetingTest, OneThatSpeaksSomethingElseIsToldWhatIsSpokenHere) {
+  Send("GET / HTTP/1.1\r\n\r\n");
+  Refuse(ends_[0], Protocol::kHttp2);
+  // Empty SETTINGS, and GOAWAY with PROTOCOL_ERROR.
+  EXPECT_EQ(Received(), std::string("\0\0\0\4\0\0\0\0\0", 9) +
+                            std::string("\0\0\x08\7\0\0\0\0\0", 9) +
+                            std::string("\0\0\0\0\0\0\0\1", 8));
+}
+
+TEST_F(GreetingTest, ClientsOfATlsPortGetNoAnswerInPlaintext) {
+  Send("GET / HTTP/1.1\r\n\r\n");
+  Refuse(ends_[0], Protocol::kTls);
+  EXPECT_EQ(Received(), "");
 }
 
 }  // namespace

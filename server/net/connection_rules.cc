@@ -11,9 +11,11 @@ namespace heapsync {
 namespace {
 
 // Silence after which an unproven connection may lose its place: round trips
-// and an honest client's own work take less. One that waits for this server,
-// which may be busy with handshakes, keeps its place for longer.
-constexpr Duration kMaxSilence = std::chrono::milliseconds(20);
+// and an honest client's own work, on a busy machine too, take less. Longer:
+// those behind the address of a silent crowd wait longer for a place. One that
+// waits for this server, which may be busy with handshakes, keeps its place for
+// longer.
+constexpr Duration kMaxSilence = std::chrono::milliseconds(50);
 constexpr Duration kGrace = std::chrono::seconds(1);
 
 // A health checker may go on at this rate: its bytes are forgotten.

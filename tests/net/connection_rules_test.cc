@@ -210,9 +210,9 @@ TEST_F(ConnectionRulesTest, AYoungConnectionGivesWayOnlyIfItIsSilent) {
   for (int id = 1; id <= 4; ++id) Open(id);
   EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_ + milliseconds(999)),
             std::nullopt);
-  rules_.Progressed(3, {.received = 24, .silence = milliseconds(19)}, now_);
+  rules_.Progressed(3, {.received = 24, .silence = milliseconds(49)}, now_);
   EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), std::nullopt);
-  rules_.Progressed(3, {.received = 24, .silence = milliseconds(20)}, now_);
+  rules_.Progressed(3, {.received = 24, .silence = milliseconds(50)}, now_);
   EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), 3);
   EXPECT_NE(rules_.MakePlace("192.0.2.1", false, now_ + seconds(1)),
             std::nullopt);

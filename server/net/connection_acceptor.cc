@@ -41,6 +41,8 @@ constexpr int kUnprovenLookMs = 20;
 constexpr int kKnownLookMs = 50;
 // At the most often: what drips in wakes the thread much more often.
 constexpr Duration kMinLook = std::chrono::milliseconds(5);
+// More than the system holds of what came on a connection.
+constexpr size_t kMaxUnread = 1 << 30;
 // Between log lines that places are short.
 constexpr Duration kComplaint = std::chrono::seconds(1);
 
@@ -326,8 +328,11 @@ void ConnectionAcceptor::EndSome(MonotonicTime now) {
 void ConnectionAcceptor::End(const ConnectionGuard::Closing& closing) {
   Log(LogSeverity::kInfo, "a connection is ended",
       {{"reason", NameOf(closing.reason)}});
-  // gRPC notices, and closes its own descriptor.
+  // gRPC notices, and closes its own descriptor. What it has not read is thrown
+  // away: it would become calls that take memory until they are freed.
   shutdown(closing.id, SHUT_RDWR);
+  static_cast<void>(
+      recv(closing.id, nullptr, kMaxUnread, MSG_TRUNC | MSG_DONTWAIT));
 }
 
 void ConnectionAcceptor::Left(int descriptor, MonotonicTime now) {

@@ -55,12 +55,12 @@ constexpr Duration kOftenForEach = std::chrono::microseconds(25);
 // the server hears of them, gRPC may hold them for seconds on a busy machine.
 constexpr uint64_t kQuietBytes = 4 << 10;
 
-// Places for such connections, of all that unproven ones have. More: strangers
-// may use more memory, up to 21 MiB for each of these.
-constexpr size_t kLoudPlaces = 24;
+// Places for such connections, of all that unproven ones have.
+constexpr size_t kLoudPlaces = 16;
 
-// Places of all unproven connections while those are taken: what enters quietly
-// may become loud.
+// Places of all other unproven connections while those are taken. What enters
+// quietly may become loud, so that strangers may use up to 21 MiB for each of
+// both kinds of places; more would not fit beside the messages of callers.
 constexpr size_t kPlacesBesideLoud = 8;
 
 // Calls that may still end inside the server after HTTP/2 has forgotten them.

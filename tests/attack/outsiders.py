@@ -174,6 +174,21 @@ def unread(port: int, seconds: float) -> dict[str, int]:
     return hold(port, seconds, 200, lambda attacker: attacker.streams(BULK, 1_000), window=0)
 
 
+def unread_at_once(port: int, seconds: float) -> dict[str, int]:
+    """As before, but all connections that get in begin at the same moment."""
+    attackers = [Attacker(port, window=0) for _ in range(60)]
+    time.sleep(0.5)
+    for attacker in attackers:
+        attacker.streams(BULK, 1_000)
+    time.sleep(max(0.0, seconds - 0.5))
+    for attacker in attackers:
+        attacker.drain()
+    kept = sum(attacker.open for attacker in attackers)
+    for attacker in attackers:
+        attacker.close()
+    return {"connections": len(attackers), "kept": kept}
+
+
 def withheld(port: int, seconds: float, connections: int = 40, calls: int = 100, path: str = UNARY, more: bytes = b"",
              first: Callable[[Attacker], None] = lambda attacker: None) -> dict[str, int]:
     """Messages of 4 MiB less one byte, on each call of each connection, which begins with `first`; flow control is obeyed."""
@@ -278,6 +293,7 @@ ATTACKS: dict[str, Attack] = {
     "few_silent": lambda port, seconds: hold(port, seconds, 20, lambda attacker: None),
     "open_streams": open_streams,
     "unread": unread,
+    "unread_at_once": unread_at_once,
     "withheld": withheld,
     "pings": pings,
 }

@@ -38,7 +38,7 @@ class OutsidersTest(AttackTest):
         """Fails if others notice more than their part of the processor, which some attacks use up, or if memory has no bound."""
         files = self.metric("process_open_fds")
         innocents = self.run_attack(name, port=port, note=lambda: "ended: " + ", ".join(
-            f"{reason} {self.ended(reason):.0f}" for reason in ("unproven", "gave_way", "bytes", "calls")))
+            f"{reason} {self.ended(reason):.0f}" for reason in ("unproven", "gave_way", "bytes", "calls", "protocol")))
         if not uses_processor:
             self.assert_served(innocents)
             self.assertEqual(innocents.lost_probes, [])
@@ -57,7 +57,9 @@ class OutsidersTest(AttackTest):
         self.attack("open_streams", uses_processor=True)
 
     def test_answers_that_are_not_read_are_bounded(self) -> None:
-        self.attack("unread", uses_processor=True)
+        for name in ("unread", "unread_at_once"):
+            with self.subTest(name):
+                self.attack(name, uses_processor=True)
 
     def test_withheld_messages_are_bounded(self) -> None:
         self.attack("withheld")

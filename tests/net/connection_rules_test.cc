@@ -403,12 +403,12 @@ class ConnectionPlacesTest : public testing::Test {
 
 TEST_F(ConnectionPlacesTest, ThoseThatSendMuchGiveWayToEachOther) {
   rules_.Opened(1, "192.0.2.1:1", kStart);
-  OpenLoud(2, 24);
+  OpenLoud(2, 16);
   EXPECT_TRUE(rules_.HasPlace(true));
-  OpenLoud(25, 25);
+  OpenLoud(17, 17);
   EXPECT_FALSE(rules_.HasPlace(true));
   EXPECT_TRUE(rules_.HasPlace(false));
-  for (int id = 26; id <= 32; ++id) {
+  for (int id = 18; id <= 24; ++id) {
     EXPECT_TRUE(rules_.HasPlace(false)) << id;
     rules_.Opened(id, absl::StrCat("192.0.2.1:", id), kStart);
   }
@@ -422,9 +422,9 @@ TEST_F(ConnectionPlacesTest, ThoseThatSendMuchGiveWayToEachOther) {
 
 TEST_F(ConnectionPlacesTest, ThoseThatSendMuchAreEndedBeyondTheirPlaces) {
   rules_.Opened(1, "192.0.2.1:1", kStart);
-  OpenLoud(2, 25);
+  OpenLoud(2, 17);
   EXPECT_THAT(rules_.Due(kStart + seconds(1)), IsEmpty());
-  OpenLoud(26, 27);
+  OpenLoud(18, 19);
   EXPECT_THAT(rules_.Due(kStart + seconds(1)),
               ElementsAre(Closing{2, ClosingReason::kGaveWay},
                           Closing{3, ClosingReason::kGaveWay}));

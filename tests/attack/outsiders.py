@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 
 LOOPBACK = "127.0.0.1"
+# Others connect from 127.0.0.1.
+ANOTHER_ADDRESS = "127.0.0.2"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
 FIRST_WINDOW, LARGEST_WINDOW = 65_535, (1 << 31) - 1
@@ -45,8 +47,8 @@ def settings(**window: int) -> bytes:
 class Attacker:
     """One connection. It reads nothing unless asked to."""
 
-    def __init__(self, port: int, window: int | None = None) -> None:
-        self.socket = socket.create_connection((LOOPBACK, port), timeout=30)
+    def __init__(self, port: int, window: int | None = None, source: str = ANOTHER_ADDRESS) -> None:
+        self.socket = socket.create_connection((LOOPBACK, port), timeout=30, source_address=(source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.stream = -1
         self.open = True
@@ -135,13 +137,14 @@ def rapid_reset(port: int, seconds: float, path: str = BULK) -> dict[str, int]:
     return {"connections": connections, "streams": streams}
 
 
-def hold(port: int, seconds: float, count: int, begin: Callable[[Attacker], None], window: int | None = None) -> dict[str, int]:
+def hold(port: int, seconds: float, count: int, begin: Callable[[Attacker], None], window: int | None = None,
+         source: str = ANOTHER_ADDRESS) -> dict[str, int]:
     """`count` connections that stay as long as they may."""
     deadline = time.monotonic() + seconds
     attackers = []
     for _ in range(count):
         try:
-            attackers.append(Attacker(port, window))
+            attackers.append(Attacker(port, window, source))
         except OSError:
             break
         begin(attackers[-1])
@@ -158,9 +161,9 @@ def hold(port: int, seconds: float, count: int, begin: Callable[[Attacker], None
     return {"connections": opened, "kept": kept}
 
 
-def silent(port: int, seconds: float) -> dict[str, int]:
+def silent(port: int, seconds: float, source: str = ANOTHER_ADDRESS) -> dict[str, int]:
     """Connections that greet and say nothing more."""
-    return hold(port, seconds, 4_000, lambda attacker: None)
+    return hold(port, seconds, 4_000, lambda attacker: None, source=source)
 
 
 def open_streams(port: int, seconds: float) -> dict[str, int]:
@@ -223,7 +226,7 @@ def withheld(port: int, seconds: float, connections: int = 40, calls: int = 100,
 
 
 def drips(port: int, seconds: float) -> dict[str, int]:
-    """600 connections that greet one byte at a time; each is opened again when ended."""
+    """600 connections from the address of the others that greet one byte at a time; each is opened again when ended."""
     deadline, opened = time.monotonic() + seconds, 0
     sent: dict[socket.socket, int] = {}
     while time.monotonic() < deadline:
@@ -289,6 +292,7 @@ ATTACKS: dict[str, Attack] = {
     "rapid_reset_unary": lambda port, seconds: rapid_reset(port, seconds, UNARY),
     "rapid_reset_health": lambda port, seconds: rapid_reset(port, seconds, WATCH),
     "silent": silent,
+    "silent_neighbours": lambda port, seconds: silent(port, seconds, LOOPBACK),
     "drips": drips,
     "few_silent": lambda port, seconds: hold(port, seconds, 20, lambda attacker: None),
     "open_streams": open_streams,

@@ -50,6 +50,11 @@ class OutsidersTest(AttackTest):
         self.attack("silent")
         self.assertGreater(self.ended("gave_way"), 0)
 
+    def test_most_get_in_beside_thousands_of_silent_connections_from_their_own_address(self) -> None:
+        innocents = self.run_attack("silent_neighbours")
+        self.assertEqual(innocents.failures, [])
+        self.assertLess(len(innocents.lost_probes), len(innocents.probes) / 4)
+
     def test_greetings_that_drip_in_take_no_place(self) -> None:
         self.attack("drips")
 

@@ -50,8 +50,12 @@ std::optional<CallError> ErrorOf(ConnectionRules::Admission admission) {
   HEAPSYNC_UNREACHABLE();
 }
 
-Protocol ProtocolOf(const ServerConfig& config) {
-  return config.tls.has_value() ? Protocol::kTls : Protocol::kHttp2;
+ConnectionAcceptor::Options ArrivalsOf(const ServerConfig& config) {
+  return {
+      .protocol = config.tls.has_value() ? Protocol::kTls : Protocol::kHttp2,
+      .max_wait = config.port.unproven_time,
+      .max_streams_per_connection = config.port.max_streams_per_connection,
+      .max_metadata_bytes = config.port.max_metadata_bytes};
 }
 
 std::unique_ptr<TlsCertificates> CertificatesOf(const ServerConfig& config) {

@@ -8,8 +8,8 @@
 
 #include "server/config/server_config.h"
 #include "server/health/health_service.h"
+#include "server/net/connection_acceptor.h"
 #include "server/net/connection_rules.h"
-#include "server/net/greeting.h"
 #include "server/net/tls_credentials.h"
 #include "server/wire/rich_status.h"
 
@@ -34,8 +34,7 @@ ConnectionLimits ConnectionLimitsOf(const PortLimits& port);
 // The error for a call on a connection that has no place; nullopt if it has.
 std::optional<CallError> ErrorOf(ConnectionRules::Admission admission);
 
-// What clients of the port begin with.
-Protocol ProtocolOf(const ServerConfig& config);
+ConnectionAcceptor::Options ArrivalsOf(const ServerConfig& config);
 
 // Null without TLS.
 std::unique_ptr<TlsCertificates> CertificatesOf(const ServerConfig& config);

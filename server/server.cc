@@ -427,8 +427,8 @@ absl::Status RunningServer::Listen() {
                     std::move(metrics), [this] { return NotDelivering(); }));
   if (!http.ok()) return Failed("cannot listen for HTTP", http.status());
   http_ = *std::move(http);
-  auto acceptor = ConnectionAcceptor::Listen(
-      config_.listen, ProtocolOf(config_), config_.port.unproven_time, guard_);
+  auto acceptor =
+      ConnectionAcceptor::Listen(config_.listen, ArrivalsOf(config_), guard_);
   if (!acceptor.ok()) return Failed("cannot listen", acceptor.status());
   acceptor_ = *std::move(acceptor);
 

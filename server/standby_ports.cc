@@ -111,8 +111,8 @@ absl::Status StandbyPorts::Start(const ServerConfig& config) {
   auto http = HttpServer::Start(config.http_listen, Pages());
   if (!http.ok()) return http.status();
   http_ = *std::move(http);
-  auto acceptor = ConnectionAcceptor::Listen(config.listen, ProtocolOf(config),
-                                             config.port.unproven_time, guard_);
+  auto acceptor =
+      ConnectionAcceptor::Listen(config.listen, ArrivalsOf(config), guard_);
   if (!acceptor.ok()) return acceptor.status();
   acceptor_ = *std::move(acceptor);
   grpc::ServerBuilder builder;

@@ -65,13 +65,12 @@ bool Watch(int epoll, int descriptor, uint32_t events) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> ConnectionAcceptor::Listen(
-    absl::string_view address, Protocol protocol, Duration max_wait,
-    ConnectionGuard& guard) {
+    absl::string_view address, const Options& options, ConnectionGuard& guard) {
   absl::StatusOr<ListeningSockets> listeners =
       ListeningSockets::Open(address, kBacklog);
   if (!listeners.ok()) return listeners.status();
   std::unique_ptr<ConnectionAcceptor> acceptor(
-      new ConnectionAcceptor(*std::move(listeners), protocol, max_wait, guard));
+      new ConnectionAcceptor(*std::move(listeners), options, guard));
   acceptor->stop_event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   acceptor->epoll_ = epoll_create1(EPOLL_CLOEXEC);
   if (acceptor->stop_event_ < 0 || acceptor->epoll_ < 0 ||
@@ -87,12 +86,15 @@ absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> ConnectionAcceptor::Listen(
 }
 
 ConnectionAcceptor::ConnectionAcceptor(ListeningSockets listeners,
-                                       Protocol protocol, Duration max_wait,
+                                       const Options& options,
                                        ConnectionGuard& guard)
     : guard_(guard),
       listeners_(std::move(listeners)),
-      protocol_(protocol),
-      arrivals_(kMaxArrivals, max_wait) {}
+      protocol_(options.protocol),
+      greeting_(ServerGreeting(options.protocol,
+                               options.max_streams_per_connection,
+                               options.max_metadata_bytes)),
+      arrivals_(kMaxArrivals, options.max_wait) {}
 
 ConnectionAcceptor::~ConnectionAcceptor() {
   Stop();
@@ -194,6 +196,8 @@ void ConnectionAcceptor::AcceptSome(int listener, MonotonicTime now) {
       if (connection >= 0) close(connection);
       return Rest(now + kRest);
     }
+    static_cast<void>(send(connection, greeting_.data(), greeting_.size(),
+                           MSG_DONTWAIT | MSG_NOSIGNAL));
     arriving_[connection] = {.listener = listener, .peer = peer};
     arrivals_.Add(connection, AddressOf(PeerName(peer)), now);
     Look(connection, false);

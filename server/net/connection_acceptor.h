@@ -4,9 +4,11 @@
 #include <grpcpp/server_builder.h>
 #include <sys/socket.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -28,11 +30,19 @@ namespace heapsync {
 // descriptors.
 class ConnectionAcceptor {
  public:
-  // Listens on "host:port", see ListeningSockets. A connection that cannot be
-  // handed to gRPC within `max_wait` is closed. Errors: kUnavailable with the
+  struct Options {
+    Protocol protocol = Protocol::kHttp2;
+    // A connection that cannot be handed to gRPC in this time is closed.
+    Duration max_wait = std::chrono::seconds(10);
+    // As gRPC has them.
+    uint32_t max_streams_per_connection = 100;
+    uint32_t max_metadata_bytes = 8 << 10;
+  };
+
+  // Listens on "host:port", see ListeningSockets. Errors: kUnavailable with the
   // cause. `guard` must outlive the acceptor.
   static absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> Listen(
-      absl::string_view address, Protocol protocol, Duration max_wait,
+      absl::string_view address, const Options& options,
       ConnectionGuard& guard);
 
   ~ConnectionAcceptor();
@@ -50,8 +60,8 @@ class ConnectionAcceptor {
   void Stop();
 
  private:
-  ConnectionAcceptor(ListeningSockets listeners, Protocol protocol,
-                     Duration max_wait, ConnectionGuard& guard);
+  ConnectionAcceptor(ListeningSockets listeners, const Options& options,
+                     ConnectionGuard& guard);
 
   void Run();
   // Waits for connections, or for the end of some; false if it is to stop.
@@ -92,6 +102,7 @@ class ConnectionAcceptor {
   uint64_t resident_at_start_ = 0;
 
   const Protocol protocol_;
+  const std::string greeting_;
 
   // The rest is used by `thread_` only.
   std::optional<MonotonicTime> resting_until_;

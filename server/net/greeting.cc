@@ -6,6 +6,7 @@
 #include <array>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 
 namespace heapsync {
 namespace {
@@ -16,6 +17,12 @@ size_t BigEndian(absl::string_view bytes) {
     number = number << 8 | static_cast<unsigned char>(byte);
   }
   return number;
+}
+
+// Big-endian.
+std::string Bytes(uint32_t number) {
+  return {static_cast<char>(number >> 24), static_cast<char>(number >> 16),
+          static_cast<char>(number >> 8), static_cast<char>(number)};
 }
 
 // Where a field of a head stands.
@@ -120,15 +127,22 @@ Arrived ReadArrived(int connection, Protocol protocol) {
       .greeting = ReadGreeting(protocol, first, static_cast<size_t>(bytes))};
 }
 
+std::string ServerGreeting(Protocol protocol, uint32_t max_streams,
+                           uint32_t max_metadata_bytes) {
+  if (protocol == Protocol::kTls) return "";
+  constexpr absl::string_view kTwoSettings("\0\0\x0c\4\0\0\0\0\0", kFrameHead);
+  constexpr absl::string_view kMaxConcurrentStreams("\0\3", 2);
+  constexpr absl::string_view kMaxHeaderListSize("\0\6", 2);
+  return absl::StrCat(kTwoSettings, kMaxConcurrentStreams, Bytes(max_streams),
+                      kMaxHeaderListSize, Bytes(max_metadata_bytes));
+}
+
 void Refuse(int connection, Protocol protocol) {
   if (protocol == Protocol::kHttp2) {
-    // No settings, and GOAWAY with PROTOCOL_ERROR: clients then say that this
-    // is no TLS or no HTTP/1.1.
-    constexpr absl::string_view kAnswer(
-        "\0\0\0\4\0\0\0\0\0"
-        "\0\0\x08\7\0\0\0\0\0\0\0\0\0\0\0\0\1",
-        26);
-    static_cast<void>(send(connection, kAnswer.data(), kAnswer.size(),
+    // PROTOCOL_ERROR, and no call was looked at.
+    constexpr absl::string_view kGoaway("\0\0\x08\7\0\0\0\0\0\0\0\0\0\0\0\0\1",
+                                        17);
+    static_cast<void>(send(connection, kGoaway.data(), kGoaway.size(),
                            MSG_DONTWAIT | MSG_NOSIGNAL));
   }
   // What was not read would make the system reset the connection, and some

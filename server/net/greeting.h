@@ -2,6 +2,8 @@
 #define HEAPSYNC_SERVER_NET_GREETING_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <string>
 
 #include "absl/strings/string_view.h"
 
@@ -33,8 +35,16 @@ struct Arrived {
 };
 Arrived ReadArrived(int connection, Protocol protocol);
 
-// Tells the peer of a connection with greeting kNone what is spoken here, as
-// far as that can be said, and ends the connection. Its descriptor stays open.
+// What the server sends first, as gRPC would: HTTP/2's SETTINGS, with the
+// values that gRPC repeats, since the client may acknowledge both as one. Empty
+// for TLS, where clients speak first. Clients that look for answers every few
+// seconds only, as Python's do while their calls fail fast, otherwise connect
+// one such interval later.
+std::string ServerGreeting(Protocol protocol, uint32_t max_streams,
+                           uint32_t max_metadata_bytes);
+
+// Ends a connection with greeting kNone, of which HTTP/2 tells the client the
+// reason. Its descriptor stays open.
 void Refuse(int connection, Protocol protocol);
 
 }  // namespace heapsync

@@ -8,7 +8,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <memory>
@@ -29,6 +28,7 @@ const std::string kGreeting = std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") +
                               std::string("\0\0\0\4\0\0\0\0\0", 9);
 // A frame of SETTINGS, as far as all have it in common.
 const std::string kSettings("\4\0\0\0\0\0", 6);
+const size_t kTwoSettings = 12;
 
 class Client {
  public:
@@ -50,14 +50,16 @@ class Client {
               static_cast<ssize_t>(bytes.size()));
   }
   void SendNoMore() { EXPECT_EQ(shutdown(socket_, SHUT_WR), 0); }
-  // The first bytes that come; empty if the connection ends before them.
-  std::string Receive() {
-    std::array<char, 9> bytes;
-    const ssize_t count =
-        recv(socket_, bytes.data(), bytes.size(), MSG_WAITALL);
+  // The next bytes that come; fewer if the connection ends before them.
+  std::string Receive(size_t size = 9) {
+    std::string bytes(size, 0);
+    const ssize_t count = recv(socket_, bytes.data(), size, MSG_WAITALL);
     EXPECT_TRUE(count >= 0 || errno == ECONNRESET) << "waited too long";
-    return std::string(bytes.data(),
-                       count > 0 ? static_cast<size_t>(count) : 0);
+    return bytes.substr(0, count > 0 ? static_cast<size_t>(count) : 0);
+  }
+  void ExpectSettings() {
+    EXPECT_EQ(Receive().substr(3), kSettings);
+    EXPECT_EQ(Receive(kTwoSettings).size(), kTwoSettings);
   }
 
  private:
@@ -74,8 +76,8 @@ class ConnectionAcceptorTest : public testing::Test {
   }
 
   void Start(Duration max_wait) {
-    auto acceptor = ConnectionAcceptor::Listen("127.0.0.1:0", Protocol::kHttp2,
-                                               max_wait, guard_);
+    auto acceptor = ConnectionAcceptor::Listen("127.0.0.1:0",
+                                               {.max_wait = max_wait}, guard_);
     ASSERT_TRUE(acceptor.ok()) << acceptor.status();
     acceptor_ = *std::move(acceptor);
     grpc::ServerBuilder builder;
@@ -112,16 +114,28 @@ TEST_F(ConnectionAcceptorTest, GrpcGetsAConnectionOnceItHasGreeted) {
   Start(hours(1));
   Client client(acceptor_->port());
   client.Send(kGreeting.substr(0, 30));
+  client.ExpectSettings();
   ExpectCounts(1, 0);
   client.Send(kGreeting.substr(30));
   ExpectCounts(0, 1);
+  // gRPC's own.
   EXPECT_EQ(client.Receive().substr(3), kSettings);
+}
+
+TEST_F(ConnectionAcceptorTest, TheServerSpeaksFirst) {
+  Start(hours(1));
+  Client client(acceptor_->port());
+  EXPECT_EQ(client.Receive(), std::string("\0\0\x0c", 3) + kSettings);
+  // As many calls and bytes of metadata as gRPC allows.
+  EXPECT_EQ(client.Receive(6), std::string("\0\3\0\0\0\x64", 6));
+  EXPECT_EQ(client.Receive(6), std::string("\0\6\0\0\x20\0", 6));
 }
 
 TEST_F(ConnectionAcceptorTest, OneThatLeavesBeforeItGreetedIsClosedAtOnce) {
   Start(hours(1));
   Client client(acceptor_->port());
   client.Send(kGreeting.substr(0, 30));
+  client.ExpectSettings();
   ExpectCounts(1, 0);
   client.SendNoMore();
   EXPECT_EQ(client.Receive(), "");
@@ -132,7 +146,7 @@ TEST_F(ConnectionAcceptorTest, OneThatSpeaksSomethingElseIsRefusedAtOnce) {
   Start(hours(1));
   Client client(acceptor_->port());
   client.Send("GET / HTTP/1.1\r\n\r\n");
-  EXPECT_EQ(client.Receive().substr(3), kSettings);
+  client.ExpectSettings();
   EXPECT_THAT(client.Receive().substr(3), StartsWith("\7"));
   EXPECT_EQ(client.Receive().size(), 8u);
   EXPECT_EQ(client.Receive(), "");
@@ -142,6 +156,7 @@ TEST_F(ConnectionAcceptorTest, OneThatSpeaksSomethingElseIsRefusedAtOnce) {
 TEST_F(ConnectionAcceptorTest, OneThatDoesNotGreetInTimeIsEnded) {
   Start(milliseconds(30));
   Client client(acceptor_->port());
+  client.ExpectSettings();
   EXPECT_EQ(client.Receive(), "");
   EXPECT_EQ(Ended(ClosingReason::kUnproven), 1u);
 }
@@ -149,6 +164,7 @@ TEST_F(ConnectionAcceptorTest, OneThatDoesNotGreetInTimeIsEnded) {
 TEST_F(ConnectionAcceptorTest, AtTheEndOnesThatDidNotGreetAreClosed) {
   Start(hours(1));
   Client client(acceptor_->port());
+  client.ExpectSettings();
   ExpectCounts(1, 0);
   acceptor_->Stop();
   EXPECT_EQ(client.Receive(), "");

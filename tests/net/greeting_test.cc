@@ -113,9 +113,8 @@ TEST_F(GreetingTest, AHelloMayGoOnInTheNextRecord) {
 TEST_F(GreetingTest, OneThatSpeaksSomethingElseIsToldWhatIsSpokenHere) {
   Send("GET / HTTP/1.1\r\n\r\n");
   Refuse(ends_[0], Protocol::kHttp2);
-  // Empty SETTINGS, and GOAWAY with PROTOCOL_ERROR.
-  EXPECT_EQ(Received(), std::string("\0\0\0\4\0\0\0\0\0", 9) +
-                            std::string("\0\0\x08\7\0\0\0\0\0", 9) +
+  // GOAWAY with PROTOCOL_ERROR.
+  EXPECT_EQ(Received(), std::string("\0\0\x08\7\0\0\0\0\0", 9) +
                             std::string("\0\0\0\0\0\0\0\1", 8));
 }
 

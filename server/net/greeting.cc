@@ -25,7 +25,7 @@ std::string Bytes(uint32_t number) {
           static_cast<char>(number >> 8), static_cast<char>(number)};
 }
 
-// Where a field of a head stands.
+// The place of a field in a head.
 struct Field {
   size_t begin;
   size_t length;
@@ -145,8 +145,8 @@ void Refuse(int connection, Protocol protocol) {
     static_cast<void>(send(connection, kGoaway.data(), kGoaway.size(),
                            MSG_DONTWAIT | MSG_NOSIGNAL));
   }
-  // What was not read would make the system reset the connection, and some
-  // peers would lose the answer.
+  // Unread bytes would make the system reset the connection, and some peers
+  // would lose the answer.
   std::array<char, 16 << 10> rest;
   static_cast<void>(recv(connection, rest.data(), rest.size(), MSG_DONTWAIT));
   shutdown(connection, SHUT_RDWR);

@@ -9,7 +9,7 @@
 
 namespace heapsync {
 
-// What a client sends before it waits for the server.
+// The protocol of a port, by the first words of its clients.
 enum class Protocol {
   kHttp2,  // the preface and its SETTINGS
   kTls,    // the record in which its ClientHello begins
@@ -28,7 +28,7 @@ inline constexpr size_t kGreetingHead = 33;
 // many have come in all.
 Greeting ReadGreeting(Protocol protocol, absl::string_view head, size_t bytes);
 
-// What arrived on a connection and waits to be read; none of it is taken out.
+// Bytes that wait to be read on a connection; none is taken out.
 struct Arrived {
   size_t bytes = 0;
   Greeting greeting = Greeting::kPartial;

@@ -12,28 +12,28 @@ constexpr Duration kMinStay = std::chrono::seconds(1);
 
 }  // namespace
 
-size_t Arrivals::Address::size() const {
+size_t Arrivals::Network::size() const {
   return stages[0].size() + stages[1].size() + stages[2].size();
 }
 
 Arrivals::Queue& Arrivals::QueueOf(const Connection& connection) {
-  return addresses_.at(connection.address)
+  return networks_.at(connection.network)
       .stages[static_cast<size_t>(connection.stage)];
 }
 
-const std::string& Arrivals::AddressOf(Id id) const {
-  return connections_.at(id).address;
+const std::string& Arrivals::NetworkOf(Id id) const {
+  return connections_.at(id).network;
 }
 
 Arrivals::Stage Arrivals::StageOf(Id id) const {
   return connections_.at(id).stage;
 }
 
-void Arrivals::Add(Id id, absl::string_view address, MonotonicTime now) {
+void Arrivals::Add(Id id, absl::string_view network, MonotonicTime now) {
   HEAPSYNC_CHECK(!connections_.contains(id)) << id;
   Connection& connection = connections_[id];
-  connection = {.address = std::string(address), .arrived = now};
-  addresses_.try_emplace(connection.address);
+  connection = {.network = std::string(network), .arrived = now};
+  networks_.try_emplace(connection.network);
   QueueOf(connection).emplace(now, id);
 }
 
@@ -52,19 +52,19 @@ void Arrivals::Remove(Id id) {
   const Connection& connection = found->second;
   if (connection.stage != Stage::kUngreeted) --greeted_;
   QueueOf(connection).erase({connection.arrived, id});
-  const auto address = addresses_.find(connection.address);
-  if (address->second.size() == 0) addresses_.erase(address);
+  const auto network = networks_.find(connection.network);
+  if (network->second.size() == 0) networks_.erase(network);
   connections_.erase(found);
 }
 
 std::optional<Arrivals::Id> Arrivals::Next(
     Stage stage,
-    absl::FunctionRef<size_t(absl::string_view address)> unproven) const {
+    absl::FunctionRef<size_t(absl::string_view network)> unproven) const {
   std::optional<std::pair<size_t, Id>> fewest;
-  for (const auto& [name, address] : addresses_) {
-    const Queue& waiting = address.stages[static_cast<size_t>(stage)];
+  for (const auto& [name, network] : networks_) {
+    const Queue& waiting = network.stages[static_cast<size_t>(stage)];
     if (waiting.empty()) continue;
-    const std::pair<size_t, Id> candidate = {address.size() + unproven(name),
+    const std::pair<size_t, Id> candidate = {network.size() + unproven(name),
                                              waiting.begin()->second};
     if (!fewest.has_value() || candidate.first < fewest->first) {
       fewest = candidate;
@@ -76,9 +76,9 @@ std::optional<Arrivals::Id> Arrivals::Next(
 
 std::optional<Arrivals::Id> Arrivals::GivesWay(MonotonicTime now) const {
   if (!IsFull()) return std::nullopt;
-  const Address* most = nullptr;
-  for (const auto& [name, address] : addresses_) {
-    if (most == nullptr || address.size() > most->size()) most = &address;
+  const Network* most = nullptr;
+  for (const auto& [name, network] : networks_) {
+    if (most == nullptr || network.size() > most->size()) most = &network;
   }
   std::optional<Queue::value_type> oldest;
   for (const Queue& queue : most->stages) {

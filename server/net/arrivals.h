@@ -36,23 +36,23 @@ class Arrivals {
   // Those that wait for a place.
   size_t greeted() const { return greeted_; }
   // These require that it is contained.
-  const std::string& AddressOf(Id id) const;
+  const std::string& NetworkOf(Id id) const;
   Stage StageOf(Id id) const;
 
   // It has no greeting yet.
-  void Add(Id id, absl::string_view address, MonotonicTime now);
+  void Add(Id id, absl::string_view network, MonotonicTime now);
   void Greeted(Id id, bool loud);
   void Remove(Id id);
 
-  // The one that is next to get a place of those in a stage: of the address
+  // The one that is next to get a place of those in a stage: of the network
   // with the fewest connections here and elsewhere (`unproven` counts those),
   // the oldest.
   std::optional<Id> Next(
       Stage stage,
-      absl::FunctionRef<size_t(absl::string_view address)> unproven) const;
+      absl::FunctionRef<size_t(absl::string_view network)> unproven) const;
 
   // While it is full the next connection must wait, or take the place of the
-  // one that gives way: of the address with the most, the oldest, unless even
+  // one that gives way: of the network with the most, the oldest, unless even
   // that is new.
   bool IsFull() const { return connections_.size() >= max_; }
   std::optional<Id> GivesWay(MonotonicTime now) const;
@@ -63,11 +63,11 @@ class Arrivals {
   // In the order of arrival.
   using Queue = std::set<std::pair<MonotonicTime, Id>>;
   struct Connection {
-    std::string address;
+    std::string network;
     MonotonicTime arrived;
     Stage stage = Stage::kUngreeted;
   };
-  struct Address {
+  struct Network {
     std::array<Queue, 3> stages;
     size_t size() const;
   };
@@ -77,7 +77,7 @@ class Arrivals {
   const size_t max_;
   const Duration max_wait_;
   absl::flat_hash_map<Id, Connection> connections_;
-  absl::flat_hash_map<std::string, Address> addresses_;
+  absl::flat_hash_map<std::string, Network> networks_;
   size_t greeted_ = 0;
 };
 

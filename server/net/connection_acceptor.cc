@@ -29,7 +29,7 @@ namespace {
 
 constexpr int kBacklog = 1'024;
 // Connections that gRPC does not have yet. More: more descriptors for attackers
-// from one address, and more honest newcomers at the same moment.
+// from one network, and more honest newcomers at the same moment.
 constexpr size_t kMaxArrivals = 1'024;
 constexpr int kAcceptedAtOnce = 32;
 // Time without accepting if there is no descriptor, and without handing over if
@@ -199,7 +199,7 @@ void ConnectionAcceptor::AcceptSome(int listener, MonotonicTime now) {
     static_cast<void>(send(connection, greeting_.data(), greeting_.size(),
                            MSG_DONTWAIT | MSG_NOSIGNAL));
     arriving_[connection] = {.listener = listener, .peer = peer};
-    arrivals_.Add(connection, AddressOf(PeerName(peer)), now);
+    arrivals_.Add(connection, NetworkOf(PeerName(peer)), now);
     Look(connection, false);
   }
 }
@@ -228,10 +228,10 @@ void ConnectionAcceptor::HandOver(MonotonicTime now) {
   if (arrivals_.greeted() == 0 || now < next_hand_over_) return;
   for (const auto stage : {Arrivals::Stage::kQuiet, Arrivals::Stage::kLoud}) {
     while (const auto next =
-               arrivals_.Next(stage, [this](absl::string_view address) {
-                 return guard_.CountUnproven(address);
+               arrivals_.Next(stage, [this](absl::string_view network) {
+                 return guard_.CountUnproven(network);
                })) {
-      if (!FindPlace(arrivals_.AddressOf(*next),
+      if (!FindPlace(arrivals_.NetworkOf(*next),
                      stage == Arrivals::Stage::kLoud, now)) {
         next_hand_over_ = now + kRest;
         break;
@@ -281,10 +281,10 @@ void ConnectionAcceptor::CloseArrival(int connection) {
   close(connection);
 }
 
-bool ConnectionAcceptor::FindPlace(absl::string_view address, bool loud,
+bool ConnectionAcceptor::FindPlace(absl::string_view network, bool loud,
                                    MonotonicTime now) {
   if (guard_.HasPlace(loud)) return true;
-  const auto closing = guard_.MakePlace(address, loud, now);
+  const auto closing = guard_.MakePlace(network, loud, now);
   if (closing.has_value()) {
     End(*closing);
     if (guard_.HasPlace(loud)) return true;

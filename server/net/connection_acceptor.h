@@ -73,7 +73,7 @@ class ConnectionAcceptor {
   // Hands those to gRPC that have greeted and have a place.
   void HandOver(MonotonicTime now);
   // Returns true if a connection has a place; frees one if necessary.
-  bool FindPlace(absl::string_view address, bool loud, MonotonicTime now);
+  bool FindPlace(absl::string_view network, bool loud, MonotonicTime now);
   void Enter(int connection, MonotonicTime now);
   void EndLate(MonotonicTime now);
   void EndArrival(int connection, ClosingReason reason);

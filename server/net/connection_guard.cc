@@ -127,17 +127,17 @@ bool ConnectionGuard::HasPlace(bool loud) const {
 }
 
 std::optional<ConnectionGuard::Closing> ConnectionGuard::MakePlace(
-    absl::string_view address, bool loud, MonotonicTime now) {
+    absl::string_view network, bool loud, MonotonicTime now) {
   MutexLock lock(mutex_);
-  const std::optional<Id> id = rules_.MakePlace(address, loud, now);
+  const std::optional<Id> id = rules_.MakePlace(network, loud, now);
   if (!id.has_value()) return std::nullopt;
   Count(ClosingReason::kGaveWay);
   return Closing{.id = *id, .reason = ClosingReason::kGaveWay};
 }
 
-size_t ConnectionGuard::CountUnproven(absl::string_view address) const {
+size_t ConnectionGuard::CountUnproven(absl::string_view network) const {
   MutexLock lock(mutex_);
-  return rules_.CountUnproven(address);
+  return rules_.CountUnproven(network);
 }
 
 void ConnectionGuard::SetArriving(size_t count) {

@@ -54,9 +54,9 @@ class ConnectionGuard {
 
   // The rest is for the accepting thread; see ConnectionRules.
   bool HasPlace(bool loud) const;
-  std::optional<Closing> MakePlace(absl::string_view address, bool loud,
+  std::optional<Closing> MakePlace(absl::string_view network, bool loud,
                                    MonotonicTime now);
-  size_t CountUnproven(absl::string_view address) const;
+  size_t CountUnproven(absl::string_view network) const;
   // Connections that the acceptor holds, and one that it ended.
   void SetArriving(size_t count);
   void CountEnded(ClosingReason reason);

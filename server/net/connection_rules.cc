@@ -6,13 +6,14 @@
 #include <utility>
 
 #include "heap_adapter/base/check.h"
+#include "server/net/peer_name.h"
 
 namespace heapsync {
 namespace {
 
 // Silence after which an unproven connection may lose its place: round trips
 // and an honest client's own work, on a busy machine too, take less. Longer:
-// those behind the address of a silent crowd wait longer for a place. One that
+// those behind the network of a silent crowd wait longer for a place. One that
 // waits for this server, which may be busy with handshakes, keeps its place for
 // longer.
 constexpr Duration kMaxSilence = std::chrono::milliseconds(50);
@@ -68,10 +69,6 @@ constexpr uint64_t kEndingCalls = 200;
 
 }  // namespace
 
-absl::string_view AddressOf(absl::string_view peer) {
-  return peer.substr(0, peer.find_last_of(':'));
-}
-
 absl::string_view NameOf(ClosingReason reason) {
   switch (reason) {
     case ClosingReason::kUnproven:
@@ -99,17 +96,17 @@ bool ConnectionRules::HasPlace(bool loud) const {
   return !loud && taken < kLoudPlaces + kPlacesBesideLoud;
 }
 
-size_t ConnectionRules::CountUnproven(absl::string_view address) const {
-  const auto found = unproven_by_address_.find(address);
-  return found == unproven_by_address_.end() ? 0 : found->second;
+size_t ConnectionRules::CountUnproven(absl::string_view network) const {
+  const auto found = unproven_by_network_.find(network);
+  return found == unproven_by_network_.end() ? 0 : found->second;
 }
 
 std::optional<ConnectionRules::Id> ConnectionRules::MakePlace(
-    absl::string_view address, bool loud, MonotonicTime now) {
+    absl::string_view network, bool loud, MonotonicTime now) {
   if (unproven_calls_ >= kMaxUnprovenCalls) return std::nullopt;
   const bool only_loud = loud && LoudPlaces() >= kLoudPlaces;
   const std::optional<Id> first =
-      FirstToGiveWay(CountUnproven(address), only_loud, now);
+      FirstToGiveWay(CountUnproven(network), only_loud, now);
   if (!first.has_value()) return std::nullopt;
   std::vector<Closing> due;
   Close(*first, ClosingReason::kGaveWay, due);
@@ -118,21 +115,21 @@ std::optional<ConnectionRules::Id> ConnectionRules::MakePlace(
 
 std::optional<ConnectionRules::Id> ConnectionRules::FirstToGiveWay(
     std::optional<size_t> neighbours, bool only_loud, MonotonicTime now) const {
-  // Smallest first: strangers, the address with the most, the oldest.
+  // Smallest first: strangers, the network with the most, the oldest.
   using Rank = std::tuple<Trust, int64_t, MonotonicTime>;
   std::optional<std::pair<Rank, Id>> first;
   for (const Id id : unproven_) {
     const Connection& connection = connections_.at(id);
     if (only_loud && !IsLoud(connection)) continue;
-    const size_t of_address = unproven_by_address_.at(connection.address);
+    const size_t of_network = unproven_by_network_.at(connection.network);
     const bool waits =
         connection.silence < kMaxSilence && now - connection.opened < kGrace;
     const bool is_crowded =
-        neighbours.has_value() && of_address > *neighbours + 1;
+        neighbours.has_value() && of_network > *neighbours + 1;
     if (waits && !is_crowded) continue;
-    if (neighbours.has_value() && of_address < *neighbours) continue;
+    if (neighbours.has_value() && of_network < *neighbours) continue;
     const std::pair<Rank, Id> candidate = {
-        {connection.standing, -static_cast<int64_t>(of_address),
+        {connection.standing, -static_cast<int64_t>(of_network),
          connection.opened},
         id};
     if (!first.has_value() || candidate < *first) first = candidate;
@@ -154,12 +151,12 @@ void ConnectionRules::Opened(Id id, absl::string_view peer, MonotonicTime now) {
   HEAPSYNC_CHECK(!connections_.contains(id)) << id;
   Connection connection;
   connection.peer = std::string(peer);
-  connection.address = std::string(AddressOf(peer));
+  connection.network = NetworkOf(peer);
   connection.opened = now;
   connection.window = connection.seen = now;
   // A peer may come again before the end of its last connection is seen.
   by_peer_[connection.peer] = id;
-  ++unproven_by_address_[connection.address];
+  ++unproven_by_network_[connection.network];
   unproven_.insert(id);
   connections_.emplace(id, std::move(connection));
 }
@@ -380,8 +377,8 @@ void ConnectionRules::Progressed(Id id, const TcpProgress& progress,
 }
 
 void ConnectionRules::Release(Connection& connection) {
-  const auto found = unproven_by_address_.find(connection.address);
-  if (--found->second == 0) unproven_by_address_.erase(found);
+  const auto found = unproven_by_network_.find(connection.network);
+  if (--found->second == 0) unproven_by_network_.erase(found);
 }
 
 void ConnectionRules::Close(Id id, ClosingReason reason,

@@ -72,9 +72,6 @@ struct ConnectionLimits {
   uint32_t max_streams_per_connection = 100;
 };
 
-// The part of a peer's name before the port.
-absl::string_view AddressOf(absl::string_view peer);
-
 // Decides which connections a server keeps. A connection is named by its
 // descriptor, which the caller holds open, and by its peer ("192.0.2.1:1234"),
 // under which calls arrive.
@@ -98,17 +95,17 @@ class ConnectionRules {
   // frees. Known connections take none of these places, however many they are.
   // `loud`: the next one has sent enough for many calls already.
   bool HasPlace(bool loud) const;
-  // Returns the connection that gives way to one from `address`: the oldest
-  // unproven one, strangers first, of the address that has the most of them.
-  // Nobody gives way to an address that has more than its own. Those that are
+  // Returns the connection that gives way to one from `network`: the oldest
+  // unproven one, strangers first, of the network that has the most of them.
+  // Nobody gives way to a network that has more than its own. Those that are
   // young, and wait for this server rather than it for them, give way only if
-  // their address has more than the newcomer's would have.
+  // their network has more than the newcomer's would have.
   // None while the calls of unproven connections are too many to let more of
   // them in.
-  std::optional<Id> MakePlace(absl::string_view address, bool loud,
+  std::optional<Id> MakePlace(absl::string_view network, bool loud,
                               MonotonicTime now);
-  // Unproven connections of an address.
-  size_t CountUnproven(absl::string_view address) const;
+  // Unproven connections of a network, see NetworkOf().
+  size_t CountUnproven(absl::string_view network) const;
   static bool IsLoud(uint64_t bytes);
 
   void Opened(Id id, absl::string_view peer, MonotonicTime now);
@@ -173,7 +170,7 @@ class ConnectionRules {
   };
   struct Connection {
     std::string peer;
-    std::string address;
+    std::string network;
     MonotonicTime opened;
     Trust standing = Trust::kStranger;
     bool closing = false;
@@ -209,7 +206,7 @@ class ConnectionRules {
   static void Roll(Connection& connection, MonotonicTime now);
   void Close(Id id, ClosingReason reason, std::vector<Closing>& due);
   void EndUnfinished(std::vector<Closing>& due);
-  // The first to give way; if `neighbours` is set, to one from an address with
+  // The first to give way; if `neighbours` is set, to one from a network with
   // that number of unproven ones.
   std::optional<Id> FirstToGiveWay(std::optional<size_t> neighbours,
                                    bool only_loud, MonotonicTime now) const;
@@ -227,7 +224,7 @@ class ConnectionRules {
   absl::flat_hash_map<Id, Connection> connections_;
   absl::flat_hash_map<std::string, Id> by_peer_;
   absl::flat_hash_set<Id> unproven_;
-  absl::flat_hash_map<std::string, size_t> unproven_by_address_;
+  absl::flat_hash_map<std::string, size_t> unproven_by_network_;
   absl::flat_hash_map<std::string, std::unique_ptr<Group>> groups_;
   size_t known_ = 0;  // in all groups
   uint64_t idle_turns_ = 0;

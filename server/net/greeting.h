@@ -35,11 +35,11 @@ struct Arrived {
 };
 Arrived ReadArrived(int connection, Protocol protocol);
 
-// What the server sends first, as gRPC would: HTTP/2's SETTINGS, with the
-// values that gRPC repeats, since the client may acknowledge both as one. Empty
-// for TLS, where clients speak first. Clients that look for answers every few
-// seconds only, as Python's do while their calls fail fast, otherwise connect
-// one such interval later.
+// The server's first bytes, as gRPC would send them: HTTP/2's SETTINGS, with
+// the values that gRPC repeats, since the client may acknowledge both as one.
+// Empty for TLS, where clients speak first. Clients that look for answers every
+// few seconds only, as Python's do while their calls fail fast, otherwise
+// connect one such interval later.
 std::string ServerGreeting(Protocol protocol, uint32_t max_streams,
                            uint32_t max_metadata_bytes);
 

@@ -13,6 +13,8 @@
 namespace heapsync {
 namespace {
 
+constexpr size_t kNetworkBytes = 8;
+
 template <typename Address>
 std::string Text(int family, const Address& address, in_port_t port) {
   char text[INET6_ADDRSTRLEN];
@@ -45,6 +47,15 @@ std::string PeerName(absl::string_view grpc_peer) {
   const size_t scope = plain.find('%');
   if (scope == std::string::npos) return plain;
   return absl::StrCat(plain.substr(0, scope), plain.substr(plain.rfind(':')));
+}
+
+std::string NetworkOf(absl::string_view peer_name) {
+  const std::string address(peer_name.substr(0, peer_name.rfind(':')));
+  in6_addr v6{};
+  if (inet_pton(AF_INET6, address.c_str(), &v6) != 1) return address;
+  std::memset(v6.s6_addr + kNetworkBytes, 0, sizeof(v6) - kNetworkBytes);
+  char text[INET6_ADDRSTRLEN];
+  return absl::StrCat(inet_ntop(AF_INET6, &v6, text, sizeof(text)), "/64");
 }
 
 }  // namespace heapsync

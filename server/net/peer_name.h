@@ -17,6 +17,11 @@ std::string PeerName(const sockaddr_storage& address);
 // "ipv6:%5B2001:db8::1%5D:1234".
 std::string PeerName(absl::string_view grpc_peer);
 
+// Returns the network that a client may have many addresses of, given the
+// name that PeerName() returned: "192.0.2.1", the first 64 bits of an IPv6
+// address as "2001:db8::/64", or an empty text for an empty name.
+std::string NetworkOf(absl::string_view peer_name);
+
 }  // namespace heapsync
 
 #endif  // HEAPSYNC_SERVER_NET_PEER_NAME_H_

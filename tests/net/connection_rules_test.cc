@@ -198,6 +198,15 @@ TEST_F(ConnectionRulesTest, TheAddressWithTheMostGivesWayHoweverYoungAndBusy) {
   EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), std::nullopt);
 }
 
+TEST_F(ConnectionRulesTest, AnIpv6NetworkCountsAsOneClient) {
+  Open(1, "2001:db8:1:2::1");
+  Open(2, "2001:db8:1:2:3:4:5:6");
+  Open(3, "2001:db8:1:2::2");
+  Open(4, "2001:db8:1:3::1");
+  EXPECT_EQ(rules_.CountUnproven("2001:db8:1:2::/64"), 3u);
+  EXPECT_EQ(rules_.MakePlace("2001:db8:1:3::/64", false, now_), 1);
+}
+
 TEST_F(ConnectionRulesTest, NobodyGivesWayToAnAddressWithMore) {
   Open(1, "192.0.2.1");
   for (int id = 2; id <= 4; ++id) Open(id, "192.0.2.2");

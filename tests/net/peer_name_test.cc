@@ -41,6 +41,14 @@ TEST(PeerNameTest, TheScopeOfAnAddressIsLeftOut) {
   EXPECT_EQ(NameOfV6("fe80::1", 1234), "fe80::1:1234");
 }
 
+TEST(PeerNameTest, TheNetworkOfAClientIsWhatItMayHaveManyAddressesOf) {
+  EXPECT_EQ(NetworkOf("192.0.2.1:1234"), "192.0.2.1");
+  EXPECT_EQ(NetworkOf("2001:db8:1:2:3:4:5:6:1234"), "2001:db8:1:2::/64");
+  EXPECT_EQ(NetworkOf("2001:db8:1:2::1:99"), "2001:db8:1:2::/64");
+  EXPECT_EQ(NetworkOf("::1:1234"), "::/64");
+  EXPECT_EQ(NetworkOf(""), "");
+}
+
 TEST(PeerNameTest, OtherFamiliesHaveNoName) {
   EXPECT_EQ(PeerName("unix:/tmp/socket"), "");
   EXPECT_EQ(PeerName(sockaddr_storage{}), "");

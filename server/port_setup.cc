@@ -30,7 +30,6 @@ ConnectionLimits ConnectionLimitsOf(const PortLimits& port) {
                   .per_caller,
           .max_unproven = port.max_unproven_connections,
           .unproven_time = port.unproven_time,
-          .unproven_bytes = bytes,
           .all_unproven_bytes =
               std::max(bytes, port.max_memory_bytes / kUnprovenPart),
           .all_unfinished_bytes = std::max(

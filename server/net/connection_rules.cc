@@ -435,10 +435,8 @@ std::vector<ConnectionRules::Closing> ConnectionRules::Due(MonotonicTime now) {
   uint64_t all_bytes = 0;
   for (const Id id : std::vector<Id>(unproven_.begin(), unproven_.end())) {
     const Connection& connection = connections_.at(id);
-    if (connection.charged > limits_.unproven_bytes) {
-      Close(id, ClosingReason::kBytes, due);
-    } else if (connection.standing == Trust::kStranger &&
-               now - connection.opened >= limits_.unproven_time) {
+    if (connection.standing == Trust::kStranger &&
+        now - connection.opened >= limits_.unproven_time) {
       Close(id, ClosingReason::kUnproven, due);
     } else {
       held.emplace_back(connection.charged, id);

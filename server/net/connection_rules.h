@@ -56,11 +56,10 @@ struct ConnectionLimits {
   // get its first request through.
   Duration unproven_time = std::chrono::seconds(10);
 
-  // Bytes that an unproven connection may send: a first call with a message of
-  // the maximum size, since only a whole message reaches a unary method.
-  uint64_t unproven_bytes = (4 << 20) + (128 << 10);
-
-  // Bytes of all unproven connections together.
+  // Bytes of all unproven connections together; beyond it the one with the most
+  // is ended. At least a first call with a message of the maximum size, since
+  // only a whole message reaches a unary method. One that is larger has to come
+  // as a whole to be refused for its size.
   uint64_t all_unproven_bytes = 64 << 20;
 
   // Bytes of all known connections that belong to messages which did not come

@@ -103,6 +103,12 @@ class OutsidersTest(AttackTest):
                 self.protos["stubs"].HeapSyncServiceStub(channel).TrackEvent(item, timeout=harness.PATIENCE, metadata=bearer)
             # It was read as a whole.
             self.assertEqual(refused.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
+        # So is one that is far too long, or its client would take the end of the connection for a reason to repeat it.
+        item.request_id = "r" * 40 * MIB
+        for _ in range(3):
+            with self.server.channel() as channel, self.assertRaises(grpc.RpcError) as refused:
+                self.protos["stubs"].HeapSyncServiceStub(channel).TrackEvent(item, timeout=harness.PATIENCE, metadata=bearer)
+            self.assertEqual(refused.exception.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
         request = self.protos["service"].BulkTrackEventsRequest(events=[{"identity": "x" * 200, "event": "E" * 200}] * 9_000)
         self.assertGreater(request.ByteSize(), 3 * MIB)
         with self.server.channel() as channel:

@@ -268,9 +268,8 @@ class PythonClientTest(harness.EndToEnd):
         self.assert_neighbours_are_well("py-after-garbage")
 
     def test_forty_mebibytes_are_refused(self) -> None:
-        # A connection without an admitted call ends at the maximum of one message, one that is known where what did not come whole
-        # takes a quarter of the memory for messages, 128 MiB.
-        self.stub.TrackEvent(service.TrackEventRequest(event=self.event("py-before-big")), timeout=harness.PATIENCE)
+        # A connection without an admitted call ends where what did not come whole takes an eighth of the memory for messages, 64 MiB,
+        # one that is known at a quarter.
         event = items.TrackEvent(identity="py-big", event="x" * (40 * MIB))
         self.fail_call(grpc.StatusCode.RESOURCE_EXHAUSTED, self.stub.TrackEvent, service.TrackEventRequest(event=event))
         self.fail_call(grpc.StatusCode.RESOURCE_EXHAUSTED, self.stub.BulkTrackEvents,

@@ -32,7 +32,7 @@ using Admission = ConnectionRules::Admission;
 using CallEnd = ConnectionRules::CallEnd;
 using Closing = ConnectionRules::Closing;
 
-constexpr uint64_t kMaxBytes = 1'000;
+constexpr uint64_t kMaxBytes = 2'000;
 constexpr MonotonicTime kStart{std::chrono::hours(1)};
 
 class ConnectionRulesTest : public testing::Test {
@@ -50,8 +50,7 @@ class ConnectionRulesTest : public testing::Test {
   ConnectionRules rules_{{.max_connections = 6,
                           .max_unproven = 4,
                           .unproven_time = seconds(10),
-                          .unproven_bytes = kMaxBytes,
-                          .all_unproven_bytes = 2 * kMaxBytes,
+                          .all_unproven_bytes = kMaxBytes,
                           .max_streams_per_connection = 100}};
   MonotonicTime now_ = kStart;
 };
@@ -131,10 +130,12 @@ TEST_F(ConnectionRulesTest, NothingProvedIsLost) {
 TEST_F(ConnectionRulesTest, ABytesBoundHoldsForTheUnprovenOnly) {
   Open(1);
   const std::string known = Open(2);
-  rules_.Progressed(1, {.received = kMaxBytes}, now_);
-  rules_.Progressed(2, {.received = kMaxBytes}, now_);
+  rules_.Progressed(1, {.received = kMaxBytes / 2}, now_);
+  rules_.Progressed(2, {.received = kMaxBytes / 2}, now_);
   EXPECT_THAT(rules_.Due(now_), IsEmpty());
   rules_.Admitted(known);
+  rules_.Progressed(1, {.received = kMaxBytes}, now_);
+  EXPECT_THAT(rules_.Due(now_), IsEmpty());
   rules_.Progressed(1, {.received = kMaxBytes + 1}, now_);
   rules_.Progressed(2, {.received = 1'000'000}, now_);
   EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kBytes}));

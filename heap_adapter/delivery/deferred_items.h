@@ -2,7 +2,7 @@
 #define HEAPSYNC_HEAP_ADAPTER_DELIVERY_DEFERRED_ITEMS_H_
 
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -81,7 +81,7 @@ class DeferredItems {
   void EraseIfOver(uint64_t identity_hash);
 
   absl::flat_hash_map<uint64_t, Identity> identities_;
-  std::deque<uint64_t> ready_;
+  std::list<uint64_t> ready_;
   uint64_t items_ = 0;
   bool ended_ = false;
 };

@@ -139,7 +139,7 @@ std::optional<BatchPlan> Lane::TakePlan(const PullRules& rules) {
       std::max(*next_try, rules.trials.isolated) <= now) {
     return isolated_.Take();
   }
-  const auto take_first = [](std::deque<BatchPlan>& plans) {
+  const auto take_first = [](std::list<BatchPlan>& plans) {
     BatchPlan plan = std::move(plans.front());
     plans.pop_front();
     return plan;

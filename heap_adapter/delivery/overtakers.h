@@ -3,7 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <optional>
 #include <vector>
 
@@ -99,9 +99,9 @@ class Overtakers {
 
   Seq end_;          // of the items that came
   Seq unknown_end_;  // of those whose identities are not known
-  std::deque<Filter> filters_;
-  std::deque<Waiting> waiting_;
-  std::deque<Run> runs_;
+  std::list<Filter> filters_;
+  std::list<Waiting> waiting_;
+  std::list<Run> runs_;
   absl::flat_hash_map<uint64_t, uint64_t> items_of_;  // by caller, of both
 };
 

@@ -3,8 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <limits>
+#include <list>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -116,7 +116,8 @@ class UsageLedger {
   absl::flat_hash_map<uint64_t, Identity> identities_;
   absl::flat_hash_map<uint32_t, uint64_t> by_account_;
   absl::flat_hash_map<uint64_t, Attempt> in_flight_;
-  std::deque<Ended> ended_;  // by release
+  // By release. A list, since an empty std::deque takes 600 bytes.
+  std::list<Ended> ended_;
 };
 
 }  // namespace heapsync

@@ -76,7 +76,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(
       *engine->spool_, engine->options_.commit, *lanes,
       [e = engine.get()](Committer::Notices notices) {
         e->Receive(std::move(notices));
-      });
+      },
+      [e = engine.get()] { e->transport_.Wake(); });
   if (!shared) engine->opened_lanes_ = *std::move(lanes);
   if (!engine->options_.spool_path.empty()) {
     engine->space_reclaimer_ = std::make_unique<SpaceReclaimer>(
@@ -380,7 +381,7 @@ void Engine::Receive(Committer::Notices notices) {
       }
     }
   }
-  if (kept) return transport_.Wake();
+  if (kept) return;
   for (const Appended& appended : notices.appended) {
     const std::optional<LaneKey> key = directory_->KeyOf(appended.lane);
     if (!key.has_value()) continue;

@@ -36,8 +36,11 @@ constexpr std::chrono::milliseconds kSpaceCheckInterval{500};
 }  // namespace
 
 Committer::Committer(Spool& spool, const Options& options,
-                     const std::vector<StoredLane>& lanes, NoticeSink sink)
-    : spool_(spool), options_(options), notifier_(std::move(sink)) {
+                     const std::vector<StoredLane>& lanes, NoticeSink sink,
+                     WakeSink wake)
+    : spool_(spool),
+      options_(options),
+      notifier_(std::move(sink), std::move(wake)) {
   for (const StoredLane& lane : lanes) {
     Tail& tail = tails_[lane.id];
     tail.next = lane.head;

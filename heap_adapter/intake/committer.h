@@ -54,6 +54,7 @@ class Committer {
   };
   using Notices = CommitNotices;
   using NoticeSink = Notifier::Sink;
+  using WakeSink = Notifier::Wake;
   using AppendDone = Notifier::AppendDone;
   using ChangeDone = Notifier::ChangeDone;
   // Adds what must be stored together with the chunk, once its sequences are
@@ -64,7 +65,8 @@ class Committer {
 
   // `spool` must outlive this. `lanes` are the lanes that chunks may go to.
   Committer(Spool& spool, const Options& options,
-            const std::vector<StoredLane>& lanes, NoticeSink sink);
+            const std::vector<StoredLane>& lanes, NoticeSink sink,
+            WakeSink wake = nullptr);
 
   // Makes a lane known that was not in `lanes`; it is stored with the next
   // commit that succeeds. Once for each lane, before its first chunk. Any

@@ -17,6 +17,9 @@ void Notifier::Notify(Committed committed) {
   } else {
     committed.notices = {};
   }
+  if (committed.appends.empty() && committed.changes.empty()) {
+    return WakeSink();
+  }
   {
     MutexLock lock(mutex_);
     queued_.push_back(std::move(committed));
@@ -60,7 +63,16 @@ bool Notifier::AnswerSome(size_t max) {
     }
   }
   if (groups_.empty()) return false;
-  for (; max > 0 && !answers_.empty(); --max) AnswerNext();
+  if (!queued.empty() && !std::exchange(sink_sleeps_, true)) {
+    answers_since_notice_ = 0;
+  }
+  for (; max > 0 && !answers_.empty(); --max) {
+    AnswerNext();
+    ++answers_since_notice_;
+  }
+  if (answers_.empty() || answers_since_notice_ >= kAnswersFirst) {
+    if (std::exchange(sink_sleeps_, false)) WakeSink();
+  }
   while (!groups_.empty() && groups_.front().unanswered == 0) {
     Committed& committed = groups_.front().committed;
     for (ChangeDone& done : committed.changes) done(committed.status);

@@ -59,19 +59,25 @@ struct CommitNotices {
 // The hand-over "Durable": what a commit stored goes to the dispatcher at once
 // and to the callers in turns.
 //
-// The dispatcher is notified first, on the committing thread, so that neither
-// delivery waits for the callers' answers nor the answers for delivery: by the
-// time a caller is answered, the dispatcher has its items. Callers are answered
-// on a thread of their own, while the next group is synced already: answering
-// many takes as long as a sync does. Lanes take turns, so that a caller with
-// one call does not wait for the thousands of another.
+// The dispatcher gets its notices first, on the committing thread: by the time
+// a caller is answered, the dispatcher has its items. Callers are answered on a
+// thread of their own, while the next group is synced already: answering many
+// takes as long as a sync does. Lanes take turns, so that a caller with one
+// call does not wait for the thousands of another.
+//
+// The dispatcher is woken after some answers, by the answering thread: a thread
+// that is woken may take its waker's core, and a step of the dispatcher takes
+// longer than many answers. It never waits for all of a large commit.
 //
 // A settlement never overtakes the answer to the same append: one that comes
 // sooner is kept until the caller was answered, then passed on.
 class Notifier {
  public:
-  // Called from the committing thread; must not block.
+  // Called from the committing thread; must neither block nor wake anybody.
   using Sink = std::function<void(CommitNotices)>;
+  // Called when the receiver of the notices is to look at them; from either
+  // thread.
+  using Wake = std::function<void()>;
   // Called once, from the answering thread, with the sequences that the chunk's
   // items got. Must not block.
   using AppendDone = absl::AnyInvocable<void(absl::StatusOr<SeqRange>)>;
@@ -94,10 +100,16 @@ class Notifier {
     std::vector<ChangeDone> changes;
   };
 
-  explicit Notifier(Sink sink) : sink_(std::move(sink)) {}
+  // Answers before the dispatcher is woken. More: the callers of a large commit
+  // have their answers sooner, and their items go to Heap later.
+  static constexpr size_t kAnswersFirst = 64;
 
-  // Notifies the dispatcher and queues the callers' answers. In the order of
-  // the commits; the committing thread.
+  // `wake` may be null.
+  Notifier(Sink sink, Wake wake)
+      : sink_(std::move(sink)), wake_sink_(std::move(wake)) {}
+
+  // Gives the dispatcher its notices and queues the callers' answers. In the
+  // order of the commits; the committing thread.
   void Notify(Committed committed);
 
   // Answers until Close() was called and everybody was answered. The answering
@@ -121,8 +133,12 @@ class Notifier {
   };
 
   void AnswerNext();
+  void WakeSink() const {
+    if (wake_sink_) wake_sink_();
+  }
 
   const Sink sink_;
+  const Wake wake_sink_;
 
   Mutex mutex_;
   CondVar wake_;
@@ -133,6 +149,8 @@ class Notifier {
   // all of them.
   std::deque<Group> groups_;
   RoundRobinQueue<LaneId, Answer> answers_;
+  bool sink_sleeps_ = false;         // it has notices and was not woken
+  size_t answers_since_notice_ = 0;  // while it sleeps
 };
 
 }  // namespace heapsync

@@ -38,7 +38,7 @@ void AddControlCharacter(absl::string_view field, FindingLog& log) {
 }
 
 void CheckEventName(absl::string_view name, FindingLog& log) {
-  if (name.empty()) return;
+  if (name.empty() || (name.front() != ' ' && IsPrintableAscii(name))) return;
   if (IsBlank(name)) {
     log.AddViolation("event", reason::kRequired, "event is blank");
   } else if (HasControlCharacter(name)) {
@@ -59,6 +59,13 @@ bool IsUserId(absl::string_view text) {
 struct ChunkEncoder::Limits {
   size_t min;
   size_t max;
+};
+
+// What is said of an id that names nobody.
+struct ChunkEncoder::IdRule {
+  absl::string_view field;
+  absl::string_view denied_reason;
+  absl::string_view denied_description;
 };
 
 uint64_t CallerNumber(absl::string_view name) {
@@ -91,7 +98,7 @@ void ChunkEncoder::Reserve(size_t items, size_t bytes) {
 
 Findings ChunkEncoder::Add(const v1::TrackEvent& event, const ItemPath& path,
                            absl::string_view key) {
-  return Add(event, path, [key](const ContentDigest&) { return key; });
+  return Add(event, path, [key](const EventContent&) { return key; });
 }
 
 Findings ChunkEncoder::Add(const v1::TrackEvent& event, const ItemPath& path,
@@ -138,11 +145,13 @@ Findings ChunkEncoder::Add(const v1::TrackEvent& event, const ItemPath& path,
   if (!event.idempotency_key().empty()) {
     AppendField("idempotency_key", event.idempotency_key(),
                 {.min = 8, .max = 255}, log);
-    CheckId("idempotency_key", event.idempotency_key(),
-            reason::kIdempotencyKeyDenied,
+    static constexpr IdRule kRule = {
+        .field = "idempotency_key",
+        .denied_reason = reason::kIdempotencyKeyDenied,
+        .denied_description =
             "the idempotency key is blank or a placeholder; Heap would keep "
-            "only one of all events sent with it",
-            log);
+            "only one of all events sent with it"};
+    CheckId(kRule, event.idempotency_key(), log);
   }
   if (!log.has_violations()) {
     // The time of acceptance is not the event's content.
@@ -150,7 +159,7 @@ Findings ChunkEncoder::Add(const v1::TrackEvent& event, const ItemPath& path,
         timestamp_start +
         (event.has_timestamp() ? 0 : accepted_at_text_.view().size());
     const absl::string_view text(json);
-    const absl::string_view key = choose_key(DigestContent(
+    const absl::string_view key = choose_key(EventContent(
         text.substr(start, timestamp_start - start),
         text.substr(content_resumes, content_end - content_resumes)));
     if (event.idempotency_key().empty()) AppendJsonText(key, json);
@@ -201,10 +210,13 @@ Findings ChunkEncoder::Add(const v1::AccountProperties& account,
 
   json += "{\"account_id\":\"";
   AppendField("account_id", account.account_id(), {.min = 1, .max = 255}, log);
-  CheckId("account_id", account.account_id(), reason::kIdentityDenied,
+  static constexpr IdRule kRule = {
+      .field = "account_id",
+      .denied_reason = reason::kIdentityDenied,
+      .denied_description =
           "the account id is blank or a placeholder; Heap would merge all "
-          "accounts sent under it",
-          log);
+          "accounts sent under it"};
+  CheckId(kRule, account.account_id(), log);
   json += '"';
   AppendPropertyField(account.properties(), std::nullopt,
                       ObjectType::kAccountProperties, log);
@@ -246,23 +258,25 @@ void ChunkEncoder::AppendIdentity(absl::string_view identity, FindingLog& log) {
   chunk_.text += "\"identity\":\"";
   AppendField("identity", identity, {.min = 1, .max = 255}, log);
   chunk_.text += '"';
-  CheckId("identity", identity, reason::kIdentityDenied,
+  static constexpr IdRule kRule = {
+      .field = "identity",
+      .denied_reason = reason::kIdentityDenied,
+      .denied_description =
           "the identity is blank or a placeholder; Heap would permanently "
-          "merge all users sent under it",
-          log);
+          "merge all users sent under it"};
+  CheckId(kRule, identity, log);
 }
 
-void ChunkEncoder::CheckId(absl::string_view field, absl::string_view id,
-                           absl::string_view denied_reason,
-                           absl::string_view denied_description,
+void ChunkEncoder::CheckId(const IdRule& rule, absl::string_view id,
                            FindingLog& log) const {
   if (id.empty()) return;
+  const absl::string_view field = rule.field;
   switch (JudgeName(id, rules_)) {
     case NameQuality::kGood:
       return;
     case NameQuality::kBlank:
     case NameQuality::kPlaceholder:
-      log.AddViolation(field, denied_reason, denied_description);
+      log.AddViolation(field, rule.denied_reason, rule.denied_description);
       return;
     case NameQuality::kMangled:
       log.AddViolation(field, reason::kIdMangled,

@@ -93,7 +93,7 @@ class ChunkEncoder {
   // Called once for each event without violations. Returns the idempotency key
   // of an event that has none, valid until Add() returns; it is not checked
   // against the rules for keys. For other events the result is ignored.
-  using KeyChoice = absl::FunctionRef<absl::string_view(const ContentDigest&)>;
+  using KeyChoice = absl::FunctionRef<absl::string_view(const EventContent&)>;
 
   Findings Add(const v1::TrackEvent& event, const ItemPath& path,
                KeyChoice choose_key);
@@ -112,14 +112,13 @@ class ChunkEncoder {
 
  private:
   struct Limits;
+  struct IdRule;
 
   void AppendField(absl::string_view field, absl::string_view value,
                    Limits limits, FindingLog& log);
   void AppendIdentity(absl::string_view identity, FindingLog& log);
   void AppendUserId(absl::string_view user_id, FindingLog& log);
-  void CheckId(absl::string_view field, absl::string_view id,
-               absl::string_view denied_reason,
-               absl::string_view denied_description, FindingLog& log) const;
+  void CheckId(const IdRule& rule, absl::string_view id, FindingLog& log) const;
   void AppendTimestamp(const google::protobuf::Timestamp& timestamp,
                        FindingLog& log);
   void AppendSession(absl::string_view session_id, FindingLog& log);

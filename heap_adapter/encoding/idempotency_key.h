@@ -44,6 +44,21 @@ struct ContentDigest {
 // Digests the JSON of an event, in the two parts around the time of acceptance.
 ContentDigest DigestContent(absl::string_view before, absl::string_view after);
 
+// The JSON of an event, which is digested where a key depends on it. The text
+// must outlive it.
+class EventContent {
+ public:
+  // See DigestContent().
+  EventContent(absl::string_view before, absl::string_view after)
+      : before_(before), after_(after) {}
+
+  ContentDigest Digest() const { return DigestContent(before_, after_); }
+
+ private:
+  absl::string_view before_;
+  absl::string_view after_;
+};
+
 // The part of a key's name that all keys of one request share.
 struct KeyScope {
   absl::string_view caller;       // its name; may be empty

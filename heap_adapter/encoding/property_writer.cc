@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <deque>
+#include <list>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/match.h"
@@ -26,12 +26,18 @@ constexpr size_t kMaxPropertyBytes = kMaxPropertyUnits * kMaxUtf8BytesPerUnit;
 
 // The first eight bytes, padded with zeros, as a number with the same order.
 uint64_t KeyStart(absl::string_view key) {
-  char start[8] = {};
-  std::memcpy(start, key.data(), std::min(key.size(), sizeof(start)));
+  constexpr size_t kBytes = sizeof(uint64_t);
   uint64_t ordered = 0;
-  for (const char c : start)
+  if (key.size() >= kBytes) {
+    for (size_t i = 0; i < kBytes; ++i) {
+      ordered = ordered << 8 | static_cast<unsigned char>(key[i]);
+    }
+    return ordered;
+  }
+  for (const char c : key) {
     ordered = ordered << 8 | static_cast<unsigned char>(c);
-  return ordered;
+  }
+  return key.empty() ? 0 : ordered << 8 * (kBytes - key.size());
 }
 
 std::string LengthFault(absl::string_view what, size_t units) {
@@ -122,9 +128,7 @@ class PropertyWriter {
 
   void CollectOne(absl::string_view key, const Value& value, int depth) {
     if (rules_.type == ObjectType::kUserProperties && key == "email" &&
-        SaysNothing(value)) {
-      log_.AddWarning(PathOf(key), reason::kPlaceholderLeftOut,
-                      "the email is blank or a placeholder, and is left out");
+        LeavesOutEmail(value)) {
       return;
     }
     if (!rules_.encoding.flatten_nested ||
@@ -140,15 +144,20 @@ class PropertyWriter {
   }
 
   // An empty text says something: it clears the property.
-  bool SaysNothing(const Value& value) const {
+  bool LeavesOutEmail(const Value& value) {
     if (value.kind_case() != Value::kStringValue ||
         value.string_value().empty()) {
       return false;
     }
     const NameQuality quality =
         JudgeName(value.string_value(), rules_.encoding);
-    return quality == NameQuality::kBlank ||
-           quality == NameQuality::kPlaceholder;
+    if (quality != NameQuality::kBlank &&
+        quality != NameQuality::kPlaceholder) {
+      return false;
+    }
+    log_.AddWarning(PathOf("email"), reason::kPlaceholderLeftOut,
+                    "the email is blank or a placeholder, and is left out");
+    return true;
   }
 
   void AddEmail(absl::string_view email) {
@@ -171,11 +180,16 @@ class PropertyWriter {
       return;
     }
     if (rules_.type == ObjectType::kUserProperties) CheckUserKey(key);
-    if (HasForbiddenControl(key)) {
+    const size_t before = json_.size();
+    const std::optional<size_t> units = AppendBounded(key);
+    // Text that is written as it is has no control character but, perhaps, DEL.
+    const bool verbatim =
+        json_.size() - before == key.size() && units == key.size();
+    if ((!verbatim || absl::StrContains(key, '\x7f')) &&
+        HasForbiddenControl(key)) {
       Refuse(key, reason::kControlCharacter,
              "the key has a control character other than tab and line break");
     }
-    const std::optional<size_t> units = AppendBounded(key);
     if (!units.has_value()) {
       Refuse(key, reason::kInvalidUtf8, "the key is not valid UTF-8");
     } else if (*units > kMaxPropertyUnits) {
@@ -395,7 +409,8 @@ class PropertyWriter {
   bool too_many_ = false;
   absl::string_view email_;
   absl::InlinedVector<Entry, 16> entries_;
-  std::deque<std::string> flattened_keys_;
+  // A list: unlike a deque it takes no memory while it is empty.
+  std::list<std::string> flattened_keys_;
 };
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <cstring>
 
 #include "absl/strings/ascii.h"
 #include "heap_adapter/encoding/json_text.h"
@@ -68,6 +70,19 @@ bool IsIn(const std::array<CharacterRange, kSize>& ranges, char32_t c) {
   return range != ranges.begin() && c <= (range - 1)->last;
 }
 
+// True if eight bytes are ASCII from the blank to the tilde. A borrow enters
+// the next byte only from one that is not, so it is never true by mistake.
+bool AllPrintable(const char* from) {
+  constexpr auto every_byte = [](uint8_t byte) {
+    return 0x0101010101010101u * byte;
+  };
+  uint64_t eight;
+  std::memcpy(&eight, from, sizeof(eight));
+  const uint64_t below_blank = eight - every_byte(0x20);
+  const uint64_t del = (eight ^ every_byte(0x7f)) - every_byte(1);
+  return ((eight | below_blank | del) & every_byte(0x80)) == 0;
+}
+
 }  // namespace
 
 bool IsBlankCharacter(char32_t c) {
@@ -120,7 +135,22 @@ bool IsBlank(absl::string_view text) {
   return Stripped(text, IsBlankCharacter).empty();
 }
 
+bool IsPrintableAscii(absl::string_view text) {
+  const char* const data = text.data();
+  const size_t size = text.size();
+  if (size >= sizeof(uint64_t)) {
+    // The last bytes are looked at twice rather than one by one.
+    for (size_t at = 0; at + sizeof(uint64_t) < size; at += sizeof(uint64_t)) {
+      if (!AllPrintable(data + at)) return false;
+    }
+    return AllPrintable(data + size - sizeof(uint64_t));
+  }
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return c >= 0x20 && c < 0x7f; });
+}
+
 bool HasControlCharacter(absl::string_view text) {
+  if (IsPrintableAscii(text)) return false;
   for (size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
     if (byte < 0x20 || byte == 0x7f) return true;

@@ -49,6 +49,9 @@ absl::string_view Stripped(absl::string_view text, Strip strip) {
 // True if `text` has nothing but blank characters, or nothing at all.
 bool IsBlank(absl::string_view text);
 
+// True if all bytes of `text` are ASCII from the blank to the tilde.
+bool IsPrintableAscii(absl::string_view text);
+
 // True if `text` has a control character: U+0000 to U+001F, U+007F to U+009F.
 bool HasControlCharacter(absl::string_view text);
 

@@ -249,12 +249,12 @@ class BulkIntake {
       if (refusal_bytes_ >= kFullRefusalBytes) encoder.ListFewFindings();
       const absl::string_view own_key = Traits::OwnKey(items[i]);
       std::optional<IdempotencyKey> key;
-      const auto choose_key = [&](const ContentDigest& content) {
+      const auto choose_key = [&](const EventContent& content) {
         if (own_key.empty()) {
           key = keys_->At(index, content);
           return key->view();
         }
-        if (own_keys_.IsReused(own_key, content)) reused.Add(index);
+        if (own_keys_.IsReused(own_key, content.Digest())) reused.Add(index);
         return own_key;
       };
       const Findings findings = Traits::Add(

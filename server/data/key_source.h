@@ -15,8 +15,8 @@ class KeySource {
   explicit KeySource(const KeyScope& scope) {
     if (!scope.request_id.empty()) derived_.emplace(scope);
   }
-  IdempotencyKey At(uint64_t index, const ContentDigest& content) {
-    return derived_.has_value() ? derived_->At(index, content)
+  IdempotencyKey At(uint64_t index, const EventContent& content) {
+    return derived_.has_value() ? derived_->At(index, content.Digest())
                                 : IdempotencyKey::Random();
   }
 

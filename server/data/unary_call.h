@@ -135,7 +135,7 @@ class UnaryCall final {
       const auto& item = Traits::ItemOf(*request);
       answer_.set_idempotency_key(std::string(Traits::OwnKey(item)));
       Findings findings =
-          Traits::Add(encoder, item, path, [&](const ContentDigest& content) {
+          Traits::Add(encoder, item, path, [&](const EventContent& content) {
             if (Traits::OwnKey(item).empty()) {
               answer_.set_idempotency_key(
                   std::string(keys.At(0, content).view()));

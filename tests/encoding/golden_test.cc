@@ -70,8 +70,8 @@ Outcome Replay(const Json& input) {
     switch (type) {
       case ObjectType::kTrackEvent:
         findings = encoder.Add(FromJson<v1::TrackEvent>(json), path,
-                               [&](const ContentDigest& content) {
-                                 key = keys.At(index, content);
+                               [&](const EventContent& content) {
+                                 key = keys.At(index, content.Digest());
                                  return key->view();
                                });
         break;

@@ -91,8 +91,9 @@ std::string KeyOf(const v1::TrackEvent& event, const KeyScope& scope,
   DerivedKeys keys(scope);
   std::optional<IdempotencyKey> key;
   const Findings findings = encoder.Add(event, {.field = "event", .index = {}},
-                                        [&](const ContentDigest& content) {
-                                          key = keys.At(index, content);
+                                        [&](const EventContent& content) {
+                                          key =
+                                              keys.At(index, content.Digest());
                                           return key->view();
                                         });
   EXPECT_TRUE(findings.ok());

@@ -264,7 +264,8 @@ void EncodeAll(const Items& items, const std::string& request_id,
     if constexpr (requires { items.Get(i).event(); }) {
       std::optional<IdempotencyKey> key;
       findings =
-          encoder.Add(items.Get(i), path, [&](const ContentDigest& content) {
+          encoder.Add(items.Get(i), path, [&](const EventContent& event) {
+            const ContentDigest content = event.Digest();
             key = keys.At(index, content);
             Check(*key == keys.At(index, content), "keys can be repeated");
             const std::string& own = items.Get(i).idempotency_key();

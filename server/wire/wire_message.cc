@@ -9,6 +9,7 @@
 #include <grpc/impl/codegen/grpc_types.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -33,7 +34,7 @@ constexpr size_t kMaxWireFindings = 100;
 constexpr size_t kMaxItemFindings = 1'000;
 constexpr int kDeepest = 100;
 // Fields besides the items. A request has five, which may come repeatedly.
-constexpr size_t kMaxOtherFields = 1'000;
+constexpr size_t kMaxOtherFields = 10'000;
 
 // Searches an encoded message for strings that are not UTF-8, using its
 // descriptor.
@@ -148,11 +149,21 @@ std::vector<Finding> Diagnose(absl::string_view bytes,
 }
 
 ReceivedMessage::FieldCounts CountIn(
-    google::protobuf::io::ZeroCopyInputStream& bytes, int number) {
+    google::protobuf::io::ZeroCopyInputStream& bytes, size_t size, int number,
+    size_t max) {
+  // A tag, and a length or a value.
+  constexpr size_t kMinFieldBytes = 2;
   google::protobuf::io::CodedInputStream input(&bytes);
   ReceivedMessage::FieldCounts counts;
   using google::protobuf::internal::WireFormatLite;
-  while (const uint32_t tag = input.ReadTag()) {
+  while (true) {
+    const size_t left = size - static_cast<size_t>(input.CurrentPosition());
+    if (std::max(counts.of_number, counts.others) + left / kMinFieldBytes <=
+        max) {
+      break;
+    }
+    const uint32_t tag = input.ReadTag();
+    if (tag == 0) break;
     const bool counted = WireFormatLite::GetTagFieldNumber(tag) == number &&
                          WireFormatLite::GetTagWireType(tag) ==
                              WireFormatLite::WIRETYPE_LENGTH_DELIMITED;
@@ -242,15 +253,16 @@ bool ReceivedMessage::ParseTo(google::protobuf::Message* message) const {
   return reader.status().ok() && message->ParseFromZeroCopyStream(&reader);
 }
 
-ReceivedMessage::FieldCounts ReceivedMessage::CountFields(int number) const {
+ReceivedMessage::FieldCounts ReceivedMessage::CountFields(int number,
+                                                          size_t max) const {
   if (bytes_ == nullptr) {
     google::protobuf::io::ArrayInputStream reader(
         inflated_.data(), static_cast<int>(inflated_.size()));
-    return CountIn(reader, number);
+    return CountIn(reader, size(), number, max);
   }
   MessageReader reader(*bytes_);
   if (!reader.status().ok()) return {};
-  return CountIn(reader, number);
+  return CountIn(reader, size(), number, max);
 }
 
 std::string ReceivedMessage::Flatten() const {
@@ -291,7 +303,8 @@ std::vector<Finding> ParseWireMessage(const ReceivedMessage& bytes,
   const Descriptor& descriptor = *message->GetDescriptor();
   const FieldDescriptor& field =
       *descriptor.FindFieldByName(std::string(items.data(), items.size()));
-  const auto [count, others] = bytes.CountFields(field.number());
+  const auto [count, others] = bytes.CountFields(
+      field.number(), std::min(kMaxItemsPerMessage, kMaxOtherFields));
   if (count > kMaxItemsPerMessage) return {TooManyItems(items, count)};
   if (others > kMaxOtherFields) return {TooManyFields(others)};
   if (bytes.ParseTo(message)) return {};

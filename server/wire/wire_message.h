@@ -33,12 +33,12 @@ class ReceivedMessage {
   bool ParseTo(google::protobuf::Message* message) const;
   // The fields of the message, counted without parsing it: those of one number
   // that hold text or messages, and all others. Stops where the bytes are no
-  // message.
+  // message, and as soon as neither can exceed `max`.
   struct FieldCounts {
     size_t of_number = 0;
     size_t others = 0;
   };
-  FieldCounts CountFields(int number) const;
+  FieldCounts CountFields(int number, size_t max) const;
   // All bytes in one string.
   std::string Flatten() const;
 

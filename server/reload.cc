@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "server/config/command_line.h"
 #include "server/config/settings.h"
 #include "server/log/log.h"
 
@@ -24,8 +23,9 @@ void LogRefused(absl::string_view why, ConfigPart part,
 }  // namespace
 
 Reload::Reload(const ServerConfig& config, Engine& engine, Access& access,
-               TlsCertificates* certificates)
+               TlsCertificates* certificates, Surroundings surroundings)
     : started_(config),
+      surroundings_(std::move(surroundings)),
       engine_(engine),
       destinations_(config.destinations),
       access_(access),
@@ -43,8 +43,7 @@ void Reload::Tick(MonotonicTime now) {
 }
 
 void Reload::Run(absl::string_view why) {
-  ConfigReading reading =
-      ReadServerConfig(started_.flags, ProcessSurroundings());
+  ConfigReading reading = ReadServerConfig(started_.flags, surroundings_);
   ServerConfig& config = reading.config;
   std::vector<absl::string_view> reloaded;
   // Callers first: what follows may wait for the engine.

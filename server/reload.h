@@ -5,6 +5,7 @@
 #include "absl/strings/string_view.h"
 #include "heap_adapter/engine.h"
 #include "server/access/access.h"
+#include "server/config/command_line.h"
 #include "server/config/file_watch.h"
 #include "server/config/server_config.h"
 #include "server/net/tls_credentials.h"
@@ -19,9 +20,11 @@ namespace heapsync {
 // logged and has no effect. Not thread-safe.
 class Reload {
  public:
-  // `certificates` is null without TLS. All must outlive this.
+  // `certificates` is null without TLS. All must outlive this. `surroundings`
+  // are those that `config` was read from.
   Reload(const ServerConfig& config, Engine& engine, Access& access,
-         TlsCertificates* certificates);
+         TlsCertificates* certificates,
+         Surroundings surroundings = ProcessSurroundings());
 
   // Looks at the files if it is time to. To be called every now and then.
   void Tick(MonotonicTime now);
@@ -36,6 +39,7 @@ class Reload {
   // The configuration of the start; destinations, callers and certificates
   // may have changed since.
   const ServerConfig started_;
+  const Surroundings surroundings_;
   Engine& engine_;
   DestinationConfig destinations_;  // in force
   Access& access_;

@@ -9,11 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "heap_adapter/encoding/placeholder_words.h"
 #include "heap_adapter/encoding/unicode_text.h"
 
 namespace heapsync {
@@ -37,92 +37,6 @@ bool IsAsciiPunctuation(char32_t c) {
   return c < 0x80 && (c == ' ' || IsPunctuation(c));
 }
 
-using TextSet = absl::flat_hash_set<absl::string_view>;
-
-// One-word placeholders, in lowercase.
-constexpr absl::string_view kWords[] = {
-    // No value.
-    "null", "undefined", "undef", "nil", "none", "na", "nan", "nat", "empty",
-    "blank", "missing", "unset", "notset", "unknown", "unspecified",
-    "undetermined", "unavailable", "invalid",
-    // No person.
-    "anonymous", "anon", "anonymized", "anonymised", "guest", "notloggedin",
-    "unauthenticated", "unidentified", "deleted", "redacted", "test", "nobody",
-    "visitor",
-    // Names of fields, from header rows and templates.
-    "user", "id", "uid", "uuid", "guid", "userid", "username", "identity",
-    "email", "distinctid", "anonymousid", "customerid", "accountid", "clientid",
-    "deviceid", "sessionid", "account",
-    // Values of other types.
-    "true", "false"};
-
-// Placeholders of several words or with punctuation in them. "-" and "_"
-// between words are read as blanks.
-constexpr absl::string_view kPhrases[] = {
-    // No value and no person.
-    "n/a", "n\\a", "n.a", "-1", "\\n", "not set", "not a number", "not a time",
-    "not applicable", "not available", "not provided", "not specified",
-    "not defined", "not found", "not identified", "not authenticated",
-    "not logged in", "not signed in", "logged out", "no value", "no id",
-    "no user", "no email", "object object", "object null", "object undefined",
-    "n/a n/a", "dbnull", "system.dbnull",
-    // Names of fields.
-    "e mail", "distinct id", "customer id", "account id", "client id",
-    "device id", "session id", "email address",
-    // Failed calculations; brackets at the end are gone when they are compared.
-    "1.#ind", "1.#inf", "1.#qnan", "#value!", "#ref!", "#name?", "#div/0!",
-    "#num!", "nan(ind", "nan(snan"};
-
-// Accounts of programs, or of any user, without "-", "_", "." and
-// blanks. Some people have such a name, so it is only doubtful.
-constexpr absl::string_view kSharedAccounts[] = {
-    "system", "admin",   "administrator", "root",  "superuser", "service",
-    "bot",    "robot",   "api",           "cron",  "daemon",    "automation",
-    "demo",   "example", "sample",        "dummy", "default"};
-
-// Mailboxes that no person reads, likewise.
-constexpr absl::string_view kNobodysMailboxes[] = {
-    "noreply", "donotreply", "mailerdaemon", "postmaster"};
-
-// None of them has a digit, which saves looking most ids up.
-template <size_t kCount>
-constexpr bool HaveNoDigits(const absl::string_view (&texts)[kCount]) {
-  for (const absl::string_view text : texts) {
-    for (const char c : text) {
-      if (c >= '0' && c <= '9') return false;
-    }
-  }
-  return true;
-}
-static_assert(HaveNoDigits(kWords) && HaveNoDigits(kNobodysMailboxes));
-
-const TextSet& Words() {
-  static const auto* const words =
-      new TextSet(std::begin(kWords), std::end(kWords));
-  return *words;
-}
-
-const TextSet& Phrases() {
-  static const auto* const phrases =
-      new TextSet(std::begin(kPhrases), std::end(kPhrases));
-  return *phrases;
-}
-
-const TextSet& NobodysMailboxes() {
-  static const auto* const mailboxes =
-      new TextSet(std::begin(kNobodysMailboxes), std::end(kNobodysMailboxes));
-  return *mailboxes;
-}
-
-const TextSet& SharedAccounts() {
-  static const auto* const accounts = [] {
-    auto* all = new TextSet(NobodysMailboxes());
-    all->insert(std::begin(kSharedAccounts), std::end(kSharedAccounts));
-    return all;
-  }();
-  return *accounts;
-}
-
 // "no-reply" as "noreply".
 void RemoveJoints(std::string& name) {
   name.erase(
@@ -137,8 +51,8 @@ bool IsSharedAccount(absl::string_view folded) {
   const size_t at = folded.find('@');
   std::string name(folded.substr(0, at));
   RemoveJoints(name);
-  return (at == absl::string_view::npos ? SharedAccounts() : NobodysMailboxes())
-      .contains(name);
+  return at == absl::string_view::npos ? IsSharedAccountName(name)
+                                       : IsNobodysMailbox(name);
 }
 
 // "user id", "anonymous_user", "null null": words of the list only.
@@ -146,7 +60,7 @@ bool HasOnlyWords(absl::string_view text) {
   bool any = false;
   for (const absl::string_view word :
        absl::StrSplit(text, ' ', absl::SkipEmpty())) {
-    if (!Words().contains(word)) return false;
+    if (!IsPlaceholderWord(word)) return false;
     any = true;
   }
   return any;
@@ -166,7 +80,7 @@ bool IsNoAddress(absl::string_view text) {
       absl::StrSplit(text, absl::MaxSplits('@', 1));
   const absl::string_view domain =
       parts.second.substr(0, parts.second.find('.'));
-  return Words().contains(parts.first) && Words().contains(domain);
+  return IsPlaceholderWord(parts.first) && IsPlaceholderWord(domain);
 }
 
 // The parts of a key put together, as "acme:null", that have no value. Points
@@ -316,7 +230,7 @@ bool IsPlaceholder(absl::string_view text, std::string folded,
   if (rules.allowed_identities.contains(folded)) return false;
   if (HasTemplate(text) || IsFormatSpecifier(folded) ||
       HasOnlyPunctuation(folded) || IsZero(folded) || IsMinusOne(folded) ||
-      IsFilledUuid(folded) || Phrases().contains(folded) ||
+      IsFilledUuid(folded) || IsPlaceholderPhrase(folded) ||
       IsNoAddress(folded) || EmptyPartsOf(folded) == EmptyParts::kAll) {
     return true;
   }
@@ -329,7 +243,7 @@ bool IsPlaceholder(absl::string_view text, std::string folded,
       ' ');
   const absl::string_view bare = Stripped(folded, IsAsciiPunctuation);
   return !rules.allowed_identities.contains(bare) &&
-         (Phrases().contains(bare) || HasOnlyWords(bare));
+         (IsPlaceholderPhrase(bare) || HasOnlyWords(bare));
 }
 
 // The kinds of bytes that a text has, as bits.
@@ -403,13 +317,13 @@ bool HasWordAsLocalPart(absl::string_view address) {
                    return absl::ascii_tolower(static_cast<unsigned char>(c));
                  });
   const absl::string_view name(lower.data(), size);
-  if (Words().contains(name)) return true;
+  if (IsPlaceholderWord(name)) return true;
   // Few names begin like a mailbox of nobody.
   constexpr absl::string_view kFirstLetters = "ndmp";
   if (kFirstLetters.find(lower[0]) == absl::string_view::npos) return false;
   std::string mailbox(name);
   RemoveJoints(mailbox);
-  return NobodysMailboxes().contains(mailbox);
+  return IsNobodysMailbox(mailbox);
 }
 
 // True if no rule can apply, which most names show without a copy. REQUIRES:

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "heap_adapter/scheduling/drain_forecast.h"
+
 namespace heapsync {
 namespace {
 
@@ -39,39 +41,6 @@ UsageLedger::Rules RulesOf(const Destination& destination,
   return {.window = limit.window,
           .total = ours(limit.total),
           .per_identity = ours(limit.per_identity)};
-}
-
-Duration Seconds(double seconds) {
-  return Duration(static_cast<int64_t>(1e6 * seconds));
-}
-
-// The queued items of one type.
-struct Queued {
-  uint64_t items = 0;
-  uint64_t deferred_items = 0;
-  double delivered_per_second = 0;
-};
-
-// Time until they are delivered; none if nothing tells. An allowance of zero is
-// none.
-std::optional<Duration> TimeFor(const Queued& queued, uint64_t allowance_used,
-                                uint64_t allowance_total, Duration window) {
-  if (queued.items == 0) return Duration::zero();
-  const auto items = static_cast<double>(queued.items);
-  // Deferred items go at the pace of their identities, of which only the past
-  // tells.
-  const bool all_deferred = queued.deferred_items == queued.items;
-  if (allowance_total > 0 && !all_deferred) {
-    // The free part of the window goes immediately, the rest at the pace
-    // of the limit.
-    const uint64_t free =
-        allowance_total - std::min(allowance_total, allowance_used);
-    const double later = std::max(0.0, items - static_cast<double>(free));
-    return std::chrono::duration_cast<Duration>(
-        window * (later / static_cast<double>(allowance_total)));
-  }
-  if (queued.delivered_per_second <= 0) return std::nullopt;
-  return Seconds(items / queued.delivered_per_second);
 }
 
 }  // namespace
@@ -372,27 +341,23 @@ std::optional<Duration> DestinationQueue::DrainedIn(MonotonicTime now) const {
   if (State() != DestinationState::kActive) return std::nullopt;
   Duration max = Duration::zero();
   for (const OfType& of_type : types_) {
-    Queued queued;
+    QueuedItems queued;
     for (const QueuedLane* each : of_type.lanes) {
       if (each->lane.queued_items() == 0) continue;
       queued.items += each->lane.queued_items();
       queued.deferred_items += each->lane.deferred_items();
       queued.delivered_per_second += each->delivered.PerSecond(now);
     }
-    uint64_t limit = 0;
-    uint64_t used = 0;
-    Duration window{};
+    std::optional<LimitUse> limit;
     if (of_type.ledger.has_value() &&
         of_type.ledger->total_limit() != UsageLedger::kUnlimited) {
-      window = of_type.ledger->rules().window;
-      limit = of_type.ledger->total_limit();
-      // An allowance that is free but not given out is paced like the
-      // rest.
-      used =
-          HeldByLimit(of_type.lanes) ? limit : of_type.ledger->total_in_use();
+      limit = {.window = of_type.ledger->rules().window,
+               .total = of_type.ledger->total_limit(),
+               .used = of_type.ledger->total_in_use()};
+      // An allowance that is free but not given out is paced like the rest.
+      if (HeldByLimit(of_type.lanes)) limit->used = limit->total;
     }
-    const std::optional<Duration> drained =
-        TimeFor(queued, used, limit, window);
+    const std::optional<Duration> drained = TimeToDrain(queued, limit);
     if (!drained.has_value()) return std::nullopt;
     max = std::max(max, *drained);
   }

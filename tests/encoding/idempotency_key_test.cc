@@ -90,12 +90,11 @@ std::string KeyOf(const v1::TrackEvent& event, const KeyScope& scope,
   ChunkEncoder encoder(rules, now);
   DerivedKeys keys(scope);
   std::optional<IdempotencyKey> key;
-  const Findings findings = encoder.Add(event, {.field = "event", .index = {}},
-                                        [&](const EventContent& content) {
-                                          key =
-                                              keys.At(index, content.Digest());
-                                          return key->view();
-                                        });
+  const Findings findings = encoder.Add(
+      event, {.field = "event", .index = {}}, [&](const EventContent& content) {
+        key = keys.At(index, content.Digest());
+        return key->view();
+      });
   EXPECT_TRUE(findings.ok());
   return Json::parse(encoder.Take().text)["idempotency_key"];
 }

@@ -1,6 +1,8 @@
 // What becomes of fields that name or join and say nothing.
 #include <string>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/encoding/encoded_item.h"
@@ -220,9 +222,21 @@ TEST(NameFieldsTest, KeysOfPropertiesMayHaveLineBreaksOnly) {
   v1::TrackEvent event = ValidEvent();
   Property(event, "Total\r\nAmount\t").set_number_value(1);
   EXPECT_EQ(Encode(event).properties(), Json({{"Total\r\nAmount\t", 1}}));
-  Property(event, "a\0"s).set_number_value(1);
-  EXPECT_THAT(Encode(event).violations(),
-              ElementsAre("CONTROL_CHARACTER at event.properties.a\\u0000"));
+  const std::pair<std::string, const char*> refused[] = {
+      {"a\0"s, "a\\u0000"},
+      {"\x7f"s, "\\u007f"},
+      {"total amount\x7f"s, "total amount\\u007f"},
+      {"total\x1b"
+       "amount"s,
+       "total\\u001bamount"},
+      {"total amount\u0085"s, "total amount\\u0085"}};
+  for (const auto& [key, shown] : refused) {
+    v1::TrackEvent with = event;
+    Property(with, key).set_number_value(1);
+    EXPECT_THAT(Encode(with).violations(),
+                ElementsAre(absl::StrCat(
+                    "CONTROL_CHARACTER at event.properties.", shown)));
+  }
 }
 
 TEST(NameFieldsTest, ABlankEventNameIsNone) {

@@ -33,7 +33,9 @@ struct Attempt {
   Now started;
   std::optional<BatchTrace> trace = std::nullopt;
   Region region = Region::kUs;  // whose slot it holds
-  bool probe = false;
+  RequestRole role = RequestRole::kUsual;
+  // In which it hangs.
+  std::optional<RegionSlots::Silence> silence = std::nullopt;
 
   Endpoint endpoint() const { return {.region = region, .type = lane->type()}; }
 };

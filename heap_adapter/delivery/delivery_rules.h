@@ -30,8 +30,8 @@ struct DeliveryRules {
 
   // Requests in flight at once. Each holds one body in memory. The regions have
   // their own bounds, so that a region that hangs cannot take every slot.
-  int max_in_flight = 64;
-  int max_in_flight_per_region = 32;
+  int max_in_flight = 80;
+  int max_in_flight_per_region = 40;
 
   BackoffRules backoff;
   // A Retry-After of Heap's counts up to this. Larger: Heap is heeded longer,
@@ -52,6 +52,14 @@ struct DeliveryRules {
   // nothing gets through to the region. Longer: an outage gets fewer requests,
   // but its end is noticed later.
   Duration probe_interval = std::chrono::seconds(1);
+
+  // While a lane fails, a request that has no response for this long keeps no
+  // other from probing. Longer: a slow Heap gets fewer requests at once, but
+  // the end of an outage in which requests hang is noticed later.
+  Duration hangs_after = std::chrono::milliseconds(600);
+  // Between the beginnings of two probes of an endpoint, if the first hangs.
+  // Longer: fewer requests hang at once, but the end is noticed later.
+  Duration hanging_probe_interval = std::chrono::milliseconds(1'800);
 
   // An item is dead-lettered once an attempt made past this age has failed,
   // and nothing else of its type got through for a while.

@@ -120,7 +120,7 @@ std::optional<MonotonicTime> DestinationQueue::BlockedUntil(
   // Trials and probes have slots of their own: some that hang leave the limit
   // to the rest.
   const int others =
-      suspected_in_flight_ + isolated_in_flight_ + trusted_probes_;
+      suspected_in_flight_ + isolated_in_flight_ + trusted_probes_ + hanging_;
   if (lane.failures == 0 && in_flight_ - others >= concurrency_.limit()) {
     return kUntilEvent;
   }
@@ -188,13 +188,14 @@ std::optional<MonotonicTime> DestinationQueue::NextAllowance(
   return next;
 }
 
-void DestinationQueue::CountInFlight(QueuedLane& lane, Standing standing,
-                                     int change) {
-  in_flight_ += change;
-  Of(lane.type()).in_flight += change;
+void DestinationQueue::CountAwaited(QueuedLane& lane, Standing standing,
+                                    RequestRole role, int change) {
+  const bool probe = role == RequestRole::kProbe;
+  if (probe) Of(lane.type()).probing = change > 0;
   switch (standing) {
     case Standing::kTrusted:
       lane.in_flight += change;
+      if (probe) trusted_probes_ += change;
       break;
     case Standing::kSuspected:
       lane.suspected_in_flight += change;
@@ -216,14 +217,30 @@ bool DestinationQueue::Probing(ObjectType type) const {
                      [](const OfType& each) { return each.probing; });
 }
 
-bool DestinationQueue::Begin(QueuedLane& lane, Standing standing) {
-  CountInFlight(lane, standing, 1);
-  const bool probe = lane.failures > 0;
-  if (probe) {
-    Of(lane.type()).probing = true;
-    if (standing == Standing::kTrusted) ++trusted_probes_;
+RequestRole DestinationQueue::Begin(QueuedLane& lane, Standing standing) {
+  const RequestRole role =
+      lane.failures > 0 ? RequestRole::kProbe : RequestRole::kUsual;
+  ++in_flight_;
+  ++Of(lane.type()).in_flight;
+  CountAwaited(lane, standing, role, 1);
+  return role;
+}
+
+void DestinationQueue::BeginHanging(QueuedLane& lane, Standing standing,
+                                    RequestRole role,
+                                    MonotonicTime next_probe) {
+  if (standing == Standing::kIsolated) {
+    // Still no other isolated item is tried beside it.
+    if (role == RequestRole::kProbe) Of(lane.type()).probing = false;
+    return;
   }
-  return probe;
+  CountAwaited(lane, standing, role, -1);
+  ++hanging_;
+  ++lane.hanging;
+  if (lane.failures > 0) {
+    lane.not_before = std::max(lane.not_before, next_probe);
+  }
+  lane.suspected_not_before = std::max(lane.suspected_not_before, next_probe);
 }
 
 void DestinationQueue::CountUsage(QueuedLane& lane, uint64_t used_before,
@@ -233,11 +250,15 @@ void DestinationQueue::CountUsage(QueuedLane& lane, uint64_t used_before,
       .shares.OnBegun(ledger, used_before, ledger.UsedBy(lane.id()), now);
 }
 
-void DestinationQueue::End(QueuedLane& lane, Standing standing, bool probe) {
-  CountInFlight(lane, standing, -1);
-  if (probe) {
-    Of(lane.type()).probing = false;
-    if (standing == Standing::kTrusted) --trusted_probes_;
+void DestinationQueue::End(QueuedLane& lane, Standing standing,
+                           RequestRole role) {
+  --in_flight_;
+  --Of(lane.type()).in_flight;
+  if (role == RequestRole::kHanging && standing != Standing::kIsolated) {
+    --hanging_;
+    --lane.hanging;
+  } else {
+    CountAwaited(lane, standing, role, -1);
   }
 }
 
@@ -278,10 +299,10 @@ void DestinationQueue::OnThrottled(ObjectType type) {
   ledger.Slow(std::max(kMinFactor, ledger.factor() / 2));
 }
 
-void DestinationQueue::OnOutage(bool probe) {
+void DestinationQueue::OnOutage(RequestRole role) {
   ++outage_failures_;
   // That a lane still fails says nothing of the load that the others make.
-  if (!probe) concurrency_.OnTrouble();
+  if (role == RequestRole::kUsual) concurrency_.OnTrouble();
 }
 
 void DestinationQueue::OnReached(ObjectType type) {

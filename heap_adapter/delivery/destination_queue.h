@@ -26,6 +26,14 @@ namespace heapsync {
 
 class DestinationQueue;
 
+// What a request in flight means for the others of its lane.
+enum class RequestRole : uint8_t {
+  kUsual,
+  kProbe,  // of a failing lane, which sends no other meanwhile
+  // It is without a response for so long that the lane may probe beside it.
+  kHanging,
+};
+
 // A lane and the state of its deliveries.
 struct QueuedLane {
   QueuedLane(const Spool& spool, const StoredLane& stored,
@@ -40,12 +48,13 @@ struct QueuedLane {
   DestinationQueue& queue;
   ScheduledLane schedule;
   int awaited_changes = 0;  // that must be stored before the next pull
-  int in_flight = 0;        // requests of trusted plans
+  int in_flight = 0;        // requests of trusted plans that do not hang
+  int hanging = 0;          // requests that do, of any plan but isolated ones
   int failures = 0;         // in a row, not counting suspected plans
   MonotonicTime not_before;
   MonotonicTime heap_wants_until;  // asked for with Retry-After
-  int suspected_in_flight = 0;
-  int suspected_failures = 0;  // in a row, without proof; see Suspicion
+  int suspected_in_flight = 0;     // that do not hang
+  int suspected_failures = 0;      // in a row, without proof; see Suspicion
   MonotonicTime suspected_not_before;
   MonotonicTime refused_at;  // last, as by a wrong set-up
   MonotonicTime next_forgetting;
@@ -103,12 +112,16 @@ class DestinationQueue {
   std::optional<MonotonicTime> NextAllowance(const QueuedLane& lane,
                                              MonotonicTime now);
 
-  // A request of the lane goes out. Gives whether it probes a failing lane.
-  bool Begin(QueuedLane& lane, Standing standing);
+  // A request of the lane goes out.
+  RequestRole Begin(QueuedLane& lane, Standing standing);
+  // It hangs from now on: the failing lane may probe again at `next_probe`.
+  // REQUIRES: `role` is that of Begin().
+  void BeginHanging(QueuedLane& lane, Standing standing, RequestRole role,
+                    MonotonicTime next_probe);
   // `used_before`: what the lane had used of the limit before it.
   void CountUsage(QueuedLane& lane, uint64_t used_before, MonotonicTime now);
   // Its response is there.
-  void End(QueuedLane& lane, Standing standing, bool probe);
+  void End(QueuedLane& lane, Standing standing, RequestRole role);
 
   // What is known of failures of the type's items.
   Suspicion& SuspicionOf(ObjectType type) { return Of(type).suspicion; }
@@ -121,8 +134,8 @@ class DestinationQueue {
   // the destination was not paused.
   Duration OnFailing(ObjectType type, MonotonicTime now);
   void OnThrottled(ObjectType type);
-  // A request failed as in an outage; `probe`: Begin() said so.
-  void OnOutage(bool probe);
+  // A request failed as in an outage.
+  void OnOutage(RequestRole role);
   // Everything of the type is refused. Gives the number of times in a row.
   int OnMisconfigured(ObjectType type) {
     return ++Of(type).misconfigured_failures;
@@ -165,7 +178,8 @@ class DestinationQueue {
   };
   OfType& Of(ObjectType type) { return types_[IndexOf(type)]; }
 
-  void CountInFlight(QueuedLane& lane, Standing standing, int change);
+  void CountAwaited(QueuedLane& lane, Standing standing, RequestRole role,
+                    int change);
   bool Probing(ObjectType type) const;
   DestinationState State() const;
   static bool HeldByLimit(const std::vector<QueuedLane*>& lanes);
@@ -176,9 +190,11 @@ class DestinationQueue {
   std::vector<std::unique_ptr<QueuedLane>> lanes_;
   ConcurrencyLimit concurrency_;
   int in_flight_ = 0;
+  // Of them; each is counted once.
   int suspected_in_flight_ = 0;
   int isolated_in_flight_ = 0;
-  int trusted_probes_ = 0;   // in flight
+  int trusted_probes_ = 0;
+  int hanging_ = 0;
   int outage_failures_ = 0;  // since anything got through
   bool paused_ = false;
   MonotonicTime held_until_;

@@ -18,6 +18,19 @@ constexpr uint64_t kMaxAttemptsKept = 200'000;
 // Appends whose trace is remembered; see RecentTraces.
 constexpr size_t kMaxTraces = 1 << 16;
 
+// Items of a request that only probes. More: the first request that gets
+// through delivers more, but probes of an outage use up more of Heap's limits,
+// since nobody knows what Heap counted.
+constexpr uint64_t kMaxProbeItems = 32;
+// A probe takes at most this part of what waits: while some hang, others need
+// items too.
+constexpr uint64_t kProbePart = 12;
+
+uint32_t ProbeItems(const Lane& lane) {
+  return static_cast<uint32_t>(std::clamp<uint64_t>(
+      lane.queued_items() / kProbePart, 1, kMaxProbeItems));
+}
+
 // True if the response shows that Heap is there, whatever it says of the items.
 bool GetsThrough(ResponseClass response_class) {
   return response_class == ResponseClass::kDelivered ||
@@ -176,6 +189,7 @@ void Dispatcher::OnNotices(Committer::Notices notices, Now now) {
 }
 
 Duration Dispatcher::Step(Now now) {
+  FindHanging(now.monotonic);
   schedule_.WakeDue(now.monotonic);
   // A lane that starts something goes to the end of the line.
   uint64_t work = 0;
@@ -188,7 +202,8 @@ Duration Dispatcher::Step(Now now) {
   if (const auto probe = region_slots_.NextProbe(); probe.has_value()) {
     wake = std::min(wake.value_or(*probe), *probe);
   }
-  if (!wake.has_value()) return kMaxSleep;
+  wake = std::min(wake.value_or(next_hanging_), next_hanging_);
+  if (*wake == MonotonicTime::max()) return kMaxSleep;
   return std::clamp<Duration>(*wake - now.monotonic, Duration(1), kMaxSleep);
 }
 
@@ -202,6 +217,47 @@ bool Dispatcher::OfferRegionSlot(MonotonicTime now) {
     return true;
   }
   return false;
+}
+
+bool Dispatcher::Fails(const Attempt& attempt) const {
+  return attempt.lane->failures > 0 || attempt.lane->suspected_failures > 0 ||
+         region_slots_.silent(attempt.endpoint());
+}
+
+void Dispatcher::FindHanging(MonotonicTime now) {
+  if (now < next_hanging_) return;
+  next_hanging_ = MonotonicTime::max();
+  std::vector<Attempt*> hanging;
+  for (auto& [id, attempt] : in_flight_) {
+    if (!Fails(attempt)) continue;
+    if (attempt.role == RequestRole::kHanging) {
+      if (!attempt.silence.has_value()) {
+        attempt.silence = region_slots_.SilenceOf(attempt.endpoint());
+      }
+      continue;
+    }
+    const MonotonicTime hangs_at =
+        attempt.started.monotonic + rules_.hangs_after;
+    if (hangs_at <= now) {
+      hanging.push_back(&attempt);
+    } else {
+      next_hanging_ = std::min(next_hanging_, hangs_at);
+    }
+  }
+  // The map has no order.
+  std::sort(hanging.begin(), hanging.end(),
+            [](const Attempt* a, const Attempt* b) { return a->id < b->id; });
+  for (Attempt* attempt : hanging) {
+    DestinationQueue& queue = attempt->lane->queue;
+    const MonotonicTime next_probe =
+        attempt->started.monotonic + rules_.hanging_probe_interval;
+    attempt->silence = region_slots_.SilenceOf(attempt->endpoint());
+    region_slots_.BeginHanging(attempt->endpoint(), next_probe);
+    queue.BeginHanging(*attempt->lane, attempt->batch.standing, attempt->role,
+                       next_probe);
+    attempt->role = RequestRole::kHanging;
+    Enqueue(queue);
+  }
 }
 
 void Dispatcher::Wake(Endpoint endpoint) {
@@ -245,11 +301,14 @@ uint64_t Dispatcher::TryStart(QueuedLane& lane, Now now) {
     region_slots_.Wait(endpoint, lane.id());
     return 0;
   }
-  const DestinationQueue::Turn turn = queue.TurnOf(lane, now);
+  DestinationQueue::Turn turn = queue.TurnOf(lane, now);
   if (turn.max_items == 0) {
     const auto next = queue.NextAllowance(lane, now.monotonic);
     if (next.has_value()) schedule_.WakeAt(lane.schedule, *next);
     return 0;
+  }
+  if (region_slots_.probes(endpoint, asking) || (fails && lane.hanging > 0)) {
+    turn.max_items = std::min(turn.max_items, ProbeItems(turn.lane->lane));
   }
   const uint64_t work = Pull(*turn.lane, turn.max_items, now);
   if (turn.lane != &lane) schedule_.Enqueue(lane.schedule);
@@ -337,13 +396,19 @@ HeapRequest Dispatcher::BeginAttempt(QueuedLane& lane, AttemptId id,
   }
   region_slots_.Take({.region = region, .type = lane.type()});
   const Standing standing = batch.standing;
-  in_flight_.emplace(id, Attempt{.id = id,
-                                 .lane = &lane,
-                                 .batch = std::move(batch),
-                                 .started = now,
-                                 .trace = trace,
-                                 .region = region,
-                                 .probe = lane.queue.Begin(lane, standing)});
+  const Attempt& attempt =
+      in_flight_
+          .emplace(id, Attempt{.id = id,
+                               .lane = &lane,
+                               .batch = std::move(batch),
+                               .started = now,
+                               .trace = trace,
+                               .region = region,
+                               .role = lane.queue.Begin(lane, standing)})
+          .first->second;
+  if (Fails(attempt)) {
+    next_hanging_ = std::min(next_hanging_, now.monotonic + rules_.hangs_after);
+  }
   return request;
 }
 
@@ -375,8 +440,11 @@ void Dispatcher::OnResponse(const HeapResponse& response, Now now) {
   QueuedLane& lane = *attempt.lane;
   DestinationQueue& queue = lane.queue;
 
+  if (attempt.role == RequestRole::kHanging) {
+    region_slots_.EndHanging(attempt.endpoint());
+  }
   region_slots_.GiveBack(attempt.endpoint());
-  queue.End(lane, attempt.batch.standing, attempt.probe);
+  queue.End(lane, attempt.batch.standing, attempt.role);
   const Verdict verdict =
       Classify(response, lane.type(), attempt.batch.items.size(), now.wall,
                rules_.max_retry_after);
@@ -384,6 +452,8 @@ void Dispatcher::OnResponse(const HeapResponse& response, Now now) {
     for (const ObjectType type : region_slots_.OnReached(attempt.endpoint())) {
       Wake({.region = attempt.region, .type = type});
     }
+  } else {
+    next_hanging_ = std::min(next_hanging_, now.monotonic);
   }
   SpoolChange change;
   const std::optional<Duration> next_try =

@@ -132,6 +132,10 @@ class Dispatcher {
   std::optional<BatchTrace> TraceOf(LaneId lane, const Batch& batch,
                                     AttemptId attempt) const;
   bool OfferRegionSlot(MonotonicTime now);
+  // True if the attempt is to be watched: others wait for it with what they
+  // have to send to a failing endpoint.
+  bool Fails(const Attempt& attempt) const;
+  void FindHanging(MonotonicTime now);
   void Wake(Endpoint endpoint);
   void OnStored(QueuedLane& lane, bool awaited, Finished finished);
   void Report(const Attempt& attempt, const Verdict& verdict,
@@ -153,6 +157,7 @@ class Dispatcher {
   absl::flat_hash_map<std::string, DestinationQueue*> by_name_;
   absl::flat_hash_map<LaneId, QueuedLane*> lanes_;
   absl::flat_hash_map<AttemptId, Attempt> in_flight_;
+  MonotonicTime next_hanging_ = MonotonicTime::max();  // when one may hang
   RecentTraces traces_;
   bool disk_short_ = false;
   uint64_t epoch_ = 0;

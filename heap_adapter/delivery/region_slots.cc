@@ -25,10 +25,14 @@ const RegionSlots::EndpointSlots& RegionSlots::Of(Endpoint endpoint) const {
 }
 
 // True if only a response can free a slot.
-bool RegionSlots::InUse(const Slots& slots,
-                        const EndpointSlots& endpoint) const {
-  return slots.in_use >= (slots.fails() ? 1 : slots_) ||
-         (endpoint.fails() && endpoint.in_use > 0);
+bool RegionSlots::InUse(const Slots& slots, const EndpointSlots& endpoint,
+                        Asking asking) const {
+  const bool fails =
+      asking == Asking::kFails || Probes(slots, endpoint, asking);
+  return slots.in_use >= slots_ ||
+         (slots.fails() && slots.in_use > slots.hanging) ||
+         (endpoint.fails() && endpoint.in_use > endpoint.hanging) ||
+         (fails && endpoint.hanging >= kMaxHanging);
 }
 
 bool RegionSlots::Probes(const Slots& slots, const EndpointSlots& endpoint,
@@ -41,7 +45,7 @@ bool RegionSlots::full(Endpoint endpoint, Asking asking,
                        MonotonicTime now) const {
   const Slots& slots = Of(endpoint.region);
   const EndpointSlots& of_type = Of(endpoint);
-  if (InUse(slots, of_type)) return true;
+  if (InUse(slots, of_type, asking)) return true;
   return Probes(slots, of_type, asking) && now < of_type.next_probe;
 }
 
@@ -64,6 +68,18 @@ void RegionSlots::Take(Endpoint endpoint) {
 void RegionSlots::GiveBack(Endpoint endpoint) {
   --Of(endpoint.region).in_use;
   --Of(endpoint).in_use;
+}
+
+void RegionSlots::BeginHanging(Endpoint endpoint, MonotonicTime next_probe) {
+  ++Of(endpoint.region).hanging;
+  ++Of(endpoint).hanging;
+  MonotonicTime& next = Of(endpoint).next_probe;
+  next = std::max(next, next_probe);
+}
+
+void RegionSlots::EndHanging(Endpoint endpoint) {
+  --Of(endpoint.region).hanging;
+  --Of(endpoint).hanging;
 }
 
 void RegionSlots::Wait(Endpoint endpoint, LaneId lane) {
@@ -101,6 +117,8 @@ std::vector<ObjectType> RegionSlots::OnReached(Endpoint endpoint) {
   EndpointSlots& of_type = Of(endpoint);
   const bool region_was_silent = slots.silent();
   const bool was_silent = of_type.silent();
+  ++slots.reached;
+  ++of_type.reached;
   slots.failures = {};
   of_type.failures = {};
   if (region_was_silent) {
@@ -115,11 +133,28 @@ bool RegionSlots::silent(Endpoint endpoint) const {
   return Of(endpoint.region).silent() || Of(endpoint).silent();
 }
 
+std::optional<RegionSlots::Silence> RegionSlots::SilenceOf(
+    Endpoint endpoint) const {
+  const Slots& slots = Of(endpoint.region);
+  if (slots.silent()) {
+    return Silence{.of_region = true, .reached = slots.reached};
+  }
+  const EndpointSlots& of_type = Of(endpoint);
+  if (!of_type.silent()) return std::nullopt;
+  return Silence{.of_region = false, .reached = of_type.reached};
+}
+
+bool RegionSlots::Ended(Endpoint endpoint, const Silence& silence) const {
+  const uint64_t reached =
+      silence.of_region ? Of(endpoint.region).reached : Of(endpoint).reached;
+  return reached > silence.reached;
+}
+
 std::optional<MonotonicTime> RegionSlots::NextProbe() const {
   std::optional<MonotonicTime> next;
   for (const Slots& slots : regions_) {
     for (const EndpointSlots& each : slots.endpoints) {
-      if (each.waiting.empty() || InUse(slots, each) ||
+      if (each.waiting.empty() || InUse(slots, each, Asking::kFails) ||
           !Probes(slots, each, Asking::kFails)) {
         continue;
       }

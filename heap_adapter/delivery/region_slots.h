@@ -36,7 +36,10 @@ struct Endpoint {
 // they have failed or not. The intervals are those of each endpoint, so that
 // none keeps another waiting. A request that gets through ends all this for its
 // endpoint; the first in a silent region lets the other endpoints be probed at
-// once. One thread.
+// once.
+//
+// A request of a failing lane that stays without a response hangs: it keeps its
+// slot, but no other request from probing. One thread.
 class RegionSlots {
  public:
   explicit RegionSlots(int slots_per_region) : slots_(slots_per_region) {}
@@ -49,10 +52,21 @@ class RegionSlots {
   bool MustWait(Endpoint endpoint, LaneId lane, Asking asking,
                 MonotonicTime now) const;
 
+  // True if such a lane's requests only probe now.
+  bool probes(Endpoint endpoint, Asking asking) const {
+    return Probes(Of(endpoint.region), Of(endpoint), asking);
+  }
+
   // REQUIRES: not full().
   void Take(Endpoint endpoint);
-  // REQUIRES: a slot of it was taken.
+  // REQUIRES: a slot of it was taken, and its request does not hang.
   void GiveBack(Endpoint endpoint);
+
+  // A request with a slot of the endpoint hangs; no probe of the endpoint goes
+  // out before `next_probe`.
+  void BeginHanging(Endpoint endpoint, MonotonicTime next_probe);
+  // It has its response, or none will come. REQUIRES: BeginHanging().
+  void EndHanging(Endpoint endpoint);
 
   // The lane gets no slot now, and stands in the line of its region.
   // REQUIRES: it stands in no line.
@@ -70,6 +84,13 @@ class RegionSlots {
   std::vector<ObjectType> OnReached(Endpoint endpoint);
   // True if the endpoint or its whole region is silent.
   bool silent(Endpoint endpoint) const;
+  // The silence that there is now, and whether it has ended since.
+  struct Silence {
+    bool of_region;
+    uint64_t reached;
+  };
+  std::optional<Silence> SilenceOf(Endpoint endpoint) const;
+  bool Ended(Endpoint endpoint, const Silence& silence) const;
 
   // The next time at which an endpoint may be probed by a lane that waits; none
   // if there is none, or the response of a request comes first.
@@ -77,6 +98,9 @@ class RegionSlots {
 
  private:
   static constexpr int kFailuresOfSilence = 3;
+  // Probes of an endpoint that hang. More: the end of an outage in which
+  // requests hang for long is noticed soon, but each has a connection.
+  static constexpr int kMaxHanging = 12;
   // Requests that failed as in an outage, since one got through.
   struct Failures {
     int count = 0;
@@ -94,6 +118,8 @@ class RegionSlots {
   };
   struct EndpointSlots {
     int in_use = 0;
+    int hanging = 0;       // of those in use
+    uint64_t reached = 0;  // number of requests that got through
     std::deque<Waiting> waiting;
     Failures failures;
     MonotonicTime next_probe;
@@ -105,15 +131,18 @@ class RegionSlots {
   };
   struct Slots {
     int in_use = 0;
+    int hanging = 0;  // of those in use
     std::array<EndpointSlots, kObjectTypes.size()> endpoints;
     Failures failures;
+    uint64_t reached = 0;           // number of requests that got through
     std::optional<LaneId> offered;  // last, and not taken since
 
     bool silent() const { return failures.enough(); }
     bool fails() const { return silent() && failures.of_several_destinations; }
   };
 
-  bool InUse(const Slots& slots, const EndpointSlots& endpoint) const;
+  bool InUse(const Slots& slots, const EndpointSlots& endpoint,
+             Asking asking) const;
   static bool Probes(const Slots& slots, const EndpointSlots& endpoint,
                      Asking asking);
 

@@ -170,6 +170,13 @@ Duration ResponseHandler::OnTransient(const Attempt& attempt,
   QueuedLane& lane = *attempt.lane;
   const Batch& batch = attempt.batch;
   Suspicion& suspicion = lane.queue.SuspicionOf(lane.type());
+  if (SaysNothing(attempt)) {
+    return Take(attempt,
+                batch.standing == Standing::kTrusted
+                    ? Suspicion::Step::kRetry
+                    : Suspicion::Step::kTryLater,
+                FailedPlan(attempt, now), verdict, Duration(0), now, change);
+  }
   const Suspicion::Failure failure = FailureOf(response);
   BatchPlan plan = FailedPlan(attempt, now);
   if (failure != Suspicion::Failure::kNotSent) ++plan.failures;
@@ -178,7 +185,8 @@ Duration ResponseHandler::OnTransient(const Attempt& attempt,
                                     .items = batch.items.size(),
                                     .failures = plan.failures,
                                     .deliveries = batch.deliveries,
-                                    .suspected = lane.lane.suspected_plans()});
+                                    .suspected = lane.lane.suspected_plans(),
+                                    .in_silence = attempt.silence.has_value()});
   if (batch.standing == Standing::kTrusted) {
     plan.deliveries = suspicion.deliveries();
   }
@@ -288,6 +296,14 @@ Duration ResponseHandler::Take(const Attempt& attempt, Suspicion::Step step,
   return wait;
 }
 
+// True if it hung while Heap was away, and others got through since: its
+// failure is that of the outage.
+bool ResponseHandler::SaysNothing(const Attempt& attempt) const {
+  return attempt.silence.has_value() &&
+         attempt.batch.standing != Standing::kIsolated &&
+         regions_.Ended(attempt.endpoint(), *attempt.silence);
+}
+
 // The plan of a batch that was not delivered.
 BatchPlan ResponseHandler::FailedPlan(const Attempt& attempt, Now now) {
   BatchPlan plan = attempt.batch.PlanOf(0, attempt.batch.items.size());
@@ -317,7 +333,7 @@ Duration ResponseHandler::BackOff(const Attempt& attempt, Now now) {
   const Endpoint endpoint = attempt.endpoint();
   regions_.OnFailure(endpoint, &lane.queue, attempt.batch.id,
                      now.monotonic + probe);
-  lane.queue.OnOutage(attempt.probe);
+  lane.queue.OnOutage(attempt.role);
   const bool trusted = attempt.batch.standing == Standing::kTrusted;
   // A suspected plan that fails does not hold up a lane that gets through.
   if (trusted || lane.failures > 0) ++lane.failures;

@@ -60,6 +60,7 @@ class ResponseHandler {
   Duration Take(const Attempt& attempt, Suspicion::Step step, BatchPlan plan,
                 const Verdict& verdict, Duration wait, Now now,
                 SpoolChange& change);
+  bool SaysNothing(const Attempt& attempt) const;
   BatchPlan FailedPlan(const Attempt& attempt, Now now);
   std::optional<WallTime> ExpiresBefore(const Attempt& attempt, Now now);
   Duration BackOff(const Attempt& attempt, Now now);

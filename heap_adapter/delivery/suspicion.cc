@@ -28,6 +28,14 @@ constexpr size_t kPlansOfWrongSetUp = 64;
 // this number of suspected plans: each round of failures divides about one.
 constexpr size_t kPlansPerRound = 32;
 
+// Failures that count as one if the plan hung in a silence: several plans then
+// hang at once, and each is as likely to be innocent.
+constexpr int kFailuresInSilence = 4;
+
+int FailuresThatCount(const Suspicion::FailedPlan& plan) {
+  return plan.in_silence ? plan.failures / kFailuresInSilence : plan.failures;
+}
+
 }  // namespace
 
 Suspicion::Judgement Suspicion::OnFailure(Failure failure,
@@ -40,7 +48,8 @@ Suspicion::Judgement Suspicion::OnFailure(Failure failure,
       const bool proven = ProvenSince(plan.deliveries);
       const int rounds =
           proven ? 1 : 1 + static_cast<int>(plan.suspected / kPlansPerBatch);
-      if (failure == Failure::kNotSent || plan.failures < needed * rounds) {
+      if (failure == Failure::kNotSent ||
+          FailuresThatCount(plan) < needed * rounds) {
         return {.step = Step::kRetry};
       }
       return {.step = try_apart};
@@ -58,7 +67,7 @@ Suspicion::Judgement Suspicion::OnFailure(Failure failure,
         return {.step = Step::kIsolate, .content = true};
       }
       const size_t rounds = 1 + plan.suspected / kPlansPerRound;
-      if (static_cast<size_t>(plan.failures) <= rounds) {
+      if (static_cast<size_t>(FailuresThatCount(plan)) <= rounds) {
         return {.step = Step::kTryLater};
       }
       return {.step = try_apart};

@@ -55,6 +55,8 @@ class Suspicion {
     int failures;         // in a row, with this one unless it was not sent
     uint64_t deliveries;  // see BatchPlan
     size_t suspected;     // suspected plans of the lane, without this one
+    // It hung together with others, of which none got through.
+    bool in_silence = false;
   };
   enum class Step {
     kRetry,      // send it again as it is, before anything else

@@ -26,8 +26,8 @@ struct CurlTransportOptions {
   // state. The total should be `max_connections_per_host` times the number of
   // hosts (Heap has two), or a hanging host uses up the connections of a
   // working one. Zero: no limit.
-  uint32_t max_connections_per_host = 32;
-  uint32_t max_connections = 64;
+  uint32_t max_connections_per_host = 40;
+  uint32_t max_connections = 80;
 
   // For name lookup, TCP and TLS handshake. Longer: slow networks succeed, but
   // an unreachable Heap is noticed later.

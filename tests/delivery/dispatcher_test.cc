@@ -237,6 +237,32 @@ class DispatcherTest : public ::testing::Test {
       Pass(step);
     }
   }
+  // Heap leaves every request without a response, which times out after twenty
+  // seconds, until MakeHeapTake(): it then answers new ones after `latency_`.
+  void HangFor(int tenths) {
+    for (int i = 0; i < tenths; ++i, Pass(milliseconds(100))) {
+      for (size_t n = 0; n < transport_.sent.size();) {
+        const HeapRequest& request = transport_.sent[n];
+        const auto [it, is_new] = began_.emplace(
+            request.id, Began{now_.monotonic, /*taken=*/heap_takes_});
+        const Duration age = now_.monotonic - it->second.at;
+        if (it->second.taken && age >= latency_) {
+          arrived_ += ItemsOf(request);
+          AnswerNumber(n, Http(200));
+        } else if (age >= seconds(20)) {
+          if (it->second.taken) ++requests_;
+          Fail(TransportFailure::Kind::kTimeout, n);
+        } else {
+          ++n;
+        }
+      }
+    }
+  }
+  void MakeHeapTake() {
+    heap_takes_ = true;
+    requests_ = 0;
+  }
+
   // Answers every open request for `path` with `status`, and all others with
   // 200. Gives the number of the others.
   int AnswerAll(absl::string_view path, int status) {
@@ -292,6 +318,13 @@ class DispatcherTest : public ::testing::Test {
   uint64_t arrived_ = 0;
   int requests_ = 0;  // see CrashFor()
   int crashes_ = 0;
+  struct Began {
+    MonotonicTime at;
+    bool taken;
+  };
+  std::map<uint64_t, Began> began_;  // by id of the request
+  bool heap_takes_ = false;          // see HangFor()
+  Duration latency_ = milliseconds(100);
   double random_ = 0.5;
   int next_key_ = 0;
   MemoryStore store_;
@@ -654,11 +687,14 @@ TEST_F(DispatcherTest, DuringAnOutageOneProbeGoesOut) {
   while (!transport_.sent.empty()) Answer(Http(503));
   Track("us", 5'000);
 
-  for (int i = 0; i < 10; ++i) {
-    Pass(minutes(2));
-    ASSERT_THAT(transport_.sent, SizeIs(1));
+  for (int i = 0; i < 1'200; ++i) {
+    Pass(milliseconds(500));
+    ASSERT_LE(transport_.sent.size(), 1u);
+    if (transport_.sent.empty()) continue;
+    ++requests_;
     Answer(Http(503));
   }
+  EXPECT_GE(requests_, 500);
 }
 
 TEST_F(DispatcherTest, NoProbeGoesOutBesideWhatIsStillInFlight) {
@@ -666,10 +702,10 @@ TEST_F(DispatcherTest, NoProbeGoesOutBesideWhatIsStillInFlight) {
   Track("us", 2'000);
   ASSERT_THAT(transport_.sent, SizeIs(2));
   Answer(Http(503));
-  Pass(minutes(2));
+  Pass(milliseconds(500));
   EXPECT_THAT(transport_.sent, SizeIs(1));
   Answer(Http(503));
-  Pass(minutes(2));
+  Pass(milliseconds(500));
   EXPECT_THAT(transport_.sent, SizeIs(1));
 }
 
@@ -1093,14 +1129,73 @@ TEST_F(DispatcherTest, AnOutageIsolatesNothing) {
   EXPECT_LE(requests_, 250);
 }
 
-TEST_F(DispatcherTest, WhatNeverReachedHeapIsTriedWhole) {
+TEST_F(DispatcherTest, WhatNeverReachedHeapIsNotTriedInParts) {
   Track("us", 1'000);
   for (int i = 0; i < 600; ++i) {
     Pass(seconds(1));
     while (!transport_.sent.empty()) Fail(TransportFailure::Kind::kConnect);
   }
   CrashFor(seconds(3));
-  EXPECT_EQ(requests_, 1);
+  // A small probe, and the rest.
+  EXPECT_EQ(requests_, 2);
+}
+
+TEST_F(DispatcherTest, TheEndOfAnOutageOfHangsIsNoticedWithinTwoSeconds) {
+  Track("us", 5'000);
+  for (int i = 0; i < 100; ++i) User(absl::StrCat("u", i), 1);
+  for (const int tenths : {250, 400, 6'000}) {
+    arrived_ = 0;
+    HangFor(tenths);
+    MakeHeapTake();
+    Track("us", 500);
+    const MonotonicTime back = now_.monotonic;
+    while (arrived_ == 0) HangFor(1);
+    EXPECT_LE(now_.monotonic - back, seconds(2)) << tenths;
+    HangFor(300);
+    EXPECT_EQ(queued(), 0u);
+    heap_takes_ = false;
+    Track("us", 5'000);
+    User("someone", 2);
+  }
+  EXPECT_EQ(Isolated(), 0u);
+}
+
+TEST_F(DispatcherTest, RequestsThatHangAreBoundedAndTakeLittleOfTheLimit) {
+  for (int i = 0; i < 5; ++i) Track("us", 5'000);
+  for (int i = 0; i < 100; ++i) Account(absl::StrCat("a", i));
+  int most = 0;
+  for (int i = 0; i < 3'000; ++i) {
+    HangFor(1);
+    most = std::max(most, static_cast<int>(transport_.sent.size()));
+  }
+  EXPECT_GE(most, 20);
+  EXPECT_LE(most, 26);  // of two endpoints
+  EXPECT_LE(dispatcher_->SnapshotOf("us", now_)->allowance_used, 1'500u);
+}
+
+TEST_F(DispatcherTest, AHeapThatTakesFiveSecondsIsNoHeapThatHangs) {
+  Track("us", 5'000);
+  HangFor(400);
+  MakeHeapTake();
+  latency_ = seconds(5);
+  for (int i = 0; i < 600; ++i) {
+    if (i % 10 == 0) Track("us", 10);
+    HangFor(1);
+  }
+  EXPECT_EQ(requests_, 0);  // that timed out since
+  HangFor(200);
+  EXPECT_EQ(queued(), 0u);
+}
+
+TEST_F(DispatcherTest, ProbesOfAnOutageLeaveTheLimitToItsEnd) {
+  for (int i = 0; i < 100; ++i) Track("us", 1'000);
+  for (int i = 0; i < 6'000; ++i) {
+    Pass(milliseconds(100));
+    while (!transport_.sent.empty()) Answer(Http(503));
+  }
+  EXPECT_LE(dispatcher_->SnapshotOf("us", now_)->allowance_used, 3'500u);
+  CrashFor(seconds(5));
+  EXPECT_GE(arrived_, 11'000u);
 }
 
 TEST_F(DispatcherTest, AFailingRegionGetsOneRequestAtATimeAndWakesAtOnce) {

@@ -92,6 +92,50 @@ TEST_F(FailingRegionTest, SeveralThatFailShareOneRequestAtATime) {
   EXPECT_EQ(slots_.NextProbe(), std::nullopt);
 }
 
+TEST_F(FailingRegionTest, ARequestThatHangsKeepsNoOtherFromProbing) {
+  Fail(8, 2);
+  Fail(16);
+  slots_.Take(kEvents);
+  EXPECT_TRUE(slots_.full(kUsers, kGetsThrough, kLater));
+  slots_.BeginHanging(kEvents, kLater);
+  EXPECT_FALSE(slots_.full(kUsers, kGetsThrough, kNow));
+  EXPECT_TRUE(slots_.full(kEvents, kGetsThrough, kNow));
+  EXPECT_FALSE(slots_.full(kEvents, kGetsThrough, kLater));
+}
+
+TEST_F(FailingRegionTest, ABoundedNumberOfItsRequestsHang) {
+  RegionSlots slots(100);
+  for (uint64_t batch = 1; batch <= 3; ++batch) {
+    slots.OnFailure(kEvents, Queue(8), batch, kNow);
+  }
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_FALSE(slots.full(kEvents, kFails, kNow));
+    slots.Take(kEvents);
+    slots.BeginHanging(kEvents, kNow);
+  }
+  EXPECT_TRUE(slots.full(kEvents, kFails, kNow));
+  EXPECT_FALSE(slots.full(kEvents, kGetsThrough, kNow));
+  slots.EndHanging(kEvents);
+  slots.GiveBack(kEvents);
+  EXPECT_FALSE(slots.full(kEvents, kFails, kNow));
+}
+
+TEST_F(FailingRegionTest, ASilenceEndsWhereSomethingGetsThrough) {
+  Fail(8, 3);
+  const auto of_region = slots_.SilenceOf(kEvents);
+  ASSERT_TRUE(of_region.has_value());
+  EXPECT_FALSE(slots_.Ended(kEvents, *of_region));
+  slots_.OnReached(kUsers);
+  EXPECT_TRUE(slots_.Ended(kEvents, *of_region));
+  const auto of_endpoint = slots_.SilenceOf(kEvents);
+  ASSERT_TRUE(of_endpoint.has_value());
+  slots_.OnReached(kUsers);
+  EXPECT_FALSE(slots_.Ended(kEvents, *of_endpoint));
+  slots_.OnReached(kEvents);
+  EXPECT_TRUE(slots_.Ended(kEvents, *of_endpoint));
+  EXPECT_FALSE(slots_.SilenceOf(kEvents).has_value());
+}
+
 TEST_F(FailingRegionTest, ALaneThatJustFailedProbesAfterThoseThatWait) {
   Fail(8, 3);
   slots_.Wait(kEvents, 5);

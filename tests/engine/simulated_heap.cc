@@ -9,6 +9,8 @@ namespace heapsync {
 namespace {
 
 constexpr Duration kTimeout = std::chrono::seconds(30);
+// Of a request during which nothing at all is received.
+constexpr Duration kStallTimeout = std::chrono::seconds(20);
 
 HttpResponse Http(int status, std::string body = "{}") {
   return {.status = status, .retry_after = {}, .body = std::move(body)};
@@ -66,7 +68,12 @@ void SimulatedHeap::Send(HeapRequest request) {
   if (faults.away.contains(PathOf(each.request.url))) {
     each.fate = Fate::kNotTaken;
     each.answer.result = Http(503);
-    if (Chance(0.3)) each.answer.result = Failure(Kind::kConnect);
+    if (faults.away_hangs) {
+      each.answered = now_ + kStallTimeout;
+      each.answer.result = Failure(Kind::kTimeout);
+    } else if (Chance(0.3)) {
+      each.answer.result = Failure(Kind::kConnect);
+    }
   } else if (Chance(faults.refused_connection)) {
     each.fate = Fate::kNotTaken;
     each.answer.result = Failure(Kind::kConnect);

@@ -30,6 +30,7 @@ struct HeapFaults {
   double oversized = 0;           // 413 to more than one item
   bool names_poison = false;      // a 400 names the bad item
   std::set<std::string> away;     // paths that nobody answers, or with 503
+  bool away_hangs = false;        // the connection is accepted, and that is all
   Duration max_latency = std::chrono::milliseconds(800);
 };
 

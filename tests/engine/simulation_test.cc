@@ -145,6 +145,19 @@ TEST(SimulationTest, WhateverEndpointIsBackAfterAnOutageIsUsedSoon) {
   RunWorlds(rules, Worlds(60));
 }
 
+TEST(SimulationTest, AnEndpointThatHungIsUsedSoonAfterItsReturn) {
+  WorldRules rules;
+  rules.destinations = 4;
+  rules.callers = 2;
+  rules.identities = 300;
+  rules.limits = false;
+  rules.max_items = 40;
+  rules.outages = 2;
+  rules.outages_hang = true;
+  rules.faults.max_latency = std::chrono::milliseconds(100);
+  RunWorlds(rules, Worlds(40));
+}
+
 TEST(SimulationTest, EverythingAtOnceBreaksNoPromise) {
   const Sum sum = RunWorlds(EverythingGoesWrong(), Worlds(300));
   EXPECT_GT(sum.acknowledged, 20'000u);

@@ -33,6 +33,7 @@ struct WorldRules {
   double clock_jump = 0;  // of the civil clock
   bool limits = true;
   int outages = 0;  // after that, each with an end of its own for each endpoint
+  bool outages_hang = false;
   HeapFaults faults;
 };
 
@@ -71,6 +72,7 @@ class World {
   bool Delivered(const Sent& sent) const;
   void LiveThroughOutage();
   bool Waits(Region region, ObjectType type) const;
+  bool Waits(const LaneSnapshot& lane) const;
   void CheckNeighboursOfCrashes();
   void Break(const std::vector<std::string>& promises);
   void CheckFinalValues();

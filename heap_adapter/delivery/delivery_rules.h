@@ -37,6 +37,13 @@ struct DeliveryRules {
   // A Retry-After of Heap's counts up to this. Larger: Heap is heeded longer,
   // but a mistaken or foreign response stops a destination longer.
   Duration max_retry_after = std::chrono::hours(1);
+  // For how long one that comes with a failure, unlike one of a 429, stops what
+  // it may not be meant for; grows with the failures in a row. Longer: an
+  // outage with a Retry-After gets fewer requests, but a single item to which
+  // Heap answers so holds up the others longer.
+  BackoffRules heeded_backoff{.initial = std::chrono::seconds(4),
+                              .factor = 2.0,
+                              .cap = std::chrono::hours(1)};
   // For a destination that needs a person: asking often would not help.
   BackoffRules misconfigured_backoff{.initial = std::chrono::seconds(30),
                                      .min = std::chrono::seconds(5),

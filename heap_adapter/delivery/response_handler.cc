@@ -42,13 +42,12 @@ bool NeverSent(const HeapResponse& response) {
   }
 }
 
-// A Retry-After may lengthen the backoff, never shorten it.
-Duration WaitOf(Duration backoff, const Verdict& verdict) {
-  return std::max(backoff, verdict.retry_after.value_or(backoff));
-}
-
-Suspicion::Failure FailureOf(const HeapResponse& response) {
+Suspicion::Failure FailureOf(const HeapResponse& response,
+                             const Verdict& verdict, Duration heeded) {
   if (NeverSent(response)) return Suspicion::Failure::kNotSent;
+  if (verdict.retry_after.value_or(heeded) > heeded) {
+    return Suspicion::Failure::kAsksToWaitLong;
+  }
   const auto* failure = std::get_if<TransportFailure>(&response.result);
   return failure != nullptr && failure->kind == TransportFailure::Kind::kTimeout
              ? Suspicion::Failure::kTimeout
@@ -60,7 +59,8 @@ Duration Jittered(Duration wait, double random01) {
   return wait / 2 + std::chrono::duration_cast<Duration>(wait / 2 * random01);
 }
 
-// The lane waits as long as Heap asks. Gives that wait; zero for none.
+// The throttled lane waits as long as Heap asks. Gives that wait; zero for
+// none.
 Duration Heed(const Verdict& verdict, QueuedLane& lane, Now now) {
   const Duration asked = verdict.retry_after.value_or(Duration(0));
   lane.heap_wants_until =
@@ -177,7 +177,8 @@ Duration ResponseHandler::OnTransient(const Attempt& attempt,
                     : Suspicion::Step::kTryLater,
                 FailedPlan(attempt, now), verdict, Duration(0), now, change);
   }
-  const Suspicion::Failure failure = FailureOf(response);
+  const Suspicion::Failure failure =
+      FailureOf(response, verdict, rules_.heeded_backoff.initial);
   BatchPlan plan = FailedPlan(attempt, now);
   if (failure != Suspicion::Failure::kNotSent) ++plan.failures;
   const Suspicion::Judgement judgement =
@@ -192,7 +193,7 @@ Duration ResponseHandler::OnTransient(const Attempt& attempt,
   }
   Duration wait(0);
   if (!judgement.content) {
-    wait = std::max(BackOff(attempt, now), Heed(verdict, lane, now));
+    wait = BackOff(attempt, verdict, now);
   }
   return Take(attempt, judgement.step, std::move(plan), verdict, wait, now,
               change);
@@ -234,14 +235,15 @@ Duration ResponseHandler::OnWrongSetUp(const Attempt& attempt,
     const int refusals = queue.OnMisconfigured(lane.type());
     if (judgement.step != Suspicion::Step::kRetry &&
         refusals <= kRefusalsTriedSoon) {
-      wait = WaitOf(Jittered(rules_.probe_interval, random01_()), verdict);
+      wait = std::max(Jittered(rules_.probe_interval, random01_()),
+                      Heeded(verdict, refusals));
       lane.suspected_not_before = now.monotonic + wait;
       lane.not_before = std::max(lane.not_before, now.monotonic + wait);
     } else {
       const int before = std::min(refusals - 1, kRefusalsTriedSoon);
-      wait = WaitOf(FullJitter(refusals - before, rules_.misconfigured_backoff,
-                               random01_()),
-                    verdict);
+      wait = std::max(FullJitter(refusals - before,
+                                 rules_.misconfigured_backoff, random01_()),
+                      Heeded(verdict, refusals));
       queue.HoldUntil(lane.type(), now.monotonic + wait);
     }
   }
@@ -326,8 +328,17 @@ std::optional<WallTime> ResponseHandler::ExpiresBefore(const Attempt& attempt,
   return attempt.started.wall - rules_.max_age;
 }
 
+// How long a Retry-After is heeded before something else is tried, which grows
+// with the `failures` in a row: it may be said of one item only. It lengthens
+// the backoff, and never shortens it.
+Duration ResponseHandler::Heeded(const Verdict& verdict, int failures) const {
+  return std::min(verdict.retry_after.value_or(Duration(0)),
+                  FullJitter(failures, rules_.heeded_backoff, 1.0));
+}
+
 // The wait that an outage demands, which the failure may belong to.
-Duration ResponseHandler::BackOff(const Attempt& attempt, Now now) {
+Duration ResponseHandler::BackOff(const Attempt& attempt,
+                                  const Verdict& verdict, Now now) {
   QueuedLane& lane = *attempt.lane;
   const Duration probe = Jittered(rules_.probe_interval, random01_());
   const Endpoint endpoint = attempt.endpoint();
@@ -343,6 +354,7 @@ Duration ResponseHandler::BackOff(const Attempt& attempt, Now now) {
                            : std::max(lane.failures, lane.suspected_failures);
   Duration wait = FullJitter(failures, rules_.backoff, random01_());
   if (regions_.silent(endpoint)) wait = std::min(wait, probe);
+  wait = std::max(wait, Heeded(verdict, failures));
   const MonotonicTime until = now.monotonic + wait;
   if (lane.failures > 0) lane.not_before = std::max(lane.not_before, until);
   if (!trusted) {

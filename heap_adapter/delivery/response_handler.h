@@ -63,7 +63,8 @@ class ResponseHandler {
   bool SaysNothing(const Attempt& attempt) const;
   BatchPlan FailedPlan(const Attempt& attempt, Now now);
   std::optional<WallTime> ExpiresBefore(const Attempt& attempt, Now now);
-  Duration BackOff(const Attempt& attempt, Now now);
+  Duration Heeded(const Verdict& verdict, int failures) const;
+  Duration BackOff(const Attempt& attempt, const Verdict& verdict, Now now);
   Duration WaitAlone(int failures, const Verdict& verdict);
   void Divide(const Attempt& attempt, Lane::Place place, Now now,
               SpoolChange& change);

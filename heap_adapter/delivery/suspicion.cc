@@ -32,6 +32,17 @@ constexpr size_t kPlansPerRound = 32;
 // hang at once, and each is as likely to be innocent.
 constexpr int kFailuresInSilence = 4;
 
+int FailuresToSuspect(Suspicion::Failure failure) {
+  switch (failure) {
+    case Suspicion::Failure::kTimeout:
+      return kTimeoutsToSuspect;
+    case Suspicion::Failure::kAsksToWaitLong:
+      return 1;
+    default:
+      return kFailuresToSuspect;
+  }
+}
+
 int FailuresThatCount(const Suspicion::FailedPlan& plan) {
   return plan.in_silence ? plan.failures / kFailuresInSilence : plan.failures;
 }
@@ -43,8 +54,7 @@ Suspicion::Judgement Suspicion::OnFailure(Failure failure,
   const Step try_apart = plan.items > 1 ? Step::kDivide : Step::kTryLater;
   switch (plan.standing) {
     case Standing::kTrusted: {
-      const int needed = failure == Failure::kTimeout ? kTimeoutsToSuspect
-                                                      : kFailuresToSuspect;
+      const int needed = FailuresToSuspect(failure);
       const bool proven = ProvenSince(plan.deliveries);
       const int rounds =
           proven ? 1 : 1 + static_cast<int>(plan.suspected / kPlansPerBatch);

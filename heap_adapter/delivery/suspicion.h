@@ -47,6 +47,8 @@ class Suspicion {
   enum class Failure {
     kNotSent,  // Heap never saw it: the content is not the cause
     kTimeout,  // each costs a long time, so fewer raise suspicion
+    // With a Retry-After that is worth finding out whom it is meant for.
+    kAsksToWaitLong,
     kOther,
   };
   struct FailedPlan {

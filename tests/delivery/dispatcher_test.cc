@@ -224,7 +224,8 @@ class DispatcherTest : public ::testing::Test {
 
   // Heap fails at every request with "crash-me" in it and takes the rest, for
   // `time`. Counts both.
-  void CrashFor(Duration time, int status = 500) {
+  void CrashFor(Duration time, int status = 500,
+                std::optional<std::string> retry_after = std::nullopt) {
     for (Duration step = milliseconds(100); time > Duration(0); time -= step) {
       while (!transport_.sent.empty()) {
         ++requests_;
@@ -232,7 +233,7 @@ class DispatcherTest : public ::testing::Test {
         const bool crashes = absl::StrContains(request.body, "crash-me");
         if (crashes) ++crashes_;
         if (!crashes) arrived_ += ItemsOf(request);
-        Answer(Http(crashes ? status : 200));
+        Answer(crashes ? Http(status, "", retry_after) : Http(200));
       }
       Pass(step);
     }
@@ -422,10 +423,39 @@ TEST_F(DispatcherTest, ARetryAfterOfAYearIsCutAndItsEndIsShown) {
   Start();
   Track("us", 1);
   Pass(seconds(1));
-  Answer(Http(503, "", "31536000"));
+  Answer(Http(429, "", "31536000"));
   EXPECT_THAT(waits_, ElementsAre(minutes(30)));
   EXPECT_EQ(dispatcher_->Snapshot(0, 1, now_)[0].last_error,
-            "HTTP 503, Retry-After until 2023-11-14T22:43:21Z");
+            "HTTP 429, Retry-After until 2023-11-14T22:43:21Z");
+}
+
+TEST_F(DispatcherTest, ARetryAfterThatFollowsOneItemHoldsUpNoOther) {
+  for (const int status : {503, 500, 403, 302}) {
+    Track("us", 600);
+    Track("us", 1, nullptr, "crash-me");
+    Track("us", 1'399);
+    arrived_ = 0;
+    CrashFor(minutes(1), status, "3600");
+    EXPECT_EQ(arrived_, 1'999u) << status;
+  }
+  EXPECT_EQ(Isolated(), 4u);
+  // They are not tried before the time that Heap asked for.
+  crashes_ = 0;
+  CrashFor(minutes(55), 503, "3600");
+  EXPECT_EQ(crashes_, 0);
+}
+
+TEST_F(DispatcherTest, AnOutageWithARetryAfterIsProbedMoreAndMoreRarely) {
+  Track("us", 2'000);
+  for (int i = 0; i < 36'000; ++i) {
+    Pass(milliseconds(100));
+    for (; !transport_.sent.empty(); ++requests_) {
+      Answer(Http(503, "", "7200"));
+    }
+  }
+  EXPECT_GE(requests_, 8);
+  EXPECT_LE(requests_, 12);
+  EXPECT_EQ(Isolated(), 0u);
 }
 
 TEST_F(DispatcherTest, ARetryAfterThatIsOverMakesNoStorm) {
@@ -1393,7 +1423,7 @@ TEST_F(DispatcherTest, AWokenRegionStillHeedsRetryAfter) {
   Start();
   Track("us", 1);
   Pass(seconds(1));
-  Answer(Http(503, "", "100"));
+  Answer(Http(429, "", "100"));
   Track("eu", 1);
   Pass(seconds(1));
   for (int i = 0; i < 10; ++i) {

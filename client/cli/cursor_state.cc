@@ -1,9 +1,5 @@
 #include "client/cli/cursor_state.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <fstream>
 #include <iterator>
@@ -52,36 +48,14 @@ absl::StatusOr<std::optional<CursorState>> ReadCursorState(
 }
 
 absl::StatusOr<CursorFile> CursorFile::Open(const std::string& path) {
-  const std::string lock_path = absl::StrCat(path, ".lock");
-  const int lock = ::open(lock_path.c_str(),
-                          O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (lock < 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", lock_path));
-  }
-  CursorFile file(path, lock);
-  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) {
-      return absl::ErrnoToStatus(errno,
-                                 absl::StrCat("cannot lock ", lock_path));
-    }
-    return absl::FailedPreconditionError(absl::StrCat(
-        "another import with --state=", path,
-        " is still running; this one would send its rows a second time"));
-  }
+  absl::StatusOr<RunLock> lock = RunLock::Acquire(path);
+  if (!lock.ok()) return lock.status();
+  CursorFile file(path, *std::move(lock));
   auto state = ReadCursorState(path);
   if (!state.ok()) return state.status();
   file.state_ = *std::move(state);
   return file;
 }
-
-CursorFile::~CursorFile() {
-  if (lock_ >= 0) ::close(lock_);
-}
-
-CursorFile::CursorFile(CursorFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      lock_(std::exchange(other.lock_, -1)),
-      state_(std::move(other.state_)) {}
 
 absl::Status CursorFile::Save(const CursorState& state) {
   if (state_ == state) return absl::OkStatus();

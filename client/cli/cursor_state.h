@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/cli/run_lock.h"
 
 namespace heapsync {
 
@@ -32,15 +33,9 @@ absl::StatusOr<std::optional<CursorState>> ReadCursorState(
 // a time.
 class CursorFile {
  public:
-  // Locks `path`.lock, which it creates and leaves behind; the end of the
-  // process unlocks it in any case. Errors: kFailedPrecondition while another
-  // process has it, kDataLoss for a file that holds something else, else why
-  // it cannot be used.
+  // Errors: those of RunLock, kDataLoss for a file that holds something else,
+  // else why it cannot be used.
   static absl::StatusOr<CursorFile> Open(const std::string& path);
-
-  ~CursorFile();
-  CursorFile(CursorFile&& other) noexcept;
-  CursorFile& operator=(CursorFile&&) = delete;
 
   // What the file held when it was opened or was given since; null if there
   // was none.
@@ -50,11 +45,11 @@ class CursorFile {
   absl::Status Save(const CursorState& state);
 
  private:
-  CursorFile(std::string path, int lock)
-      : path_(std::move(path)), lock_(lock) {}
+  CursorFile(std::string path, RunLock lock)
+      : path_(std::move(path)), lock_(std::move(lock)) {}
 
   std::string path_;
-  int lock_;
+  RunLock lock_;
   std::optional<CursorState> state_;
 };
 

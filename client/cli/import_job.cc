@@ -15,6 +15,7 @@
 #include "client/cli/delivery_wait.h"
 #include "client/cli/import_state.h"
 #include "client/cli/row_ledger.h"
+#include "client/cli/run_lock.h"
 #include "client/cli/utf8.h"
 #include "client/random_id.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
@@ -99,6 +100,7 @@ absl::Status WithPrefix(absl::string_view prefix, const absl::Status& status) {
 // What is known before the first row is read.
 struct Prepared {
   ImportOptions options;
+  std::optional<RunLock> lock;  // none: the state is nowhere, or the query's
   std::unique_ptr<QueryInput> query;  // null: a file, or the like
   RowSource rows;
   ImportState state;
@@ -116,6 +118,7 @@ class TypedImportJob : public ImportJob {
  public:
   explicit TypedImportJob(Prepared prepared)
       : options_(std::move(prepared.options)),
+        lock_(std::move(prepared.lock)),
         query_(std::move(prepared.query)),
         rows_(std::move(prepared.rows)),
         state_(std::move(prepared.state)),
@@ -415,6 +418,7 @@ class TypedImportJob : public ImportJob {
   }
 
   const ImportOptions options_;
+  const std::optional<RunLock> lock_;
   const std::unique_ptr<QueryInput> query_;  // what rows_ read; null: a file
   RowSource rows_;
   ImportState state_;  // as saved last
@@ -461,9 +465,11 @@ absl::Status CheckOutputs(const ImportOptions& options, const ByteSource& in) {
 }
 
 // Determines the row to start at, and saves the state before anything is sent,
-// so that another process can resume the import.
-absl::Status SettleState(ImportOptions& options, ImportState& state,
-                         ImportSummary& summary) {
+// so that another process can resume the import. Gives the lock of the state;
+// none if there is no state.
+absl::StatusOr<std::optional<RunLock>> SettleState(ImportOptions& options,
+                                                   ImportState& state,
+                                                   ImportSummary& summary) {
   const bool chosen = !options.state_path.empty();
   if (!chosen && state.input.size && options.input != "-") {
     options.state_path = absl::StrCat(options.input, ".heapsync-state");
@@ -473,7 +479,16 @@ absl::Status SettleState(ImportOptions& options, ImportState& state,
       return absl::FailedPreconditionError(
           "--resume needs --state=FILE where the input is not a file");
     }
-    return absl::OkStatus();
+    return std::nullopt;
+  }
+  std::optional<RunLock> lock;
+  absl::Status written;
+  if (auto locked = RunLock::Acquire(options.state_path); locked.ok()) {
+    lock.emplace(*std::move(locked));
+  } else if (absl::IsFailedPrecondition(locked.status())) {
+    return locked.status();
+  } else {
+    written = locked.status();
   }
   if (options.start != ImportOptions::Start::kRestart) {
     auto saved = ReadImportState(options.state_path);
@@ -482,9 +497,9 @@ absl::Status SettleState(ImportOptions& options, ImportState& state,
       if (options.start == ImportOptions::Start::kFresh) {
         return absl::FailedPreconditionError(absl::StrCat(
             options.state_path,
-            " is the state of an import of this input that was interrupted or "
-            "is still running. Continue it with --resume, or start again with "
-            "--restart (which sends rows again that were sent already)"));
+            " is the state of an import of this input that was interrupted. "
+            "Continue it with --resume, or start again with --restart (which "
+            "sends rows again that were sent already)"));
       }
       if (absl::Status same = CheckSameJob(**saved, state); !same.ok()) {
         return same;
@@ -499,7 +514,7 @@ absl::Status SettleState(ImportOptions& options, ImportState& state,
           absl::StrCat("resuming after row ", WithThousands(state.rows_done)));
     }
   }
-  const absl::Status written = WriteImportState(options.state_path, state);
+  if (written.ok()) written = WriteImportState(options.state_path, state);
   if (!written.ok() &&
       (chosen || options.start == ImportOptions::Start::kResume)) {
     return written;
@@ -509,8 +524,9 @@ absl::Status SettleState(ImportOptions& options, ImportState& state,
         absl::StrCat("this import cannot be resumed if it is interrupted: ",
                      written.message(), " (choose a file with --state)"));
     options.state_path.clear();
+    lock.reset();
   }
-  return absl::OkStatus();
+  return lock;
 }
 
 // Moves the state's path into the query, which keeps another state.
@@ -590,10 +606,8 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
   state.is_repeatable = !options.stream.request_id.empty();
   ImportSummary summary;
   if (query != nullptr) summary.notes = query->notes();
-  if (absl::Status status = SettleState(options, state, summary);
-      !status.ok()) {
-    return status;
-  }
+  auto lock = SettleState(options, state, summary);
+  if (!lock.ok()) return lock.status();
   const bool appends = options.query && options.query->is_incremental();
   absl::StatusOr<RejectsFile> rejects = RejectsFile::Open(
       options.rejects_path,
@@ -618,6 +632,7 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
   summary.state_path = options.state_path;
   const ObjectType type = options.mapping.type;
   Prepared prepared{std::move(options),
+                    *std::move(lock),
                     std::move(query),
                     std::move(rows),
                     std::move(state),

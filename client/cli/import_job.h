@@ -98,7 +98,8 @@ std::vector<Violation> ViolationsOfRow(const v1::RejectedItem& item);
 // for inputs of any size. One thread at a time.
 class ImportJob {
  public:
-  // Opens the input, and reads its header and the state. Errors:
+  // Opens the input, and reads its header and the state, of which no other
+  // process may have a job meanwhile. Errors:
   // kInvalidArgument where the options do not fit the input or name it as an
   // output,
   // kFailedPrecondition where they do not fit the state, kCancelled soon after

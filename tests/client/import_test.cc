@@ -757,6 +757,26 @@ TEST_F(ImportTest, AnInterruptedImportIsNotBegunAnewByMistake) {
   EXPECT_EQ(Import({"--type=user", "--restart", path}).exit_code, 0);
 }
 
+TEST_F(ImportTest, OneOfTwoImportsThatBeginAtOnceIsRefused) {
+  ImportOptions options;
+  options.input = folder_.Write("a.csv", "identity\na\n");
+  options.mapping.type = ObjectType::kUserProperties;
+  {
+    const auto first = ImportJob::Prepare(options);
+    ASSERT_TRUE(first.ok()) << first.status();
+    for (const auto start :
+         {ImportOptions::Start::kFresh, ImportOptions::Start::kResume,
+          ImportOptions::Start::kRestart}) {
+      options.start = start;
+      EXPECT_TRUE(
+          absl::IsFailedPrecondition(ImportJob::Prepare(options).status()));
+    }
+  }
+  // As if the first one had been killed.
+  options.start = ImportOptions::Start::kResume;
+  EXPECT_TRUE(ImportJob::Prepare(options).ok());
+}
+
 TEST_F(ImportTest, ResumeRefusesAnotherMappingOrInput) {
   const std::string path = folder_.Write("a.csv", "identity\na\n");
   server_.AddStreamFault(

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/delivery_wait.h"
+#include "client/cli/destination_watch.h"
 #include "client/cli/import_state.h"
 #include "client/cli/row_ledger.h"
 #include "client/cli/run_lock.h"
@@ -37,6 +38,8 @@ constexpr std::chrono::seconds kPatienceAfterStop{10};
 constexpr uint64_t kRowsBetweenChores = 256;
 constexpr size_t kMaxHeldBytes = 64 << 20;
 constexpr size_t kRejectedToShow = 5;
+// Without a delivery for so long, it is said what the import waits for.
+constexpr milliseconds kDeliveriesPause{2'000};
 
 // Larger: one key for different content is found at a greater distance, for 40
 // bytes a key.
@@ -151,6 +154,10 @@ class TypedImportJob : public ImportJob {
       BulkWriter<Item> writer(client, std::move(stream));
       writer_ = &writer;
       rows_.SetWhileWaiting([this] { return SendWhatIsThere(); });
+      if (WaitsForDelivery()) {
+        watch_.emplace(client, options_.stream.destination,
+                       options_.mapping.type);
+      }
       status = SendRows();
       // The items of the rows before it are sent all the same.
       if (absl::IsCancelled(status) && !CanBeResumed()) {
@@ -165,6 +172,7 @@ class TypedImportJob : public ImportJob {
       if (status.ok()) status = kept;
       summary_.stream = writer.totals();
       summary_.changed_columns = rows_.ChangedColumns();
+      watch_.reset();
       progress.Finish(Snapshot());
       writer_ = nullptr;
     }
@@ -328,9 +336,8 @@ class TypedImportJob : public ImportJob {
   // a connection that broke are still on their way to Heap.
   absl::Status AwaitEarlierRows(const Client& client,
                                 const BulkTotals& totals) {
-    if (options_.stream.ack_level != v1::ACK_LEVEL_DELIVERED ||
-        (summary_.rows_before == 0 &&
-         totals.ack_level == v1::ACK_LEVEL_DELIVERED)) {
+    if (!WaitsForDelivery() || (summary_.rows_before == 0 &&
+                                totals.ack_level == v1::ACK_LEVEL_DELIVERED)) {
       return absl::OkStatus();
     }
     summary_.counts_are_partial = true;
@@ -398,7 +405,33 @@ class TypedImportJob : public ImportJob {
                                                     started_);
   }
 
-  ProgressSnapshot Snapshot() const {
+  bool WaitsForDelivery() const {
+    return options_.stream.ack_level == v1::ACK_LEVEL_DELIVERED;
+  }
+
+  // What keeps the deliveries that are waited for from coming; empty while they
+  // come.
+  std::string HoldUp(const BulkTotals& totals) {
+    if (!watch_.has_value()) return "";
+    const SteadyClock::time_point now = SteadyClock::now();
+    const uint64_t ended = totals.delivered + totals.dead_lettered;
+    if (awaiting_earlier_rows_) {
+      const std::string why = watch_->HoldUp(now);
+      return absl::StrCat("waiting until Heap has the rows sent before",
+                          why.empty() ? "" : ": ", why);
+    }
+    if (ended != ended_ || totals.accepted <= ended) {
+      ended_ = ended;
+      last_ended_ = now;
+    }
+    if (now - last_ended_ < kDeliveriesPause) return "";
+    const std::string why = watch_->HoldUp(now);
+    return absl::StrCat("waiting until Heap has ",
+                        WithThousands(totals.accepted - ended), " of them",
+                        why.empty() ? "" : ": ", why);
+  }
+
+  ProgressSnapshot Snapshot() {
     ProgressSnapshot snapshot{.elapsed = Elapsed(),
                               .bytes_read = rows_.bytes().stored_bytes_read(),
                               .bytes_total = state_.input.size,
@@ -407,12 +440,11 @@ class TypedImportJob : public ImportJob {
                               .rows_at_start = summary_.rows_before,
                               .bytes_at_start = bytes_at_start_,
                               .trouble = ""};
-    if (const auto outage = writer_->totals().outage) {
+    const BulkTotals totals = writer_->totals();
+    snapshot.trouble = HoldUp(totals);
+    if (totals.outage.has_value()) {
       snapshot.trouble =
-          absl::StrCat("waiting for the server: ", outage->message());
-    }
-    if (awaiting_earlier_rows_) {
-      snapshot.trouble = "waiting until Heap has the rows sent before";
+          absl::StrCat("waiting for the server: ", totals.outage->message());
     }
     return snapshot;
   }
@@ -440,6 +472,9 @@ class TypedImportJob : public ImportJob {
   uint64_t bytes_at_start_ = 0;
   bool input_failed_ = false;
   bool awaiting_earlier_rows_ = false;
+  std::optional<DestinationWatch> watch_;  // with ACK_LEVEL_DELIVERED
+  uint64_t ended_ = 0;                     // delivered or dead-lettered
+  SteadyClock::time_point last_ended_ = SteadyClock::now();
   SteadyClock::time_point started_;
   SteadyClock::time_point last_checkpoint_;
   // Not owned; set during Run().

@@ -71,6 +71,12 @@ std::string ShortDuration(std::chrono::seconds duration) {
 
 std::string ProgressBar(const ProgressSnapshot& snapshot, size_t width) {
   std::string text;
+  if (!snapshot.trouble.empty()) {
+    // In place of the figures, which say little now: it must not be cut.
+    return absl::StrCat(WithThousands(snapshot.rows), " rows  ",
+                        Printable(snapshot.trouble))
+        .substr(0, width);
+  }
   if (const std::optional<double> fraction = Fraction(snapshot)) {
     const auto filled = static_cast<size_t>(*fraction * kBarWidth);
     std::string bar(kBarWidth, ' ');

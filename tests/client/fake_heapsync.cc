@@ -257,8 +257,20 @@ class FakeHeapSync::AdminService : public v1::HeapSyncAdminService::Service {
     return callback ? callback(request->destination()) : grpc::Status::OK;
   }
 
+  grpc::Status GetDestination(grpc::ServerContext*,
+                              const v1::GetDestinationRequest*,
+                              v1::GetDestinationResponse* response) override {
+    std::function<grpc::Status(v1::GetDestinationResponse&)> callback;
+    {
+      const std::lock_guard lock(mutex);
+      callback = on_get_destination;
+    }
+    return callback ? callback(*response) : grpc::Status::OK;
+  }
+
   std::mutex mutex;
   std::function<grpc::Status(const std::string&)> on_flush;
+  std::function<grpc::Status(v1::GetDestinationResponse&)> on_get_destination;
 };
 
 FakeHeapSync::FakeHeapSync()
@@ -314,6 +326,12 @@ void FakeHeapSync::OnFlush(
     std::function<grpc::Status(const std::string&)> callback) {
   const std::lock_guard lock(admin_service_->mutex);
   admin_service_->on_flush = std::move(callback);
+}
+
+void FakeHeapSync::OnGetDestination(
+    std::function<grpc::Status(v1::GetDestinationResponse&)> callback) {
+  const std::lock_guard lock(admin_service_->mutex);
+  admin_service_->on_get_destination = std::move(callback);
 }
 
 void FakeHeapSync::OnMessage(std::function<void(uint64_t)> callback) {

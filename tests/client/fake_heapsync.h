@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "heapsync/v1/heap_sync_admin_service.pb.h"
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
 
 namespace heapsync {
@@ -63,6 +64,10 @@ class FakeHeapSync {
   // Answers each Flush, which otherwise finds everything delivered. Called
   // without a lock, with the destination.
   void OnFlush(std::function<grpc::Status(const std::string&)> callback);
+
+  // Answers each GetDestination. Called without a lock.
+  void OnGetDestination(
+      std::function<grpc::Status(v1::GetDestinationResponse&)> callback);
 
   // Called after each message of a stream, without a lock.
   void OnMessage(std::function<void(uint64_t items_stored)> callback);

@@ -53,6 +53,7 @@ TEST(ProgressTest, TroubleIsShown) {
   snapshot.trouble = "waiting";
   EXPECT_NE(ProgressLog(snapshot).find("12 rejected  waiting"),
             std::string::npos);
+  EXPECT_EQ(ProgressBar(snapshot, 80), "1,234,567 rows  waiting");
 }
 
 TEST(ProgressTest, NumbersAndDurationsAreReadable) {

@@ -1,16 +1,23 @@
 #include "server/reload.h"
 
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "heap_adapter/base/certificate_times.h"
 #include "server/config/settings.h"
 #include "server/log/log.h"
 
 namespace heapsync {
 namespace {
+
+constexpr std::chrono::hours kBetweenExpiryWarnings{12};
+// Longer: there is more time for a new certificate, but those that are renewed
+// automatically near their end are warned of in vain.
+constexpr std::chrono::hours kWarnedBeforeExpiry{14 * 24};
 
 void LogRefused(absl::string_view why, ConfigPart part,
                 absl::string_view fault) {
@@ -33,6 +40,11 @@ Reload::Reload(const ServerConfig& config, Engine& engine, Access& access,
       files_(config.files) {}
 
 void Reload::Tick(MonotonicTime now) {
+  if (warned_at_ == MonotonicTime() ||
+      now - warned_at_ >= kBetweenExpiryWarnings) {
+    warned_at_ = now;
+    WarnOfExpiries();
+  }
   const std::chrono::milliseconds interval = started_.reload_interval;
   if (interval == std::chrono::milliseconds::zero() ||
       now - looked_at_ < interval) {
@@ -76,6 +88,25 @@ void Reload::Run(absl::string_view why) {
       {{"why", why},
        {"parts", absl::StrJoin(reloaded, ", ")},
        {"destinations", destinations_.destinations.size()}});
+}
+
+std::vector<CertificateExpiry> Reload::Expiries() const {
+  const std::string& roots = started_.heap_way.extra_roots;
+  if (certificates_ == nullptr) return ExpiriesOf(nullptr, roots);
+  const TlsMaterial material = certificates_->Fetch().material;
+  return ExpiriesOf(&material, roots);
+}
+
+void Reload::WarnOfExpiries() const {
+  const auto now =
+      std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+  for (const CertificateExpiry& each : Expiries()) {
+    if (each.not_after - now > kWarnedBeforeExpiry) continue;
+    Log(LogSeverity::kWarning,
+        each.not_after < now ? "a certificate has expired"
+                             : "a certificate expires soon",
+        {{"certificate", each.use}, {"expires", DateText(each.not_after)}});
+  }
 }
 
 absl::Status Reload::SetDestinations(const DestinationConfig& destinations) {

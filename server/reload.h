@@ -1,6 +1,8 @@
 #ifndef HEAPSYNC_SERVER_RELOAD_H_
 #define HEAPSYNC_SERVER_RELOAD_H_
 
+#include <vector>
+
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "heap_adapter/engine.h"
@@ -31,9 +33,13 @@ class Reload {
   // Immediately.
   void Run(absl::string_view why);
 
+  // When the certificates expire that are in use. Any thread.
+  std::vector<CertificateExpiry> Expiries() const;
+
  private:
   // Waits for the dispatcher.
   absl::Status SetDestinations(const DestinationConfig& destinations);
+  void WarnOfExpiries() const;
   void LogRestartSettings(absl::string_view why, const ConfigReading& reading);
 
   // The configuration of the start; destinations, callers and certificates
@@ -46,6 +52,7 @@ class Reload {
   TlsCertificates* const certificates_;
   FileWatch files_;
   MonotonicTime looked_at_;
+  MonotonicTime warned_at_;  // of certificates that expire soon
 };
 
 }  // namespace heapsync

@@ -37,6 +37,7 @@
 #include "server/net/tls_credentials.h"
 #include "server/observe/attempt_metrics.h"
 #include "server/observe/call_metrics.h"
+#include "server/observe/certificate_metrics.h"
 #include "server/observe/connection_metrics.h"
 #include "server/observe/dispatcher_metrics.h"
 #include "server/observe/flow_history.h"
@@ -383,6 +384,7 @@ class RunningServer final : public HeapSyncServer {
   const ServerConfig config_;
   // In the order in which they need each other.
   const std::unique_ptr<Adapter> adapter_;
+  CertificateMetrics expiries_{[this] { return reload_.Expiries(); }};
   std::optional<OwnerMetrics> owner_;     // if the spool is shared
   std::optional<Membership> membership_;  // likewise
   MonotonicTime figures_read_at_;
@@ -416,7 +418,8 @@ absl::Status RunningServer::Listen() {
       &calls_,
       &connections_,
       &slots_,
-      &process_};
+      &process_,
+      &expiries_};
   if (adapter_->is_shared) {
     owner_.emplace([&adapter = *adapter_] { return adapter.LeaseLeft(); });
     metrics.push_back(&*owner_);

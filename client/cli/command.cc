@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -14,6 +16,7 @@
 #include "absl/time/time.h"
 #include "client/cli/command_options.h"
 #include "client/cli/utf8.h"
+#include "heap_adapter/base/certificate_times.h"
 #include "heapsync/client/client.h"
 #include "heapsync/client/status_details.h"
 #include "heapsync/v1/heap_sync_service.pb.h"
@@ -64,6 +67,25 @@ std::string FaultOfAddress(const std::string& text) {
   return "";
 }
 
+// gRPC says of either side's certificate that has expired only that the
+// handshake failed.
+void WarnOfExpiry(absl::string_view flag, const std::string& pem,
+                  std::ostream& err) {
+  const std::vector<CertificateTimes> all = ReadCertificateTimes(pem);
+  const auto now =
+      std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+  std::string first_fault;
+  for (const CertificateTimes& each : all) {
+    const std::string fault = ValidityFault(each, now);
+    // Of CA certificates an old one may stand beside the new.
+    if (fault.empty() && flag == "--tls_ca") return;
+    if (first_fault.empty()) first_fault = fault;
+  }
+  if (first_fault.empty()) return;
+  err << "heapsync: warning: the certificate of " << flag << " " << first_fault
+      << "\n";
+}
+
 }  // namespace
 
 std::chrono::milliseconds ServerFlags::Timeout() const {
@@ -86,6 +108,8 @@ ClientOptions ServerFlags::ToClientOptions(std::ostream& err) const {
                              .certificate = ReadText("--tls_cert", tls_cert),
                              .key = ReadText("--tls_key", tls_key),
                              .server_name = tls_server_name};
+    WarnOfExpiry("--tls_ca", options.tls->ca, err);
+    WarnOfExpiry("--tls_cert", options.tls->certificate, err);
   }
   options.allow_plaintext_token = plaintext_token;
   options.proxy = proxy ? ProxyUse::kEnvironment : ProxyUse::kNone;

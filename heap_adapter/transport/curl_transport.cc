@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
+#include "heap_adapter/base/certificate_times.h"
 #include "heap_adapter/base/check.h"
 #include "heap_adapter/transport/curl_failure.h"
 
@@ -92,6 +93,8 @@ struct CurlTransport::Transfer {
   size_t head_bytes = 0;  // of all heads and trailers
   size_t max_response_bytes = 0;
   const std::function<bool()>* may_send = nullptr;
+  const RootCertificates* extra_roots = nullptr;
+  std::string date;  // that makes a certificate of the way invalid
   char message[CURL_ERROR_SIZE] = {};
 
   static size_t OnBody(const char* bytes, size_t, size_t count, void* self) {
@@ -128,15 +131,44 @@ struct CurlTransport::Transfer {
     return CURL_PREREQFUNC_OK;
   }
 
+  // Place of the transfer among the data that OpenSSL keeps for a context.
+  static int PlaceInContext() {
+    static const int place =
+        SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+    return place;
+  }
+
+  // Called for each certificate that is verified; changes nothing.
+  static int OnVerified(int good, X509_STORE_CTX* verified) {
+    const int error = X509_STORE_CTX_get_error(verified);
+    const auto* connection = static_cast<const SSL*>(X509_STORE_CTX_get_ex_data(
+        verified, SSL_get_ex_data_X509_STORE_CTX_idx()));
+    const X509* certificate = X509_STORE_CTX_get_current_cert(verified);
+    if (good == 1 || connection == nullptr || certificate == nullptr) {
+      return good;
+    }
+    auto* transfer = static_cast<Transfer*>(
+        SSL_CTX_get_ex_data(SSL_get_SSL_CTX(connection), PlaceInContext()));
+    if (transfer == nullptr) return good;
+    if (error == X509_V_ERR_CERT_HAS_EXPIRED) {
+      transfer->date = " on " + DateText(TimesOf(*certificate).not_after);
+    } else if (error == X509_V_ERR_CERT_NOT_YET_VALID) {
+      transfer->date = " before " + DateText(TimesOf(*certificate).not_before);
+    }
+    return good;
+  }
+
   // Called for each new TLS connection, with its options but before it begins.
-  static CURLcode OnTls(CURL*, void* context, void* extra_roots) {
-    static_cast<const RootCertificates*>(extra_roots)
-        ->AddTo(*static_cast<SSL_CTX*>(context));
+  static CURLcode OnTls(CURL*, void* opaque, void* self) {
+    auto* context = static_cast<SSL_CTX*>(opaque);
+    auto* transfer = static_cast<Transfer*>(self);
+    transfer->extra_roots->AddTo(*context);
+    SSL_CTX_set_ex_data(context, PlaceInContext(), transfer);
+    SSL_CTX_set_verify(context, SSL_CTX_get_verify_mode(context), &OnVerified);
     return CURLE_OK;
   }
 
-  void ConfigureWay(const CurlTransportOptions& options,
-                    const RootCertificates& extra_roots) {
+  void ConfigureWay(const CurlTransportOptions& options) {
     CURL* handle = easy.get();
     has_proxy = !options.proxy.empty();
     // An empty text, unlike null, keeps libcurl from reading the environment.
@@ -154,15 +186,14 @@ struct CurlTransport::Transfer {
     }
     Set(handle, CURLOPT_SSL_VERIFYPEER, 1);
     Set(handle, CURLOPT_SSL_VERIFYHOST, 2);
-    if (!extra_roots.empty()) {
-      Set(handle, CURLOPT_SSL_CTX_FUNCTION, &OnTls);
-      CheckOk(curl_easy_setopt(handle, CURLOPT_SSL_CTX_DATA, &extra_roots));
-    }
+    Set(handle, CURLOPT_SSL_CTX_FUNCTION, &OnTls);
+    Set(handle, CURLOPT_SSL_CTX_DATA, this);
   }
 
   void Configure(const CurlTransportOptions& options,
-                 const RootCertificates& extra_roots) {
+                 const RootCertificates& roots) {
     CURL* handle = easy.get();
+    extra_roots = &roots;
     max_response_bytes = options.max_response_bytes;
     may_send = &options.may_send;
     // A length that the head declares is refused before the body is read.
@@ -182,7 +213,7 @@ struct CurlTransport::Transfer {
     Set(handle, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
     Set(handle, CURLOPT_PROTOCOLS_STR, "http,https");
     Set(handle, CURLOPT_FOLLOWLOCATION, 0);
-    ConfigureWay(options, extra_roots);
+    ConfigureWay(options);
 
     Set(handle, CURLOPT_TCP_NODELAY, 1);
     // New connections are rare, and a name that has moved should count.
@@ -212,6 +243,7 @@ struct CurlTransport::Transfer {
     answer_body.clear();
     answer_bytes = 0;
     head_bytes = 0;
+    date.clear();
     message[0] = '\0';
     Set(easy.get(), CURLOPT_URL, request.url.c_str());
     // To libcurl, a maximum age of zero is none.
@@ -224,7 +256,11 @@ struct CurlTransport::Transfer {
 
   HeapResponse Answer(CURLcode code) {
     if (code != CURLE_OK) {
-      return {request.id, FailureOf(code, stage, message, ProxyStatus())};
+      TransportFailure failure = FailureOf(code, stage, message, ProxyStatus());
+      if (failure.kind == TransportFailure::Kind::kTlsVerification) {
+        failure.detail += date;
+      }
+      return {request.id, std::move(failure)};
     }
     if (!head_complete) {
       return {request.id, FailureOf(CURLE_PARTIAL_FILE, stage, "")};

@@ -6,10 +6,11 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-#include <ctime>
+#include <algorithm>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "heap_adapter/base/certificate_times.h"
 
 namespace heapsync {
 namespace {
@@ -58,13 +59,14 @@ Key ReadKey(const std::string& pem) {
   return key;
 }
 
-void CheckTimes(X509& certificate, std::time_t now,
+// The chain's first certificate and those that vouch for it.
+void CheckTimes(const std::vector<Certificate>& chain, WallTime now,
                 std::vector<std::string>& faults) {
-  if (X509_cmp_time(X509_get0_notBefore(&certificate), &now) > 0) {
-    faults.emplace_back("the certificate is not valid yet");
-  }
-  if (X509_cmp_time(X509_get0_notAfter(&certificate), &now) < 0) {
-    faults.emplace_back("the certificate has run out");
+  for (size_t i = 0; i < chain.size(); ++i) {
+    const std::string fault = ValidityFault(TimesOf(*chain[i]), now);
+    if (fault.empty()) continue;
+    faults.push_back(i == 0 ? absl::StrCat("the certificate ", fault)
+                            : absl::StrCat("certificate ", i + 1, " ", fault));
   }
 }
 
@@ -75,10 +77,8 @@ TlsFaults CheckTlsMaterial(const TlsMaterial& material,
   TlsFaults faults;
   const auto chain =
       ReadCertificates(material.certificate_chain, faults.certificate);
-  if (!chain.empty()) {
-    CheckTimes(*chain.front(), std::chrono::system_clock::to_time_t(now),
-               faults.certificate);
-  }
+  CheckTimes(chain, std::chrono::time_point_cast<Duration>(now),
+             faults.certificate);
   const Key key = ReadKey(material.private_key);
   if (key == nullptr) {
     faults.key.emplace_back(
@@ -92,6 +92,29 @@ TlsFaults CheckTlsMaterial(const TlsMaterial& material,
     ReadCertificates(material.client_ca, faults.client_ca);
   }
   return faults;
+}
+
+std::vector<CertificateExpiry> ExpiriesOf(const TlsMaterial* tls,
+                                          const std::string& heap_roots) {
+  std::vector<CertificateExpiry> expiries;
+  const auto add = [&](absl::string_view use, const std::string& pem,
+                       auto first) {
+    const std::vector<CertificateTimes> all = ReadCertificateTimes(pem);
+    if (all.empty()) return;
+    WallTime not_after = all.front().not_after;
+    for (const CertificateTimes& each : all) {
+      not_after = first(not_after, each.not_after);
+    }
+    expiries.push_back({.use = use, .not_after = not_after});
+  };
+  const auto earliest = [](WallTime a, WallTime b) { return std::min(a, b); };
+  const auto latest = [](WallTime a, WallTime b) { return std::max(a, b); };
+  if (tls != nullptr) {
+    add("server", tls->certificate_chain, earliest);
+    add("client_ca", tls->client_ca, latest);
+  }
+  add("heap_ca", heap_roots, latest);
+  return expiries;
 }
 
 std::vector<std::string> CheckCaFile(const std::string& pem) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "heap_adapter/base/clock.h"
 
 namespace heapsync {
 
@@ -19,7 +20,7 @@ struct TlsMaterial {
 };
 
 // Faults of each part at this time; empty: none. A certificate that does not
-// belong to the key, or that has expired, is a fault.
+// belong to the key, that has expired or that is not valid yet is a fault.
 struct TlsFaults {
   std::vector<std::string> certificate;
   std::vector<std::string> key;
@@ -27,6 +28,17 @@ struct TlsFaults {
 };
 TlsFaults CheckTlsMaterial(const TlsMaterial& material,
                            std::chrono::system_clock::time_point now);
+
+// When what a file holds stops working.
+struct CertificateExpiry {
+  absl::string_view use;  // "server", "client_ca", "heap_ca"; static
+  WallTime not_after;
+};
+// Of the files that are used: the first to expire of a chain, the last of a
+// file of CA certificates, in which new ones stand beside the old. `tls`: null
+// without TLS.
+std::vector<CertificateExpiry> ExpiriesOf(const TlsMaterial* tls,
+                                          const std::string& heap_roots);
 
 // The faults of a file of CA certificates in PEM; empty: none.
 std::vector<std::string> CheckCaFile(const std::string& pem);

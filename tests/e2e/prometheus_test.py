@@ -168,6 +168,8 @@ class PrometheusTest(unittest.TestCase):
         self.assertGreater(len(wanted), 30)
         # Only a server with a shared spool has it; e2e.failover asks there.
         wanted.remove("heapsync_spool_owner")
+        # Only a server with certificates; e2e.security asks there.
+        wanted.remove("heapsync_certificate_expiration_timestamp_seconds")
 
         def missing() -> set[str]:
             return wanted - set(self.prometheus.ask("label/__name__/values"))

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import time
 import unittest
+import urllib.request
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -186,12 +187,35 @@ class SecurityTest(unittest.TestCase):
         for client in (by_name, by_uri):
             self.assertTrue(self.track(self.channel(client)).receipt)
 
+    def test_the_expiry_of_certificates_is_told_in_time(self) -> None:
+        with urllib.request.urlopen(f"{self.server.http_url}/metrics", timeout=harness.PATIENCE) as answer:
+            lines = answer.read().decode().splitlines()
+        for use in ("server", "client_ca"):
+            name = f'heapsync_certificate_expiration_timestamp_seconds{{certificate="{use}"}} '
+            expires = next(float(line.removeprefix(name)) for line in lines if line.startswith(name))
+            self.assertAlmostEqual(expires - time.time(), 2 * 86_400, delta=3_600)
+        wait_until(lambda: "a certificate expires soon" in self.server.output(), "the warning")
+
+    def test_a_certificate_that_is_not_valid_is_refused_with_its_date(self) -> None:
+        folder = temporary_folder(type(self))
+        past = certificates.new_certificate(folder, self.ca, "past", "DNS:localhost", expired=True)
+        refused = subprocess.run([str(Binaries.server), "--app_id=1", "--region=us", f"--data_dir={folder}", "--listen=127.0.0.1:0",
+                                  f"--tls_cert={past.cert}", f"--tls_key={past.key}"],
+                                 capture_output=True, text=True, timeout=harness.PATIENCE)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertRegex(refused.stderr, r"the certificate expired on \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")
+
     def test_certificates_that_prove_nothing_are_refused(self) -> None:
         unavailable = (grpc.StatusCode.UNAVAILABLE, "")
         unknown = certificates.new_certificate(self.folder, self.client_ca, "nobody.example")
         self.assertEqual(refusal(lambda: self.track(self.channel(unknown))), (UNAUTHENTICATED, "CERTIFICATE_UNKNOWN"))
         expired = certificates.new_certificate(self.folder, self.client_ca, "expired", "DNS:crm.example", expired=True)
         self.assertEqual(refusal(lambda: self.track(self.channel(expired))), unavailable)
+        # gRPC says no more than that; the command line looks at its own certificate.
+        told = subprocess.run([str(Binaries.cli), "health", f"--server={self.server.address}", f"--tls_ca={self.ca.cert}",
+                               f"--tls_cert={expired.cert}", f"--tls_key={expired.key}", "--timeout=2s"],
+                              capture_output=True, text=True, timeout=harness.PATIENCE)
+        self.assertRegex(told.stderr, r"warning: the certificate of --tls_cert expired on \d{4}-\d\d-\d\d")
         foreign = certificates.new_certificate(self.folder, certificates.new_ca(self.folder, "foreign-ca"), "foreign", "DNS:crm.example")
         self.assertEqual(refusal(lambda: self.track(self.channel(foreign))), unavailable)
 

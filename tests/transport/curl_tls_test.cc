@@ -3,9 +3,11 @@
 
 #include <chrono>
 #include <string>
+#include <tuple>
 #include <variant>
 #include <vector>
 
+#include "heap_adapter/base/certificate_times.h"
 #include "heap_adapter/transport/curl_transport.h"
 #include "heap_adapter/transport/root_certificates.h"
 #include "tests/transport/scripted_server.h"
@@ -42,6 +44,41 @@ TEST(CurlTls, SendsNothingToAServerThatItDoesNotTrust) {
   EXPECT_EQ(std::get<TransportFailure>(answer.result).detail,
             "self-signed certificate");
   EXPECT_THAT(server.requests(), IsEmpty());
+}
+
+TEST(CurlTls, NamesTheDateThatMakesACertificateInvalid) {
+  for (const auto& [from, to, text] :
+       {std::tuple(-3, -1, "certificate has expired on "),
+        std::tuple(1, 3, "certificate is not yet valid before ")}) {
+    const SelfSigned identity(from, to);
+    ScriptedServer server({Answer(200, "")}, &identity);
+    CurlTransport transport({.extra_roots = identity.CertificatePem()});
+    const HeapResponse answer = Exchange(transport, server.Url());
+    ASSERT_EQ(KindOf(answer), Kind::kTlsVerification);
+    const CertificateTimes times =
+        ReadCertificateTimes(identity.CertificatePem()).at(0);
+    EXPECT_EQ(std::get<TransportFailure>(answer.result).detail,
+              text + DateText(to < 0 ? times.not_after : times.not_before));
+    EXPECT_THAT(server.requests(), IsEmpty());
+  }
+}
+
+TEST(CertificateTimes, AreThoseOfEachCertificateOfAText) {
+  const SelfSigned old(-3, -1);
+  const SelfSigned good;
+  const auto times =
+      ReadCertificateTimes(old.CertificatePem() + good.CertificatePem());
+  ASSERT_THAT(times, SizeIs(2));
+  const auto now =
+      std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+  EXPECT_EQ(ValidityFault(times[0], now),
+            "expired on " + DateText(times[0].not_after));
+  EXPECT_EQ(ValidityFault(times[1], now), "");
+  EXPECT_EQ(ValidityFault(times[1], now - std::chrono::hours(48)),
+            "is not valid before " + DateText(times[1].not_before));
+  EXPECT_EQ(DateText(WallTime(std::chrono::seconds(1'768'473'000))),
+            "2026-01-15 10:30:00 UTC");
+  EXPECT_THAT(ReadCertificateTimes("junk"), IsEmpty());
 }
 
 TEST(CurlTls, TrustsTheExtraRoots) {

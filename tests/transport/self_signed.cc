@@ -22,14 +22,14 @@ void AddExtension(X509* certificate, int id, const char* value) {
   X509_EXTENSION_free(extension);
 }
 
-X509* NewCertificate(EVP_PKEY* key) {
+X509* NewCertificate(EVP_PKEY* key, int from_day, int to_day) {
   constexpr long kOneDay = 24 * 60 * 60;
   X509* certificate = X509_new();
   Check(certificate != nullptr);
   X509_set_version(certificate, X509_VERSION_3);
   ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-  X509_gmtime_adj(X509_getm_notBefore(certificate), -kOneDay);
-  X509_gmtime_adj(X509_getm_notAfter(certificate), kOneDay);
+  X509_gmtime_adj(X509_getm_notBefore(certificate), from_day * kOneDay);
+  X509_gmtime_adj(X509_getm_notAfter(certificate), to_day * kOneDay);
   X509_set_pubkey(certificate, key);
   X509_NAME* name = X509_get_subject_name(certificate);
   const unsigned char common_name[] = "127.0.0.1";
@@ -43,11 +43,12 @@ X509* NewCertificate(EVP_PKEY* key) {
 
 }  // namespace
 
-SelfSigned::SelfSigned() : context_(SSL_CTX_new(TLS_server_method())) {
+SelfSigned::SelfSigned(int from_day, int to_day)
+    : context_(SSL_CTX_new(TLS_server_method())) {
   Check(context_ != nullptr);
   EVP_PKEY* key = EVP_EC_gen("P-256");
   Check(key != nullptr);
-  X509* certificate = NewCertificate(key);
+  X509* certificate = NewCertificate(key, from_day, to_day);
   Check(SSL_CTX_use_certificate(context_.get(), certificate) == 1);
   Check(SSL_CTX_use_PrivateKey(context_.get(), key) == 1);
   X509_free(certificate);

@@ -8,10 +8,11 @@
 
 namespace heapsync {
 
-// A fresh key and a certificate for 127.0.0.1 that it signed itself.
+// A fresh key and a certificate for 127.0.0.1 that it signed itself, valid from
+// a number of days after now to another.
 class SelfSigned {
  public:
-  SelfSigned();
+  explicit SelfSigned(int from_day = -1, int to_day = 1);
 
   // For servers; shared by their threads.
   SSL_CTX* context() const { return context_.get(); }

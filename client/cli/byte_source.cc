@@ -74,7 +74,14 @@ int64_t ModifiedNs(const struct stat& info) {
   return int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
 }
 
+// `head` is the beginning of the input, or of what is packed in it.
 absl::Status CheckReadable(absl::string_view head) {
+  if (absl::StartsWith(head, "\xFF\xFE") ||
+      absl::StartsWith(head, "\xFE\xFF") || IsUtf16(head)) {
+    return absl::InvalidArgumentError(
+        "the input is UTF-16; convert it to UTF-8 first (iconv -f UTF-16 -t "
+        "UTF-8, or -f UTF-16LE without a byte order mark)");
+  }
   if (IsMarkup(head)) {
     return absl::InvalidArgumentError(
         "the input is HTML or XML, perhaps an error page, which is not read");
@@ -145,7 +152,8 @@ ByteSource::ByteSource(ByteSource&& other) noexcept
       stored_(std::move(other.stored_)),
       used_(other.used_),
       text_(std::move(other.text_)),
-      decompressor_(std::move(other.decompressor_)) {}
+      decompressor_(std::move(other.decompressor_)),
+      is_looked_into_(other.is_looked_into_) {}
 
 ByteSource::~ByteSource() {
   if (descriptor_ >= 0) ::close(descriptor_);
@@ -176,12 +184,6 @@ absl::Status ByteSource::ReadHead() {
   }
   stored_.resize(filled);
   fingerprint_.head_hash = XXH3_64bits(stored_.data(), stored_.size());
-  if (absl::StartsWith(stored_, "\xFF\xFE") ||
-      absl::StartsWith(stored_, "\xFE\xFF") || IsUtf16(stored_)) {
-    return absl::InvalidArgumentError(
-        "the input is UTF-16; convert it to UTF-8 first (iconv -f UTF-16 -t "
-        "UTF-8, or -f UTF-16LE without a byte order mark)");
-  }
   decompressor_ = Decompressor::ForMagic(stored_);
   return CheckReadable(stored_);
 }
@@ -256,7 +258,20 @@ absl::StatusOr<absl::string_view> ByteSource::Read() {
       const absl::Status status = decompressor_->Unpack(rest, text_);
       if (!status.ok()) return status;
       used_ = stored_.size() - rest.size();
-      if (!text_.empty()) return absl::string_view(text_);
+      if (text_.empty()) {
+        // More has to be read.
+      } else if (std::exchange(is_looked_into_, true)) {
+        return absl::string_view(text_);
+      } else {
+        if (Decompressor::ForMagic(text_) != nullptr) {
+          return absl::InvalidArgumentError(
+              "the input is packed twice; unpack it once first: gzip -dc FILE "
+              "| heapsync import … -");
+        }
+        const absl::Status readable = CheckReadable(text_);
+        if (!readable.ok()) return readable;
+        return absl::string_view(text_);
+      }
     }
     stored_.resize(kPieceBytes);
     used_ = 0;

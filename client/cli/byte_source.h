@@ -102,6 +102,7 @@ class ByteSource {
   size_t used_ = 0;  // of stored_
   std::string text_;
   std::unique_ptr<Decompressor> decompressor_;  // null: plain text
+  bool is_looked_into_ = false;                 // the beginning of that text
 };
 
 }  // namespace heapsync

@@ -64,6 +64,19 @@ std::string FaultOfAddress(const std::string& text) {
   if (is_ipv6) {
     return "an IPv6 address stands in brackets, as in [::1]:50051";
   }
+  for (const char* scheme : {"dns:", "ipv4:", "ipv6:", "unix:", "xds:"}) {
+    if (absl::StartsWith(text, scheme)) return "";
+  }
+  // gRPC takes other numbers for other ports: 99999 for 34463.
+  const size_t colon = text.rfind(':');
+  uint32_t port = 0;
+  if (colon == std::string::npos || colon == 0 ||
+      text.find_first_not_of("0123456789", colon + 1) != std::string::npos ||
+      !absl::SimpleAtoi(text.substr(colon + 1), &port) || port == 0 ||
+      port > 65'535) {
+    return "expected host:port with a port from 1 to 65535, as in "
+           "localhost:50051";
+  }
   return "";
 }
 

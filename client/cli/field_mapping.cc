@@ -17,6 +17,8 @@
 namespace heapsync {
 namespace {
 
+constexpr absl::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Struct;
 using google::protobuf::Timestamp;
@@ -319,6 +321,12 @@ bool FieldMapping::AreColumnNames(
 
 MappedRow FieldMapping::FromCells(
     absl::Span<const absl::string_view> cells) const {
+  // The beginning of a file that was put behind another one.
+  if (!cells.empty() && absl::StartsWith(cells[0], kByteOrderMark)) {
+    std::vector<absl::string_view> without(cells.begin(), cells.end());
+    without[0].remove_prefix(kByteOrderMark.size());
+    return FromCells(without);
+  }
   MappedRow row = NewRow();
   if (cells.size() == 1 && IsRowCount(cells[0])) {
     row.violations.push_back(

@@ -213,6 +213,9 @@ struct CurlTransport::Transfer {
     Set(handle, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
     Set(handle, CURLOPT_PROTOCOLS_STR, "http,https");
     Set(handle, CURLOPT_FOLLOWLOCATION, 0);
+    // Without the header a proxy may compress as it likes. One that does so in
+    // spite of it is understood; what is unpacked is bounded as the rest.
+    Set(handle, CURLOPT_ACCEPT_ENCODING, "identity");
     ConfigureWay(options);
 
     Set(handle, CURLOPT_TCP_NODELAY, 1);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 
 namespace heapsync {
 namespace {
@@ -155,6 +156,19 @@ std::optional<WallTime> ParseHttpDate(absl::string_view text, WallTime now) {
   return std::nullopt;
 }
 
+// The time since 1970 that `digits` name, if it is near `now`: some servers
+// give the end of the wait like that.
+std::optional<WallTime> ParseUnixTime(absl::string_view digits, WallTime now) {
+  constexpr std::chrono::hours kNear{24};
+  int64_t seconds = 0;
+  if (!absl::SimpleAtoi(digits, &seconds)) return std::nullopt;
+  const auto today =
+      std::chrono::floor<std::chrono::seconds>(now).time_since_epoch();
+  const std::chrono::seconds time(seconds);
+  if (time < today - kNear || time > today + kNear) return std::nullopt;
+  return WallTime(time);
+}
+
 Duration SecondsUpTo(absl::string_view digits, Duration max_wait) {
   Duration wait{0};
   for (const char c : digits) {
@@ -172,7 +186,9 @@ std::optional<Duration> ParseRetryAfter(absl::string_view text, WallTime now,
   if (text.empty()) return std::nullopt;
   Duration wait{0};
   if (std::all_of(text.begin(), text.end(), absl::ascii_isdigit)) {
-    wait = SecondsUpTo(text, max_wait);
+    const auto time = ParseUnixTime(text, now);
+    wait = time.has_value() ? std::min(*time - now, max_wait)
+                            : SecondsUpTo(text, max_wait);
   } else if (const auto date = ParseHttpDate(text, now); date.has_value()) {
     wait = std::min(*date - now, max_wait);
   }

@@ -9,7 +9,8 @@
 namespace heapsync {
 
 // Parses the value of a Retry-After header (RFC 9110, 10.2.3): either a number
-// of seconds ("120") or a date in one of the three forms of RFC 9110, 5.6.7:
+// of seconds ("120"), which may be those since 1970 of a time within a day of
+// `now`, or a date in one of the three forms of RFC 9110, 5.6.7:
 //
 //   Sun, 06 Nov 1994 08:49:37 GMT     IMF-fixdate
 //   Sunday, 06-Nov-94 08:49:37 GMT    RFC 850; a year more than 50 years ahead

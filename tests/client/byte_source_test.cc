@@ -119,6 +119,20 @@ TEST_F(ByteSourceTest, APageAndUtf16AreNamed) {
   EXPECT_EQ(error("a,b\n<html>,c\n"), "");
 }
 
+TEST_F(ByteSourceTest, WhatIsNotReadIsNamedInsideOfWhatIsPackedToo) {
+  const auto error = [&](const std::string& text) {
+    absl::Status status;
+    ReadAll(Gzip(text), &status);
+    return std::string(status.message());
+  };
+  EXPECT_THAT(error(Gzip("a,b\n")), ::testing::HasSubstr("packed twice"));
+  EXPECT_THAT(error(Zstd("a,b\n")), ::testing::HasSubstr("packed twice"));
+  EXPECT_THAT(error("BZh91AY&SY"), ::testing::HasSubstr("bzip2"));
+  EXPECT_THAT(error("<!DOCTYPE html><html>"),
+              ::testing::HasSubstr("HTML or XML"));
+  EXPECT_THAT(error(std::string("i\0d\0", 4)), ::testing::HasSubstr("UTF-16"));
+}
+
 TEST_F(ByteSourceTest, StreamsOneAfterTheOtherCountAsOne) {
   EXPECT_EQ(ReadAll(Gzip("a") + Gzip("") + Gzip("b")), "ab");
   EXPECT_EQ(ReadAll(Zstd("a") + Zstd("b")), "ab");

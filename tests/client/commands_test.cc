@@ -196,6 +196,16 @@ TEST_F(CommandsTest, AServerWithASchemeIsAWrongFlag) {
   EXPECT_NE(result.err.find("without a scheme"), std::string::npos);
 }
 
+TEST_F(CommandsTest, AServerWithoutAUsablePortIsAWrongFlag) {
+  for (const char* address : {"localhost", "localhost:", "localhost:99999",
+                              "localhost:0", ":50051", "localhost:50051/"}) {
+    const CommandResult result =
+        RunCommand({"health", absl::StrCat("--server=", address)});
+    EXPECT_EQ(result.exit_code, 2) << address;
+    EXPECT_THAT(result.err, HasSubstr("from 1 to 65535")) << address;
+  }
+}
+
 TEST_F(CommandsTest, AnIpv6AddressWithoutBracketsIsAWrongFlag) {
   for (const char* address : {"::1:50051", "fd00::7:50051", "::1"}) {
     const CommandResult result =

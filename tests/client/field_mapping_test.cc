@@ -141,8 +141,18 @@ TEST(FieldMappingTest, LinesThatPrintedTablesHaveBesidesRowsAreRefused) {
                  .fixed = {{"event", "e"}}},
                 {" customer ref"}, {"customer ref "}),
             " NOT_A_ROW");
+  EXPECT_EQ(Csv({}, {"identity", "event"}, {"\xEF\xBB\xBFidentity", "event"}),
+            " NOT_A_ROW");
   EXPECT_EQ(Csv({.fixed = {{"event", "e"}}}, {"identity"}, {"(3 rowers)"}),
             R"j({"event":"e","identity":"(3 rowers)"})j");
+}
+
+TEST(FieldMappingTest, TheMarkOfAFileThatWasPutBehindAnotherIsNoPartOfACell) {
+  EXPECT_EQ(Csv({}, {"identity", "event"},
+                {"\xEF\xBB\xBF"
+                 "ada",
+                 "e"}),
+            R"j({"event":"e","identity":"ada"})j");
 }
 
 TEST(FieldMappingTest, RowsThatCannotBecomeItemsSayWhy) {

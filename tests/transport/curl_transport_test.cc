@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -215,6 +216,29 @@ TEST(CurlTransport, CutsALongAnswerAndKeepsTheConnection) {
 TEST(CurlTransport, CallsAHugeAnswerMalformed) {
   ScriptedServer server({Answer(200, std::string(200'000, 'x'))});
   CurlTransport transport({.max_response_bytes = 100'000});
+  EXPECT_EQ(Failure(Exchange(transport, server.Url())).kind,
+            Kind::kMalformedResponse);
+}
+
+std::string Deflated(const std::string& text) {
+  uLongf size = compressBound(text.size());
+  std::string packed(size, '\0');
+  EXPECT_EQ(compress(reinterpret_cast<Bytef*>(packed.data()), &size,
+                     reinterpret_cast<const Bytef*>(text.data()), text.size()),
+            Z_OK);
+  packed.resize(size);
+  return packed;
+}
+
+TEST(CurlTransport, UnpacksWhatAProxyCompressedUnasked) {
+  ScriptedServer server(
+      {Answer(200, Deflated("{}"), "Content-Encoding: deflate\r\n"),
+       Answer(200, Deflated(std::string(200'000, 'x')),
+              "Content-Encoding: deflate\r\n")});
+  CurlTransport transport({.max_response_bytes = 100'000});
+  EXPECT_EQ(
+      std::get<HttpResponse>(Exchange(transport, server.Url()).result).body,
+      "{}");
   EXPECT_EQ(Failure(Exchange(transport, server.Url())).kind,
             Kind::kMalformedResponse);
 }

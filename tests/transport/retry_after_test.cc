@@ -6,6 +6,8 @@
 #include <chrono>
 #include <string>
 
+#include "absl/strings/str_cat.h"
+
 namespace heapsync {
 namespace {
 
@@ -36,6 +38,19 @@ TEST(RetryAfter, ReadsSeconds) {
   EXPECT_THAT(Parse("7"), Optional(Eq(std::chrono::seconds(7))));
   EXPECT_THAT(Parse("0120"), Optional(Eq(std::chrono::seconds(120))));
   EXPECT_THAT(Parse(" \t7 "), Optional(Eq(std::chrono::seconds(7))));
+}
+
+TEST(RetryAfter, ReadsSecondsSince1970OfATimeThatIsNear) {
+  const auto since_1970 = [](Duration from_now) {
+    return absl::StrCat(std::chrono::floor<std::chrono::seconds>(
+                            (kNow + from_now).time_since_epoch())
+                            .count());
+  };
+  EXPECT_THAT(Parse(since_1970(std::chrono::seconds(30))),
+              Optional(Eq(Duration(std::chrono::seconds(30)))));
+  EXPECT_EQ(Parse(since_1970(-std::chrono::seconds(30))), std::nullopt);
+  EXPECT_THAT(Parse(since_1970(std::chrono::hours(48))),
+              Optional(Eq(kMaxLength)));
 }
 
 TEST(RetryAfter, CutsSecondsToTheLongestWait) {

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace heapsync {
 
@@ -153,6 +154,32 @@ class Store {
   // The entry with the greatest key in [begin, end); none if there is none.
   virtual absl::StatusOr<std::optional<std::pair<std::string, std::string>>>
   Last(absl::string_view begin, absl::string_view end) const = 0;
+
+  struct KeyRange {
+    std::string begin;
+    std::string end;
+    bool with_value = true;
+  };
+  using FirstEntries =
+      std::vector<std::optional<std::pair<std::string, std::string>>>;
+  // The first entry of each range, and none for a range without any. Its value
+  // is empty unless it is asked for. A shared store answers in one request, and
+  // as of one moment.
+  virtual absl::StatusOr<FirstEntries> FirstOfEach(
+      absl::Span<const KeyRange> ranges) const {
+    FirstEntries entries;
+    entries.reserve(ranges.size());
+    for (const KeyRange& range : ranges) {
+      const auto cursor = Scan(range.begin, range.end);
+      if (!cursor->status().ok()) return cursor->status();
+      entries.emplace_back();
+      if (!cursor->Valid()) continue;
+      entries.back().emplace(
+          std::string(cursor->key()),
+          range.with_value ? std::string(cursor->value()) : std::string());
+    }
+    return entries;
+  }
 };
 
 }  // namespace heapsync

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/types/span.h"
 #include "heap_adapter/spool/store.h"
 
 namespace heapsync {
@@ -45,6 +46,10 @@ class MeasuredStore final : public Store, public prometheus::Collectable {
   absl::StatusOr<std::optional<std::pair<std::string, std::string>>> Last(
       absl::string_view begin, absl::string_view end) const override {
     return store_.Last(begin, end);
+  }
+  absl::StatusOr<FirstEntries> FirstOfEach(
+      absl::Span<const KeyRange> ranges) const override {
+    return store_.FirstOfEach(ranges);
   }
 
   // Any thread. Leaves out values that the file system does not report.

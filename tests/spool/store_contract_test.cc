@@ -151,6 +151,19 @@ TEST_P(StoreContractTest, PassesOverDeletedKeysWhenItFindsTheGreatest) {
   EXPECT_THAT(Last("a", "z"), Optional(Pair("a", "a")));
 }
 
+TEST_P(StoreContractTest, FindsTheFirstEntryOfEachRange) {
+  for (const char* key : {"a", "b", "c"}) Put(key, key);
+  const std::vector<Store::KeyRange> ranges = {
+      {.begin = "b", .end = "z"},
+      {.begin = "bb", .end = "c"},
+      {.begin = "a", .end = "b", .with_value = false},
+      {.begin = "a", .end = "z"}};
+  EXPECT_THAT(*store_->FirstOfEach(ranges),
+              ElementsAre(Optional(Pair("b", "b")), std::nullopt,
+                          Optional(Pair("a", "")), Optional(Pair("a", "a"))));
+  EXPECT_THAT(*store_->FirstOfEach({}), IsEmpty());
+}
+
 TEST_P(StoreContractTest, CursorSeesTheStoreAsItWas) {
   for (const char* key : {"a", "b", "c"}) Put(key, "old");
   const auto cursor = store_->Scan("a", "z");

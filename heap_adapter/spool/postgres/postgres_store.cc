@@ -84,6 +84,16 @@ constexpr SqlStatement kLast{
     "last",
     "SELECT key, value FROM heapsync_entry "
     "WHERE shard = $1 AND key >= $2 AND key < $3 ORDER BY key DESC LIMIT 1"};
+// Values that nobody asked for are not even read.
+constexpr SqlStatement kFirstOfEach{
+    "first_of_each",
+    "SELECT range.n, first.key, first.value "
+    "FROM unnest($2::bytea[], $3::bytea[], $4::bytea[]) "
+    "WITH ORDINALITY AS range (b, e, wanted, n) "
+    "CROSS JOIN LATERAL (SELECT key, "
+    "CASE WHEN range.wanted = '' THEN NULL ELSE value END AS value "
+    "FROM heapsync_entry WHERE shard = $1 AND key >= range.b "
+    "AND key < range.e ORDER BY key LIMIT 1) AS first"};
 constexpr SqlStatement kBeginScan{
     "begin_scan", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"};
 constexpr SqlStatement kPage{
@@ -629,6 +639,37 @@ PostgresStore::Last(absl::string_view begin, absl::string_view end) const {
   if (result->rows() == 0) return std::nullopt;
   return std::make_pair(std::string(result->Bytes(0, 0)),
                         std::string(result->Bytes(0, 1)));
+}
+
+absl::StatusOr<Store::FirstEntries> PostgresStore::FirstOfEach(
+    absl::Span<const KeyRange> ranges) const {
+  FirstEntries entries(ranges.size());
+  if (ranges.empty()) return entries;
+  std::vector<absl::string_view> begins;
+  std::vector<absl::string_view> ends;
+  std::vector<absl::string_view> wanted;
+  for (const KeyRange& range : ranges) {
+    begins.push_back(range.begin);
+    ends.push_back(range.end);
+    wanted.push_back(range.with_value ? "v" : "");
+  }
+  const auto rows = Read({kFirstOfEach, SqlParameters()
+                                            .Int4(kShard)
+                                            .ByteArrays(begins)
+                                            .ByteArrays(ends)
+                                            .ByteArrays(wanted)});
+  if (!rows.ok()) return rows.status();
+  for (int row = 0; row < rows->rows(); ++row) {
+    const auto place = static_cast<size_t>(rows->Int8(row, 0) - 1);
+    if (place >= entries.size()) {
+      return absl::InternalError("the database answered what was not asked");
+    }
+    entries[place].emplace(std::string(rows->Bytes(row, 1)), std::string());
+    if (ranges[place].with_value) {
+      entries[place]->second = std::string(rows->Bytes(row, 2));
+    }
+  }
+  return entries;
 }
 
 }  // namespace heapsync

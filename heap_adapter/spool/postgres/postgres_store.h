@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "heap_adapter/base/mutex.h"
 #include "heap_adapter/spool/postgres/connection.h"
 #include "heap_adapter/spool/postgres/shard_lease.h"
@@ -116,6 +117,8 @@ class PostgresStore final : public Store {
                                     absl::string_view end) const override;
   absl::StatusOr<std::optional<std::pair<std::string, std::string>>> Last(
       absl::string_view begin, absl::string_view end) const override;
+  absl::StatusOr<FirstEntries> FirstOfEach(
+      absl::Span<const KeyRange> ranges) const override;
 
   // True while a write waits for the database. Any thread.
   bool waiting() const { return waiting_; }

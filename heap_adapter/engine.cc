@@ -11,7 +11,10 @@
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/base/check.h"
 #include "heap_adapter/base/promise.h"
+#include "heap_adapter/delivery/published_snapshot.h"
+#include "heap_adapter/inspection/dead_letter_order.h"
 #include "heap_adapter/inspection/edited_item.h"
+#include "heap_adapter/sharing/dead_letter_commands.h"
 
 namespace heapsync {
 namespace {
@@ -20,8 +23,14 @@ absl::Status ShuttingDown() {
   return absl::UnavailableError("the server is shutting down");
 }
 
+// The error of a question; kUnavailable may be the store.
+absl::Status Stopping() {
+  return absl::CancelledError("the server is shutting down");
+}
+
 // A person has to do something first.
 constexpr Duration kDeadLetterRetry = std::chrono::minutes(1);
+constexpr Duration kWaitRetry = std::chrono::seconds(1);
 
 // Of a snapshot, in one step of the dispatcher.
 constexpr size_t kDestinationsAtOnce = 250;
@@ -86,9 +95,14 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(
         });
   }
   engine->letters_ = std::make_unique<DeadLetterAdmin>(
-      *engine->spool_, *engine->directory_, clock, engine->DeadLetterWriter());
+      *engine->spool_, clock, engine->LanesOfSpool(),
+      engine->DeadLetterWriter());
   engine->committer_thread_ =
       std::thread([e = engine.get()] { e->committer_->Run(); });
+  if (shared) {
+    engine->sharing_ =
+        std::make_unique<Sharing>(*engine->spool_, *engine->committer_, clock);
+  }
   return engine;
 }
 
@@ -138,8 +152,26 @@ absl::Status Engine::Deliver() {
   generations_.push_back(std::move(generation));
   dispatcher_thread_ = std::thread([this] { RunDispatcher(); });
   delivers_.store(true, std::memory_order_release);
-  if (spool_->shared()) LookForAppends();
+  if (sharing_ == nullptr) return absl::OkStatus();
+  sharing_->Obey(
+      [this](absl::string_view destination) { return DeliversTo(destination); },
+      [this](const StoredCommand& command, std::weak_ptr<const void> wanted,
+             CommandRunner::Answer answer) {
+        Obey(command, std::move(wanted), std::move(answer));
+      });
+  LookAtOthers();
   return absl::OkStatus();
+}
+
+void Engine::LookAtOthers() {
+  committer_->LookForAppends(Committer::Look::kNew);
+  if (sharing_ != nullptr) sharing_->LookForCommands();
+}
+
+void Engine::StopAccepting() {
+  // Commands that are taken back are still to be stored.
+  if (sharing_ != nullptr) sharing_->StopAsking();
+  committer_->StopAccepting();
 }
 
 void Engine::SetBacklogs(Generation& generation) {
@@ -228,7 +260,8 @@ absl::StatusOr<std::vector<StoredLane>> Engine::OpenLanes() {
 
 Engine::~Engine() {
   space_reclaimer_.reset();
-  if (committer_ != nullptr) committer_->StopAccepting();
+  if (committer_ != nullptr) StopAccepting();
+  if (sharing_ != nullptr) sharing_->Stop();
   {
     MutexLock lock(mutex_);
     stopping_ = true;
@@ -327,6 +360,22 @@ Admission Engine::Append(const Destination& destination, LaneId lane,
             "(heapsync dead-letters)")),
         .limit = Admission::Limit::kDeadLetters,
         .retry_after = kDeadLetterRetry};
+  }
+  if (on_settled && sharing_ != nullptr && !DeliversTo(destination.name)) {
+    if (!sharing_->HasRoom()) {
+      return {.status = absl::ResourceExhaustedError(
+                  "too many calls wait for deliveries of another server"),
+              .limit = Admission::Limit::kNone,
+              .retry_after = kWaitRetry};
+    }
+    done = [this, lane, done = std::move(done),
+            on_settled =
+                std::move(on_settled)](absl::StatusOr<SeqRange> items) mutable {
+      const absl::StatusOr<SeqRange> stored = items;
+      done(std::move(items));
+      if (stored.ok()) sharing_->Wait(lane, *stored, std::move(on_settled));
+    };
+    on_settled = nullptr;
   }
   return AppendQueued(destination, lane, std::move(chunk), std::move(done),
                       std::move(on_settled), std::move(along));
@@ -434,13 +483,40 @@ absl::Status Engine::Barrier() {
   return result.Wait().value_or(ShuttingDown());
 }
 
-absl::Status Engine::Flush(absl::string_view destination,
-                           SettledCallback done) {
+CommandRecord Engine::NewCommand(CommandRecord::Kind kind,
+                                 absl::string_view destination,
+                                 absl::string_view caller) const {
+  return {.kind = kind,
+          .destination = std::string(destination),
+          .server = options_.server_name,
+          .caller = std::string(caller),
+          .body = {}};
+}
+
+absl::Status Engine::Flush(absl::string_view destination, SettledCallback done,
+                           absl::string_view caller) {
   if (!destination.empty() && !Current().by_name.contains(destination)) {
     return NoSuchDestination();
   }
+  if (sharing_ == nullptr || DeliversTo(destination)) {
+    return FlushHere(destination, std::move(done));
+  }
+  const auto listener = done.listener();
+  sharing_->Send(
+      NewCommand(CommandRecord::Kind::kFlush, destination, caller),
+      {.until = std::nullopt, .listener = listener},
+      [done = std::move(done)](absl::StatusOr<std::string> answer) mutable {
+        if (!answer.ok()) return;
+        const auto settlement = Settlement::Decode(*answer);
+        if (settlement.ok()) done(*settlement);
+      });
+  return absl::OkStatus();
+}
+
+absl::Status Engine::FlushHere(absl::string_view destination,
+                               SettledCallback done) {
   // Items that others have appended to a shared spool are waited for, too.
-  if (spool_->shared()) LookForAppends();
+  if (spool_->shared()) committer_->LookForAppends(Committer::Look::kNew);
   return committer_->Barrier(
       [this, name = std::string(destination),
        done = std::move(done)](const absl::Status& status) mutable {
@@ -463,7 +539,102 @@ bool Engine::Drain(Duration timeout) {
   return begun.ok() && end.WaitFor(timeout).has_value();
 }
 
-absl::Status Engine::SetPaused(absl::string_view destination, bool paused) {
+void Engine::SetPaused(absl::string_view destination, bool paused,
+                       const Asker& asker, PauseDone done) {
+  if (sharing_ == nullptr) return done(SetPausedHere(destination, paused));
+  sharing_->Send(NewCommand(paused ? CommandRecord::Kind::kPause
+                                   : CommandRecord::Kind::kResume,
+                            destination, asker.caller),
+                 {.until = clock_.Read().monotonic + asker.patience,
+                  .listener = std::nullopt},
+                 [done = std::move(done)](
+                     const absl::StatusOr<std::string>& answer) mutable {
+                   done(answer.status());
+                 });
+}
+
+void Engine::Replay(std::vector<FoundDeadLetter> letters,
+                    const DeadLetterRules& rules,
+                    std::optional<EncodedChunk> instead, const Asker& asker,
+                    DeadLettersDone done) {
+  if (sharing_ == nullptr || rules.dry_run) {
+    return done(
+        letters_->Replay(std::move(letters), rules, std::move(instead)));
+  }
+  SendOrders(
+      *sharing_, NewCommand(CommandRecord::Kind::kReplay, "", asker.caller),
+      clock_.Read().monotonic + asker.patience, letters,
+      {.force = rules.force, .instead = std::move(instead)}, std::move(done));
+}
+
+void Engine::Discard(const std::vector<FoundDeadLetter>& letters,
+                     const DeadLetterRules& rules, const Asker& asker,
+                     DeadLettersDone done) {
+  if (sharing_ == nullptr || rules.dry_run) {
+    return done(letters_->Discard(letters, rules));
+  }
+  SendOrders(
+      *sharing_, NewCommand(CommandRecord::Kind::kDiscard, "", asker.caller),
+      clock_.Read().monotonic + asker.patience, letters, {}, std::move(done));
+}
+
+// On the thread that obeys commands.
+void Engine::Obey(const StoredCommand& stored, std::weak_ptr<const void> wanted,
+                  CommandRunner::Answer answer) {
+  const CommandRecord& command = *stored.command;
+  CommandAnswer result{.status = absl::OkStatus(), .body = {}};
+  SpoolChange along;
+  const auto finish = [&] {
+    if (options_.on_command) {
+      options_.on_command({.command = command, .status = result.status});
+    }
+    answer(std::move(result), std::move(along));
+  };
+  if (!command.destination.empty() &&
+      !Current().by_name.contains(command.destination)) {
+    result.status = NoSuchDestination();
+    return finish();
+  }
+  switch (command.kind) {
+    case CommandRecord::Kind::kFlush:
+      static_cast<void>(FlushHere(
+          command.destination,
+          SettledCallback(
+              std::move(wanted),
+              [answer = std::move(answer)](Settlement settlement) mutable {
+                answer(
+                    {.status = absl::OkStatus(), .body = settlement.Encode()},
+                    {});
+              })));
+      return;
+    case CommandRecord::Kind::kPause:
+    case CommandRecord::Kind::kResume: {
+      result.status = SetPausedHere(
+          command.destination, command.kind == CommandRecord::Kind::kPause);
+      const auto snapshot = SnapshotOf({command.destination});
+      // The server that asked shows the change immediately.
+      if (snapshot.ok() && !snapshot->destinations.empty()) {
+        along.PutSnapshot(command.destination,
+                          EncodeSnapshot(snapshot->destinations.front()));
+      }
+      return finish();
+    }
+    case CommandRecord::Kind::kReplay:
+    case CommandRecord::Kind::kDiscard: {
+      auto order = DeadLetterOrder::Decode(command.body);
+      result.status = order.status();
+      if (!order.ok()) return finish();
+      const auto results = command.kind == CommandRecord::Kind::kReplay
+                               ? letters_->Replay(*std::move(order), stored.id)
+                               : letters_->Discard(*order, stored.id);
+      result.status = results.status();
+      if (results.ok()) result.body = EncodeResults(*results);
+      return finish();
+    }
+  }
+}
+
+absl::Status Engine::SetPausedHere(absl::string_view destination, bool paused) {
   bool found = false;
   if (!Ask([&](Dispatcher& dispatcher, Now) {
         found = dispatcher.Pause(destination, paused);
@@ -474,14 +645,13 @@ absl::Status Engine::SetPaused(absl::string_view destination, bool paused) {
   return found ? Barrier() : NoSuchDestination();
 }
 
-EngineSnapshot Engine::AcceptedSnapshot() const {
+std::vector<DestinationSnapshot> Engine::AcceptedHere() const {
   absl::flat_hash_map<LaneId, uint64_t> accepted;
   {
     MutexLock lock(mutex_);
     accepted = accepted_;
   }
-  EngineSnapshot snapshot{
-      .taken_at = clock_.Read(), .delivers = false, .destinations = {}};
+  std::vector<DestinationSnapshot> snapshots;
   absl::flat_hash_map<std::string, std::vector<LaneSnapshot>> lanes;
   for (const auto& [lane, items] : accepted) {
     const std::optional<LaneKey> key = directory_->KeyOf(lane);
@@ -493,13 +663,28 @@ EngineSnapshot Engine::AcceptedSnapshot() const {
     to.counts.appended = items;
   }
   for (const Destination& destination : destinations()) {
-    DestinationSnapshot& to = snapshot.destinations.emplace_back();
+    DestinationSnapshot& to = snapshots.emplace_back();
     to.name = destination.name;
     to.region = destination.region;
     to.masked_app_id = destination.app_id.Masked();
     to.lanes = std::move(lanes[destination.name]);
   }
-  return snapshot;
+  return snapshots;
+}
+
+void Engine::PublishSnapshots(SpoolChange& change) {
+  const auto snapshots = dispatcher_->Snapshot(
+      next_published_, kDestinationsAtOnce, clock_.Read());
+  next_published_ += snapshots.size();
+  if (snapshots.size() < kDestinationsAtOnce) next_published_ = 0;
+  for (DestinationSnapshot snapshot : snapshots) {
+    Complete(snapshot);
+    std::string encoded = EncodeSnapshot(snapshot);
+    std::string& before = published_snapshots_[snapshot.name];
+    if (before == encoded) continue;
+    before = encoded;
+    change.PutSnapshot(snapshot.name, std::move(encoded));
+  }
 }
 
 absl::Status Engine::ReadFigures() {
@@ -556,6 +741,7 @@ void Engine::PublishFigures() {
     change.PutFigures(destination, now_is);
     before = std::move(now_is);
   }
+  PublishSnapshots(change);
   if (!change.empty()) committer_->Apply(std::move(change), nullptr);
 }
 
@@ -567,7 +753,15 @@ std::optional<LaneKey> Engine::FindLane(LaneId lane) const {
 }
 
 void Engine::RequestSnapshot(absl::AnyInvocable<void(EngineSnapshot)> done) {
-  if (!delivers()) return done(AcceptedSnapshot());
+  if (!delivers()) {
+    EngineSnapshot snapshot{.taken_at = clock_.Read(), .delivers = false};
+    snapshot.accepted = AcceptedHere();
+    auto published = ReadPublished(*spool_, destinations());
+    // The items accepted here are known without the store.
+    snapshot.destinations =
+        published.ok() ? *std::move(published) : snapshot.accepted;
+    return done(std::move(snapshot));
+  }
   ContinueSnapshot({}, std::move(done));
 }
 
@@ -582,7 +776,7 @@ void Engine::ContinueSnapshot(EngineSnapshot snapshot,
     snapshot.taken_at = now;
     const bool complete = next.size() < kDestinationsAtOnce;
     for (DestinationSnapshot& each : next) {
-      AddDeadLetters(each);
+      Complete(each);
       snapshot.destinations.push_back(std::move(each));
     }
     if (complete) return done(std::move(snapshot));
@@ -592,7 +786,23 @@ void Engine::ContinueSnapshot(EngineSnapshot snapshot,
 
 void Engine::RequestFlows(absl::AnyInvocable<void(EngineFlows)> done) {
   if (!delivers()) {
-    return done({.taken_at = clock_.Read(), .destinations = {}});
+    // None, and of no time: a gap in the history.
+    EngineFlows flows{.taken_at = {}, .destinations = {}};
+    const auto published = ReadPublished(*spool_, destinations());
+    if (!published.ok()) return done(std::move(flows));
+    flows.taken_at = clock_.Read();
+    for (const DestinationSnapshot& snapshot : *published) {
+      DestinationFlow& flow = flows.destinations.emplace_back(
+          DestinationFlow{.destination = FindDestination(snapshot.name),
+                          .allowance_used = snapshot.allowance_used,
+                          .allowance_total = snapshot.allowance_total});
+      for (const LaneSnapshot& lane : snapshot.lanes) {
+        flow.accepted += lane.counts.arrived();
+        flow.delivered += lane.counts.delivered;
+        flow.queued_items += lane.queued_items;
+      }
+    }
+    return done(std::move(flows));
   }
   Post([done = std::move(done)](Dispatcher& dispatcher, Now now) mutable {
     done({.taken_at = now, .destinations = dispatcher.Flows()});
@@ -602,16 +812,29 @@ void Engine::RequestFlows(absl::AnyInvocable<void(EngineFlows)> done) {
 absl::StatusOr<EngineSnapshot> Engine::SnapshotOf(
     const std::vector<absl::string_view>& destinations) {
   EngineSnapshot snapshot;
+  if (!delivers()) {
+    snapshot.taken_at = clock_.Read();
+    snapshot.delivers = false;
+    std::vector<const Destination*> known;
+    for (const absl::string_view name : destinations) {
+      const auto found = Current().by_name.find(name);
+      if (found != Current().by_name.end()) known.push_back(found->second);
+    }
+    auto published = ReadPublishedOf(*spool_, known);
+    if (!published.ok()) return published.status();
+    snapshot.destinations = *std::move(published);
+    return snapshot;
+  }
   if (!Ask([&](Dispatcher& dispatcher, Now now) {
         snapshot.taken_at = now;
         for (const absl::string_view name : destinations) {
           auto each = dispatcher.SnapshotOf(name, now);
           if (!each.has_value()) continue;
-          AddDeadLetters(*each);
+          Complete(*each);
           snapshot.destinations.push_back(*std::move(each));
         }
       })) {
-    return ShuttingDown();
+    return Stopping();
   }
   return snapshot;
 }
@@ -622,7 +845,7 @@ absl::StatusOr<std::vector<ItemDelivery>> Engine::LookUp(
   if (delivers() && !Ask([&](Dispatcher& dispatcher, Now) {
         in_flight = dispatcher.InFlightAttempts(lane);
       })) {
-    return ShuttingDown();
+    return Stopping();
   }
   return LookUpDeliveries(*spool_, lane, items, in_flight);
 }
@@ -634,11 +857,20 @@ void Engine::CountDeadLetters() {
   }
 }
 
-void Engine::AddDeadLetters(DestinationSnapshot& snapshot) const {
+void Engine::Complete(DestinationSnapshot& snapshot) const {
+  if (spool_->shared()) snapshot.delivered_by = options_.server_name;
   snapshot.dead_letters = dead_letters_.Of(snapshot.name);
   const Destination* destination = FindDestination(snapshot.name);
   if (destination == nullptr) return;
   snapshot.max_dead_letter_bytes = destination->max_dead_letter_mib << 20;
+}
+
+DeadLetterAdmin::Lanes Engine::LanesOfSpool() const {
+  return {.all = [this]() -> absl::StatusOr<DeadLetterAdmin::Lanes::Keys> {
+            if (spool_->shared()) return spool_->LaneKeys();
+            return directory_->All();
+          },
+          .key_of = [this](LaneId lane) { return FindLane(lane); }};
 }
 
 DeadLetterAdmin::Writer Engine::DeadLetterWriter() {

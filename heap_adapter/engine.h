@@ -35,6 +35,7 @@
 #include "heap_adapter/intake/settlement.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/object_type.h"
+#include "heap_adapter/sharing/sharing.h"
 #include "heap_adapter/spool/disk_space.h"
 #include "heap_adapter/spool/receipt.h"
 #include "heap_adapter/spool/records.h"
@@ -42,6 +43,19 @@
 #include "heap_adapter/transport/transport.h"
 
 namespace heapsync {
+
+// A change that another server, or this one, has asked for in a shared spool.
+struct ObeyedCommand {
+  const CommandRecord& command;
+  const absl::Status& status;
+};
+
+// The person or program that asks for a change, for the log, and the time for
+// which they wait. That matters where another server has to make the change.
+struct Asker {
+  std::string caller;
+  Duration patience = std::chrono::seconds(30);
+};
 
 struct EngineOptions {
   DestinationConfig destinations;
@@ -56,14 +70,24 @@ struct EngineOptions {
   // Hears how long each step of the dispatcher took, between which it turns to
   // other work; on the dispatcher's thread. May be empty.
   std::function<void(Duration)> on_step;
+  // For a shared spool: the name under which this server is shown, and asks
+  // others.
+  std::string server_name;
+  // Hears what this engine has done because another server asked; on a thread
+  // of its own. May be empty.
+  std::function<void(const ObeyedCommand&)> on_command;
 };
 
 // Destinations, each at a moment not long before `taken_at`.
 struct EngineSnapshot {
   Now taken_at;
-  // False: only what was accepted here is known.
+  // False: they are what the server that delivers them has published, within
+  // the last second or two.
   bool delivers = true;
   std::vector<DestinationSnapshot> destinations;
+  // The same with nothing but what was accepted here, if this engine does not
+  // deliver: each fact is counted by one server.
+  std::vector<DestinationSnapshot> accepted;
 };
 
 // The same of their flows. Destinations that are no longer configured are there
@@ -86,12 +110,14 @@ struct SpoolFigures {
 // that the engine takes or gives, and what its threads own stays inside.
 //
 // An engine that is only opened takes items, and answers where they are, as far
-// as that is stored. It delivers nothing: what has to do with deliveries fails
-// with kUnavailable. Deliver() begins that; where the spool is shared, in one
-// server at a time.
+// as that is stored. Deliver() begins to deliver; where the spool is shared, in
+// one server at a time. The others do everything all the same: they wait for
+// what that one stores, show what it publishes, and ask it, by an entry of the
+// spool, for what only it can do; see Sharing.
 //
 // It has two threads, the committer's and the dispatcher's, and what they hand
-// to each other; a third one keeps space on the disk. Every method may be
+// to each other; a third one keeps space on the disk, and a shared spool has
+// the two of Sharing. Every method may be
 // called from any thread unless it says otherwise. Those that wait for the
 // engine, as their comments say, must not be called from its own threads, which
 // are the ones that run its callbacks.
@@ -116,10 +142,14 @@ class Engine {
   // no use then.
   absl::Status Deliver();
   bool delivers() const { return delivers_.load(std::memory_order_acquire); }
+  // The same of one destination.
+  bool DeliversTo(absl::string_view /*destination*/) const {
+    return delivers();
+  }
 
-  // For a shared spool. Takes up what others have appended; they may have if
-  // their writes say so. Does not wait.
-  void LookForAppends() { committer_->LookForAppends(Committer::Look::kNew); }
+  // For a shared spool. Takes up what others have appended, and obeys what they
+  // ask; they may have if their writes say so. Does not wait.
+  void LookAtOthers();
   // For an engine that does not deliver. Reads what the one that does has
   // published of backlogs and dead letters, which bound what is accepted. By
   // the thread of SetDestinations(). Errors: those of reading the spool.
@@ -168,12 +198,12 @@ class Engine {
   // have added.
   std::optional<LaneKey> FindLane(LaneId lane) const;
   // See LookUpDeliveries(). Waits for the dispatcher and reads the spool.
-  // Errors: kUnavailable if the engine stops, and those of LookUpDeliveries().
+  // Errors: kCancelled if the engine stops, and those of LookUpDeliveries().
   absl::StatusOr<std::vector<ItemDelivery>> LookUp(
       LaneId lane, const std::vector<SeqRange>& items);
 
-  // Dead letters; see DeadLetterAdmin. All of these belong to one thread of the
-  // caller's, and wait for the disk.
+  // Dead letters; see DeadLetterAdmin. All of these wait for the disk. Those
+  // that change something belong to one thread of the caller's.
   bool HasLanes(absl::string_view destination) const {
     return letters_->Knows(destination);
   }
@@ -187,16 +217,17 @@ class Engine {
       const DeadLetterFilter& filter, DeadLetterPlace place) const {
     return letters_->FindOne(filter, place);
   }
-  std::vector<DeadLetterResult> Replay(
-      std::vector<FoundDeadLetter> letters, const DeadLetterRules& rules,
-      std::optional<EncodedChunk> instead = std::nullopt) {
-    return letters_->Replay(std::move(letters), rules, std::move(instead));
-  }
-  std::vector<DeadLetterResult> Discard(
-      const std::vector<FoundDeadLetter>& letters,
-      const DeadLetterRules& rules) {
-    return letters_->Discard(letters, rules);
-  }
+  // `done` gets a result for each letter, in any order, or kDeadlineExceeded if
+  // nobody who could do it has answered in time. It is called at once, or from
+  // a thread of the engine's; destroyed without a call if the engine stops.
+  using DeadLettersDone =
+      absl::AnyInvocable<void(absl::StatusOr<std::vector<DeadLetterResult>>)>;
+  void Replay(std::vector<FoundDeadLetter> letters,
+              const DeadLetterRules& rules, std::optional<EncodedChunk> instead,
+              const Asker& asker, DeadLettersDone done);
+  void Discard(const std::vector<FoundDeadLetter>& letters,
+               const DeadLetterRules& rules, const Asker& asker,
+               DeadLettersDone done);
   // What to replay instead of a letter, from `json` under the rules of the
   // letter's destination; see EncodeEditedItem(). An empty chunk if that is no
   // longer configured. Any thread.
@@ -211,7 +242,8 @@ class Engine {
   // The same with flows only, which cost the dispatcher a tenth.
   void RequestFlows(absl::AnyInvocable<void(EngineFlows)> done);
   // The state of the named destinations, without those that are unknown. Waits
-  // for the dispatcher. Errors: kUnavailable if the engine stops.
+  // for the dispatcher, or reads the spool. Errors: kCancelled if the engine
+  // stops, and those of reading.
   absl::StatusOr<EngineSnapshot> SnapshotOf(
       const std::vector<absl::string_view>& destinations);
   // See heapsync::OldestWaiting(). Reads the spool.
@@ -221,13 +253,19 @@ class Engine {
   }
 
   // Stops and resumes sending to a destination. Kept over restarts, and stored
-  // when this returns. Waits for the dispatcher and the disk. Errors: kNotFound
-  // for an unknown destination, and those of Barrier().
-  absl::Status Pause(absl::string_view destination) {
-    return SetPaused(destination, true);
+  // when `done` is called: at once, after waiting for the dispatcher and the
+  // disk, or from a thread of the engine's; destroyed without a call if the
+  // engine stops. Errors: kNotFound for an unknown destination,
+  // kDeadlineExceeded if nobody who could do it has answered in time, and those
+  // of Barrier().
+  using PauseDone = absl::AnyInvocable<void(absl::Status)>;
+  void Pause(absl::string_view destination, const Asker& asker,
+             PauseDone done) {
+    SetPaused(destination, true, asker, std::move(done));
   }
-  absl::Status Resume(absl::string_view destination) {
-    return SetPaused(destination, false);
+  void Resume(absl::string_view destination, const Asker& asker,
+              PauseDone done) {
+    SetPaused(destination, false, asker, std::move(done));
   }
 
   // Waits until everything that was handed over before this call is stored, its
@@ -239,11 +277,14 @@ class Engine {
   // destination or with an empty name to all, is delivered or dead-lettered;
   // none of them waits for a fuller batch. `done` is destroyed without a call
   // if the engine stops or its spool fails first. Errors: kNotFound for an
-  // unknown destination, and those of Barrier().
-  absl::Status Flush(absl::string_view destination, SettledCallback done);
+  // unknown destination, and those of Barrier(). `caller` is for the log of
+  // the server that does it. If another server takes over meanwhile, what
+  // `done` gets counts what that one has delivered.
+  absl::Status Flush(absl::string_view destination, SettledCallback done,
+                     absl::string_view caller = "");
 
-  // Refuses items from now on.
-  void StopAccepting() { committer_->StopAccepting(); }
+  // Refuses items from now on, and waits for no other server.
+  void StopAccepting();
   // Flushes every destination and waits for that, at most `timeout`. False if
   // something is left, or may be since the spool failed.
   bool Drain(Duration timeout);
@@ -286,7 +327,16 @@ class Engine {
   bool Ask(absl::FunctionRef<void(Dispatcher&, Now)> question);
   // Waits until `change` is stored. Errors: see Committer::Change.
   absl::Status Apply(SpoolChange change);
-  absl::Status SetPaused(absl::string_view destination, bool paused);
+  void SetPaused(absl::string_view destination, bool paused, const Asker& asker,
+                 PauseDone done);
+  // These do it here.
+  absl::Status SetPausedHere(absl::string_view destination, bool paused);
+  absl::Status FlushHere(absl::string_view destination, SettledCallback done);
+  void Obey(const StoredCommand& stored, std::weak_ptr<const void> wanted,
+            CommandRunner::Answer answer);
+  CommandRecord NewCommand(CommandRecord::Kind kind,
+                           absl::string_view destination,
+                           absl::string_view caller) const;
   DeadLetterAdmin::Writer DeadLetterWriter();
   // Append() without a bound on dead letters: a replay removes one.
   Admission AppendQueued(const Destination& destination, LaneId lane,
@@ -298,8 +348,12 @@ class Engine {
   void CountDeadLetters();
   // Publishes what ReadFigures() reads elsewhere.
   void PublishFigures();
-  EngineSnapshot AcceptedSnapshot() const;
-  void AddDeadLetters(DestinationSnapshot& snapshot) const;
+  // Some of the dispatcher's snapshots, those that have changed.
+  void PublishSnapshots(SpoolChange& change);
+  std::vector<DestinationSnapshot> AcceptedHere() const;
+  DeadLetterAdmin::Lanes LanesOfSpool() const;
+  // Adds what the dispatcher does not know.
+  void Complete(DestinationSnapshot& snapshot) const;
 
   Backlog& BacklogOf(const Destination& destination) const;
   uint64_t QueuedBytes() const;
@@ -334,6 +388,8 @@ class Engine {
   std::atomic<bool> delivers_{false};
   // The dispatcher's: what was published last, and when.
   absl::flat_hash_map<std::string, OwnerFigures> published_;
+  absl::flat_hash_map<std::string, std::string> published_snapshots_;
+  size_t next_published_ = 0;
   MonotonicTime published_at_;
 
   mutable Mutex mutex_;
@@ -349,6 +405,7 @@ class Engine {
   std::thread committer_thread_;
   std::thread dispatcher_thread_;
   std::unique_ptr<SpaceReclaimer> space_reclaimer_;
+  std::unique_ptr<Sharing> sharing_;  // null unless the spool is shared
 };
 
 }  // namespace heapsync

@@ -175,7 +175,7 @@ absl::Status Membership::LookForAppends(Time now) {
   if (*wrote) wrote_at_ = now;
   if (!*wrote && now - looked_at_ < kLook) return absl::OkStatus();
   looked_at_ = now;
-  engine_.LookForAppends();
+  engine_.LookAtOthers();
   return absl::OkStatus();
 }
 

@@ -28,6 +28,9 @@ class SpoolCandidate {
   // See ShardLease::TryClaim(). Makes and checks the tables first.
   absl::StatusOr<ShardLease::Outcome> Try();
 
+  // Unique, and tells a person where to look.
+  const std::string& name() const { return name_; }
+
   // Connects if necessary. Errors: those of the connection and the tables.
   absl::Status Connect();
   // The connection of the last Connect() that succeeded.

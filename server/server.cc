@@ -29,6 +29,7 @@
 #include "server/admin/admin_service.h"
 #include "server/data/data_service.h"
 #include "server/health/health_service.h"
+#include "server/log/call_log.h"
 #include "server/log/idle_memory.h"
 #include "server/log/log.h"
 #include "server/membership.h"
@@ -139,6 +140,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSpoolStore(const std::string& path) {
 
 EngineOptions OptionsOf(const ServerConfig& config,
                         const std::string& spool_path,
+                        const std::string& server_name,
                         DispatcherMetrics& dispatcher) {
   return {.destinations = config.destinations,
           .delivery = {.region_urls = {config.heap_us_url, config.heap_eu_url},
@@ -147,9 +149,19 @@ EngineOptions OptionsOf(const ServerConfig& config,
                        .send_traceparent = config.send_traceparent},
           .spool_path = spool_path,
           .min_free_disk_bytes = config.min_free_disk_bytes,
-          .on_step = [&dispatcher](Duration duration) {
-            dispatcher.OnStep(duration);
-          }};
+          .on_step =
+              [&dispatcher](Duration duration) { dispatcher.OnStep(duration); },
+          .server_name = server_name,
+          .on_command =
+              [server_name](const ObeyedCommand& obeyed) {
+                // Its own are logged where they are answered.
+                if (obeyed.command.server == server_name) return;
+                LogObeyedCommand({.call = Name(obeyed.command.kind),
+                                  .server = obeyed.command.server,
+                                  .caller = obeyed.command.caller,
+                                  .destination = obeyed.command.destination},
+                                 obeyed.status);
+              }};
 }
 
 CurlTransportOptions TransportOptionsOf(const HeapWay& way,
@@ -210,6 +222,7 @@ struct Adapter {
 
   // In the order in which they need each other.
   const bool is_shared;
+  std::string server_name;                        // of a shared spool's member
   std::atomic<const ShardLease*> owned{nullptr};  // `lease`, for any thread
   MetricDestinations with_metrics;
   AttemptMetrics attempts;
@@ -230,7 +243,7 @@ absl::Status OpenEngine(const ServerConfig& config, const std::string& folder,
       *adapter.store, folder, config.min_free_disk_bytes);
   auto engine = Engine::Open(
       *adapter.measured, adapter.ToHeap(), SystemClock(),
-      OptionsOf(config, folder, adapter.dispatcher),
+      OptionsOf(config, folder, adapter.server_name, adapter.dispatcher),
       [&attempts = adapter.attempts](const AttemptEvent& event) {
         LogAttempt(event);
         attempts.OnAttempt(event);
@@ -285,8 +298,10 @@ void LogOwnership(const ServerConfig& config, const ShardLease& lease) {
 // Opens the engine on the shared spool, and delivers from it if `lease` is not
 // null.
 absl::Status OpenSharedSpool(const ServerConfig& config,
+                             const std::string& server_name,
                              std::unique_ptr<ShardLease> lease,
                              Adapter& adapter) {
+  adapter.server_name = server_name;
   auto store = std::make_unique<PostgresStore>(PostgresStoreOptions{
       .uri = config.spool,
       .write_patience = config.spool_patience,
@@ -559,7 +574,11 @@ ServerEnd RunningServer::ServeUntilEnd() {
     const MonotonicTime now = engine().clock().Read().monotonic;
     if (!FollowSpool(now) || !CheckSpool()) return ServerEnd::kLostSpool;
     reload_.Tick(now);
-    sampler_.Tick(now);
+    // A server that follows the owner reads the flows from the database.
+    if (!membership_.has_value() || engine().delivers() ||
+        membership_->reachable()) {
+      sampler_.Tick(now);
+    }
     idle_memory.Tick(now);
     LogSuppressedCounts();
   }
@@ -606,9 +625,9 @@ absl::StatusOr<std::unique_ptr<HeapSyncServer>> HeapSyncServer::Start(
   }
   auto adapter = std::make_unique<Adapter>(config);
   const absl::Status opened =
-      config.spool.empty()
-          ? OpenSpool(config, *adapter)
-          : OpenSharedSpool(config, std::move(joined.lease), *adapter);
+      config.spool.empty() ? OpenSpool(config, *adapter)
+                           : OpenSharedSpool(config, joined.candidate->name(),
+                                             std::move(joined.lease), *adapter);
   if (!opened.ok()) return opened;
   auto server = std::make_unique<RunningServer>(config, std::move(adapter),
                                                 std::move(joined.candidate));

@@ -5,10 +5,14 @@
 #include <google/protobuf/util/time_util.h>
 
 #include <chrono>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "client/cli/progress.h"
@@ -131,7 +135,21 @@ std::string DestinationTable(
          absl::StrCat(each.in_flight_requests(), "/", each.concurrency_limit()),
          DrainedIn(each), each.last_error()});
   }
-  return table.ToString();
+  std::string text = table.ToString();
+  // Usually one server delivers all.
+  std::map<std::string, std::vector<std::string>> owners;
+  for (const v1::Destination& each : destinations) {
+    if (each.delivered_by().empty()) continue;
+    owners[each.delivered_by()].push_back(Printable(each.name()));
+  }
+  for (const auto& [owner, names] : owners) {
+    absl::StrAppend(&text, "delivered by ", Printable(owner),
+                    owners.size() == 1
+                        ? ""
+                        : absl::StrCat(": ", absl::StrJoin(names, ", ")),
+                    "\n");
+  }
+  return text;
 }
 
 std::string DestinationText(const v1::Destination& destination) {
@@ -158,6 +176,9 @@ std::string DestinationText(const v1::Destination& destination) {
                          ? "none"
                          : absl::StrCat(destination.last_error(), " at ",
                                         Text(destination.last_error_at())));
+  if (!destination.delivered_by().empty()) {
+    line("delivered by", destination.delivered_by());
+  }
   text += "\n";
   Table table({{"TYPE"},
                {"QUEUED", kRight},

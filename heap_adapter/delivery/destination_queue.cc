@@ -388,7 +388,7 @@ std::optional<Duration> DestinationQueue::DrainedIn(MonotonicTime now) const {
 DestinationFlow DestinationQueue::Flow() const {
   DestinationFlow flow{.destination = destination_};
   for (const auto& each : lanes_) {
-    flow.accepted += each->lane.counts().appended;
+    flow.accepted += each->lane.counts().arrived();
     flow.delivered += each->lane.counts().delivered;
     flow.queued_items += each->lane.queued_items();
   }

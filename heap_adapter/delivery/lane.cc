@@ -91,6 +91,9 @@ void Lane::OnAppended(Appended appended, MonotonicTime now,
                       Overtakers::Memory& memory) {
   if (appended.accepted_here) counts_.appended += appended.items.size();
   if (appended.items.end > head_) {
+    const uint64_t added = appended.items.end - head_;
+    const uint64_t own = appended.accepted_here ? appended.items.size() : 0;
+    counts_.appended_elsewhere += added - std::min(added, own);
     if (coalesces_) {
       overtakers_.OnAppended(appended.items, appended.caller,
                              appended.identities, cursor_, bounds, memory);

@@ -26,12 +26,16 @@ namespace heapsync {
 // Numbers of a lane's items since the start of the process.
 struct LaneCounts {
   uint64_t appended = 0;
+  uint64_t appended_elsewhere = 0;  // by other servers that share the spool
   uint64_t delivered = 0;
   uint64_t dead_lettered = 0;
   CountsByReason<uint64_t> dead_lettered_for{};  // by DeadLetterReason
   uint64_t coalesced = 0;
   uint64_t deferred = 0;
   uint64_t isolated = 0;
+
+  // Wherever they were accepted.
+  uint64_t arrived() const { return appended + appended_elsewhere; }
 };
 
 // The delivery of one destination's items of one type: what comes next, what is

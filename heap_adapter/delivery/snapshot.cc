@@ -15,6 +15,7 @@ void TypeNumbers::Add(const LaneSnapshot& lane,
   isolated_items += lane.isolated_items;
   delivered_per_second += lane.delivered_per_second;
   counts.appended += lane.counts.appended;
+  counts.appended_elsewhere += lane.counts.appended_elsewhere;
   counts.delivered += lane.counts.delivered;
   counts.dead_lettered += lane.counts.dead_lettered;
   for (size_t i = 0; i < counts.dead_lettered_for.size(); ++i) {

@@ -99,6 +99,8 @@ struct DestinationSnapshot {
   // The engine knows these, not the dispatcher.
   DeadLetterTotals dead_letters = {};
   uint64_t max_dead_letter_bytes = 0;
+  // The server that delivers it, if the spool is shared.
+  std::string delivered_by = {};
 };
 
 // How much goes through one destination, without any text: cheap enough to be

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "heap_adapter/base/promise.h"
+#include "heap_adapter/inspection/dead_letter_order.h"
 
 namespace heapsync {
 namespace {
@@ -47,15 +48,19 @@ EncodedChunk ChunkOf(DeadLetter letter, WallTime now) {
 
 }  // namespace
 
-DeadLetterAdmin::DeadLetterAdmin(const Spool& spool, const LaneDirectory& lanes,
-                                 const Clock& clock, Writer writer)
-    : spool_(spool), lanes_(lanes), clock_(clock), writer_(std::move(writer)) {}
+DeadLetterAdmin::DeadLetterAdmin(const Spool& spool, const Clock& clock,
+                                 Lanes lanes, Writer writer)
+    : spool_(spool),
+      clock_(clock),
+      lanes_(std::move(lanes)),
+      writer_(std::move(writer)) {}
 
 bool DeadLetterAdmin::Knows(absl::string_view destination) const {
-  const auto lanes = lanes_.All();
-  return std::any_of(lanes.begin(), lanes.end(), [&](const auto& lane) {
-    return lane.second.destination == destination;
-  });
+  const auto lanes = lanes_.all();
+  return lanes.ok() &&
+         std::any_of(lanes->begin(), lanes->end(), [&](const auto& lane) {
+           return lane.second.destination == destination;
+         });
 }
 
 absl::StatusOr<DeadLetterPage> DeadLetterAdmin::Find(
@@ -64,7 +69,9 @@ absl::StatusOr<DeadLetterPage> DeadLetterAdmin::Find(
   DeadLetterPage page;
   size_t looked_at = 0;
   size_t bytes = 0;
-  for (const auto& [id, key] : lanes_.All()) {
+  const auto lanes = lanes_.all();
+  if (!lanes.ok()) return lanes.status();
+  for (const auto& [id, key] : *lanes) {
     if (id < start.from.lane || !LaneMatches(filter, id, key)) continue;
     const bool goes_on = id == start.from.lane;
     Seq end = goes_on ? start.end : 0;
@@ -99,7 +106,7 @@ absl::StatusOr<DeadLetterPage> DeadLetterAdmin::Find(
 
 absl::StatusOr<std::optional<FoundDeadLetter>> DeadLetterAdmin::FindOne(
     const DeadLetterFilter& filter, DeadLetterPlace place) const {
-  std::optional<LaneKey> key = lanes_.KeyOf(place.lane);
+  std::optional<LaneKey> key = lanes_.key_of(place.lane);
   if (!key.has_value() || !LaneMatches(filter, place.lane, *key)) {
     return std::nullopt;
   }
@@ -128,7 +135,7 @@ std::optional<DeadLetterOutcome> DeadLetterAdmin::Obstacle(
 
 std::vector<DeadLetterResult> DeadLetterAdmin::Replay(
     std::vector<FoundDeadLetter> letters, const DeadLetterRules& rules,
-    std::optional<EncodedChunk> instead) {
+    std::optional<EncodedChunk> instead, CommandId by) {
   const WallTime now = clock_.Read().wall;
   std::vector<DeadLetterResult> results(letters.size());
   std::vector<size_t> chosen;
@@ -159,12 +166,13 @@ std::vector<DeadLetterResult> DeadLetterAdmin::Replay(
              std::move(appended)](absl::StatusOr<SeqRange> items) mutable {
           appended.Set(std::move(items));
         },
-        [lane, from, now](SeqRange into, SpoolChange& change) {
+        [lane, from, now, by](SeqRange into, SpoolChange& change) {
           change.DeleteDeadLetter(lane, from);
           change.PutForwarding(lane, {.kind = Forwarding::Kind::kReplayed,
                                       .from = {from, from + 1},
                                       .into = into.begin,
-                                      .at = now});
+                                      .at = now,
+                                      .by = by});
         });
     results[index].detail = std::string(queued.message());
   }
@@ -187,7 +195,8 @@ std::vector<DeadLetterResult> DeadLetterAdmin::Replay(
 }
 
 std::vector<DeadLetterResult> DeadLetterAdmin::Discard(
-    const std::vector<FoundDeadLetter>& letters, const DeadLetterRules& rules) {
+    const std::vector<FoundDeadLetter>& letters, const DeadLetterRules& rules,
+    CommandId by) {
   const WallTime now = clock_.Read().wall;
   std::vector<DeadLetterResult> results;
   SpoolChange change;
@@ -207,7 +216,8 @@ std::vector<DeadLetterResult> DeadLetterAdmin::Discard(
     for (const auto& [begin, end] : seqs.ranges()) {
       change.PutForwarding(lane, {.kind = Forwarding::Kind::kDiscarded,
                                   .from = {begin, end},
-                                  .at = now});
+                                  .at = now,
+                                  .by = by});
     }
   }
   if (rules.dry_run || letters.empty()) return results;
@@ -218,6 +228,63 @@ std::vector<DeadLetterResult> DeadLetterAdmin::Discard(
     result.outcome = DeadLetterOutcome::kNotStored;
     result.detail = std::string(status.message());
   }
+  return results;
+}
+
+absl::StatusOr<DeadLetterAdmin::Ordered> DeadLetterAdmin::FindOrdered(
+    const DeadLetterOrder& order, CommandId by) const {
+  std::vector<Spool::LaneItem> items;
+  for (const DeadLetterPlace place : order.places) {
+    items.push_back({.lane = place.lane, .seq = place.seq});
+  }
+  auto letters = spool_.FindDeadLetters(items);
+  if (!letters.ok()) return letters.status();
+  Ordered ordered;
+  for (size_t i = 0; i < items.size(); ++i) {
+    const DeadLetterPlace place = order.places[i];
+    auto& letter = (*letters)[i];
+    auto key = lanes_.key_of(place.lane);
+    if (letter.has_value() && key.has_value()) {
+      ordered.letters.push_back({.lane = place.lane,
+                                 .key = *std::move(key),
+                                 .letter = *std::move(letter)});
+      continue;
+    }
+    DeadLetterResult& result = ordered.missing.emplace_back();
+    result.place = place;
+    result.outcome = DeadLetterOutcome::kNotFound;
+    const auto forwarding = spool_.FindForwarding(place.lane, place.seq);
+    if (!forwarding.ok()) return forwarding.status();
+    if (!forwarding->has_value() || (*forwarding)->by != by) continue;
+    if ((*forwarding)->kind == Forwarding::Kind::kReplayed) {
+      result.outcome = DeadLetterOutcome::kReplayed;
+      result.into = (*forwarding)->into;
+    } else if ((*forwarding)->kind == Forwarding::Kind::kDiscarded) {
+      result.outcome = DeadLetterOutcome::kDiscarded;
+    }
+  }
+  return ordered;
+}
+
+absl::StatusOr<std::vector<DeadLetterResult>> DeadLetterAdmin::Replay(
+    DeadLetterOrder order, CommandId by) {
+  auto ordered = FindOrdered(order, by);
+  if (!ordered.ok()) return ordered.status();
+  std::vector<DeadLetterResult> results =
+      Replay(std::move(ordered->letters), {.force = order.force},
+             std::move(order.instead), by);
+  results.insert(results.end(), ordered->missing.begin(),
+                 ordered->missing.end());
+  return results;
+}
+
+absl::StatusOr<std::vector<DeadLetterResult>> DeadLetterAdmin::Discard(
+    const DeadLetterOrder& order, CommandId by) {
+  auto ordered = FindOrdered(order, by);
+  if (!ordered.ok()) return ordered.status();
+  std::vector<DeadLetterResult> results = Discard(ordered->letters, {}, by);
+  results.insert(results.end(), ordered->missing.begin(),
+                 ordered->missing.end());
   return results;
 }
 

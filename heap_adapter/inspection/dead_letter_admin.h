@@ -14,7 +14,6 @@
 #include "heap_adapter/base/clock.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
 #include "heap_adapter/intake/committer.h"
-#include "heap_adapter/intake/lane_directory.h"
 #include "heap_adapter/model/object_type.h"
 #include "heap_adapter/spool/receipt.h"
 #include "heap_adapter/spool/records.h"
@@ -84,6 +83,7 @@ enum class DeadLetterOutcome {
   kDamaged,
   kDestinationGone,
   kNotStored,
+  kNotFound,  // it is no longer there
 };
 struct DeadLetterResult {
   DeadLetterPlace place;
@@ -92,11 +92,14 @@ struct DeadLetterResult {
   std::string detail;       // not stored: why
 };
 
+struct DeadLetterOrder;
+
 // Finds, replays and discards the spool's dead letters.
 //
-// Belongs to one thread, which must not be one of the engine's: its methods
-// wait for the disk. A single thread keeps two requests from replaying the same
-// letter: a method returns when what it did is stored.
+// Its methods wait for the disk: not for the committer's thread or the
+// dispatcher's. Those that change something belong to one thread, which keeps
+// two requests from replaying the same letter: they return when what they did
+// is stored.
 class DeadLetterAdmin {
  public:
   // A letter that was replayed so often is left alone unless forced: something
@@ -116,11 +119,19 @@ class DeadLetterAdmin {
     std::function<absl::Status(SpoolChange change)> store;
   };
 
-  // Everything given by reference must outlive this.
-  DeadLetterAdmin(const Spool& spool, const LaneDirectory& lanes,
-                  const Clock& clock, Writer writer);
+  // Which lanes there are. Any thread. Errors: those of reading the spool.
+  struct Lanes {
+    using Keys = std::vector<std::pair<LaneId, LaneKey>>;  // by id
+    std::function<absl::StatusOr<Keys>()> all;
+    std::function<std::optional<LaneKey>(LaneId)> key_of;
+  };
 
-  // True if this destination has, or once had, items.
+  // Everything given by reference must outlive this.
+  DeadLetterAdmin(const Spool& spool, const Clock& clock, Lanes lanes,
+                  Writer writer);
+
+  // True if this destination has, or once had, items; false also if that
+  // cannot be read.
   bool Knows(absl::string_view destination) const;
   // The next letters from `start` on, at most `max`; fewer where they are long,
   // or where it had to look at many that did not match. Errors: those of
@@ -138,20 +149,47 @@ class DeadLetterAdmin {
   // each once. Gives a result for each, in the same order.
   std::vector<DeadLetterResult> Replay(
       std::vector<FoundDeadLetter> letters, const DeadLetterRules& rules,
-      std::optional<EncodedChunk> instead = std::nullopt);
+      std::optional<EncodedChunk> instead = std::nullopt) {
+    return Replay(std::move(letters), rules, std::move(instead), 0);
+  }
   // Removes letters permanently. REQUIRES and gives what Replay does.
   std::vector<DeadLetterResult> Discard(
       const std::vector<FoundDeadLetter>& letters,
-      const DeadLetterRules& rules);
+      const DeadLetterRules& rules) {
+    return Discard(letters, rules, 0);
+  }
+
+  // The same with the letters of an order, where they still are: command `by`
+  // says so. What an earlier owner of the spool has done of the same command is
+  // not done again, and its results are given. Errors: those of reading the
+  // spool.
+  absl::StatusOr<std::vector<DeadLetterResult>> Replay(DeadLetterOrder order,
+                                                       CommandId by);
+  absl::StatusOr<std::vector<DeadLetterResult>> Discard(
+      const DeadLetterOrder& order, CommandId by);
 
  private:
+  std::vector<DeadLetterResult> Replay(std::vector<FoundDeadLetter> letters,
+                                       const DeadLetterRules& rules,
+                                       std::optional<EncodedChunk> instead,
+                                       CommandId by);
+  std::vector<DeadLetterResult> Discard(
+      const std::vector<FoundDeadLetter>& letters, const DeadLetterRules& rules,
+      CommandId by);
+  // The letters of an order, and a result for each that is not there.
+  struct Ordered {
+    std::vector<FoundDeadLetter> letters;
+    std::vector<DeadLetterResult> missing;
+  };
+  absl::StatusOr<Ordered> FindOrdered(const DeadLetterOrder& order,
+                                      CommandId by) const;
   std::optional<DeadLetterOutcome> Obstacle(const FoundDeadLetter& found,
                                             const DeadLetterRules& rules,
                                             bool edited) const;
 
   const Spool& spool_;
-  const LaneDirectory& lanes_;
   const Clock& clock_;
+  const Lanes lanes_;
   const Writer writer_;
 };
 

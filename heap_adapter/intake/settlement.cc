@@ -3,7 +3,25 @@
 #include <algorithm>
 #include <iterator>
 
+#include "heap_adapter/spool/coding.h"
+
 namespace heapsync {
+
+std::string Settlement::Encode() const {
+  std::string bytes;
+  AppendVarint(bytes, delivered);
+  AppendVarint(bytes, dead_lettered);
+  return bytes;
+}
+
+absl::StatusOr<Settlement> Settlement::Decode(absl::string_view bytes) {
+  Reader reader(bytes);
+  Settlement settlement;
+  settlement.delivered = reader.Varint();
+  settlement.dead_lettered = reader.Varint();
+  if (!reader.AtEnd()) return absl::DataLossError("malformed settlement");
+  return settlement;
+}
 
 SettledCallback SettlementGate::Through(
     const std::shared_ptr<SettlementGate>& gate) {

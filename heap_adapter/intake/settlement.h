@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -13,6 +14,8 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "heap_adapter/base/mutex.h"
 #include "heap_adapter/spool/seq_set.h"
 
@@ -22,6 +25,9 @@ namespace heapsync {
 struct Settlement {
   uint64_t delivered = 0;
   uint64_t dead_lettered = 0;
+
+  std::string Encode() const;
+  static absl::StatusOr<Settlement> Decode(absl::string_view bytes);
 };
 
 // The listener to how items ended. Called once, when the last item's end is

@@ -96,6 +96,67 @@ absl::StatusOr<OwnerFigures> OwnerFigures::Decode(absl::string_view bytes) {
   return figures;
 }
 
+std::string CommandRecord::Encode() const {
+  std::string bytes;
+  AppendVarint(bytes, static_cast<uint64_t>(kind));
+  AppendVarint(bytes, beat);
+  AppendText(bytes, destination);
+  AppendText(bytes, server);
+  AppendText(bytes, caller);
+  AppendText(bytes, body);
+  return bytes;
+}
+
+absl::StatusOr<CommandRecord> CommandRecord::Decode(absl::string_view bytes) {
+  Reader reader(bytes);
+  const uint64_t kind = reader.Varint();
+  CommandRecord record;
+  record.beat = reader.Varint();
+  record.destination = std::string(reader.Text());
+  record.server = std::string(reader.Text());
+  record.caller = std::string(reader.Text());
+  record.body = std::string(reader.Text());
+  if (!reader.AtEnd() || kind < 1 || kind > 5) return Malformed("command");
+  record.kind = static_cast<Kind>(kind);
+  return record;
+}
+
+absl::string_view Name(CommandRecord::Kind kind) {
+  switch (kind) {
+    case CommandRecord::Kind::kFlush:
+      return "Flush";
+    case CommandRecord::Kind::kPause:
+      return "PauseDestination";
+    case CommandRecord::Kind::kResume:
+      return "ResumeDestination";
+    case CommandRecord::Kind::kReplay:
+      return "ReplayDeadLetters";
+    case CommandRecord::Kind::kDiscard:
+      return "DiscardDeadLetters";
+  }
+  HEAPSYNC_UNREACHABLE();
+}
+
+std::string CommandAnswer::Encode() const {
+  std::string bytes;
+  AppendVarint(bytes, static_cast<uint64_t>(status.raw_code()));
+  AppendText(bytes, status.message());
+  AppendText(bytes, body);
+  return bytes;
+}
+
+absl::StatusOr<CommandAnswer> CommandAnswer::Decode(absl::string_view bytes) {
+  Reader reader(bytes);
+  const uint64_t code = reader.Varint();
+  const absl::string_view message = reader.Text();
+  CommandAnswer answer{.status = {}, .body = std::string(reader.Text())};
+  if (!reader.AtEnd() || code > 16 || (code == 0 && !message.empty())) {
+    return Malformed("answer to a command");
+  }
+  answer.status = absl::Status(static_cast<absl::StatusCode>(code), message);
+  return answer;
+}
+
 void LaneProgress::Settle(SeqRange range) {
   if (range.begin < low_watermark) range.begin = low_watermark;
   settled.Add(range);
@@ -321,6 +382,7 @@ std::string Forwarding::Encode() const {
   AppendVarint(bytes, from.end);
   AppendVarint(bytes, into);
   AppendTime(bytes, at);
+  AppendFixed64(bytes, by);
   return bytes;
 }
 
@@ -332,6 +394,7 @@ absl::StatusOr<Forwarding> Forwarding::Decode(absl::string_view bytes) {
   forwarding.from.end = reader.Varint();
   forwarding.into = reader.Varint();
   forwarding.at = ReadTime(reader);
+  forwarding.by = reader.Fixed64();
   if (!reader.AtEnd() || forwarding.from.empty() || kind < 1 || kind > 3) {
     return Malformed("forwarding record");
   }

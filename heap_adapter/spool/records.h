@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "heap_adapter/base/clock.h"
@@ -66,6 +67,42 @@ struct OwnerFigures {
   std::string Encode() const;
   static absl::StatusOr<OwnerFigures> Decode(absl::string_view bytes);
   friend bool operator==(const OwnerFigures&, const OwnerFigures&) = default;
+};
+
+// A change that a server asks of the one that delivers, with which it shares
+// nothing but the store.
+using CommandId = uint64_t;  // random, and never zero
+struct CommandRecord {
+  // The numbers are stored.
+  enum class Kind : uint8_t {
+    kFlush = 1,
+    kPause = 2,
+    kResume = 3,
+    kReplay = 4,
+    kDiscard = 5,
+  };
+  Kind kind = Kind::kFlush;
+  // Raised from time to time as long as the answer is waited for.
+  uint64_t beat = 0;
+  std::string destination;  // its owner obeys; empty: all
+  std::string server;       // that was asked, and
+  std::string caller;       // by whom, for the log
+  std::string body;         // of the dead letters: see DeadLetterOrder
+
+  std::string Encode() const;
+  static absl::StatusOr<CommandRecord> Decode(absl::string_view bytes);
+};
+
+// "Flush", "PauseDestination", …: the name of the method.
+absl::string_view Name(CommandRecord::Kind kind);
+
+// The answer to a command.
+struct CommandAnswer {
+  absl::Status status;
+  std::string body;
+
+  std::string Encode() const;
+  static absl::StatusOr<CommandAnswer> Decode(absl::string_view bytes);
 };
 
 // Delivery progress of a lane. An item is settled once its block is no longer
@@ -205,6 +242,7 @@ struct Forwarding {
   SeqRange from;
   Seq into = 0;  // unused for kDiscarded
   WallTime at;
+  CommandId by = 0;  // zero: no command
 
   std::string Encode() const;
   static absl::StatusOr<Forwarding> Decode(absl::string_view bytes);

@@ -28,6 +28,8 @@ enum class Table : char {
   kPaused = 'S',         // destination → nothing
   kEnd = 'E',            // lane → LaneEnd
   kFigures = 'Q',        // destination → OwnerFigures
+  kSnapshot = 'q',       // destination → the encoded DestinationSnapshot
+  kCommand = 'C',        // command, part → CommandRecord or CommandAnswer
 };
 
 constexpr char kFormat[] = "1";
@@ -61,6 +63,22 @@ std::string AttemptKey(Table table, AttemptId id) {
   std::string key = Key(table);
   AppendBigEndian64(key, id);
   return key;
+}
+
+// A command and its answer stand together, so that one scan sees both.
+enum class CommandPart : char { kAnswer = 'a', kCommand = 'c' };
+
+std::string CommandKey(CommandId id, CommandPart part) {
+  std::string key = Key(Table::kCommand);
+  AppendBigEndian64(key, id);
+  key.push_back(static_cast<char>(part));
+  return key;
+}
+
+// The range of one key.
+Store::KeyRange Only(std::string key) {
+  std::string end = absl::StrCat(key, std::string(1, '\0'));
+  return {.begin = std::move(key), .end = std::move(end)};
 }
 
 // The smallest key that is greater than every key with this prefix.
@@ -224,6 +242,25 @@ void SpoolChange::PutFigures(absl::string_view destination,
   batch_.Put(absl::StrCat(Key(Table::kFigures), destination), figures.Encode());
 }
 
+void SpoolChange::PutSnapshot(absl::string_view destination,
+                              std::string snapshot) {
+  batch_.Put(absl::StrCat(Key(Table::kSnapshot), destination),
+             std::move(snapshot));
+}
+
+void SpoolChange::PutCommand(CommandId id, const CommandRecord& command) {
+  batch_.Put(CommandKey(id, CommandPart::kCommand), command.Encode());
+}
+
+void SpoolChange::PutAnswer(CommandId id, const CommandAnswer& answer) {
+  batch_.Put(CommandKey(id, CommandPart::kAnswer), answer.Encode());
+}
+
+void SpoolChange::DeleteCommand(CommandId id) {
+  batch_.Delete(CommandKey(id, CommandPart::kCommand));
+  batch_.Delete(CommandKey(id, CommandPart::kAnswer));
+}
+
 void SpoolChange::Append(SpoolChange other) {
   has_dead_letters_ |= other.has_dead_letters_;
   batch_.Append(std::move(other.batch_));
@@ -359,6 +396,147 @@ absl::Status Spool::VisitFigures(
     visit(cursor->key().substr(prefix.size()), *figures);
   }
   return cursor->status();
+}
+
+absl::Status Spool::VisitSnapshots(
+    absl::FunctionRef<void(absl::string_view, absl::string_view)> visit) const {
+  const std::string prefix = Key(Table::kSnapshot);
+  const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
+  for (; cursor->Valid(); cursor->Next()) {
+    visit(cursor->key().substr(prefix.size()), cursor->value());
+  }
+  return cursor->status();
+}
+
+absl::StatusOr<std::vector<std::optional<std::string>>> Spool::ReadSnapshots(
+    absl::Span<const absl::string_view> destinations) const {
+  std::vector<Store::KeyRange> keys;
+  for (const absl::string_view destination : destinations) {
+    keys.push_back(Only(absl::StrCat(Key(Table::kSnapshot), destination)));
+  }
+  auto entries = store_.FirstOfEach(keys);
+  if (!entries.ok()) return entries.status();
+  std::vector<std::optional<std::string>> snapshots;
+  for (auto& entry : *entries) {
+    snapshots.emplace_back();
+    if (entry.has_value()) snapshots.back() = std::move(entry->second);
+  }
+  return snapshots;
+}
+
+absl::StatusOr<std::vector<StoredCommand>> Spool::Commands() const {
+  std::vector<StoredCommand> commands;
+  const std::string prefix = Key(Table::kCommand);
+  const auto cursor = store_.Scan(prefix, PrefixEnd(prefix));
+  for (; cursor->Valid(); cursor->Next()) {
+    Reader reader(cursor->key().substr(prefix.size()));
+    const CommandId id = reader.BigEndian64();
+    if (commands.empty() || commands.back().id != id) {
+      commands.push_back({.id = id, .command = std::nullopt});
+    }
+    if (reader.rest() ==
+        std::string(1, static_cast<char>(CommandPart::kAnswer))) {
+      commands.back().answered = true;
+      continue;
+    }
+    auto command = CommandRecord::Decode(cursor->value());
+    if (command.ok()) commands.back().command = *std::move(command);
+  }
+  if (!cursor->status().ok()) return cursor->status();
+  return commands;
+}
+
+absl::StatusOr<std::vector<std::optional<CommandAnswer>>> Spool::ReadAnswers(
+    absl::Span<const CommandId> commands) const {
+  std::vector<Store::KeyRange> keys;
+  for (const CommandId id : commands) {
+    keys.push_back(Only(CommandKey(id, CommandPart::kAnswer)));
+  }
+  const auto entries = store_.FirstOfEach(keys);
+  if (!entries.ok()) return entries.status();
+  std::vector<std::optional<CommandAnswer>> answers;
+  for (const auto& entry : *entries) {
+    answers.emplace_back();
+    if (!entry.has_value()) continue;
+    auto answer = CommandAnswer::Decode(entry->second);
+    answers.back() = answer.ok() ? *std::move(answer)
+                                 : CommandAnswer{.status = answer.status()};
+  }
+  return answers;
+}
+
+absl::StatusOr<std::vector<LaneProgress>> Spool::ReadProgress(
+    absl::Span<const LaneId> lanes) const {
+  std::vector<Store::KeyRange> keys;
+  for (const LaneId lane : lanes) {
+    keys.push_back(Only(Key(Table::kProgress, lane)));
+  }
+  const auto entries = store_.FirstOfEach(keys);
+  if (!entries.ok()) return entries.status();
+  std::vector<LaneProgress> all(lanes.size());
+  for (size_t i = 0; i < lanes.size(); ++i) {
+    if (!(*entries)[i].has_value()) continue;
+    auto progress = LaneProgress::Decode((*entries)[i]->second);
+    if (!progress.ok()) {
+      return Located(progress.status(), absl::StrCat("lane ", lanes[i]));
+    }
+    all[i] = *std::move(progress);
+  }
+  return all;
+}
+
+absl::StatusOr<std::vector<StoredFate>> Spool::ReadFates(
+    absl::Span<const LaneItems> items) const {
+  std::vector<Store::KeyRange> ranges;
+  for (const auto& [lane, range] : items) {
+    for (const Table table : {Table::kDeferredIndex, Table::kDeadLetter}) {
+      ranges.push_back({.begin = Key(table, lane, range.begin),
+                        .end = Key(table, lane, range.end),
+                        .with_value = false});
+    }
+    // By its last item, which may be behind the range.
+    ranges.push_back({.begin = Key(Table::kForwarding, lane, range.begin),
+                      .end = PrefixEnd(Key(Table::kForwarding, lane))});
+  }
+  const auto entries = store_.FirstOfEach(ranges);
+  if (!entries.ok()) return entries.status();
+  std::vector<StoredFate> fates;
+  for (size_t i = 0; i < items.size(); ++i) {
+    const auto* of_item = &(*entries)[3 * i];
+    StoredFate& fate = fates.emplace_back();
+    fate.deferred = of_item[0].has_value();
+    fate.dead_letter = of_item[1].has_value();
+    if (!of_item[2].has_value()) continue;
+    auto forwarding = Forwarding::Decode(of_item[2]->second);
+    if (!forwarding.ok()) {
+      return Located(forwarding.status(), absl::StrCat("lane ", items[i].lane));
+    }
+    if (forwarding->from.begin < items[i].items.end) {
+      fate.forwarding = *forwarding;
+    }
+  }
+  return fates;
+}
+
+absl::StatusOr<std::vector<std::optional<DeadLetter>>> Spool::FindDeadLetters(
+    absl::Span<const LaneItem> items) const {
+  std::vector<Store::KeyRange> keys;
+  for (const auto& [lane, seq] : items) {
+    keys.push_back(Only(Key(Table::kDeadLetter, lane, seq)));
+  }
+  const auto entries = store_.FirstOfEach(keys);
+  if (!entries.ok()) return entries.status();
+  std::vector<std::optional<DeadLetter>> letters(items.size());
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (!(*entries)[i].has_value()) continue;
+    auto letter = DeadLetter::Decode((*entries)[i]->second);
+    if (!letter.ok()) {
+      return Located(letter.status(), absl::StrCat("lane ", items[i].lane));
+    }
+    letters[i] = *std::move(letter);
+    letters[i]->seq = items[i].seq;
+  }
+  return letters;
 }
 
 void Spool::AddDeadLetters(const DeadLetterDeltas& deltas) {

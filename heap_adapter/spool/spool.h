@@ -12,6 +12,8 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "heap_adapter/base/mutex.h"
 #include "heap_adapter/spool/records.h"
 #include "heap_adapter/spool/store.h"
@@ -44,6 +46,14 @@ class SpoolChange {
   void PutPaused(absl::string_view destination, bool paused);
   void PutEnd(LaneId lane, const LaneEnd& end);
   void PutFigures(absl::string_view destination, const OwnerFigures& figures);
+
+  // A destination as the server that delivers it sees it; see
+  // EncodeSnapshot().
+  void PutSnapshot(absl::string_view destination, std::string snapshot);
+  void PutCommand(CommandId id, const CommandRecord& command);
+  void PutAnswer(CommandId id, const CommandAnswer& answer);
+  // Deletes a command with its answer.
+  void DeleteCommand(CommandId id);
 
   // The change must be synced to disk before Commit() returns.
   void RequireDisk() { durability_ = Durability::kDisk; }
@@ -90,6 +100,22 @@ struct DeadLetterDelta {
   int64_t letters = 0;
   int64_t bytes = 0;
   CountsByReason<int64_t> by_reason{};
+};
+
+// A command as it is stored.
+struct StoredCommand {
+  CommandId id = 0;
+  // None: it was taken back, or is damaged. Its answer came too late.
+  std::optional<CommandRecord> command;
+  bool answered = false;
+};
+
+// The state of settled items, at one moment.
+struct StoredFate {
+  bool deferred = false;     // some of them are
+  bool dead_letter = false;  // likewise
+  // The first that covers some of them.
+  std::optional<Forwarding> forwarding;
 };
 
 // Summary of the deferred items of one identity.
@@ -141,6 +167,28 @@ class Spool {
   absl::Status VisitFigures(
       absl::FunctionRef<void(absl::string_view, const OwnerFigures&)> visit)
       const;
+  // The last snapshots that were published, of all destinations.
+  absl::Status VisitSnapshots(
+      absl::FunctionRef<void(absl::string_view, absl::string_view)> visit)
+      const;
+  // The same of some; none for one that never was.
+  absl::StatusOr<std::vector<std::optional<std::string>>> ReadSnapshots(
+      absl::Span<const absl::string_view> destinations) const;
+  // All commands, as of one moment.
+  absl::StatusOr<std::vector<StoredCommand>> Commands() const;
+  // The answers to some; none: not yet.
+  absl::StatusOr<std::vector<std::optional<CommandAnswer>>> ReadAnswers(
+      absl::Span<const CommandId> commands) const;
+  // The progress of lanes, in one request.
+  absl::StatusOr<std::vector<LaneProgress>> ReadProgress(
+      absl::Span<const LaneId> lanes) const;
+  // The fates of some ranges of settled items, in one request.
+  struct LaneItems {
+    LaneId lane = 0;
+    SeqRange items;
+  };
+  absl::StatusOr<std::vector<StoredFate>> ReadFates(
+      absl::Span<const LaneItems> items) const;
   // See Store::Resume(). Called by the thread of Commit().
   absl::Status Resume() { return store_.Resume(); }
 
@@ -183,6 +231,13 @@ class Spool {
 
   absl::StatusOr<std::optional<DeadLetter>> FindDeadLetter(LaneId lane,
                                                            Seq seq) const;
+  // The same of several, in one request.
+  struct LaneItem {
+    LaneId lane = 0;
+    Seq seq = 0;
+  };
+  absl::StatusOr<std::vector<std::optional<DeadLetter>>> FindDeadLetters(
+      absl::Span<const LaneItem> items) const;
   // Visits dead letters with sequence >= `from`, in order, until `visit`
   // returns false.
   absl::Status VisitDeadLetters(

@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "absl/functional/any_invocable.h"
+#include "heap_adapter/base/promise.h"
 #include "heap_adapter/engine.h"
 #include "server/access/access.h"
 #include "server/admin/admin_worker.h"
@@ -22,9 +23,43 @@ namespace heapsync {
 template <typename Response>
 using CallResult = std::variant<Response, CallError>;
 
-// The result of one turn of an RPC's work; none: it goes on in the next.
+// The result of one turn of an RPC's work: that of the RPC, or it goes on in
+// the next turn, at once or after a wait.
 template <typename Response>
-using TurnResult = std::optional<CallResult<Response>>;
+using TurnResult = std::variant<TaskGoesOn, TaskWaits, CallResult<Response>>;
+
+// A question that is asked in one turn, and answered before the next.
+template <typename Answer>
+class Awaited {
+ public:
+  using Reply = absl::AnyInvocable<void(Answer)>;
+
+  // The result of the turn that asks. `ask` is called after it, on the worker's
+  // thread, and hands on the reply that it is given, or drops it.
+  TaskWaits For(absl::AnyInvocable<void(Reply)> ask) {
+    Promise<Answer> promise;
+    answer_ = promise.future();
+    return {.begin = [ask = std::move(ask),
+                      promise = std::move(promise)](Resume resume) mutable {
+      ask([promise = std::move(promise),
+           resume = std::move(resume)](Answer answer) mutable {
+        promise.Set(std::move(answer));
+        resume();
+      });
+    }};
+  }
+
+  bool asked() const { return answer_.has_value(); }
+  // None: the reply was dropped, or has not come since the server stops.
+  // REQUIRES: asked(), and not called before.
+  std::optional<Answer> Take() { return answer_->WaitFor({}); }
+
+ private:
+  std::optional<Future<Answer>> answer_;
+};
+
+// The one who asks an engine for a change within a call.
+Asker AskerOf(const Caller& caller, const grpc::CallbackServerContext& context);
 
 // One call of an admin RPC whose work is done by the worker, in turns. It
 // deletes itself when gRPC is done with it.
@@ -34,12 +69,10 @@ class AdminCall final : public grpc::ServerUnaryReactor {
   using Work =
       absl::AnyInvocable<TurnResult<Response>(const Caller&, const Request&)>;
 
-  // `delivering`: the engine that must deliver for the work to make sense;
-  // null: any will do.
   AdminCall(AdminWorker& worker, const Access& access, size_t max_message_bytes,
             grpc::CallbackServerContext* context,
             const grpc::ByteBuffer* request, grpc::ByteBuffer* response,
-            const Engine* delivering, Work work)
+            Work work)
       : context_(context), response_(response), work_(std::move(work)) {
     auto admitted = access.Admit(CredentialsOf(*context), ServiceKind::kAdmin);
     if (auto* refusal = std::get_if<CallError>(&admitted)) {
@@ -49,8 +82,6 @@ class AdminCall final : public grpc::ServerUnaryReactor {
     caller_ = std::get<Caller>(std::move(admitted));
     if (auto error = ReadRequest(*request, max_message_bytes, &request_)) {
       Finish(error->ToStatus());
-    } else if (delivering != nullptr && !delivering->delivers()) {
-      Finish(NotDelivering().ToStatus());
     } else if (!worker.Submit(caller_.name, [this] { return TakeTurn(); })) {
       Finish(AdminBusy().ToStatus());
     }
@@ -61,17 +92,21 @@ class AdminCall final : public grpc::ServerUnaryReactor {
     // Nobody waits for it any more.
     if (context_->IsCancelled()) {
       Finish(grpc::Status::CANCELLED);
-      return AfterTurn::kDone;
+      return TaskDone();
     }
-    const TurnResult<Response> result = work_(caller_, request_);
-    if (!result.has_value()) return AfterTurn::kGoesOn;
-    if (const auto* error = std::get_if<CallError>(&*result)) {
+    TurnResult<Response> result = work_(caller_, request_);
+    if (auto* waits = std::get_if<TaskWaits>(&result)) {
+      return std::move(*waits);
+    }
+    if (std::holds_alternative<TaskGoesOn>(result)) return TaskGoesOn();
+    const auto& ended = std::get<CallResult<Response>>(result);
+    if (const auto* error = std::get_if<CallError>(&ended)) {
       End(error->ToStatus());
     } else {
-      *response_ = ToByteBuffer(std::get<Response>(*result));
+      *response_ = ToByteBuffer(std::get<Response>(ended));
       End(grpc::Status::OK);
     }
-    return AfterTurn::kDone;
+    return TaskDone();
   }
 
   void End(const grpc::Status& status) {

@@ -1,10 +1,12 @@
 #include "server/admin/admin_fields.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/base/check.h"
+#include "server/admin/admin_call.h"
 
 namespace heapsync {
 namespace {
@@ -92,6 +94,20 @@ std::variant<Receipt, CallError> ReadReceipt(const Engine& engine,
                           absl::StrCat(field, ": ", kNeverGiven), text);
   }
   return *std::move(receipt);
+}
+
+Asker AskerOf(const Caller& caller,
+              const grpc::CallbackServerContext& context) {
+  // The caller learns that the wait was in vain only if the answer comes before
+  // it gives up.
+  constexpr auto kLead = std::chrono::milliseconds(200);
+  Asker asker{.caller = caller.name};
+  const auto deadline = context.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) return asker;
+  const auto left = std::chrono::duration_cast<Duration>(
+      deadline - kLead - std::chrono::system_clock::now());
+  asker.patience = std::clamp(left, Duration::zero(), asker.patience);
+  return asker;
 }
 
 }  // namespace heapsync

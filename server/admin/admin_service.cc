@@ -29,7 +29,7 @@ AdminService::Reactor* AdminService::ListDestinations(Context* context,
   using Request = v1::ListDestinationsRequest;
   return new AdminCall<Request, v1::ListDestinationsResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
-      &engine_, DestinationListing(engine_));
+      DestinationListing(engine_));
 }
 
 AdminService::Reactor* AdminService::GetDestination(Context* context,
@@ -38,7 +38,7 @@ AdminService::Reactor* AdminService::GetDestination(Context* context,
   using Request = v1::GetDestinationRequest;
   return new AdminCall<Request, v1::GetDestinationResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
-      &engine_, [this](const Caller& caller, const Request& r) {
+      [this](const Caller& caller, const Request& r) {
         return heapsync::GetDestination(engine_, caller, r);
       });
 }
@@ -48,7 +48,7 @@ AdminService::Reactor* AdminService::GetDelivery(Context* context,
                                                  Bytes* response) {
   using Request = v1::GetDeliveryRequest;
   return new AdminCall<Request, v1::GetDeliveryResponse>(
-      worker_, access_, max_message_bytes_, context, request, response, nullptr,
+      worker_, access_, max_message_bytes_, context, request, response,
       DeliveryQuestion(engine_));
 }
 
@@ -58,9 +58,8 @@ AdminService::Reactor* AdminService::PauseDestination(Context* context,
   using Request = v1::PauseDestinationRequest;
   return new AdminCall<Request, v1::PauseDestinationResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
-      &engine_, [this](const Caller& caller, const Request& r) {
-        return heapsync::PauseDestination(engine_, caller, r);
-      });
+      PauseChange<Request, v1::PauseDestinationResponse>(
+          engine_, &Engine::Pause, *context));
 }
 
 AdminService::Reactor* AdminService::ResumeDestination(Context* context,
@@ -69,9 +68,8 @@ AdminService::Reactor* AdminService::ResumeDestination(Context* context,
   using Request = v1::ResumeDestinationRequest;
   return new AdminCall<Request, v1::ResumeDestinationResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
-      &engine_, [this](const Caller& caller, const Request& r) {
-        return heapsync::ResumeDestination(engine_, caller, r);
-      });
+      PauseChange<Request, v1::ResumeDestinationResponse>(
+          engine_, &Engine::Resume, *context));
 }
 
 AdminService::Reactor* AdminService::ListDeadLetters(Context* context,
@@ -80,7 +78,7 @@ AdminService::Reactor* AdminService::ListDeadLetters(Context* context,
   using Request = v1::ListDeadLettersRequest;
   return new AdminCall<Request, v1::ListDeadLettersResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
-      &engine_, [this](const Caller& caller, const Request& r) {
+      [this](const Caller& caller, const Request& r) {
         return heapsync::ListDeadLetters(engine_, caller, r);
       });
 }
@@ -91,9 +89,7 @@ AdminService::Reactor* AdminService::ReplayDeadLetters(Context* context,
   using Request = v1::ReplayDeadLettersRequest;
   return new AdminCall<Request, v1::ReplayDeadLettersResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
-      &engine_, [this](const Caller& caller, const Request& r) {
-        return heapsync::ReplayDeadLetters(engine_, caller, r);
-      });
+      DeadLetterReplay(engine_, *context));
 }
 
 AdminService::Reactor* AdminService::DiscardDeadLetters(Context* context,
@@ -102,9 +98,7 @@ AdminService::Reactor* AdminService::DiscardDeadLetters(Context* context,
   using Request = v1::DiscardDeadLettersRequest;
   return new AdminCall<Request, v1::DiscardDeadLettersResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
-      &engine_, [this](const Caller& caller, const Request& r) {
-        return heapsync::DiscardDeadLetters(engine_, caller, r);
-      });
+      DeadLetterDiscard(engine_, *context));
 }
 
 AdminService::Reactor* AdminService::Flush(Context* context,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -31,6 +32,8 @@ v1::DeadLetterOutcome OutcomeOf(DeadLetterOutcome outcome) {
       return v1::DEAD_LETTER_OUTCOME_DESTINATION_GONE;
     case DeadLetterOutcome::kNotStored:
       return v1::DEAD_LETTER_OUTCOME_NOT_STORED;
+    case DeadLetterOutcome::kNotFound:
+      return v1::DEAD_LETTER_OUTCOME_NOT_FOUND;
   }
   HEAPSYNC_UNREACHABLE();
 }
@@ -107,6 +110,21 @@ DeadLetterUse UseOf(const Request& request) {
   return request.all() ? DeadLetterUse::kChangeAll : DeadLetterUse::kChange;
 }
 
+template <typename Request>
+constexpr bool kReplays = std::is_same_v<Request, v1::ReplayDeadLettersRequest>;
+
+std::optional<CallError> CheckEdited(
+    const v1::ReplayDeadLettersRequest& request) {
+  if (request.edited_item_json().empty() || request.filter().ids_size() == 1) {
+    return std::nullopt;
+  }
+  return InvalidRequest(
+      {{.field = "filter.ids",
+        .reason = "REQUIRED",
+        .description = "must name exactly one dead letter where "
+                       "`edited_item_json` is set"}});
+}
+
 // The item of `edited_item_json`; none if the letter is gone.
 std::variant<std::optional<EncodedChunk>, CallError> ReadEdited(
     const Engine& engine, const v1::ReplayDeadLettersRequest& request,
@@ -158,52 +176,68 @@ CallResult<v1::ListDeadLettersResponse> ListDeadLetters(
   return response;
 }
 
-CallResult<v1::ReplayDeadLettersResponse> ReplayDeadLetters(
-    Engine& engine, const Caller& caller,
-    const v1::ReplayDeadLettersRequest& request) {
-  const bool edits = !request.edited_item_json().empty();
-  if (edits && request.filter().ids_size() != 1) {
-    return InvalidRequest(
-        {{.field = "filter.ids",
-          .reason = "REQUIRED",
-          .description = "must name exactly one dead letter where "
-                         "`edited_item_json` is set"}});
+template <typename Request, typename Response>
+TurnResult<Response> DeadLetterChange<Request, Response>::operator()(
+    const Caller& caller, const Request& request) {
+  if (!changed_.asked()) return Ask(caller, request);
+  const std::optional<Results> changed = changed_.Take();
+  if (!changed.has_value()) return ShuttingDown();
+  if (!changed->ok()) return NotChanged(changed->status());
+  std::vector<DeadLetterResult> results = **changed;
+  std::sort(results.begin(), results.end(),
+            [](const DeadLetterResult& a, const DeadLetterResult& b) {
+              return a.place < b.place;
+            });
+  Response response;
+  if constexpr (kReplays<Request>) {
+    response.set_replayed(Fill(*engine_, chosen_, results,
+                               DeadLetterOutcome::kReplayed, response));
+  } else {
+    response.set_discarded(Fill(*engine_, chosen_, results,
+                                DeadLetterOutcome::kDiscarded, response));
   }
-  auto read = ReadChoice(engine, caller, PageOf(request), UseOf(request));
-  if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
-  const DeadLetterChoice& choice = std::get<DeadLetterChoice>(read);
-  auto chosen = FindChosen(engine, choice);
-  if (!chosen.ok()) return NotRead(chosen.status());
-  std::optional<EncodedChunk> instead;
-  if (edits) {
-    auto edited = ReadEdited(engine, request, *chosen);
-    if (auto* error = std::get_if<CallError>(&edited)) return std::move(*error);
-    instead = std::get<std::optional<EncodedChunk>>(std::move(edited));
-  }
-  const std::vector<DeadLetterResult> results =
-      engine.Replay(std::exchange(chosen->letters, {}),
-                    {.dry_run = request.dry_run(), .force = request.force()},
-                    std::move(instead));
-  v1::ReplayDeadLettersResponse response;
-  response.set_replayed(
-      Fill(engine, *chosen, results, DeadLetterOutcome::kReplayed, response));
   return response;
 }
 
-CallResult<v1::DiscardDeadLettersResponse> DiscardDeadLetters(
-    Engine& engine, const Caller& caller,
-    const v1::DiscardDeadLettersRequest& request) {
-  auto read = ReadChoice(engine, caller, PageOf(request), UseOf(request));
+template <typename Request, typename Response>
+TurnResult<Response> DeadLetterChange<Request, Response>::Ask(
+    const Caller& caller, const Request& request) {
+  if constexpr (kReplays<Request>) {
+    if (auto error = CheckEdited(request)) return *std::move(error);
+  }
+  auto read = ReadChoice(*engine_, caller, PageOf(request), UseOf(request));
   if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
-  const DeadLetterChoice& choice = std::get<DeadLetterChoice>(read);
-  auto chosen = FindChosen(engine, choice);
+  auto chosen = FindChosen(*engine_, std::get<DeadLetterChoice>(read));
   if (!chosen.ok()) return NotRead(chosen.status());
-  const std::vector<DeadLetterResult> results =
-      engine.Discard(chosen->letters, {.dry_run = request.dry_run()});
-  v1::DiscardDeadLettersResponse response;
-  response.set_discarded(
-      Fill(engine, *chosen, results, DeadLetterOutcome::kDiscarded, response));
-  return response;
+  chosen_ = *std::move(chosen);
+  DeadLetterRules rules{.dry_run = request.dry_run()};
+  std::optional<EncodedChunk> instead;
+  if constexpr (kReplays<Request>) {
+    rules.force = request.force();
+    if (!request.edited_item_json().empty()) {
+      auto edited = ReadEdited(*engine_, request, chosen_);
+      if (auto* error = std::get_if<CallError>(&edited)) {
+        return std::move(*error);
+      }
+      instead = std::get<std::optional<EncodedChunk>>(std::move(edited));
+    }
+  }
+  return changed_.For([engine = engine_, rules, instead = std::move(instead),
+                       letters = std::exchange(chosen_.letters, {}),
+                       asker = AskerOf(caller, *context_)](
+                          typename Awaited<Results>::Reply reply) mutable {
+    if constexpr (kReplays<Request>) {
+      engine->Replay(std::move(letters), rules, std::move(instead), asker,
+                     std::move(reply));
+    } else {
+      engine->Discard(letters, rules, asker, std::move(reply));
+    }
+  });
 }
+
+template class DeadLetterChange<v1::ReplayDeadLettersRequest,
+                                v1::ReplayDeadLettersResponse>;
+template class DeadLetterChange<v1::DiscardDeadLettersRequest,
+                                v1::DiscardDeadLettersResponse>;
 
 }  // namespace heapsync

@@ -1,9 +1,13 @@
 #ifndef HEAPSYNC_SERVER_ADMIN_DEAD_LETTER_RPCS_H_
 #define HEAPSYNC_SERVER_ADMIN_DEAD_LETTER_RPCS_H_
 
+#include <vector>
+
+#include "absl/status/statusor.h"
 #include "heap_adapter/engine.h"
 #include "heapsync/v1/heap_sync_admin_service.pb.h"
 #include "server/admin/admin_call.h"
+#include "server/admin/dead_letter_choice.h"
 
 namespace heapsync {
 
@@ -14,13 +18,33 @@ CallResult<v1::ListDeadLettersResponse> ListDeadLetters(
     const Engine& engine, const Caller& caller,
     const v1::ListDeadLettersRequest& request);
 
-CallResult<v1::ReplayDeadLettersResponse> ReplayDeadLetters(
-    Engine& engine, const Caller& caller,
-    const v1::ReplayDeadLettersRequest& request);
+// Changes of dead letters: one turn finds them and asks the engine, the next
+// one tells what became of them.
+template <typename Request, typename Response>
+class DeadLetterChange {
+ public:
+  // `engine` and `context` must outlive it.
+  DeadLetterChange(Engine& engine, const grpc::CallbackServerContext& context)
+      : engine_(&engine), context_(&context) {}
 
-CallResult<v1::DiscardDeadLettersResponse> DiscardDeadLetters(
-    Engine& engine, const Caller& caller,
-    const v1::DiscardDeadLettersRequest& request);
+  // The next turn, always with the same arguments.
+  TurnResult<Response> operator()(const Caller& caller, const Request& request);
+
+ private:
+  using Results = absl::StatusOr<std::vector<DeadLetterResult>>;
+
+  TurnResult<Response> Ask(const Caller& caller, const Request& request);
+
+  Engine* engine_;
+  const grpc::CallbackServerContext* context_;
+  ChosenDeadLetters chosen_;  // without the letters, once they were asked for
+  Awaited<Results> changed_;
+};
+
+using DeadLetterReplay = DeadLetterChange<v1::ReplayDeadLettersRequest,
+                                          v1::ReplayDeadLettersResponse>;
+using DeadLetterDiscard = DeadLetterChange<v1::DiscardDeadLettersRequest,
+                                           v1::DiscardDeadLettersResponse>;
 
 }  // namespace heapsync
 

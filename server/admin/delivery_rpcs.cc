@@ -139,7 +139,6 @@ TurnResult<v1::GetDeliveryResponse> DeliveryQuestion::operator()(
   const auto done = static_cast<uint64_t>(response_.items_size());
   const uint64_t turn = std::min(count - done, kItemsInOneTurn);
   auto items = engine_->LookUp(receipt.lane, Part(receipt, first + done, turn));
-  if (absl::IsUnavailable(items.status())) return ShuttingDown();
   if (absl::IsNotFound(items.status())) {
     return UnknownReceipt("UNKNOWN_RECEIPT",
                           absl::StrCat("receipt: ", kNeverGiven),
@@ -150,7 +149,7 @@ TurnResult<v1::GetDeliveryResponse> DeliveryQuestion::operator()(
   for (const ItemDelivery& item : *items) {
     Fill(receipt, item, *response_.add_items());
   }
-  if (done + turn < count) return std::nullopt;
+  if (done + turn < count) return TaskGoesOn();
   const std::optional<LaneKey> key = engine_->FindLane(receipt.lane);
   response_.set_destination(key->destination);
   response_.set_type(ToProto(key->type));

@@ -34,7 +34,7 @@ void AddNotes(const DestinationSnapshot& snapshot, v1::Destination& to) {
       "Heap answers 200 to a wrong App ID or region, too: check Heap's Live "
       "view for what is delivered");
   for (const LaneSnapshot& lane : snapshot.lanes) {
-    const bool used = lane.counts.appended > 0 || lane.counts.delivered > 0 ||
+    const bool used = lane.counts.arrived() > 0 || lane.counts.delivered > 0 ||
                       lane.queued_items > 0;
     if (lane.type == ObjectType::kAccountProperties && used) {
       to.add_notes(
@@ -66,7 +66,7 @@ void Fill(const LaneSnapshot& lane, std::optional<WallTime> oldest,
           WallTime now, v1::CallerStatus& to) {
   to.set_caller(lane.caller);
   to.set_queued_events(lane.queued_items);
-  to.set_accepted_events(lane.counts.appended);
+  to.set_accepted_events(lane.counts.arrived());
   to.set_delivered_events(lane.counts.delivered);
   if (oldest.has_value()) {
     *to.mutable_oldest_age() =
@@ -88,6 +88,7 @@ absl::Status Fill(const Engine& engine, const DestinationSnapshot& snapshot,
   to.set_in_flight_requests(static_cast<uint32_t>(snapshot.in_flight_requests));
   to.set_concurrency_limit(static_cast<uint32_t>(snapshot.concurrency_limit));
   to.set_last_error(snapshot.last_error);
+  to.set_delivered_by(snapshot.delivered_by);
   to.set_dead_letters(snapshot.dead_letters.letters);
   to.set_dead_letter_bytes(snapshot.dead_letters.bytes);
   if (snapshot.last_error_at.has_value()) {
@@ -116,7 +117,7 @@ absl::Status Fill(const Engine& engine, const DestinationSnapshot& snapshot,
     type.set_queued_bytes(numbers.queued_bytes);
     type.set_deferred_items(numbers.deferred_items);
     type.set_isolated_items(numbers.isolated_items);
-    type.set_accepted(numbers.counts.appended);
+    type.set_accepted(numbers.counts.arrived());
     type.set_delivered(numbers.counts.delivered);
     type.set_dead_lettered(numbers.counts.dead_lettered);
     type.set_coalesced(numbers.counts.coalesced);
@@ -143,7 +144,7 @@ absl::Status Fill(const Engine& engine, const DestinationSnapshot& snapshot,
 template <typename Response>
 CallResult<Response> Describe(Engine& engine, absl::string_view name) {
   const absl::StatusOr<EngineSnapshot> snapshot = engine.SnapshotOf({name});
-  if (!snapshot.ok()) return ShuttingDown();
+  if (!snapshot.ok()) return NotRead(snapshot.status());
   if (snapshot->destinations.empty()) return UnknownDestination(name);
   Response response;
   const absl::Status status =
@@ -151,18 +152,6 @@ CallResult<Response> Describe(Engine& engine, absl::string_view name) {
            *response.mutable_destination());
   if (!status.ok()) return NotRead(status);
   return response;
-}
-
-template <typename Response, typename Request>
-CallResult<Response> Change(
-    Engine& engine, const Caller& caller, const Request& request,
-    absl::Status (Engine::*change)(absl::string_view destination)) {
-  auto found = DestinationFor(engine, caller, request.destination());
-  if (auto* error = std::get_if<CallError>(&found)) return std::move(*error);
-  const Destination* destination = std::get<const Destination*>(found);
-  const absl::Status stored = (engine.*change)(destination->name);
-  if (!stored.ok()) return NotStored(stored);
-  return Describe<Response>(engine, destination->name);
 }
 
 }  // namespace
@@ -178,13 +167,13 @@ TurnResult<v1::ListDestinationsResponse> DestinationListing::operator()(
     names.emplace_back((*page_)[listed_]);
   }
   const absl::StatusOr<EngineSnapshot> part = engine_->SnapshotOf(names);
-  if (!part.ok()) return ShuttingDown();
+  if (!part.ok()) return NotRead(part.status());
   for (const DestinationSnapshot& snapshot : part->destinations) {
     const absl::Status status = Fill(*engine_, snapshot, part->taken_at.wall,
                                      *response_.add_destinations());
     if (!status.ok()) return NotRead(status);
   }
-  if (listed_ < page_->size()) return std::nullopt;
+  if (listed_ < page_->size()) return TaskGoesOn();
   return std::move(response_);
 }
 
@@ -226,18 +215,28 @@ CallResult<v1::GetDestinationResponse> GetDestination(
       engine, std::get<const Destination*>(found)->name);
 }
 
-CallResult<v1::PauseDestinationResponse> PauseDestination(
-    Engine& engine, const Caller& caller,
-    const v1::PauseDestinationRequest& request) {
-  return Change<v1::PauseDestinationResponse>(engine, caller, request,
-                                              &Engine::Pause);
+template <typename Request, typename Response>
+TurnResult<Response> PauseChange<Request, Response>::operator()(
+    const Caller& caller, const Request& request) {
+  auto found = DestinationFor(*engine_, caller, request.destination());
+  if (auto* error = std::get_if<CallError>(&found)) return std::move(*error);
+  const std::string& name = std::get<const Destination*>(found)->name;
+  if (!changed_.asked()) {
+    return changed_.For([engine = engine_, change = change_, name,
+                         asker = AskerOf(caller, *context_)](
+                            Awaited<absl::Status>::Reply reply) {
+      (engine->*change)(name, asker, std::move(reply));
+    });
+  }
+  const std::optional<absl::Status> changed = changed_.Take();
+  if (!changed.has_value()) return ShuttingDown();
+  if (!changed->ok()) return NotChanged(*changed);
+  return Describe<Response>(*engine_, name);
 }
 
-CallResult<v1::ResumeDestinationResponse> ResumeDestination(
-    Engine& engine, const Caller& caller,
-    const v1::ResumeDestinationRequest& request) {
-  return Change<v1::ResumeDestinationResponse>(engine, caller, request,
-                                               &Engine::Resume);
-}
+template class PauseChange<v1::PauseDestinationRequest,
+                           v1::PauseDestinationResponse>;
+template class PauseChange<v1::ResumeDestinationRequest,
+                           v1::ResumeDestinationResponse>;
 
 }  // namespace heapsync

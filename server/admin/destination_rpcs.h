@@ -41,13 +41,28 @@ CallResult<v1::GetDestinationResponse> GetDestination(
     Engine& engine, const Caller& caller,
     const v1::GetDestinationRequest& request);
 
-CallResult<v1::PauseDestinationResponse> PauseDestination(
-    Engine& engine, const Caller& caller,
-    const v1::PauseDestinationRequest& request);
+// PauseDestination and ResumeDestination: one turn asks the engine, the next
+// one shows the destination.
+template <typename Request, typename Response>
+class PauseChange {
+ public:
+  using Change = void (Engine::*)(absl::string_view, const Asker&,
+                                  Engine::PauseDone);
 
-CallResult<v1::ResumeDestinationResponse> ResumeDestination(
-    Engine& engine, const Caller& caller,
-    const v1::ResumeDestinationRequest& request);
+  // `engine` and `context` must outlive it.
+  PauseChange(Engine& engine, Change change,
+              const grpc::CallbackServerContext& context)
+      : engine_(&engine), change_(change), context_(&context) {}
+
+  // The next turn, always with the same arguments.
+  TurnResult<Response> operator()(const Caller& caller, const Request& request);
+
+ private:
+  Engine* engine_;
+  Change change_;
+  const grpc::CallbackServerContext* context_;
+  Awaited<absl::Status> changed_;
+};
 
 }  // namespace heapsync
 

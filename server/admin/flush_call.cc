@@ -68,7 +68,6 @@ std::optional<CallError> FlushCall::Begin(Engine& engine, const Access& access,
   if (auto error = ReadRequest(bytes, max_message_bytes, &request)) {
     return error;
   }
-  if (!engine.delivers()) return NotDelivering();
   const std::string& name = request.destination();
   // Empty means all of them here.
   if (name.empty() && !caller.MayUseAll()) return DestinationNotAllowed(name);
@@ -95,10 +94,11 @@ std::optional<CallError> FlushCall::Begin(Engine& engine, const Access& access,
   // An error drops the ticket, which ends the wait.
   const std::weak_ptr<DeliveryWait> weak = wait;
   static_cast<void>(engine.Flush(
-      name, SettledCallback(weak, [ticket = std::make_unique<FlushTicket>(
-                                       weak)](Settlement settlement) {
-        ticket->End(settlement);
-      })));
+      name,
+      SettledCallback(weak,
+                      [ticket = std::make_unique<FlushTicket>(weak)](
+                          Settlement settlement) { ticket->End(settlement); }),
+      caller.name));
   return std::nullopt;
 }
 

@@ -181,10 +181,6 @@ class BulkIntake {
     std::vector<Finding> violations = CheckCallFields(request);
     if (!violations.empty()) return InvalidRequest(std::move(violations));
     if (!request.validate_only()) {
-      if (request.ack_level() == v1::ACK_LEVEL_DELIVERED &&
-          !engine_.delivers()) {
-        return NotDelivering();
-      }
       lane_ = engine_.LaneFor(*destination_, Traits::kType, caller_.name);
     }
     settings_.emplace();

@@ -158,7 +158,6 @@ class UnaryCall final {
     chunk_->caller = CallerNumber(caller_.name);
     chunk_->trace = trace_;
     if (request->ack_level() != v1::ACK_LEVEL_DELIVERED) return std::nullopt;
-    if (!engine_.delivers()) return NotDelivering();
     auto wait_slot = waits_.Take(caller_.name);
     if (const auto* none = std::get_if<CallSlots::Shortage>(&wait_slot)) {
       return NoSlot(*none);

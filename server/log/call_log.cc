@@ -56,4 +56,13 @@ void LogAdminCall(absl::string_view request, absl::string_view caller,
        {"destination", destination}});
 }
 
+void LogObeyedCommand(const ObeyedCall& call, const absl::Status& status) {
+  Log(LogSeverity::kInfo, "admin call of another server done",
+      {{"call", call.call},
+       {"code", static_cast<int>(status.code())},
+       {"caller", call.caller},
+       {"destination", call.destination},
+       {"asked_server", call.server}});
+}
+
 }  // namespace heapsync

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "heap_adapter/model/trace_context.h"
 #include "server/log/log.h"
@@ -43,6 +44,17 @@ void LogCall(absl::string_view kind, const CallSummary& call,
 // something are logged at info level, as an audit trail.
 void LogAdminCall(absl::string_view request, absl::string_view caller,
                   absl::string_view destination, const grpc::Status& status);
+
+// A change that this server made because another one was asked for it.
+struct ObeyedCall {
+  absl::string_view call;         // name of the method
+  absl::string_view server;       // that was asked
+  absl::string_view caller;       // by whom
+  absl::string_view destination;  // of what
+};
+
+// Logs such a change at info level, as an audit trail.
+void LogObeyedCommand(const ObeyedCall& call, const absl::Status& status);
 
 }  // namespace heapsync
 

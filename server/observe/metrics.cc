@@ -70,11 +70,16 @@ void Add(const DestinationStatus& destination, Group& group) {
   }
 }
 
+// The destinations whose numbers this server reports.
+const std::vector<DestinationStatus>& CountedIn(const ServerStatus& status) {
+  return status.delivers ? status.destinations : status.accepted;
+}
+
 std::vector<Group> GroupsOf(const ServerStatus& status,
                             MetricDestinations& destinations) {
   std::vector<Group> groups;
   std::optional<Group> other;
-  for (const DestinationStatus& destination : status.destinations) {
+  for (const DestinationStatus& destination : CountedIn(status)) {
     const std::string& name = destination.snapshot.name;
     if (destinations.HasOwn(name)) {
       Add(destination, groups.emplace_back(EmptyGroup(name)));
@@ -325,7 +330,7 @@ MetricFamily CallerItems(const ServerStatus& status,
                          MetricDestinations& destinations) {
   absl::btree_map<std::tuple<std::string, ObjectType, std::string>, uint64_t>
       rows;
-  for (const DestinationStatus& destination : status.destinations) {
+  for (const DestinationStatus& destination : CountedIn(status)) {
     const std::string label = destinations.LabelOf(destination.snapshot.name);
     for (const LaneSnapshot& lane : destination.snapshot.lanes) {
       if (lane.counts.appended == 0) continue;

@@ -68,14 +68,7 @@ HttpPages OperatorPages(StatusReader& status, const FlowHistory& history,
   HttpPages pages;
   pages["/"] = {
       .work = Work::kInstant,
-      .handler = [policy = PagePolicy(kStatusPage), version,
-                  not_delivering](absl::string_view) {
-        const std::string why = not_delivering ? not_delivering() : "";
-        if (!why.empty()) {
-          return HttpReply{.body = absl::StrCat(
-                               "heapsync ", version,
-                               ": accepts, and delivers nothing\n", why, "\n")};
-        }
+      .handler = [policy = PagePolicy(kStatusPage)](absl::string_view) {
         return HttpReply{.content_type = "text/html; charset=utf-8",
                          .body = std::string(kStatusPage),
                          .content_security_policy = policy};

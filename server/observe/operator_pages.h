@@ -22,7 +22,7 @@ namespace heapsync {
 //   /healthz       200, or 503 after a write to the spool failed
 //
 // `not_delivering` says why this server does not deliver, which the first two
-// then show instead; empty: it does. Any thread; null: it always does.
+// show; empty: it does. Any thread; null: it always does.
 //
 // Everything given by reference must outlive the pages.
 HttpPages OperatorPages(StatusReader& status, const FlowHistory& history,

@@ -105,10 +105,18 @@ std::shared_ptr<const ServerStatus> StatusReader::Make(
       status->destinations.push_back({.snapshot = std::move(snapshot),
                                       .oldest_waiting = std::move(oldest)});
     }
+    for (DestinationSnapshot& snapshot : taken->accepted) {
+      const size_t lanes = snapshot.lanes.size();
+      status->accepted.push_back(
+          {.snapshot = std::move(snapshot),
+           .oldest_waiting =
+               std::vector<std::optional<WallTime>>(lanes, std::nullopt)});
+    }
   } else if (previous != nullptr) {
     status->taken_at = previous->taken_at;
     status->delivers = previous->delivers;
     status->destinations = previous->destinations;
+    status->accepted = previous->accepted;
   }
   return status;
 }

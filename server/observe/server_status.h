@@ -32,6 +32,8 @@ struct ServerStatus {
   // See EngineSnapshot.
   bool delivers = true;
   std::vector<DestinationStatus> destinations;
+  // See EngineSnapshot: what this server counts of another one's destinations.
+  std::vector<DestinationStatus> accepted;
 };
 
 // Reads the status of an engine with a bounded wait, however many threads ask:

@@ -94,7 +94,7 @@ void Put(const TypeNumbers& numbers, WallTime now, Json& to) {
   to["isolated_items"] = numbers.isolated_items;
   to["oldest_age_seconds"] = Seconds(AgeOf(numbers.oldest_waiting, now));
   to["delivered_per_second"] = numbers.delivered_per_second;
-  to["accepted"] = numbers.counts.appended;
+  to["accepted"] = numbers.counts.arrived();
   to["delivered"] = numbers.counts.delivered;
   to["dead_lettered"] = numbers.counts.dead_lettered;
   to["coalesced"] = numbers.counts.coalesced;
@@ -173,6 +173,7 @@ Json ToJson(const ListedDestination& listed, WallTime now, bool detailed) {
   json["masked_app_id"] = snapshot.masked_app_id;
   json["state"] = std::string(Name(snapshot.state));
   json["why"] = WhyOf(snapshot);
+  json["delivered_by"] = snapshot.delivered_by;
   json["last_error"] = snapshot.last_error;
   json["last_error_at"] = nullptr;
   if (snapshot.last_error_at.has_value()) {
@@ -206,7 +207,7 @@ Json ToJson(const StatusTotals& totals) {
   }
   json["in_per_second"] = Rate(totals.rates, &FlowRates::accepted);
   json["out_per_second"] = Rate(totals.rates, &FlowRates::delivered);
-  json["accepted"] = totals.items.counts.appended;
+  json["accepted"] = totals.items.counts.arrived();
   json["delivered"] = totals.items.counts.delivered;
   json["dead_lettered"] = totals.items.counts.dead_lettered;
   json["coalesced"] = totals.items.counts.coalesced;

@@ -38,6 +38,7 @@ void Add(const TypeNumbers& numbers, TypeNumbers& sum) {
   sum.deferred_items += numbers.deferred_items;
   sum.isolated_items += numbers.isolated_items;
   sum.counts.appended += numbers.counts.appended;
+  sum.counts.appended_elsewhere += numbers.counts.appended_elsewhere;
   sum.counts.delivered += numbers.counts.delivered;
   sum.counts.dead_lettered += numbers.counts.dead_lettered;
   sum.counts.coalesced += numbers.counts.coalesced;
@@ -151,12 +152,12 @@ StatusList ListDestinations(const ServerStatus& status,
                                   .rates = std::nullopt},
                        .place = i});
     counts.push_back({.destination = destination.snapshot.name,
-                      .accepted = items.counts.appended,
+                      .accepted = items.counts.arrived(),
                       .delivered = items.counts.delivered});
   }
   list.totals.rates =
       history.TotalRates({.destination = "",
-                          .accepted = list.totals.items.counts.appended,
+                          .accepted = list.totals.items.counts.arrived(),
                           .delivered = list.totals.items.counts.delivered},
                          at);
   const auto rates = history.RatesOf(counts, at);

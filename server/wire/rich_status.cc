@@ -217,11 +217,6 @@ CallError NotOwner(absl::string_view why) {
           .retry_delay = kRetryDelay};
 }
 
-CallError NotDelivering() {
-  return NotOwner(
-      "another server owns the spool, and only that one can answer this");
-}
-
 CallError ShuttingDown() {
   return {.code = grpc::StatusCode::UNAVAILABLE,
           .reason = "SHUTTING_DOWN",
@@ -313,11 +308,37 @@ CallError SilentStreamEnded() {
 }
 
 CallError NotRead(const absl::Status& status) {
-  return {
+  if (absl::IsCancelled(status)) return ShuttingDown();
+  CallError error{
       .code = grpc::StatusCode::INTERNAL,
       .reason = "SPOOL_UNREADABLE",
       .message = absl::StrCat("the spool cannot be read: ", status.message()),
       .violations = {}};
+  if (absl::IsUnavailable(status)) {
+    error.code = grpc::StatusCode::UNAVAILABLE;
+    error.retry_delay = kRetryDelay;
+  }
+  return error;
+}
+
+CallError NotChanged(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kDeadlineExceeded:
+      return {.code = grpc::StatusCode::UNAVAILABLE,
+              .reason = "OWNER_AWAY",
+              .message = std::string(status.message()),
+              .violations = {},
+              .retry_delay = kRetryDelay};
+    case absl::StatusCode::kNotFound:
+      return {.code = grpc::StatusCode::NOT_FOUND,
+              .reason = "DESTINATION_NOT_FOUND",
+              .message =
+                  "the server that owns the spool does not have this "
+                  "destination in its configuration",
+              .violations = {}};
+    default:
+      return NotStored(status);
+  }
 }
 
 CallError AdminBusy() {

@@ -64,7 +64,6 @@ CallError ShuttingDown();
 // is the message.
 CallError NotOwner(absl::string_view why);
 // The same for a call that only the server that delivers can answer.
-CallError NotDelivering();
 
 // PERMISSION_DENIED: the caller may not use this destination. With an empty
 // name: it must name one that it may use.
@@ -94,8 +93,13 @@ CallError ConnectionShareTaken();
 // needed. Another stream may go on from its position.
 CallError SilentStreamEnded();
 
-// INTERNAL: the spool could not be read.
+// The spool could not be read: INTERNAL, or UNAVAILABLE if it is in a database
+// that is away. kCancelled: the server is stopping.
 CallError NotRead(const absl::Status& status);
+
+// The error for a change that an engine was asked for, and that perhaps another
+// server should have made.
+CallError NotChanged(const absl::Status& status);
 
 // RESOURCE_EXHAUSTED: the maximum number of concurrent admin calls is reached.
 CallError AdminBusy();

@@ -152,7 +152,10 @@ TEST_F(EngineDrainTest, ABarrierWaitsForTheWriteBeforeIt) {
 
 TEST_F(EngineDrainTest, AnUnknownDestinationIsNotFlushedAndNotPaused) {
   EXPECT_TRUE(absl::IsNotFound(engine_->Flush("nobody", nullptr)));
-  EXPECT_TRUE(absl::IsNotFound(engine_->Pause("nobody")));
+  absl::Status paused;
+  engine_->Pause("nobody", {},
+                 [&](absl::Status status) { paused = std::move(status); });
+  EXPECT_TRUE(absl::IsNotFound(paused));
 }
 
 }  // namespace

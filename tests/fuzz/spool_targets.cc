@@ -62,7 +62,11 @@ void FuzzBlock(absl::string_view input) {
 void FuzzRecords(absl::string_view input) {
   if (input.empty()) return;
   const absl::string_view bytes = input.substr(1);
-  switch (static_cast<uint8_t>(input[0]) % 10) {
+  switch (static_cast<uint8_t>(input[0]) % 12) {
+    case 10:
+      return CheckReadsWhatItWrites<CommandRecord>(bytes);
+    case 11:
+      return CheckReadsWhatItWrites<CommandAnswer>(bytes);
     case 0:
       return CheckReadsWhatItWrites<LaneKey>(bytes);
     case 1:

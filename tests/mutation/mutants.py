@@ -22,6 +22,8 @@ DELIVERY = "heap_adapter/delivery/"
 STREAM = "heap_adapter/stream/"
 IMPORT = "client/cli/"
 POSTGRES = "heap_adapter/spool/postgres/"
+SHARING = "heap_adapter/sharing/"
+INSPECTION = "heap_adapter/inspection/"
 MUTANTS = [
     # A failure that follows the content.
     Mutant("a batch that keeps failing is never tried in parts", DELIVERY + "suspicion.cc",
@@ -942,11 +944,48 @@ MUTANTS = [
            "  connection->finished += bytes + bytes / kOverheadPart + kMessageOverhead;\n", "  connection->finished += 0 * bytes;\n",
            "connection_rules_test", "ConnectionRulesTest.KnownOnesThatWithholdTheEndsOfMessagesAreEnded"),
     Mutant("a long admin call keeps the worker", "server/admin/admin_worker.cc",
-           "    const AfterTurn after = next->task();", "    while (next->task() == AfterTurn::kGoesOn) {\n    }\n    const AfterTurn after = AfterTurn::kDone;",
+           "    AfterTurn after = next->task();", "    AfterTurn after = TaskGoesOn();\n    while (std::holds_alternative<TaskGoesOn>(after)) after = next->task();",
            "admin_test", "AdminWorkerTest.ALongTaskGoesOnWhenTheOthersHadTheirTurn"),
     Mutant("one caller fills the admin queue", "server/admin/admin_worker.cc",
            "    if (of_caller >= limits_.per_caller) return false;\n", "",
            "admin_test", "AdminWorkerTest.RefusesWhatItsQueueCannotTakeAndEndsWhatItTook"),
+    # Servers of one spool for each other's callers.
+    Mutant("a deferred item counts as delivered elsewhere", SHARING + "settlement_watch.cc",
+           "  if (fate.deferred) return std::nullopt;\n  if (!fate.dead_letter", "  if (!fate.dead_letter",
+           "sharing_test", "SettlementWatchTest.ADeferredItemIsWaitedFor"),
+    Mutant("a dead letter counts as delivered elsewhere", SHARING + "settlement_watch.cc",
+           "        ++settlement.dead_lettered;\n      } else if (!fate.forwarding", "        ++settlement.delivered;\n      } else if (!fate.forwarding",
+           "sharing_test", "SettlementWatchTest.DeadLettersCountAsSuch"),
+    Mutant("a coalesced item ends before its carrier", SHARING + "settlement_watch.cc",
+           "        if (!of_lane.IsSettled(into)) return std::nullopt;\n", "",
+           "sharing_test", "SettlementWatchTest.ACoalescedItemEndsWithItsCarrier"),
+    Mutant("a command that was answered is obeyed again", SHARING + "command_runner.cc",
+           "    if (each.answered || known.wanted != nullptr) continue;", "    if (known.wanted != nullptr) continue;",
+           "sharing_test", "CommandsTest.TheNextOwnerDoesNotRepeatWhatWasAnswered"),
+    Mutant("a command is obeyed at every look", SHARING + "command_runner.cc",
+           "    if (each.answered || known.wanted != nullptr) continue;", "    if (each.answered) continue;",
+           "sharing_test", "CommandsTest.IsObeyedOnceAndAnswered"),
+    Mutant("commands of servers that are gone stay for ever", SHARING + "command_runner.cc",
+           "    if (now - known.beat_at >= kForget) {", "    if (now - known.beat_at >= 1'000 * kForget) {",
+           "sharing_test", "CommandsTest.AServerThatIsGoneIsForgottenAndOneThatWaitsIsNot"),
+    Mutant("answers that nobody waits for stay for ever", SHARING + "command_runner.cc",
+           "      change.DeleteCommand(each.id);\n      continue;\n    }\n    if (!owns_", "      continue;\n    }\n    if (!owns_",
+           "sharing_test", "CommandsTest.AnAnswerThatComesTooLateIsDeleted"),
+    Mutant("a server that stops answers what it refused", SHARING + "command_runner.cc",
+           "static_cast<void>(committer.Change(std::move(along), nullptr));", "committer.Apply(std::move(along), nullptr);",
+           "sharing_test", "CommandsTest.AnOwnerThatStopsLeavesItToTheNextOne"),
+    Mutant("a command that was given up is not taken back", SHARING + "command_sender.cc",
+           "        ended.emplace_back(std::move(open.done), NobodyAnswered());", "        ended.emplace_back(std::move(open.done), NobodyAnswered());\n        open_.erase(found);\n        continue;",
+           "sharing_test", "CommandsTest.WithoutAnAnswerItIsTakenBack"),
+    Mutant("a flush that waits for long is forgotten", SHARING + "command_sender.cc",
+           "        ++open.command.beat;\n", "",
+           "sharing_test", "CommandsTest.AServerThatIsGoneIsForgottenAndOneThatWaitsIsNot"),
+    Mutant("letters are replayed as they were found elsewhere", INSPECTION + "dead_letter_admin.cc",
+           "(*forwarding)->by != by) continue;", "(*forwarding)->by == by) continue;",
+           "engine_test", "SharedEnginesTest.AReplayIsFinishedByTheNextOwner"),
+    Mutant("who accepts only counts what the owner has accepted", "heap_adapter/delivery/lane.cc",
+           "    counts_.appended_elsewhere += added - std::min(added, own);\n", "    counts_.appended_elsewhere += 0 * std::min(added, own);\n",
+           "engine_test", "SharedEnginesTest.TheServerThatOnlyAcceptsShowsTheWhole"),
     # The status page.
     Mutant("every destination has a history of its own", "server/observe/flow_history.cc",
            "if (idle || series_.size() >= kMaxDestinations) continue;", "if (idle) continue;",

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -395,17 +396,29 @@ class AdminWorkerTest : public ::testing::Test {
     EXPECT_TRUE(worker_.Submit("nobody", [this, &started] {
       started = true;
       const std::lock_guard<std::mutex> wait(busy_);
-      return AfterTurn::kDone;
+      return AfterTurn(TaskDone());
     }));
     while (!started) std::this_thread::yield();
   }
   // A task of several turns, each of which is noted.
   bool Submit(const std::string& caller, const std::string& note,
               int turns = 1) {
-    return worker_.Submit(caller, [this, note, left = turns]() mutable {
-      done_.push_back(note);
-      return --left > 0 ? AfterTurn::kGoesOn : AfterTurn::kDone;
-    });
+    return worker_.Submit(caller,
+                          [this, note, left = turns]() mutable -> AfterTurn {
+                            done_.push_back(note);
+                            if (--left > 0) return TaskGoesOn();
+                            return TaskDone();
+                          });
+  }
+  // A task of two turns, the second once `resume` says so.
+  bool SubmitWait(const std::string& caller, std::optional<Resume>& resume) {
+    return worker_.Submit(
+        caller, [this, caller, &resume, first = true]() mutable -> AfterTurn {
+          done_.push_back(caller);
+          if (!std::exchange(first, false)) return TaskDone();
+          return TaskWaits{
+              [&resume](Resume when) { resume.emplace(std::move(when)); }};
+        });
   }
   std::vector<std::string> Release() {
     busy_.unlock();
@@ -430,6 +443,33 @@ TEST_F(AdminWorkerTest, ALongTaskGoesOnWhenTheOthersHadTheirTurn) {
   Submit("a", "a", 3);
   Submit("b", "b");
   EXPECT_THAT(Release(), ElementsAre("a", "b", "a", "a"));
+}
+
+TEST_F(AdminWorkerTest, ATaskThatWaitsHoldsUpNobody) {
+  std::optional<Resume> resume;
+  SubmitWait("waits", resume);
+  worker_.Submit("b", [this, &resume]() -> AfterTurn {
+    done_.emplace_back("b");
+    (*resume)();
+    return TaskDone();
+  });
+  EXPECT_THAT(Release(), ElementsAre("waits", "b", "waits"));
+}
+
+TEST_F(AdminWorkerTest, AWaitThatIsDroppedIsOver) {
+  worker_.Submit("drops", [this, first = true]() mutable -> AfterTurn {
+    done_.emplace_back("drops");
+    if (!std::exchange(first, false)) return TaskDone();
+    return TaskWaits{[](const Resume&) {}};
+  });
+  EXPECT_THAT(Release(), ElementsAre("drops", "drops"));
+}
+
+TEST_F(AdminWorkerTest, AStopEndsWaitsAndALaterEndOfThemIsNone) {
+  std::optional<Resume> resume;
+  SubmitWait("waits", resume);
+  EXPECT_THAT(Release(), ElementsAre("waits", "waits"));
+  (*resume)();
 }
 
 TEST_F(AdminWorkerTest, RefusesWhatItsQueueCannotTakeAndEndsWhatItTook) {

@@ -76,7 +76,22 @@ Forwarding Sample() {
   return {.kind = Forwarding::Kind::kReplayed,
           .from = {100, 300},
           .into = 7000,
-          .at = kTime};
+          .at = kTime,
+          .by = 0xfedcba9876543210};
+}
+template <>
+CommandRecord Sample() {
+  return {.kind = CommandRecord::Kind::kDiscard,
+          .beat = 300,
+          .destination = "prod",
+          .server = "host/1/2",
+          .caller = "ops",
+          .body = std::string("\0b", 2)};
+}
+template <>
+CommandAnswer Sample() {
+  return {.status = absl::NotFoundError("no such destination"),
+          .body = std::string("\0b", 2)};
 }
 
 template <typename Record>
@@ -84,7 +99,8 @@ class RecordTest : public ::testing::Test {};
 
 using Records =
     ::testing::Types<LaneKey, LaneProgress, DeferredItem, IsolatedItem,
-                     DeadLetter, AttemptRecord, UsageRecord, Forwarding>;
+                     DeadLetter, AttemptRecord, UsageRecord, Forwarding,
+                     CommandRecord, CommandAnswer>;
 TYPED_TEST_SUITE(RecordTest, Records);
 
 TYPED_TEST(RecordTest, DecodesWhatItEncoded) {
@@ -172,6 +188,22 @@ TEST(ForwardingTest, KeepsEveryField) {
   EXPECT_EQ(forwarding.from, (SeqRange{100, 300}));
   EXPECT_EQ(forwarding.into, 7000);
   EXPECT_EQ(forwarding.at, kTime);
+  EXPECT_EQ(forwarding.by, 0xfedcba9876543210);
+}
+
+TEST(CommandTest, KeepsEveryField) {
+  const CommandRecord command =
+      *CommandRecord::Decode(Sample<CommandRecord>().Encode());
+  EXPECT_EQ(command.kind, CommandRecord::Kind::kDiscard);
+  EXPECT_EQ(command.beat, 300);
+  EXPECT_EQ(command.destination, "prod");
+  EXPECT_EQ(command.server, "host/1/2");
+  EXPECT_EQ(command.caller, "ops");
+  EXPECT_EQ(command.body, std::string("\0b", 2));
+  const CommandAnswer answer =
+      *CommandAnswer::Decode(Sample<CommandAnswer>().Encode());
+  EXPECT_EQ(answer.status, absl::NotFoundError("no such destination"));
+  EXPECT_EQ(answer.body, std::string("\0b", 2));
 }
 
 TEST(LaneProgressTest, RaisesTheWatermarkOverWhatTouchesIt) {

@@ -198,6 +198,7 @@ function show(status) {
   say(byId("spool"), !status.spool.healthy ?
       "A write to the spool failed. Nothing is accepted until the server is restarted." :
       status.spool.disk_nearly_full ? "The disk is nearly full. New items are rejected; the backlog still drains." : "");
+  say(byId("owner"), status.not_delivering);
   fillTotals(status);
   fillVerdict(status);
   fillLetters(status.totals.dead_letters);

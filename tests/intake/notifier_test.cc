@@ -74,6 +74,17 @@ TEST_F(NotifierTest, TheDispatcherIsWokenAtOnceIfNobodyWaitsForAnAnswer) {
   EXPECT_FALSE(notifier_.AnswerSome(1));
 }
 
+TEST_F(NotifierTest, AChangeIsAnsweredAfterTheAppendsOfItsCommit) {
+  Notifier::Committed committed = WithAppends(3);
+  committed.changes.emplace_back(
+      [this](const absl::Status&) { log_.emplace_back("changed"); });
+  notifier_.Notify(std::move(committed));
+  notifier_.AnswerSome(2);
+  EXPECT_THAT(log_, ElementsAre("noticed"));
+  notifier_.AnswerSome(2);
+  EXPECT_THAT(log_, ElementsAre("noticed", "woken", "changed"));
+}
+
 TEST_F(NotifierTest, NothingIsNoticedOfACommitThatFailed) {
   Notifier::Committed failed = WithAppends(2);
   failed.status = absl::DataLossError("the disk");

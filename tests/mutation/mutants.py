@@ -194,7 +194,7 @@ MUTANTS = [
            "    for (ChangeDone& done : group.committed.changes) done(group.committed.status);\n"
            "    group.committed.changes.clear();\n  }\n"
            "  while (!groups_.empty() && groups_.front().unanswered == 0) {",
-           "intake_test", "CommitterTest.*"),
+           "intake_test", "NotifierTest.*"),
     Mutant("a drain forgets what is still with the committer", "heap_adapter/engine.cc",
            "  return committer_->Barrier(\n      [this, name",
            "  return [](auto go) { go(absl::OkStatus()); return absl::OkStatus(); }(\n      [this, name",

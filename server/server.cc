@@ -323,11 +323,14 @@ absl::Status OpenSharedSpool(const ServerConfig& config,
 }
 
 ReflectionGate GateOf(const Access& access) {
-  return [&access](const grpc::CallbackServerContext& context) {
-    const auto admitted =
+  return [&access](const grpc::CallbackServerContext& context)
+             -> std::variant<std::string, grpc::Status> {
+    auto admitted =
         access.Admit(CredentialsOf(context), ServiceKind::kReflection);
-    const auto* refusal = std::get_if<CallError>(&admitted);
-    return refusal == nullptr ? grpc::Status::OK : refusal->ToStatus();
+    if (const auto* refusal = std::get_if<CallError>(&admitted)) {
+      return refusal->ToStatus();
+    }
+    return std::get<Caller>(std::move(admitted)).name;
   };
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "google/protobuf/descriptor.pb.h"
@@ -103,25 +104,24 @@ std::vector<std::string> WithItself(std::vector<std::string> services,
 // One stream: read a question, write its answer, read the next. In bytes, since
 // both versions of the service have the same fields under the same numbers.
 class Stream final
-    : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+    : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+      public ReflectionStreams::Stream {
  public:
   Stream(const std::vector<std::string>& services, const ReflectionGate& gate,
-         size_t max_message_bytes, const grpc::CallbackServerContext& context,
-         std::atomic<int>& open)
+         size_t max_message_bytes, grpc::CallbackServerContext& context,
+         ReflectionStreams& streams)
       : services_(services),
         max_message_bytes_(max_message_bytes),
-        open_(open) {
-    const bool too_many = open_.fetch_add(1) >= kMaxReflectionStreams;
-    const grpc::Status status =
-        gate == nullptr ? grpc::Status::OK : gate(context);
-    if (!status.ok()) {
-      Finish(status);
-    } else if (too_many) {
-      Finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
-                          "too many reflection streams are open"));
-    } else {
-      StartRead(&incoming_);
+        context_(context),
+        streams_(streams) {
+    std::variant<std::string, grpc::Status> admitted;
+    if (gate != nullptr) admitted = gate(context);
+    if (const auto* refusal = std::get_if<grpc::Status>(&admitted)) {
+      Finish(*refusal);
+      return;
     }
+    streams_.Enter(*this, std::get<std::string>(admitted));
+    StartRead(&incoming_);
   }
 
   void OnReadDone(bool ok) override {
@@ -129,6 +129,7 @@ class Stream final
       Finish(grpc::Status::OK);
       return;
     }
+    streams_.Asked(*this);
     ServerReflectionRequest request;
     auto error = ReadRequest(incoming_, max_message_bytes_, &request);
     incoming_.Clear();
@@ -146,15 +147,20 @@ class Stream final
     StartRead(&incoming_);
   }
 
+  // The read or write in flight then fails, which ends the stream. gRPC calls
+  // no reactor from here: this is another reactor's start.
+  void GiveWay() override { context_.TryCancel(); }
+
   void OnDone() override {
-    open_.fetch_sub(1);
+    streams_.Leave(*this);
     delete this;
   }
 
  private:
   const std::vector<std::string>& services_;
   const size_t max_message_bytes_;
-  std::atomic<int>& open_;
+  grpc::CallbackServerContext& context_;
+  ReflectionStreams& streams_;
   grpc::ByteBuffer incoming_;
   grpc::ByteBuffer outgoing_;
 };
@@ -223,12 +229,12 @@ ReflectionV1Alpha::ReflectionV1Alpha(std::vector<std::string> services,
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>*
 ReflectionV1::ServerReflectionInfo(grpc::CallbackServerContext* context) {
-  return new Stream(services_, gate_, max_message_bytes_, *context, open_);
+  return new Stream(services_, gate_, max_message_bytes_, *context, streams_);
 }
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>*
 ReflectionV1Alpha::ServerReflectionInfo(grpc::CallbackServerContext* context) {
-  return new Stream(services_, gate_, max_message_bytes_, *context, open_);
+  return new Stream(services_, gate_, max_message_bytes_, *context, streams_);
 }
 
 }  // namespace heapsync

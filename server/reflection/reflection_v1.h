@@ -1,14 +1,16 @@
 #ifndef HEAPSYNC_SERVER_REFLECTION_REFLECTION_V1_H_
 #define HEAPSYNC_SERVER_REFLECTION_REFLECTION_V1_H_
 
-#include <atomic>
+#include <cstddef>
 #include <functional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "google/protobuf/descriptor.h"
 #include "grpc/reflection/v1/reflection.grpc.pb.h"
 #include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
+#include "server/reflection/reflection_streams.h"
 
 namespace heapsync {
 
@@ -19,19 +21,18 @@ grpc::reflection::v1::ServerReflectionResponse AnswerReflection(
     const std::vector<std::string>& services,
     const google::protobuf::DescriptorPool& pool);
 
-// Decides whether a call may ask. Any thread.
-using ReflectionGate =
-    std::function<grpc::Status(const grpc::CallbackServerContext&)>;
-
-// Streams that one service keeps open at once; more are refused.
-inline constexpr int kMaxReflectionStreams = 100;
+// Decides whether a call may ask: the name of its caller, empty if callers are
+// not told apart, or the error. Any thread.
+using ReflectionGate = std::function<std::variant<std::string, grpc::Status>(
+    const grpc::CallbackServerContext&)>;
 
 // grpc.reflection.v1.ServerReflection over the protos linked into this program.
 // Register it with the grpc::ServerBuilder, which does not take ownership: it
 // must outlive the server.
 //
-// A stream lives until its client ends it or the server cancels it at its
-// shutdown deadline; it holds no thread while it waits.
+// A stream lives until its client ends it, the server cancels it at its
+// shutdown deadline, or its place is needed, see ReflectionStreams; it holds no
+// thread while it waits.
 class ReflectionV1 final
     : public grpc::reflection::v1::ServerReflection::
           WithRawCallbackMethod_ServerReflectionInfo<
@@ -51,7 +52,7 @@ class ReflectionV1 final
   const std::vector<std::string> services_;
   const ReflectionGate gate_;
   const size_t max_message_bytes_;
-  std::atomic<int> open_{0};
+  ReflectionStreams streams_;
 };
 
 // The same under its earlier name, for the clients that know no other. gRPC's
@@ -72,7 +73,7 @@ class ReflectionV1Alpha final
   const std::vector<std::string> services_;
   const ReflectionGate gate_;
   const size_t max_message_bytes_;
-  std::atomic<int> open_{0};
+  ReflectionStreams streams_;
 };
 
 }  // namespace heapsync

@@ -223,5 +223,57 @@ TEST_F(ReflectionV1ServerTest, AnOpenStreamDoesNotHoldUpShutdown) {
   EXPECT_FALSE(stream->Finish().ok());
 }
 
+class CountedStream final : public ReflectionStreams::Stream {
+ public:
+  void GiveWay() override { gave_way = true; }
+  bool gave_way = false;
+};
+
+TEST(ReflectionStreamsTest, TheLongestSilentOneOfTheCallerWithTheMostGivesWay) {
+  ReflectionStreams streams;
+  std::vector<CountedStream> of_one(ReflectionStreams::kMax - 1);
+  std::vector<CountedStream> of_others(3);
+  streams.Enter(of_others[0], "first");
+  for (CountedStream& each : of_one) streams.Enter(each, "many");
+  streams.Asked(of_one[0]);
+  streams.Enter(of_others[1], "second");
+  EXPECT_TRUE(of_one[1].gave_way);
+  streams.Asked(of_one[1]);
+  streams.Leave(of_one[1]);
+  // Whoever has fewer keeps what it has.
+  streams.Enter(of_others[2], "third");
+  EXPECT_TRUE(of_one[2].gave_way);
+  EXPECT_FALSE(of_one[0].gave_way);
+  for (const CountedStream& each : of_others) EXPECT_FALSE(each.gave_way);
+  // What left makes place.
+  streams.Leave(of_one[3]);
+  CountedStream one_more;
+  streams.Enter(one_more, "many");
+  EXPECT_FALSE(of_one[4].gave_way);
+  EXPECT_FALSE(one_more.gave_way);
+}
+
+TEST_F(ReflectionV1ServerTest, SilentStreamsKeepNobodyOut) {
+  ServerReflectionRequest list;
+  list.set_list_services("");
+  ServerReflectionResponse answer;
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReaderWriter<
+      ServerReflectionRequest, ServerReflectionResponse>>>
+      silent;
+  for (size_t i = 0; i <= ReflectionStreams::kMax; ++i) {
+    contexts.push_back(std::make_unique<grpc::ClientContext>());
+    silent.push_back(stub_->ServerReflectionInfo(contexts.back().get()));
+    ASSERT_TRUE(silent.back()->Write(list));
+    ASSERT_TRUE(silent.back()->Read(&answer));
+  }
+  EXPECT_FALSE(silent.front()->Read(&answer));
+  EXPECT_EQ(silent.front()->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  ASSERT_TRUE(silent[1]->Write(list));
+  EXPECT_TRUE(silent[1]->Read(&answer));
+  for (const auto& each : contexts) each->TryCancel();
+  for (size_t i = 1; i < silent.size(); ++i) silent[i]->Finish();
+}
+
 }  // namespace
 }  // namespace heapsync

@@ -315,7 +315,7 @@ bool ConnectionAcceptor::Keep(int connection, const sockaddr_storage& peer,
   fstat(connection, &socket);
   connections_[descriptor] = {.descriptor = connection, .inode = socket.st_ino};
   guard_.Opened(descriptor, PeerName(peer), now);
-  // What it has sent already counts at once.
+  // Bytes that it has sent already count at once.
   guard_.Progressed(descriptor, ReadTcpProgress(descriptor), now);
   return true;
 }

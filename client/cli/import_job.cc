@@ -409,8 +409,8 @@ class TypedImportJob : public ImportJob {
     return options_.stream.ack_level == v1::ACK_LEVEL_DELIVERED;
   }
 
-  // What keeps the deliveries that are waited for from coming; empty while they
-  // come.
+  // The reason why deliveries that are waited for do not come; empty while they
+  // do.
   std::string HoldUp(const BulkTotals& totals) {
     if (!watch_.has_value()) return "";
     const SteadyClock::time_point now = SteadyClock::now();
@@ -666,14 +666,10 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
   summary.rejected = state.rejected_rows;
   summary.state_path = options.state_path;
   const ObjectType type = options.mapping.type;
-  Prepared prepared{std::move(options),
-                    *std::move(lock),
-                    std::move(query),
-                    std::move(rows),
-                    std::move(state),
-                    *std::move(rejects),
-                    std::move(summary),
-                    stop};
+  Prepared prepared{std::move(options), *std::move(lock),
+                    std::move(query),   std::move(rows),
+                    std::move(state),   *std::move(rejects),
+                    std::move(summary), stop};
   return WithItem(type, [&](auto item) -> std::unique_ptr<ImportJob> {
     return std::make_unique<TypedImportJob<decltype(item)>>(
         std::move(prepared));

@@ -761,20 +761,21 @@ TEST_F(ImportTest, OneOfTwoImportsThatBeginAtOnceIsRefused) {
   ImportOptions options;
   options.input = folder_.Write("a.csv", "identity\na\n");
   options.mapping.type = ObjectType::kUserProperties;
+  const std::atomic<bool> stop = false;
   {
-    const auto first = ImportJob::Prepare(options);
+    const auto first = ImportJob::Prepare(options, stop);
     ASSERT_TRUE(first.ok()) << first.status();
     for (const auto start :
          {ImportOptions::Start::kFresh, ImportOptions::Start::kResume,
           ImportOptions::Start::kRestart}) {
       options.start = start;
-      EXPECT_TRUE(
-          absl::IsFailedPrecondition(ImportJob::Prepare(options).status()));
+      EXPECT_TRUE(absl::IsFailedPrecondition(
+          ImportJob::Prepare(options, stop).status()));
     }
   }
   // As if the first one had been killed.
   options.start = ImportOptions::Start::kResume;
-  EXPECT_TRUE(ImportJob::Prepare(options).ok());
+  EXPECT_TRUE(ImportJob::Prepare(options, stop).ok());
 }
 
 TEST_F(ImportTest, ResumeRefusesAnotherMappingOrInput) {

@@ -49,7 +49,21 @@ void FuzzRetryAfter(absl::string_view input) {
   }
   if (!IsDigits(input)) return;
   uint64_t seconds = 0;
-  const bool fits = absl::SimpleAtoi(input, &seconds) && seconds < 3'600;
+  const bool is_number = absl::SimpleAtoi(input, &seconds);
+  constexpr uint64_t kNowSeconds = 1'705'314'600;
+  constexpr uint64_t kDay = 86'400;
+  if (is_number && seconds >= kNowSeconds - kDay &&
+      seconds <= kNowSeconds + kDay) {
+    Check(wait.has_value() == (seconds > kNowSeconds),
+          "a time that has passed is no wait");
+    Check(!wait.has_value() ||
+              *wait == std::min(Duration(std::chrono::seconds(seconds) -
+                                         kNow.time_since_epoch()),
+                                kMaxLength),
+          "a time since 1970 is waited for");
+    return;
+  }
+  const bool fits = is_number && seconds < 3'600;
   if (fits && seconds == 0) {
     Check(!wait.has_value(), "zero seconds are no wait");
     return;

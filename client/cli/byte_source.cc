@@ -105,6 +105,13 @@ absl::Status CheckReadable(absl::string_view head) {
   return absl::OkStatus();
 }
 
+absl::Status CheckUnpacked(absl::string_view head) {
+  if (Decompressor::ForMagic(head) == nullptr) return CheckReadable(head);
+  return absl::InvalidArgumentError(
+      "the input is packed twice; unpack it once first: gzip -dc FILE | "
+      "heapsync import … -");
+}
+
 }  // namespace
 
 absl::StatusOr<ByteSource> ByteSource::Open(const std::string& path,
@@ -258,18 +265,11 @@ absl::StatusOr<absl::string_view> ByteSource::Read() {
       const absl::Status status = decompressor_->Unpack(rest, text_);
       if (!status.ok()) return status;
       used_ = stored_.size() - rest.size();
-      if (text_.empty()) {
-        // More has to be read.
-      } else if (std::exchange(is_looked_into_, true)) {
-        return absl::string_view(text_);
-      } else {
-        if (Decompressor::ForMagic(text_) != nullptr) {
-          return absl::InvalidArgumentError(
-              "the input is packed twice; unpack it once first: gzip -dc FILE "
-              "| heapsync import … -");
+      if (!text_.empty()) {
+        if (!std::exchange(is_looked_into_, true)) {
+          const absl::Status readable = CheckUnpacked(text_);
+          if (!readable.ok()) return readable;
         }
-        const absl::Status readable = CheckReadable(text_);
-        if (!readable.ok()) return readable;
         return absl::string_view(text_);
       }
     }

@@ -11,12 +11,12 @@
 
 namespace heapsync {
 
-// What holds up the destination's items of a type, in a few words; empty where
-// nothing does. Pure.
+// The reason why a destination's items of a type wait, in a few words; empty
+// where there is none. Pure.
 std::string HoldUpOf(const v1::Destination& destination, ObjectType type);
 
-// Asks the admin service from time to time what holds up a destination, while
-// somebody waits for its deliveries. Never blocks. One thread at a time.
+// Asks the admin service from time to time what holds up a destination, for an
+// import that waits for its deliveries. Never blocks. One thread at a time.
 class DestinationWatch {
  public:
   using Time = std::chrono::steady_clock::time_point;

@@ -26,7 +26,7 @@ namespace heapsync {
 
 class DestinationQueue;
 
-// What a request in flight means for the others of its lane.
+// The meaning of a request in flight for the others of its lane.
 enum class RequestRole : uint8_t {
   kUsual,
   kProbe,  // of a failing lane, which sends no other meanwhile
@@ -190,7 +190,7 @@ class DestinationQueue {
   std::vector<std::unique_ptr<QueuedLane>> lanes_;
   ConcurrencyLimit concurrency_;
   int in_flight_ = 0;
-  // Of them; each is counted once.
+  // The special ones among them; each is counted once.
   int suspected_in_flight_ = 0;
   int isolated_in_flight_ = 0;
   int trusted_probes_ = 0;

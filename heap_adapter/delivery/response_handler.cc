@@ -328,8 +328,8 @@ std::optional<WallTime> ResponseHandler::ExpiresBefore(const Attempt& attempt,
   return attempt.started.wall - rules_.max_age;
 }
 
-// How long a Retry-After is heeded before something else is tried, which grows
-// with the `failures` in a row: it may be said of one item only. It lengthens
+// Time for which a Retry-After is heeded before something else is tried; grows
+// with the `failures` in a row. It may be said of one item only. It lengthens
 // the backoff, and never shortens it.
 Duration ResponseHandler::Heeded(const Verdict& verdict, int failures) const {
   return std::min(verdict.retry_after.value_or(Duration(0)),

@@ -34,9 +34,9 @@ struct CertificateExpiry {
   absl::string_view use;  // "server", "client_ca", "heap_ca"; static
   WallTime not_after;
 };
-// Of the files that are used: the first to expire of a chain, the last of a
-// file of CA certificates, in which new ones stand beside the old. `tls`: null
-// without TLS.
+// Those of the files that are used: the first to expire of a chain, the last of
+// a file of CA certificates, in which new ones stand beside the old. `tls`:
+// null without TLS.
 std::vector<CertificateExpiry> ExpiriesOf(const TlsMaterial* tls,
                                           const std::string& heap_roots);
 

@@ -82,11 +82,15 @@ TEST_F(TlsMaterialTest, ACertificateWithItsKeyHasNoFault) {
 TEST_F(TlsMaterialTest, ACertificateCountsOnlyInItsTime) {
   material_.certificate_chain =
       CertificatePem(key_, kNow - 2 * kDay, kNow - kDay);
-  EXPECT_THAT(Check().certificate, ElementsAre("the certificate has run out"));
+  EXPECT_THAT(
+      Check().certificate,
+      ElementsAre("the certificate expired on 2027-01-14 08:00:00 UTC"));
   material_.certificate_chain =
       CertificatePem(key_, kNow + kDay, kNow + 2 * kDay);
-  EXPECT_THAT(Check().certificate,
-              ElementsAre("the certificate is not valid yet"));
+  EXPECT_THAT(
+      Check().certificate,
+      ElementsAre(
+          "the certificate is not valid before 2027-01-16 08:00:00 UTC"));
 }
 
 TEST_F(TlsMaterialTest, TheKeyOfAnotherCertificateIsRefused) {

@@ -261,7 +261,7 @@ class StatusPageTest(unittest.TestCase):
             self.assertEqual(headings, ["Heap Sync", "All destinations", "Dead letters", "Destinations"])
         # Of what changes all the time nothing is announced.
         live = browser.ask("[...document.querySelectorAll('[aria-live], [role=status], [role=alert]')].map(e => e.id)")
-        self.assertEqual(live, ["freshness", "silence", "spool", "verdict", "matching"])
+        self.assertEqual(live, ["freshness", "silence", "spool", "owner", "verdict", "matching"])
 
     def test_a_page_that_nobody_looks_at_asks_seldom_or_not_at_all(self) -> None:
         browser = self.browser(DESK, "light")

@@ -109,7 +109,8 @@ void RegionSlots::OnFailure(Endpoint endpoint,
                             uint64_t batch_id, MonotonicTime next_probe) {
   Of(endpoint.region).failures.Add(destination, batch_id);
   Of(endpoint).failures.Add(destination, batch_id);
-  Of(endpoint).next_probe = next_probe;
+  MonotonicTime& next = Of(endpoint).next_probe;
+  next = std::max(next, next_probe);
 }
 
 std::vector<ObjectType> RegionSlots::OnReached(Endpoint endpoint) {

@@ -342,8 +342,12 @@ Duration ResponseHandler::BackOff(const Attempt& attempt,
   QueuedLane& lane = *attempt.lane;
   const Duration probe = Jittered(rules_.probe_interval, random01_());
   const Endpoint endpoint = attempt.endpoint();
+  // The end of a request that hung says nothing new: others have probed since.
+  const MonotonicTime failed_at = attempt.role == RequestRole::kHanging
+                                      ? attempt.started.monotonic
+                                      : now.monotonic;
   regions_.OnFailure(endpoint, &lane.queue, attempt.batch.id,
-                     now.monotonic + probe);
+                     failed_at + probe);
   lane.queue.OnOutage(attempt.role);
   const bool trusted = attempt.batch.standing == Standing::kTrusted;
   // A suspected plan that fails does not hold up a lane that gets through.

@@ -155,12 +155,21 @@ TEST_F(FailingRegionTest, EachEndpointIsProbedAtItsOwnTimes) {
   Fail(8, 2, kUsers);
   Fail(16, 3, kEvents);
   Fail(8, 1, {.region = Region::kUs, .type = ObjectType::kAccountProperties});
-  slots_.OnFailure(kUsers, Queue(8), next_batch_++, kNow);
+  const MonotonicTime much_later = kLater + std::chrono::seconds(1);
+  slots_.OnFailure(kEvents, Queue(16), next_batch_++, much_later);
   slots_.Wait(kEvents, 1);
   slots_.Wait(kUsers, 2);
-  EXPECT_EQ(slots_.Offer(Region::kUs, kNow), 2);
-  EXPECT_EQ(slots_.Offer(Region::kUs, kNow), std::nullopt);
-  EXPECT_EQ(slots_.NextProbe(), kLater);
+  EXPECT_EQ(slots_.Offer(Region::kUs, kLater), 2);
+  EXPECT_EQ(slots_.Offer(Region::kUs, kLater), std::nullopt);
+  EXPECT_EQ(slots_.NextProbe(), much_later);
+}
+
+TEST_F(FailingRegionTest, AFailureBringsNoProbeForward) {
+  Fail(8, 3, kEvents);
+  Fail(16, 1, kEvents);
+  slots_.OnFailure(kEvents, Queue(16), next_batch_++, kNow);
+  EXPECT_TRUE(slots_.full(kEvents, kFails, kNow));
+  EXPECT_FALSE(slots_.full(kEvents, kFails, kLater));
 }
 
 TEST_F(FailingRegionTest, AnEndpointMayFailWhileTheOthersOfItsRegionWork) {

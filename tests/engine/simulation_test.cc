@@ -155,7 +155,7 @@ TEST(SimulationTest, AnEndpointThatHungIsUsedSoonAfterItsReturn) {
   rules.outages = 2;
   rules.outages_hang = true;
   rules.faults.max_latency = std::chrono::milliseconds(100);
-  RunWorlds(rules, Worlds(40));
+  RunWorlds(rules, Worlds(60));
 }
 
 TEST(SimulationTest, EverythingAtOnceBreaksNoPromise) {

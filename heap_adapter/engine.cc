@@ -590,13 +590,13 @@ void Engine::Obey(const StoredCommand& stored, std::weak_ptr<const void> wanted,
     }
     answer(std::move(result), std::move(along));
   };
-  if (!command.destination.empty() &&
-      !Current().by_name.contains(command.destination)) {
-    result.status = NoSuchDestination();
-    return finish();
-  }
   switch (command.kind) {
     case CommandRecord::Kind::kFlush:
+      if (!command.destination.empty() &&
+          !Current().by_name.contains(command.destination)) {
+        result.status = NoSuchDestination();
+        return finish();
+      }
       static_cast<void>(FlushHere(
           command.destination,
           SettledCallback(

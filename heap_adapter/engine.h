@@ -237,7 +237,7 @@ class Engine {
 
   // Hands the state of every destination to `done`, on the dispatcher's thread:
   // it must not block. If the engine stops first, `done` is destroyed without a
-  // call.
+  // call. Where another server delivers, this reads the spool and calls `done`.
   void RequestSnapshot(absl::AnyInvocable<void(EngineSnapshot)> done);
   // The same with flows only, which cost the dispatcher a tenth.
   void RequestFlows(absl::AnyInvocable<void(EngineFlows)> done);

@@ -463,6 +463,17 @@ TEST_F(SharedEnginesTest, LettersAreDiscardedAnywhere) {
               ElementsAre(DeadLetterOutcome::kNotFound));
 }
 
+TEST_F(SharedEnginesTest, LettersOutliveTheirDestination) {
+  const std::vector<FoundDeadLetter> letters = MakeLetters(1);
+  DestinationConfig config;
+  config.destinations.push_back({.name = "else", .app_id = *AppId::Parse("2")});
+  ASSERT_TRUE(owner_.engine().SetDestinations(std::move(config)).ok());
+  EXPECT_THAT(Outcomes(other_.Replay(letters).WaitFor(kPatience)),
+              ElementsAre(DeadLetterOutcome::kDestinationGone));
+  EXPECT_THAT(Outcomes(other_.Discard(letters).WaitFor(kPatience)),
+              ElementsAre(DeadLetterOutcome::kDiscarded));
+}
+
 TEST_F(SharedEnginesTest, TheServerThatOnlyAcceptsShowsTheWhole) {
   ASSERT_TRUE(other_.Deliver().has_value());
   ASSERT_TRUE(owner_.Deliver().has_value());

@@ -155,7 +155,10 @@ EngineOptions OptionsOf(const ServerConfig& config,
           .on_command =
               [server_name](const ObeyedCommand& obeyed) {
                 // Its own are logged where they are answered.
-                if (obeyed.command.server == server_name) return;
+                if (obeyed.command.server == server_name ||
+                    obeyed.command.kind == CommandRecord::Kind::kFlush) {
+                  return;
+                }
                 LogObeyedCommand({.call = Name(obeyed.command.kind),
                                   .server = obeyed.command.server,
                                   .caller = obeyed.command.caller,
@@ -392,6 +395,7 @@ class RunningServer final : public HeapSyncServer {
   Engine& engine() { return *adapter_->engine; }
   void LogStart() const;
   bool CheckSpool();
+  void LogTrouble(const std::string& trouble);
   // Takes a shared spool over if it was claimed, and follows its owner
   // otherwise. False: it could not be read.
   bool FollowSpool(MonotonicTime now);
@@ -407,6 +411,7 @@ class RunningServer final : public HeapSyncServer {
   std::optional<Membership> membership_;  // likewise
   MonotonicTime figures_read_at_;
   bool ready_ = true;
+  std::string logged_trouble_;  // while not ready
   CallMetrics calls_{{kDataService, kAdminService}};
   ConnectionGuard guard_;
   ConnectionMetrics connections_{guard_};
@@ -541,7 +546,13 @@ bool RunningServer::CheckSpool() {
   const bool ready =
       healthy && (!adapter_->is_shared ||
                   (!adapter_->shared->waiting() && membership_->reachable()));
-  if (ready == ready_) return true;
+  if (ready == ready_) {
+    const std::string trouble = membership_.has_value() && !ready && healthy
+                                    ? membership_->error()
+                                    : "";
+    if (!trouble.empty() && trouble != logged_trouble_) LogTrouble(trouble);
+    return true;
+  }
   ready_ = ready;
   SetReady(ready, health_);
   if (!healthy) {
@@ -549,13 +560,20 @@ bool RunningServer::CheckSpool() {
         "the spool failed to write; nothing is accepted until a restart",
         {{"error", engine().failure()}});
   } else if (!ready) {
-    Log(LogSeverity::kWarning,
-        "not ready: the shared spool cannot be used at the moment",
-        {{"detail", membership_->error()}});
+    LogTrouble(membership_->error());
   } else {
     Log(LogSeverity::kInfo, "ready again: the shared spool can be used");
   }
   return true;
+}
+
+// The first error is often that a connection was lost, and a later one tells
+// why.
+void RunningServer::LogTrouble(const std::string& trouble) {
+  logged_trouble_ = trouble;
+  Log(LogSeverity::kWarning,
+      "not ready: the shared spool cannot be used at the moment",
+      {{"detail", trouble}});
 }
 
 // Waits for a stop signal, or for the loss of a shared spool. Meanwhile it

@@ -24,7 +24,7 @@ from proto_stubs import generate_stubs
 EVENTS = int(os.environ.get("HEAPSYNC_STANDBY_EVENTS", "20000"))
 UPDATES = int(os.environ.get("HEAPSYNC_STANDBY_UPDATES", "3000"))
 USERS = 500
-ROUNDS = int(os.environ.get("HEAPSYNC_STANDBY_ROUNDS", "10"))  # A server dies in each.
+ROUNDS = int(os.environ.get("HEAPSYNC_STANDBY_ROUNDS", "12"))  # A server dies in each.
 FREEZE = float(os.environ.get("HEAPSYNC_STANDBY_FREEZE", str(LEASE + 3.0)))
 
 

@@ -156,8 +156,7 @@ class DestinationQueue {
   // To be called when items came or went.
   void UpdateBacklog(MonotonicTime now);
   // Reserved and read by any thread.
-  // May outlive the queue.
-  const std::shared_ptr<Backlog>& backlog() const { return backlog_; }
+  Backlog& backlog() { return backlog_; }
 
   DestinationFlow Flow() const;
   // Does not read the spool.
@@ -202,7 +201,7 @@ class DestinationQueue {
   std::string last_error_;
   ErrorOrigin last_error_origin_ = ErrorOrigin::kHeap;
   std::optional<WallTime> last_error_at_;
-  const std::shared_ptr<Backlog> backlog_ = std::make_shared<Backlog>();
+  Backlog backlog_;
   MonotonicTime next_forecast_;
 };
 

@@ -252,7 +252,6 @@ void BulkSession::Settled(const Settlement& settlement) {
     unsettled_ -=
         static_cast<int64_t>(settlement.delivered + settlement.dead_lettered);
     news_ = true;
-    if (settlement.abandoned) Fail(BulkEnd::Reason::kShuttingDown);
     ops = NextOps();
   }
   Perform(std::move(ops));

@@ -44,19 +44,18 @@ class FlushTicket {
 
 }  // namespace
 
-FlushCall::FlushCall(Engines& engines, const Access& access, CallSlots& slots,
+FlushCall::FlushCall(Engine& engine, const Access& access, CallSlots& slots,
                      size_t max_message_bytes,
                      grpc::CallbackServerContext* context,
                      const grpc::ByteBuffer* request,
                      grpc::ByteBuffer* response)
     : context_(context), response_(response) {
-  if (auto error = Begin(engines, access, slots, *request, max_message_bytes)) {
+  if (auto error = Begin(engine, access, slots, *request, max_message_bytes)) {
     Finish(error->ToStatus());
   }
 }
 
-std::optional<CallError> FlushCall::Begin(Engines& engines,
-                                          const Access& access,
+std::optional<CallError> FlushCall::Begin(Engine& engine, const Access& access,
                                           CallSlots& slots,
                                           const grpc::ByteBuffer& bytes,
                                           size_t max_message_bytes) {
@@ -73,7 +72,7 @@ std::optional<CallError> FlushCall::Begin(Engines& engines,
   // Empty means all of them here.
   if (name.empty() && !caller.MayUseAll()) return DestinationNotAllowed(name);
   if (!name.empty()) {
-    auto destination = DestinationFor(engines, caller, name);
+    auto destination = DestinationFor(engine, caller, name);
     if (auto* refusal = std::get_if<CallError>(&destination)) {
       return std::move(*refusal);
     }
@@ -94,7 +93,7 @@ std::optional<CallError> FlushCall::Begin(Engines& engines,
   wait->Begin(deadline);
   // An error drops the ticket, which ends the wait.
   const std::weak_ptr<DeliveryWait> weak = wait;
-  static_cast<void>(engines.Flush(
+  static_cast<void>(engine.Flush(
       name,
       SettledCallback(weak,
                       [ticket = std::make_unique<FlushTicket>(weak)](
@@ -104,7 +103,7 @@ std::optional<CallError> FlushCall::Begin(Engines& engines,
 }
 
 void FlushCall::End(std::optional<Settlement> settlement) {
-  if (!settlement.has_value() || settlement->abandoned) {
+  if (!settlement.has_value()) {
     const bool late =
         context_->IsCancelled() ||
         std::chrono::system_clock::now() >= context_->deadline() - kLead;

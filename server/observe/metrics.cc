@@ -70,29 +70,16 @@ void Add(const DestinationStatus& destination, Group& group) {
   }
 }
 
-// Which destinations count: those that this server delivers, or also those of
-// which it has only accepted items.
-enum class Among { kAccepted, kDelivered };
-
-std::vector<const DestinationStatus*> CountedIn(const ServerStatus& status,
-                                                Among among) {
-  std::vector<const DestinationStatus*> counted;
-  for (const DestinationStatus& each : status.destinations) {
-    if (each.snapshot.delivers) counted.push_back(&each);
-  }
-  if (among == Among::kDelivered) return counted;
-  for (const DestinationStatus& each : status.accepted) {
-    counted.push_back(&each);
-  }
-  return counted;
+// The destinations whose numbers this server reports.
+const std::vector<DestinationStatus>& CountedIn(const ServerStatus& status) {
+  return status.delivers ? status.destinations : status.accepted;
 }
 
 std::vector<Group> GroupsOf(const ServerStatus& status,
-                            MetricDestinations& destinations, Among among) {
+                            MetricDestinations& destinations) {
   std::vector<Group> groups;
   std::optional<Group> other;
-  for (const DestinationStatus* counted : CountedIn(status, among)) {
-    const DestinationStatus& destination = *counted;
+  for (const DestinationStatus& destination : CountedIn(status)) {
     const std::string& name = destination.snapshot.name;
     if (destinations.HasOwn(name)) {
       Add(destination, groups.emplace_back(EmptyGroup(name)));
@@ -319,13 +306,13 @@ MetricFamily OldestAges(const std::vector<Group>& groups, WallTime now) {
   return family;
 }
 
-// Each fact is reported by one server.
-void AddTypes(const std::vector<Group>& accepted,
-              const std::vector<Group>& delivered, WallTime now,
+// `delivers`: see ServerStatus. Each fact is reported by one server.
+void AddTypes(const std::vector<Group>& groups, WallTime now, bool delivers,
               std::vector<MetricFamily>& families) {
   for (const TypeMetric& metric : kTypeMetrics) {
+    if (!delivers && !metric.of_acceptance) continue;
     MetricFamily family = NewFamily(metric.type, metric.name, metric.help);
-    for (const Group& group : metric.of_acceptance ? accepted : delivered) {
+    for (const Group& group : groups) {
       for (const auto& [type, numbers] : group.types) {
         AddRow(family, static_cast<double>(metric.value(numbers)),
                LabelsOf(group.total, type));
@@ -333,8 +320,9 @@ void AddTypes(const std::vector<Group>& accepted,
     }
     families.push_back(std::move(family));
   }
-  families.push_back(DeadLetters(delivered));
-  families.push_back(OldestAges(delivered, now));
+  if (!delivers) return;
+  families.push_back(DeadLetters(groups));
+  families.push_back(OldestAges(groups, now));
 }
 
 // Accepted items by caller.
@@ -342,8 +330,7 @@ MetricFamily CallerItems(const ServerStatus& status,
                          MetricDestinations& destinations) {
   absl::btree_map<std::tuple<std::string, ObjectType, std::string>, uint64_t>
       rows;
-  for (const DestinationStatus* counted : CountedIn(status, Among::kAccepted)) {
-    const DestinationStatus& destination = *counted;
+  for (const DestinationStatus& destination : CountedIn(status)) {
     const std::string label = destinations.LabelOf(destination.snapshot.name);
     for (const LaneSnapshot& lane : destination.snapshot.lanes) {
       if (lane.counts.appended == 0) continue;
@@ -374,16 +361,9 @@ std::string MetricsText(
     const std::vector<const prometheus::Collectable*>& others) {
   std::vector<MetricFamily> families;
   AddServer(status, version, families);
-  const std::vector<Group> accepted =
-      GroupsOf(status, destinations, Among::kAccepted);
-  const std::vector<Group> some =
-      status.accepted.empty()
-          ? std::vector<Group>()
-          : GroupsOf(status, destinations, Among::kDelivered);
-  const std::vector<Group>& delivered =
-      status.accepted.empty() ? accepted : some;
-  AddDestinations(delivered, families);
-  AddTypes(accepted, delivered, status.now.wall, families);
+  const std::vector<Group> groups = GroupsOf(status, destinations);
+  if (status.delivers) AddDestinations(groups, families);
+  AddTypes(groups, status.now.wall, status.delivers, families);
   families.push_back(CallerItems(status, destinations));
   for (const prometheus::Collectable* other : others) {
     std::vector<MetricFamily> more = other->Collect();

@@ -39,8 +39,7 @@ EncodedChunk Chunk(const std::string& text, int items) {
 class Member {
  public:
   explicit Member(const std::string& uri)
-      : sessions_(uri),
-        store_(sessions_, {}),
+      : store_({.uri = uri}),
         spool_(*Spool::Open(store_, 42)),
         committer_(*spool_, {}, {}, [this](Committer::Notices notices) {
           for (const Appended& each : notices.appended) {
@@ -81,7 +80,6 @@ class Member {
   uint64_t others() const { return others_; }
 
  private:
-  PostgresSessions sessions_;
   PostgresStore store_;
   const std::unique_ptr<Spool> spool_;
   std::atomic<uint64_t> others_{0};
@@ -94,9 +92,8 @@ class SharedAppendTest : public ::testing::Test {
   void SetUp() override {
     auto connection = PostgresConnection::Open(uri_);
     ASSERT_TRUE(connection.ok());
-    ASSERT_TRUE(PrepareSchema(
-                    **connection, 1,
-                    std::chrono::steady_clock::now() + std::chrono::seconds(20))
+    ASSERT_TRUE(PrepareSchema(**connection, std::chrono::steady_clock::now() +
+                                                std::chrono::seconds(20))
                     .ok());
   }
   // The texts of a lane, by sequence, and the bytes that its last block counts.
@@ -189,8 +186,7 @@ TEST_F(SharedAppendTest, OneThatLooksFindsWhatOthersHaveAppended) {
 TEST_F(SharedAppendTest, ALaneWhoseNumberAnotherOneHasIsNotUsed) {
   Member owner(uri_);
   owner.Append(1, "{}");
-  PostgresSessions sessions(uri_);
-  PostgresStore store(sessions, {});
+  PostgresStore store({.uri = uri_});
   const auto spool = *Spool::Open(store, 42);
   Committer committer(*spool, {}, {}, [](Committer::Notices) {});
   committer.AddLane(1, {.destination = "another"});

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 import harness
-from failover_test import LEASE, TAKE_OVER, Member
+from cluster import LEASE, TAKE_OVER, Member
 from harness import APP_US, Binaries, FakeHeap, Program, free_ports, temporary_folder, two_regions, wait_until
 from postgres_server import PostgresServer
 from proto_stubs import generate_stubs

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 import harness
-from failover_test import Member
+from cluster import Member
 from harness import FakeHeap, free_ports, temporary_folder, two_regions, wait_until
 from postgres_server import PostgresServer
 from proto_stubs import generate_stubs

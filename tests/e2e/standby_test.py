@@ -15,8 +15,8 @@ import unittest
 from pathlib import Path
 
 import harness
+from cluster import LEASE, LOST_SPOOL, Load, Member
 from envoy_test import envoy
-from failover_test import LEASE, LOST_SPOOL, Load, Member
 from harness import APP_US, SOURCE, Binaries, FakeHeap, Program, free_ports, skip, temporary_folder, two_regions, wait_until
 from postgres_server import PostgresServer
 from proto_stubs import generate_stubs

@@ -1,0 +1,136 @@
+"""Servers that share a spool in PostgreSQL, and callers that use any of them."""
+
+import json
+import random
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+import harness
+from harness import Binaries, FakeHeap, Program
+
+LEASE = 5.0
+TAKE_OVER = LEASE + 2.0
+LOST_SPOOL = 75  # exit code
+WRITERS = 3
+CALL_TIMEOUT = 30.0
+
+
+class Member(Program):
+    """One server of the cluster. It calls Heap by a name of its own, by which its requests are known."""
+
+    def __init__(self, name: str, folder: Path, heap: FakeHeap, spool: str, config: Path, heap_host: str, ports: list[int]) -> None:
+        self.heap_host = heap_host
+        self.ports = ports
+        self.address = f"127.0.0.1:{ports[0]}"
+        self.http_url = f"http://127.0.0.1:{ports[1]}"
+        # False: what its callers see is not counted, since something is done to it.
+        self.is_left_alone = True
+        super().__init__(name, [
+            Binaries.server, f"--listen={self.address}", f"--http_listen=127.0.0.1:{ports[1]}", f"--spool={spool}",
+            f"--spool_lease={LEASE:.0f}s", f"--config={config}", f"--heap_us_url={heap.us_url.replace('127.0.0.1', heap_host)}",
+            f"--heap_eu_url={heap.eu_url}", "--max_batch_wait=50ms"
+        ], folder)
+
+    def health(self, service: str = "") -> str:
+        request = b"\x0a" + bytes([len(service)]) + service.encode() if service else b""
+        with grpc.insecure_channel(self.address) as channel:
+            try:
+                answer = channel.unary_unary("/grpc.health.v1.Health/Check")(request, timeout=1)
+            except grpc.RpcError:
+                return "unreachable"
+        return "serving" if answer == b"\x08\x01" else "not serving"
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.http_url + path, timeout=harness.PATIENCE) as answer:
+            return str(answer.read().decode())
+
+    def serves(self) -> bool:
+        return self.health() == "serving"
+
+    def delivers(self) -> bool:
+        try:
+            return bool(json.loads(self.get("/statusz.json"))["delivers"])
+        except (OSError, KeyError):
+            return False
+
+    def accepts_only(self) -> bool:
+        return self.serves() and not self.delivers()
+
+
+class Load:
+    """Callers that send each call to any server. It must not fail there unless something is done to that server, and is then repeated at
+    another one."""
+
+    def __init__(self, modules: dict[str, Any], members: list[Member]) -> None:
+        self.items, self.service, self.stubs_module = modules["items"], modules["service"], modules["stubs"]
+        self.members = members
+        self.ended = threading.Event()
+        self.errors: list[str] = []
+        self.seconds: list[float] = []
+        self.accepted: list[int] = [0] * WRITERS
+        self.threads = [threading.Thread(target=self.write, args=(number,)) for number in range(WRITERS)]
+        for thread in self.threads:
+            thread.start()
+
+    def write(self, writer: int) -> None:
+        draw = random.Random(writer)
+        channels: dict[str, grpc.Channel] = {}
+        try:
+            while not self.ended.is_set():
+                self.write_one(writer, self.accepted[writer], draw, channels)
+                self.accepted[writer] += 1
+                self.ended.wait(0.005)
+        except Exception as error:  # pylint: disable=broad-except
+            self.errors.append(repr(error))
+        for channel in channels.values():
+            channel.close()
+
+    def write_one(self, writer: int, number: int, draw: random.Random, channels: dict[str, grpc.Channel]) -> None:
+        event = self.items.TrackEvent(identity=f"visitor-{writer}-{number}", event="Kept", idempotency_key=f"kept-{writer}-{number:06}")
+        self.call("TrackEvent", self.service.TrackEventRequest(event=event), draw, channels)
+        user = self.items.UserProperties(identity=f"w{writer}")
+        user.properties["v"] = number
+        self.call("UserProperties", self.service.UserPropertiesRequest(user=user, request_id=f"update-{writer}-{number:06}"), draw, channels)
+        if number % 3 == 0:
+            event = self.items.TrackEvent(identity="hot", event="Kept", idempotency_key=f"hot-{writer}-{number:06}")
+            self.call("TrackEvent", self.service.TrackEventRequest(event=event), draw, channels)
+
+    def call(self, method: str, request: Any, draw: random.Random, channels: dict[str, grpc.Channel]) -> None:
+        while True:
+            member = draw.choice([each for each in self.members if each.is_left_alone])
+            channel = channels.get(member.address)
+            if channel is None:
+                channel = channels[member.address] = grpc.insecure_channel(member.address, [("grpc.use_local_subchannel_pool", 1)])
+            began = time.monotonic()
+            call = getattr(self.stubs_module.HeapSyncServiceStub(channel), method).future(request, timeout=CALL_TIMEOUT)
+            while not call.done() and member.is_left_alone:
+                try:
+                    call.result(timeout=0.1)
+                except grpc.FutureTimeoutError:
+                    continue
+                except grpc.RpcError:
+                    break
+            if call.done() and call.code() == grpc.StatusCode.OK:
+                if member.is_left_alone:
+                    self.seconds.append(time.monotonic() - began)
+                return
+            if member.is_left_alone:
+                raise AssertionError(f"{method} failed at {member.name}, which was left alone: {call.code()} {call.details()}")
+            # Whether it was stored is unknown: the same call at another server makes no duplicate.
+            call.cancel()
+            channels.pop(member.address).close()
+
+    def stop(self) -> None:
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+
+    def summary(self) -> str:
+        taken = sorted(self.seconds)
+        return (f"{len(taken)} calls at servers that were left alone, 0 failed; median {taken[len(taken) // 2] * 1000:.1f} ms, "
+                f"p99 {taken[len(taken) * 99 // 100] * 1000:.0f} ms, greatest {taken[-1] * 1000:.0f} ms")

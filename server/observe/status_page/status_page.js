@@ -219,7 +219,6 @@ async function poll() {
     if (!answer.ok) throw new Error("HTTP " + answer.status);
     const status = await answer.json();
     if (asking !== control) return;  // something else was chosen meanwhile
-    if (status.standby) throw new Error("standby");  // it gave the spool to another server
     answeredAt = Date.now();
     dataAge = status.snapshot_age_seconds === null ? 0 : status.snapshot_age_seconds;
     show(status);

@@ -121,7 +121,11 @@ absl::Status Engine::Deliver() {
     // Reads from here on see everything whose notice was not kept.
     MutexLock lock(mutex_);
     has_dispatcher_ = true;
+    sends_ = true;
+    at_rest_ = false;
+    leaving_ = false;
   }
+  published_.clear();
   std::vector<StoredLane> lanes = std::exchange(opened_lanes_, {});
   if (spool_->shared()) {
     if (absl::Status s = spool_->MeasureDeadLetters(); !s.ok()) return s;
@@ -137,7 +141,7 @@ absl::Status Engine::Deliver() {
       [generator = std::make_shared<absl::BitGen>()] {
         return absl::Uniform(*generator, 0.0, 1.0);
       },
-      std::move(attempts_), std::move(expired_));
+      attempts_, expired_);
   absl::Status started =
       dispatcher_->Start(destinations(), lanes, clock_.Read(), clock_.Epoch());
   if (!started.ok()) return started;
@@ -148,8 +152,7 @@ absl::Status Engine::Deliver() {
     generation->backlogs[destination.name] =
         dispatcher_->BacklogOf(destination.name);
   }
-  current_.store(generation.get(), std::memory_order_release);
-  generations_.push_back(std::move(generation));
+  Renew(std::move(generation));
   dispatcher_thread_ = std::thread([this] { RunDispatcher(); });
   delivers_.store(true, std::memory_order_release);
   if (sharing_ == nullptr) return absl::OkStatus();
@@ -161,6 +164,64 @@ absl::Status Engine::Deliver() {
       });
   LookAtOthers();
   return absl::OkStatus();
+}
+
+void Engine::Renew(std::unique_ptr<Generation> generation) {
+  current_.store(generation.get(), std::memory_order_release);
+  generations_.push_back(std::move(generation));
+}
+
+void Engine::StopSending() {
+  {
+    MutexLock lock(mutex_);
+    sends_ = false;
+    at_rest_ = false;
+  }
+  transport_.Wake();
+}
+
+void Engine::GoOnSending() {
+  {
+    MutexLock lock(mutex_);
+    sends_ = true;
+    at_rest_ = false;
+  }
+  transport_.Wake();
+}
+
+bool Engine::IsAtRest() const {
+  MutexLock lock(mutex_);
+  return at_rest_;
+}
+
+absl::Status Engine::StopDelivering() {
+  // From now on commands are left to the next owner.
+  delivers_.store(false, std::memory_order_release);
+  sharing_->Rest();
+  // The last outcomes, and what the dispatcher does once they are stored.
+  if (absl::Status s = Barrier(); !s.ok()) return s;
+  {
+    MutexLock lock(mutex_);
+    leaving_ = true;
+  }
+  transport_.Wake();
+  dispatcher_thread_.join();
+  auto generation = std::make_unique<Generation>(Current().config);
+  generation->backlogs = Current().backlogs;
+  SetBacklogs(*generation);
+  for (const auto& [name, backlog] : accepting_backlogs_) {
+    const std::shared_ptr<Backlog> last = dispatcher_->BacklogOf(name);
+    if (last == nullptr) continue;
+    backlog->SetBytes(last->bytes());
+    backlog->SetForecast(last->drained_in());
+  }
+  Renew(std::move(generation));
+  for (Dispatcher::Waiter& waiter : dispatcher_->TakeWaiters()) {
+    sharing_->Wait(waiter.lane, waiter.items, std::move(waiter.callback));
+  }
+  dispatcher_.reset();
+  // Others may have changed something meanwhile.
+  return Barrier();
 }
 
 void Engine::LookAtOthers() {
@@ -177,8 +238,8 @@ void Engine::StopAccepting() {
 void Engine::SetBacklogs(Generation& generation) {
   for (const Destination& destination : generation.config.destinations) {
     auto& backlog = accepting_backlogs_[destination.name];
-    if (backlog == nullptr) backlog = std::make_unique<Backlog>();
-    generation.backlogs[destination.name] = backlog.get();
+    if (backlog == nullptr) backlog = std::make_shared<Backlog>();
+    generation.backlogs[destination.name] = backlog;
   }
 }
 
@@ -431,7 +492,12 @@ void Engine::Receive(Committer::Notices notices) {
     }
   }
   if (kept) return;
-  for (const Appended& appended : notices.appended) {
+  for (Appended& appended : notices.appended) {
+    // It was meant for a dispatcher that has left meanwhile.
+    if (appended.on_settled) {
+      sharing_->Wait(appended.lane, appended.items,
+                     std::move(appended.on_settled));
+    }
     const std::optional<LaneKey> key = directory_->KeyOf(appended.lane);
     if (!key.has_value()) continue;
     const auto backlog = Current().backlogs.find(key->destination);
@@ -440,24 +506,29 @@ void Engine::Receive(Committer::Notices notices) {
   }
 }
 
-void Engine::Post(Command command) {
+bool Engine::Post(Command& command) {
   {
     MutexLock lock(mutex_);
-    if (stopping_ || !has_dispatcher_) return;
+    if (stopping_) {
+      command = nullptr;
+      return true;
+    }
+    if (!has_dispatcher_) return false;
     commands_.push_back(std::move(command));
   }
   transport_.Wake();
+  return true;
 }
 
 bool Engine::Ask(absl::FunctionRef<void(Dispatcher&, Now)> question) {
   Promise<bool> ran;
   Future<bool> over = ran.future();
-  Post([question, ran = std::move(ran)](Dispatcher& dispatcher,
-                                        Now now) mutable {
+  Command command = [question, ran = std::move(ran)](Dispatcher& dispatcher,
+                                                     Now now) mutable {
     question(dispatcher, now);
     ran.Set(true);
-  });
-  return over.Wait().has_value();
+  };
+  return Post(command) && over.Wait().has_value();
 }
 
 absl::Status Engine::Apply(SpoolChange change) {
@@ -521,10 +592,11 @@ absl::Status Engine::FlushHere(absl::string_view destination,
       [this, name = std::string(destination),
        done = std::move(done)](const absl::Status& status) mutable {
         if (!status.ok()) return;
-        Post([name = std::move(name), done = std::move(done)](
-                 Dispatcher& dispatcher, Now) mutable {
+        Command command = [name = std::move(name), done = std::move(done)](
+                              Dispatcher& dispatcher, Now) mutable {
           dispatcher.Flush(name, std::move(done));
-        });
+        };
+        static_cast<void>(Post(command));
       });
 }
 
@@ -602,6 +674,8 @@ void Engine::Obey(const StoredCommand& stored, std::weak_ptr<const void> wanted,
           SettledCallback(
               std::move(wanted),
               [answer = std::move(answer)](Settlement settlement) mutable {
+                // The next owner answers.
+                if (settlement.abandoned) return;
                 answer(
                     {.status = absl::OkStatus(), .body = settlement.Encode()},
                     {});
@@ -664,6 +738,7 @@ std::vector<DestinationSnapshot> Engine::AcceptedHere() const {
   }
   for (const Destination& destination : destinations()) {
     DestinationSnapshot& to = snapshots.emplace_back();
+    to.delivers = false;
     to.name = destination.name;
     to.region = destination.region;
     to.masked_app_id = destination.app_id.Masked();
@@ -717,7 +792,7 @@ absl::Status Engine::ReadFigures() {
 void Engine::PublishFigures() {
   absl::flat_hash_map<std::string, OwnerFigures> figures;
   for (const Destination& destination : destinations()) {
-    const Backlog* backlog = dispatcher_->BacklogOf(destination.name);
+    const auto backlog = dispatcher_->BacklogOf(destination.name);
     if (backlog == nullptr) continue;
     OwnerFigures& to = figures[destination.name];
     to.queued_bytes = backlog->bytes();
@@ -753,24 +828,16 @@ std::optional<LaneKey> Engine::FindLane(LaneId lane) const {
 }
 
 void Engine::RequestSnapshot(absl::AnyInvocable<void(EngineSnapshot)> done) {
-  if (!delivers()) {
-    EngineSnapshot snapshot{.taken_at = clock_.Read(), .delivers = false};
-    snapshot.accepted = AcceptedHere();
-    auto published = ReadPublished(*spool_, destinations());
-    // The items accepted here are known without the store.
-    snapshot.destinations =
-        published.ok() ? *std::move(published) : snapshot.accepted;
-    return done(std::move(snapshot));
-  }
-  ContinueSnapshot({}, std::move(done));
+  if (!delivers()) return done(SnapshotOfOthers());
+  ContinueSnapshot({}, std::make_shared<SnapshotDone>(std::move(done)));
 }
 
 // Takes some destinations at a time, between which the dispatcher turns to
 // other work.
 void Engine::ContinueSnapshot(EngineSnapshot snapshot,
-                              absl::AnyInvocable<void(EngineSnapshot)> done) {
-  Post([this, snapshot = std::move(snapshot), done = std::move(done)](
-           Dispatcher& dispatcher, Now now) mutable {
+                              std::shared_ptr<SnapshotDone> done) {
+  Command command = [this, snapshot = std::move(snapshot), done](
+                        Dispatcher& dispatcher, Now now) mutable {
     std::vector<DestinationSnapshot> next = dispatcher.Snapshot(
         snapshot.destinations.size(), kDestinationsAtOnce, now);
     snapshot.taken_at = now;
@@ -779,53 +846,59 @@ void Engine::ContinueSnapshot(EngineSnapshot snapshot,
       Complete(each);
       snapshot.destinations.push_back(std::move(each));
     }
-    if (complete) return done(std::move(snapshot));
+    if (complete) return (*done)(std::move(snapshot));
     ContinueSnapshot(std::move(snapshot), std::move(done));
-  });
+  };
+  if (!Post(command)) (*done)(SnapshotOfOthers());
 }
 
 void Engine::RequestFlows(absl::AnyInvocable<void(EngineFlows)> done) {
-  if (!delivers()) {
-    // None, and of no time: a gap in the history.
-    EngineFlows flows{.taken_at = {}, .destinations = {}};
-    const auto published = ReadPublished(*spool_, destinations());
-    if (!published.ok()) return done(std::move(flows));
-    flows.taken_at = clock_.Read();
-    for (const DestinationSnapshot& snapshot : *published) {
-      DestinationFlow& flow = flows.destinations.emplace_back(
-          DestinationFlow{.destination = FindDestination(snapshot.name),
-                          .allowance_used = snapshot.allowance_used,
-                          .allowance_total = snapshot.allowance_total});
-      for (const LaneSnapshot& lane : snapshot.lanes) {
-        flow.accepted += lane.counts.arrived();
-        flow.delivered += lane.counts.delivered;
-        flow.queued_items += lane.queued_items;
-      }
-    }
-    return done(std::move(flows));
+  if (!delivers()) return done(FlowsOfOthers());
+  const auto shared =
+      std::make_shared<absl::AnyInvocable<void(EngineFlows)>>(std::move(done));
+  Command command = [shared](Dispatcher& dispatcher, Now now) {
+    (*shared)({.taken_at = now, .destinations = dispatcher.Flows()});
+  };
+  if (!Post(command)) (*shared)(FlowsOfOthers());
+}
+
+EngineSnapshot Engine::SnapshotOfOthers() const {
+  EngineSnapshot snapshot{.taken_at = clock_.Read()};
+  snapshot.accepted = AcceptedHere();
+  auto published = ReadPublished(*spool_, destinations());
+  // The items accepted here are known without the store.
+  snapshot.destinations =
+      published.ok() ? *std::move(published) : snapshot.accepted;
+  for (DestinationSnapshot& each : snapshot.destinations) {
+    each.delivers = false;
   }
-  Post([done = std::move(done)](Dispatcher& dispatcher, Now now) mutable {
-    done({.taken_at = now, .destinations = dispatcher.Flows()});
-  });
+  return snapshot;
+}
+
+EngineFlows Engine::FlowsOfOthers() const {
+  // None, and of no time: a gap in the history.
+  EngineFlows flows{.taken_at = {}, .destinations = {}};
+  const auto published = ReadPublished(*spool_, destinations());
+  if (!published.ok()) return flows;
+  flows.taken_at = clock_.Read();
+  for (const DestinationSnapshot& snapshot : *published) {
+    DestinationFlow& flow = flows.destinations.emplace_back(
+        DestinationFlow{.destination = FindDestination(snapshot.name),
+                        .allowance_used = snapshot.allowance_used,
+                        .allowance_total = snapshot.allowance_total});
+    for (const LaneSnapshot& lane : snapshot.lanes) {
+      flow.accepted += lane.counts.arrived();
+      flow.delivered += lane.counts.delivered;
+      flow.queued_items += lane.queued_items;
+    }
+  }
+  return flows;
 }
 
 absl::StatusOr<EngineSnapshot> Engine::SnapshotOf(
     const std::vector<absl::string_view>& destinations) {
   EngineSnapshot snapshot;
-  if (!delivers()) {
-    snapshot.taken_at = clock_.Read();
-    snapshot.delivers = false;
-    std::vector<const Destination*> known;
-    for (const absl::string_view name : destinations) {
-      const auto found = Current().by_name.find(name);
-      if (found != Current().by_name.end()) known.push_back(found->second);
-    }
-    auto published = ReadPublishedOf(*spool_, known);
-    if (!published.ok()) return published.status();
-    snapshot.destinations = *std::move(published);
-    return snapshot;
-  }
-  if (!Ask([&](Dispatcher& dispatcher, Now now) {
+  if (Ask([&](Dispatcher& dispatcher, Now now) {
         snapshot.taken_at = now;
         for (const absl::string_view name : destinations) {
           auto each = dispatcher.SnapshotOf(name, now);
@@ -834,17 +907,36 @@ absl::StatusOr<EngineSnapshot> Engine::SnapshotOf(
           snapshot.destinations.push_back(*std::move(each));
         }
       })) {
-    return Stopping();
+    return snapshot;
+  }
+  if (IsStopping()) return Stopping();
+  snapshot.taken_at = clock_.Read();
+  std::vector<const Destination*> known;
+  for (const absl::string_view name : destinations) {
+    const auto found = Current().by_name.find(name);
+    if (found != Current().by_name.end()) known.push_back(found->second);
+  }
+  auto published = ReadPublishedOf(*spool_, known);
+  if (!published.ok()) return published.status();
+  snapshot.destinations = *std::move(published);
+  for (DestinationSnapshot& each : snapshot.destinations) {
+    each.delivers = false;
   }
   return snapshot;
+}
+
+bool Engine::IsStopping() const {
+  MutexLock lock(mutex_);
+  return stopping_;
 }
 
 absl::StatusOr<std::vector<ItemDelivery>> Engine::LookUp(
     LaneId lane, const std::vector<SeqRange>& items) {
   std::vector<InFlightAttempt> in_flight;
-  if (delivers() && !Ask([&](Dispatcher& dispatcher, Now) {
+  if (!Ask([&](Dispatcher& dispatcher, Now) {
         in_flight = dispatcher.InFlightAttempts(lane);
-      })) {
+      }) &&
+      IsStopping()) {
     return Stopping();
   }
   return LookUpDeliveries(*spool_, lane, items, in_flight);
@@ -904,11 +996,20 @@ void Engine::RunDispatcher() {
   while (true) {
     std::vector<Committer::Notices> notices;
     std::vector<Command> commands;
+    bool sends = true;
+    bool leaves = false;
     {
       MutexLock lock(mutex_);
       if (stopping_) return;
       notices = std::exchange(notices_, {});
       commands = std::exchange(commands_, {});
+      sends = sends_;
+      leaves = leaving_;
+      if (!sends && dispatcher_->in_flight() == 0) at_rest_ = true;
+      if (leaving_ && notices.empty() && commands.empty()) {
+        has_dispatcher_ = false;
+        return;
+      }
     }
     const Now now = clock_.Read();
     CountDeadLetters();
@@ -919,12 +1020,15 @@ void Engine::RunDispatcher() {
       Measure([&] { command(*dispatcher_, now); });
     }
     dispatcher_->SetDiskShort(disk_.Short());
-    if (spool_->shared() && now.monotonic - published_at_ >= kPublishInterval) {
+    if (spool_->shared() && sends &&
+        now.monotonic - published_at_ >= kPublishInterval) {
       published_at_ = now.monotonic;
       Measure([&] { PublishFigures(); });
     }
-    Duration idle;
-    Measure([&] { idle = dispatcher_->Step(now); });
+    Duration idle = kPublishInterval;
+    if (sends) Measure([&] { idle = dispatcher_->Step(now); });
+    // More may come all the time: what was taken is what there was.
+    if (leaves) idle = Duration(0);
     if (spool_->shared()) idle = std::min(idle, kPublishInterval);
     const std::vector<HeapResponse> answers = transport_.Wait(idle);
     // The clock is read after the wait: a slot of a limit would be free before

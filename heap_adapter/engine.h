@@ -81,9 +81,6 @@ struct EngineOptions {
 // Destinations, each at a moment not long before `taken_at`.
 struct EngineSnapshot {
   Now taken_at;
-  // False: they are what the server that delivers them has published, within
-  // the last second or two.
-  bool delivers = true;
   std::vector<DestinationSnapshot> destinations;
   // The same with nothing but what was accepted here, if this engine does not
   // deliver: each fact is counted by one server.
@@ -111,16 +108,16 @@ struct SpoolFigures {
 //
 // An engine that is only opened takes items, and answers where they are, as far
 // as that is stored. Deliver() begins to deliver; where the spool is shared, in
-// one server at a time. The others do everything all the same: they wait for
-// what that one stores, show what it publishes, and ask it, by an entry of the
-// spool, for what only it can do; see Sharing.
+// one server at a time, and StopDelivering() ends it, so that another may go
+// on. The others do everything all the same: they wait for what that one
+// stores, show what it publishes, and ask it, by an entry of the spool, for
+// what only it can do; see Sharing.
 //
 // It has two threads, the committer's and the dispatcher's, and what they hand
 // to each other; a third one keeps space on the disk, and a shared spool has
-// the two of Sharing. Every method may be
-// called from any thread unless it says otherwise. Those that wait for the
-// engine, as their comments say, must not be called from its own threads, which
-// are the ones that run its callbacks.
+// those of Sharing. Every method may be called from any thread unless it says
+// otherwise. Those that wait for the engine, as their comments say, must not be
+// called from its own threads, which are the ones that run its callbacks.
 class Engine {
  public:
   // Opens the spool in `store`. `store`, `transport` and `clock` must outlive
@@ -137,15 +134,29 @@ class Engine {
       EngineOptions options, AttemptSink attempts,
       ExpirySink expired = nullptr);
 
-  // Begins to deliver what the spool holds and what comes. Once, by the thread
-  // of SetDestinations(). Errors: those of reading the spool; the engine is of
-  // no use then.
+  // Begins to deliver what the spool holds and what comes. By the thread of
+  // SetDestinations(), while it does not deliver. Errors: those of reading the
+  // spool; the engine is of no use then.
   absl::Status Deliver();
   bool delivers() const { return delivers_.load(std::memory_order_acquire); }
   // The same of one destination.
   bool DeliversTo(absl::string_view /*destination*/) const {
     return delivers();
   }
+
+  // For a shared spool, of which another server is to go on. StopSending():
+  // from now on no request begins. IsAtRest(): since then, none is in flight
+  // any more. GoOnSending() takes it back. Any thread.
+  void StopSending();
+  bool IsAtRest() const;
+  void GoOnSending();
+  // Ends what Deliver() began: when this returns, all that was delivered is
+  // stored, and nothing of it is written any more. Those that wait for the
+  // delivery of items go on waiting for what the next owner stores; flushes
+  // hear that they are abandoned. Waits for the dispatcher and the disk. By the
+  // thread of SetDestinations(). REQUIRES: IsAtRest(). Errors: those of
+  // Barrier(); the engine is of no use then.
+  absl::Status StopDelivering();
 
   // For a shared spool. Takes up what others have appended, and obeys what they
   // ask; they may have if their writes say so. Does not wait.
@@ -162,9 +173,11 @@ class Engine {
   // there is none. Any thread; lives as long as the engine, but a later call
   // may give another, or none.
   const Destination* FindDestination(absl::string_view name) const;
-  // Those in force at this call. The reference is valid as long as the engine.
+  // The present configuration. The references are valid as long as the
+  // engine.
+  const DestinationConfig& configuration() const { return Current().config; }
   const std::vector<Destination>& destinations() const {
-    return Current().config.destinations;
+    return configuration().destinations;
   }
 
   // From now on these are the destinations. New ones are taken up, and changes
@@ -235,9 +248,9 @@ class Engine {
       const FoundDeadLetter& letter, absl::string_view json,
       absl::string_view field) const;
 
-  // Hands the state of every destination to `done`, on the dispatcher's thread:
-  // it must not block. If the engine stops first, `done` is destroyed without a
-  // call. Where another server delivers, this reads the spool and calls `done`.
+  // Hands the state of every destination to `done`, on the dispatcher's thread,
+  // or at once without one, which reads the spool: it must not block. If the
+  // engine stops first, `done` is destroyed without a call.
   void RequestSnapshot(absl::AnyInvocable<void(EngineSnapshot)> done);
   // The same with flows only, which cost the dispatcher a tenth.
   void RequestFlows(absl::AnyInvocable<void(EngineFlows)> done);
@@ -313,17 +326,18 @@ class Engine {
     DestinationConfig config;
     absl::flat_hash_map<std::string, const Destination*> by_name;
     // Of earlier generations, too: calls that are in flight may ask.
-    absl::flat_hash_map<std::string, Backlog*> backlogs;
+    absl::flat_hash_map<std::string, std::shared_ptr<Backlog>> backlogs;
   };
   const Generation& Current() const {
     return *current_.load(std::memory_order_acquire);
   }
 
   // Runs `command` on the dispatcher's thread. If the engine stops first, it is
-  // destroyed without a call.
-  void Post(Command command);
+  // destroyed without a call. False: nothing delivers, and `command` is as it
+  // was.
+  bool Post(Command& command);
   // Runs `question` on the dispatcher's thread and waits until it has. False:
-  // the engine stops, and it never ran.
+  // the engine stops, or does not deliver, and it never ran.
   bool Ask(absl::FunctionRef<void(Dispatcher&, Now)> question);
   // Waits until `change` is stored. Errors: see Committer::Change.
   absl::Status Apply(SpoolChange change);
@@ -343,11 +357,18 @@ class Engine {
                          EncodedChunk chunk, Committer::AppendDone done,
                          SettledCallback on_settled,
                          Committer::AppendAlong along);
+  using SnapshotDone = absl::AnyInvocable<void(EngineSnapshot)>;
   void ContinueSnapshot(EngineSnapshot snapshot,
-                        absl::AnyInvocable<void(EngineSnapshot)> done);
+                        std::shared_ptr<SnapshotDone> done);
+  bool IsStopping() const;
   void CountDeadLetters();
   // Publishes what ReadFigures() reads elsewhere.
   void PublishFigures();
+  // Publishes the backlogs of the generation that is next.
+  void Renew(std::unique_ptr<Generation> generation);
+  // What the owner has published.
+  EngineSnapshot SnapshotOfOthers() const;
+  EngineFlows FlowsOfOthers() const;
   // Some of the dispatcher's snapshots, those that have changed.
   void PublishSnapshots(SpoolChange& change);
   std::vector<DestinationSnapshot> AcceptedHere() const;
@@ -382,8 +403,8 @@ class Engine {
   ExpirySink expired_;
   // Lanes of an embedded spool, from Open() to Deliver().
   std::vector<StoredLane> opened_lanes_;
-  // While nothing is delivered. Callers may hold some later.
-  absl::flat_hash_map<std::string, std::unique_ptr<Backlog>>
+  // While nothing is delivered.
+  absl::flat_hash_map<std::string, std::shared_ptr<Backlog>>
       accepting_backlogs_;
   std::atomic<bool> delivers_{false};
   // The dispatcher's: what was published last, and when.
@@ -398,6 +419,10 @@ class Engine {
   // Notices are kept, and commands taken, for the dispatcher that is, or will
   // be, there.
   bool has_dispatcher_ ABSL_GUARDED_BY(mutex_) = false;
+  bool sends_ ABSL_GUARDED_BY(mutex_) = true;
+  bool at_rest_ ABSL_GUARDED_BY(mutex_) = false;
+  // The dispatcher ends once it has taken all that was meant for it.
+  bool leaving_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<Committer::Notices> notices_ ABSL_GUARDED_BY(mutex_);
   std::vector<Command> commands_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <optional>
 #include <random>
 #include <utility>
 
@@ -14,8 +16,8 @@
 namespace heapsync {
 namespace {
 
-// Interval at which the database is asked whether the spool is free, or whether
-// others have appended something.
+// Interval at which the database is asked who is there, and whether others have
+// appended something.
 constexpr std::chrono::milliseconds kPoll{100};
 // The same while they do.
 constexpr std::chrono::milliseconds kBusyPoll{20};
@@ -27,9 +29,12 @@ constexpr std::chrono::minutes kSeen{1};
 constexpr std::chrono::milliseconds kStartPoll{250};
 constexpr std::chrono::seconds kPatience{5};
 constexpr std::chrono::seconds kSchemaPatience{30};
+// Servers that could not renew their leases because the database was away do so
+// as soon as it is back: the first to return leaves them this time.
+constexpr std::chrono::seconds kTimeToReturn{5};
 
 // Unique, and tells a person where to look.
-std::string NewOwnerName() {
+std::string NewName() {
   char host[256] = "unknown";
   gethostname(host, sizeof(host) - 1);
   return absl::StrCat(host, "/", getpid(), "/",
@@ -38,53 +43,48 @@ std::string NewOwnerName() {
 
 SqlDeadline Soon() { return std::chrono::steady_clock::now() + kPatience; }
 
+absl::StatusOr<std::unique_ptr<PostgresConnection>> Connected(
+    const std::string& uri, int32_t shards) {
+  auto connection = PostgresConnection::Open(uri);
+  if (!connection.ok()) return connection.status();
+  const absl::Status prepared = PrepareSchema(
+      **connection, shards, std::chrono::steady_clock::now() + kSchemaPatience);
+  if (!prepared.ok()) return prepared;
+  return connection;
+}
+
+absl::StatusOr<Joined> Join(const ServerConfig& config) {
+  auto connection =
+      Connected(config.spool, static_cast<int32_t>(config.spool_shards));
+  if (!connection.ok()) return connection.status();
+  const std::string name = NewName();
+  auto lease = ServerLease::Take(
+      **connection, {.uri = config.spool, .length = config.spool_lease}, name);
+  if (!lease.ok()) return lease.status();
+  return Joined{.name = name,
+                .connection = *std::move(connection),
+                .lease = *std::move(lease),
+                .standby = nullptr};
+}
+
 }  // namespace
 
-SpoolCandidate::SpoolCandidate(const ServerConfig& config)
-    : options_{.uri = config.spool, .length = config.spool_lease},
-      name_(NewOwnerName()) {}
-
-absl::Status SpoolCandidate::Connect() {
-  if (connection_ != nullptr && connection_->usable()) return absl::OkStatus();
-  auto connection = PostgresConnection::Open(options_.uri);
-  if (!connection.ok()) return connection.status();
-  connection_ = *std::move(connection);
-  const absl::Status prepared = PrepareSchema(
-      *connection_, std::chrono::steady_clock::now() + kSchemaPatience);
-  if (!prepared.ok()) connection_.reset();
-  return prepared;
-}
-
-absl::StatusOr<ShardLease::Outcome> SpoolCandidate::Try() {
-  if (absl::Status s = Connect(); !s.ok()) return s;
-  return ShardLease::TryClaim(*connection_, options_, name_);
-}
-
 absl::StatusOr<Joined> JoinSpool(const ServerConfig& config) {
-  auto candidate = std::make_unique<SpoolCandidate>(config);
   std::unique_ptr<StandbyPorts> standby;
   std::string logged;
   while (true) {
-    auto tried = candidate->Try();
-    if (tried.ok()) {
-      if (tried->lease == nullptr) {
-        Log(LogSeverity::kInfo,
-            "another server owns the spool: this one accepts, and delivers "
-            "nothing",
-            {{"spool", SpoolPlace(config.spool)},
-             {"owner", tried->taken.owner}});
-      }
-      return Joined{.candidate = std::move(candidate),
-                    .lease = std::move(tried->lease),
-                    .standby = std::move(standby)};
+    auto joined = Join(config);
+    if (joined.ok()) {
+      joined->standby = std::move(standby);
+      return joined;
     }
     // A set-up that was right when this server started may be so again.
-    if (absl::IsFailedPrecondition(tried.status()) && standby == nullptr) {
-      return tried.status();
+    if (absl::IsFailedPrecondition(joined.status()) && standby == nullptr) {
+      return joined.status();
     }
     StandbyReason reason{
         .text = "the database of the spool cannot be used at the moment",
-        .detail = std::string(tried.status().message())};
+        .detail = std::string(joined.status().message())};
     if (logged != reason.detail) {
       logged = reason.detail;
       Log(LogSeverity::kWarning, "waiting for the spool",
@@ -104,13 +104,16 @@ absl::StatusOr<Joined> JoinSpool(const ServerConfig& config) {
   }
 }
 
-Membership::Membership(std::unique_ptr<SpoolCandidate> candidate, bool owns,
-                       int64_t writer, Engine& engine)
-    : candidate_(std::move(candidate)),
-      writer_(writer),
-      engine_(engine),
-      owns_(owns),
-      seen_at_(std::chrono::steady_clock::now()) {
+Membership::Membership(const ServerConfig& config,
+                       std::unique_ptr<PostgresConnection> connection,
+                       ServerLease& lease, Engines& engines)
+    : uri_(config.spool),
+      shards_(static_cast<int32_t>(config.spool_shards)),
+      lease_(lease),
+      engines_(engines),
+      connection_(std::move(connection)),
+      connected_at_(std::chrono::steady_clock::now()),
+      seen_at_(connected_at_) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -121,12 +124,24 @@ void Membership::Stop() {
   }
   wake_.NotifyOne();
   if (thread_.joinable()) thread_.join();
-  const std::unique_ptr<ShardLease> given_back = TakeLease();
 }
 
-std::unique_ptr<ShardLease> Membership::TakeLease() {
+std::vector<ShardClaim> Membership::TakeClaims() {
   MutexLock lock(mutex_);
-  return std::move(lease_);
+  return std::exchange(claims_, {});
+}
+
+std::vector<int32_t> Membership::ToGiveBack() const {
+  MutexLock lock(mutex_);
+  return give_back_;
+}
+
+void Membership::Release(int32_t shard) {
+  {
+    MutexLock lock(mutex_);
+    released_.push_back(shard);
+  }
+  wake_.NotifyOne();
 }
 
 std::string Membership::error() const {
@@ -134,62 +149,160 @@ std::string Membership::error() const {
   return error_;
 }
 
-std::string Membership::owner() const {
+ClusterStatus Membership::cluster() const {
   MutexLock lock(mutex_);
-  return owner_;
+  return cluster_;
 }
 
 void Membership::Run() {
   while (true) {
     const absl::Status status = Round();
     reachable_ = status.ok();
-    const bool busy =
-        owns_ && std::chrono::steady_clock::now() - wrote_at_ < kBusyFor;
+    const bool busy = std::chrono::steady_clock::now() - wrote_at_ < kBusyFor;
     MutexLock lock(mutex_);
     error_ = std::string(status.message());
-    if (!stopping_) wake_.WaitFor(mutex_, busy ? kBusyPoll : kPoll);
+    if (!stopping_ && (released_.empty() || !status.ok())) {
+      wake_.WaitFor(mutex_, busy ? kBusyPoll : kPoll);
+    }
     if (stopping_) return;
   }
 }
 
-absl::Status Membership::Round() {
-  if (absl::Status s = candidate_->Connect(); !s.ok()) return s;
-  const Time now = std::chrono::steady_clock::now();
-  const absl::Status status = owns_ ? LookForAppends(now) : TryToOwn();
-  return status.ok() ? KeepOrder(now) : status;
+absl::Status Membership::Connect() {
+  if (connection_ != nullptr && connection_->usable()) return absl::OkStatus();
+  connection_.reset();
+  auto connection = Connected(uri_, shards_);
+  if (!connection.ok()) return connection.status();
+  connection_ = *std::move(connection);
+  connected_at_ = std::chrono::steady_clock::now();
+  return absl::OkStatus();
 }
 
-absl::Status Membership::TryToOwn() {
-  auto tried = candidate_->Try();
-  if (!tried.ok()) return tried.status();
-  owns_ = tried->lease != nullptr;
-  MutexLock lock(mutex_);
-  owner_ = owns_ ? "" : std::move(tried->taken.owner);
-  lease_ = std::move(tried->lease);
+absl::Status Membership::Round() {
+  const Time now = std::chrono::steady_clock::now();
+  if (absl::Status s = Connect(); !s.ok()) return s;
+  if (absl::Status s = ReleaseAll(); !s.ok()) return s;
+  if (absl::Status s = HaveFairPart(now); !s.ok()) return s;
+  if (absl::Status s = LookForAppends(now); !s.ok()) return s;
+  return KeepOrder(now);
+}
+
+absl::Status Membership::ReleaseAll() {
+  while (true) {
+    int32_t shard = 0;
+    {
+      MutexLock lock(mutex_);
+      if (released_.empty()) return absl::OkStatus();
+      shard = released_.back();
+    }
+    const absl::Status given =
+        ShardTable::GiveBack(*connection_, shard, lease_.id(), Soon());
+    if (!given.ok()) return given;
+    own_.erase(shard);
+    MutexLock lock(mutex_);
+    std::erase(released_, shard);
+  }
+}
+
+absl::Status Membership::HaveFairPart(Time now) {
+  auto view = ShardTable::Read(*connection_, Soon());
+  if (!view.ok()) return view.status();
+  const bool some_expired =
+      std::any_of(view->servers.begin(), view->servers.end(),
+                  [](const auto& server) { return server.expired; });
+  if (some_expired && now - connected_at_ >= kTimeToReturn) {
+    const absl::Status removed =
+        ShardTable::RemoveExpired(*connection_, Soon());
+    if (!removed.ok()) return removed;
+    view = ShardTable::Read(*connection_, Soon());
+    if (!view.ok()) return view.status();
+  }
+  for (size_t i = 0; i < view->shards.size(); ++i) {
+    const auto shard = static_cast<int32_t>(i);
+    const bool owns = view->shards[i].owner == lease_.id();
+    if (own_.contains(shard) && !owns) {
+      // As after a fail-over that lost the claim.
+      lease_.Lose();
+      return absl::AbortedError("a shard of this server has another owner");
+    }
+    if (!owns || own_.contains(shard)) continue;
+    // A claim whose answer was lost: nobody delivers it.
+    const absl::Status given =
+        ShardTable::GiveBack(*connection_, shard, lease_.id(), Soon());
+    if (!given.ok()) return given;
+    view->shards[i].owner = kNoServer;
+  }
+  ShareMoves moves = MovesOf(lease_.id(), view->shares());
+  Publish(*view, std::move(moves.give_back));
+  return Claim(moves.claim, *view);
+}
+
+absl::Status Membership::Claim(const std::vector<int32_t>& shards,
+                               const ShardTable::View& view) {
+  for (const int32_t shard : shards) {
+    const auto claim = ShardTable::Claim(
+        *connection_, shard, view.shards[static_cast<size_t>(shard)].epoch,
+        lease_.id(), Soon());
+    if (!claim.ok()) return claim.status();
+    if (!claim->has_value()) continue;
+    own_.insert(shard);
+    MutexLock lock(mutex_);
+    claims_.push_back(**claim);
+  }
   return absl::OkStatus();
+}
+
+void Membership::Publish(const ShardTable::View& view,
+                         std::vector<int32_t> give_back) {
+  ClusterStatus shown;
+  for (const ShardTable::Server& server : view.servers) {
+    shown.members.push_back(
+        {.name = server.name,
+         .shards = static_cast<size_t>(std::count_if(
+             view.shards.begin(), view.shards.end(),
+             [&](const auto& shard) { return shard.owner == server.id; })),
+         .self = server.id == lease_.id()});
+  }
+  for (size_t shard = 0; shard < view.shards.size(); ++shard) {
+    shown.owners.push_back(view.OwnerOf(static_cast<int32_t>(shard)));
+  }
+  MutexLock lock(mutex_);
+  give_back_ = std::move(give_back);
+  cluster_ = std::move(shown);
 }
 
 absl::Status Membership::LookForAppends(Time now) {
-  const auto wrote = others_.HaveWritten(candidate_->connection(), Soon());
-  if (!wrote.ok()) return wrote.status();
-  if (*wrote) wrote_at_ = now;
-  if (!*wrote && now - looked_at_ < kLook) return absl::OkStatus();
+  const auto written = others_.ShardsWritten(*connection_, Soon());
+  if (!written.ok()) return written.status();
+  for (const int32_t shard : *written) {
+    if (!own_.contains(shard)) continue;
+    wrote_at_ = now;
+    Look(shard);
+  }
+  if (now - looked_at_ < kLook) return absl::OkStatus();
   looked_at_ = now;
-  engine_.LookAtOthers();
+  for (const int32_t shard : own_) Look(shard);
   return absl::OkStatus();
 }
 
+void Membership::Look(int32_t shard) {
+  // One that begins to deliver looks by itself.
+  Engine& engine = engines_[static_cast<size_t>(shard)];
+  if (engine.delivers()) engine.LookAtOthers();
+}
+
 absl::Status Membership::KeepOrder(Time now) {
-  PostgresConnection& connection = candidate_->connection();
   if (now - order_kept_at_ >= kKeepOrder) {
     order_kept_at_ = now;
-    const absl::Status ended = OtherWriters::EndStuck(connection, Soon());
+    const absl::Status ended = OtherWriters::EndStuck(*connection_, Soon());
     if (!ended.ok()) return ended;
   }
   if (now - seen_at_ < kSeen) return absl::OkStatus();
   seen_at_ = now;
-  if (owns_) return OtherWriters::ForgetOld(connection, Soon());
-  return OtherWriters::Seen(connection, writer_, Soon());
+  const absl::Status seen =
+      OtherWriters::Seen(*connection_, lease_.id(), Soon());
+  if (!seen.ok()) return seen;
+  return OtherWriters::ForgetOld(*connection_, Soon());
 }
 
 }  // namespace heapsync

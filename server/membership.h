@@ -3,97 +3,98 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "heap_adapter/base/mutex.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "heap_adapter/spool/postgres/connection.h"
 #include "heap_adapter/spool/postgres/other_writers.h"
-#include "heap_adapter/spool/postgres/shard_lease.h"
+#include "heap_adapter/spool/postgres/server_lease.h"
+#include "heap_adapter/spool/postgres/shard_table.h"
 #include "server/config/server_config.h"
+#include "server/observe/cluster_status.h"
 #include "server/standby_ports.h"
 
 namespace heapsync {
 
-// The attempts of one server to own the spool. One thread at a time.
-class SpoolCandidate {
- public:
-  explicit SpoolCandidate(const ServerConfig& config);
-
-  // See ShardLease::TryClaim(). Makes and checks the tables first.
-  absl::StatusOr<ShardLease::Outcome> Try();
-
-  // Unique, and tells a person where to look.
-  const std::string& name() const { return name_; }
-
-  // Connects if necessary. Errors: those of the connection and the tables.
-  absl::Status Connect();
-  // The connection of the last Connect() that succeeded.
-  PostgresConnection& connection() { return *connection_; }
-
- private:
-  const ShardLeaseOptions options_;
-  const std::string name_;
-  std::unique_ptr<PostgresConnection> connection_;
-};
-
-// A server that can use the spool's database.
+// A server that has its place among those that share a spool.
 struct Joined {
-  std::unique_ptr<SpoolCandidate> candidate;  // null: a stop signal came first
-  std::unique_ptr<ShardLease> lease;          // null: another server has it
+  std::string name;  // unique, and tells a person where to look
+  std::unique_ptr<PostgresConnection> connection;
+  std::unique_ptr<ServerLease> lease;  // null: a stop signal came first
   // The ports of the wait, still open; null if there was no wait.
   std::unique_ptr<StandbyPorts> standby;
 };
 
-// Waits until the database of `config.spool` can be used. Belongs to the main
-// thread. Errors: the set-up of the database is wrong, or a port cannot be
-// opened.
+// Waits until the database of `config.spool` can be used, and takes a place
+// there. Belongs to the main thread. Errors: the set-up of the database is
+// wrong, or a port cannot be opened.
 absl::StatusOr<Joined> JoinSpool(const ServerConfig& config);
 
-// A thread that does what a member of the cluster does beside serving. While it
-// does not own the spool, it tries to; after that it looks for what others
-// append. Any thread may ask.
+// A thread that does what a member of the cluster does beside serving: it sees
+// to it that this server has its fair part of the shards, and looks for what
+// others append to them. What it claims is taken by the main thread, which
+// delivers from it; what there is too much of, the main thread ends to deliver
+// and releases. Any thread may ask.
 class Membership {
  public:
-  // `engine` must outlive this. `owns`: the spool is this server's already.
-  // `writer`: see PostgresStore::writer_id().
-  Membership(std::unique_ptr<SpoolCandidate> candidate, bool owns,
-             int64_t writer, Engine& engine);
+  // `lease` and `engines` must outlive this.
+  Membership(const ServerConfig& config,
+             std::unique_ptr<PostgresConnection> connection, ServerLease& lease,
+             Engines& engines);
   ~Membership() { Stop(); }
 
   // Nothing is claimed any more when this returns. By the thread of the
   // destructor.
   void Stop();
 
-  // The lease, once it was claimed; null otherwise, and after the first time.
-  std::unique_ptr<ShardLease> TakeLease();
+  // The shards that were claimed since the last call.
+  std::vector<ShardClaim> TakeClaims();
+  // Shards of this server that others should have. Until they are released,
+  // this may change.
+  std::vector<int32_t> ToGiveBack() const;
+  // This server writes and sends nothing of the shard any more.
+  void Release(int32_t shard);
+
   // True if the database answered last time; error() is its error otherwise.
   bool reachable() const { return reachable_; }
   std::string error() const;
-  // The name of the last known owner of the spool; empty: this server.
-  std::string owner() const;
+  // As it was last read, without `not_delivering`.
+  ClusterStatus cluster() const;
 
  private:
   using Time = std::chrono::steady_clock::time_point;
 
   void Run();
+  absl::Status Connect();
   absl::Status Round();
-  absl::Status TryToOwn();
+  absl::Status HaveFairPart(Time now);
+  absl::Status ReleaseAll();
+  absl::Status Claim(const std::vector<int32_t>& shards,
+                     const ShardTable::View& view);
+  void Publish(const ShardTable::View& view, std::vector<int32_t> give_back);
   absl::Status LookForAppends(Time now);
+  void Look(int32_t shard);
   absl::Status KeepOrder(Time now);
 
-  const std::unique_ptr<SpoolCandidate> candidate_;
-  const int64_t writer_;
-  Engine& engine_;
+  const std::string uri_;
+  const int32_t shards_;
+  ServerLease& lease_;
+  Engines& engines_;
   std::atomic<bool> reachable_{true};
 
   // Used by the thread.
-  bool owns_;
+  std::unique_ptr<PostgresConnection> connection_;
+  Time connected_at_;
+  absl::flat_hash_set<int32_t> own_;  // claimed, and not given back so far
   OtherWriters others_;
   Time wrote_at_;
   Time looked_at_;
@@ -103,8 +104,10 @@ class Membership {
   mutable Mutex mutex_;
   CondVar wake_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::unique_ptr<ShardLease> lease_ ABSL_GUARDED_BY(mutex_);
-  std::string owner_ ABSL_GUARDED_BY(mutex_);
+  std::vector<ShardClaim> claims_ ABSL_GUARDED_BY(mutex_);
+  std::vector<int32_t> give_back_ ABSL_GUARDED_BY(mutex_);
+  std::vector<int32_t> released_ ABSL_GUARDED_BY(mutex_);
+  ClusterStatus cluster_ ABSL_GUARDED_BY(mutex_);
   std::string error_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;
 };

@@ -29,11 +29,11 @@ void LogRefused(absl::string_view why, ConfigPart part,
 
 }  // namespace
 
-Reload::Reload(const ServerConfig& config, Engine& engine, Access& access,
+Reload::Reload(const ServerConfig& config, Engines& engines, Access& access,
                TlsCertificates* certificates, Surroundings surroundings)
     : started_(config),
       surroundings_(std::move(surroundings)),
-      engine_(engine),
+      engines_(engines),
       destinations_(config.destinations),
       access_(access),
       certificates_(certificates),
@@ -111,7 +111,7 @@ void Reload::WarnOfExpiries() const {
 
 absl::Status Reload::SetDestinations(const DestinationConfig& destinations) {
   if (destinations == destinations_) return absl::OkStatus();
-  absl::Status set = engine_.SetDestinations(destinations);
+  absl::Status set = engines_.SetDestinations(destinations);
   if (set.ok()) destinations_ = destinations;
   return set;
 }

@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "server/access/access.h"
 #include "server/config/command_line.h"
 #include "server/config/file_watch.h"
@@ -24,7 +24,7 @@ class Reload {
  public:
   // `certificates` is null without TLS. All must outlive this. `surroundings`
   // are those that `config` was read from.
-  Reload(const ServerConfig& config, Engine& engine, Access& access,
+  Reload(const ServerConfig& config, Engines& engines, Access& access,
          TlsCertificates* certificates,
          Surroundings surroundings = ProcessSurroundings());
 
@@ -46,7 +46,7 @@ class Reload {
   // may have changed since.
   const ServerConfig started_;
   const Surroundings surroundings_;
-  Engine& engine_;
+  Engines& engines_;
   DestinationConfig destinations_;  // in force
   Access& access_;
   TlsCertificates* const certificates_;

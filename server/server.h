@@ -22,7 +22,7 @@ class HeapSyncServer {
  public:
   // Opens the spool and serves. With a shared spool it waits until the database
   // can be used; null if a stop signal comes meanwhile. It accepts from then
-  // on, and delivers whenever it owns the spool. Errors: their
+  // on, and delivers from the shards that it owns. Errors: their
   // messages say what could not be done; nothing of the server is left running
   // then.
   static absl::StatusOr<std::unique_ptr<HeapSyncServer>> Start(

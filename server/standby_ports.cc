@@ -43,6 +43,9 @@ absl::StatusOr<std::unique_ptr<StandbyPorts>> StandbyPorts::Listen(
 
 StandbyPorts::StandbyPorts(const ServerConfig& config, StandbyReason reason)
     : reason_(std::move(reason)),
+      owner_([shards = config.spool_shards] {
+        return Ownership{.lease_left = {}, .shards = std::vector<bool>(shards)};
+      }),
       guard_(ConnectionLimitsOf(config.port)),
       certificates_(CertificatesOf(config)),
       health_(config.port.max_connections) {

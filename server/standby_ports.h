@@ -62,7 +62,7 @@ class StandbyPorts {
   StandbyReason reason_ ABSL_GUARDED_BY(mutex_);
   // In the order in which they need each other.
   ProcessMetrics process_;
-  OwnerMetrics owner_{[] { return std::chrono::nanoseconds(0); }};
+  OwnerMetrics owner_;
   ConnectionGuard guard_;
   const std::unique_ptr<TlsCertificates> certificates_;
   HealthService health_;

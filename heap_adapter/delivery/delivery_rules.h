@@ -79,6 +79,10 @@ struct DeliveryRules {
 
   OvertakingBounds overtaking;
 
+  // Attempts that are remembered, for receipts. Each costs some 200 bytes of
+  // the spool.
+  uint64_t max_attempts_kept = 200'000;
+
   // Requests carry the trace of the first of their items that has one.
   bool send_traceparent = false;
 };

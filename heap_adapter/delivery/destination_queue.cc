@@ -332,10 +332,10 @@ void DestinationQueue::SetLastError(std::string error, ErrorOrigin origin,
 void DestinationQueue::UpdateBacklog(MonotonicTime now) {
   uint64_t bytes = 0;
   for (const auto& each : lanes_) bytes += each->lane.queued_bytes();
-  backlog_.SetBytes(bytes);
+  backlog_->SetBytes(bytes);
   if (now < next_forecast_) return;
   next_forecast_ = now + kForecastInterval;
-  backlog_.SetForecast(DrainedIn(now));
+  backlog_->SetForecast(DrainedIn(now));
 }
 
 DestinationState DestinationQueue::State() const {

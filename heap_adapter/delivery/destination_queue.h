@@ -156,7 +156,8 @@ class DestinationQueue {
   // To be called when items came or went.
   void UpdateBacklog(MonotonicTime now);
   // Reserved and read by any thread.
-  Backlog& backlog() { return backlog_; }
+  // May outlive the queue.
+  const std::shared_ptr<Backlog>& backlog() const { return backlog_; }
 
   DestinationFlow Flow() const;
   // Does not read the spool.
@@ -201,7 +202,7 @@ class DestinationQueue {
   std::string last_error_;
   ErrorOrigin last_error_origin_ = ErrorOrigin::kHeap;
   std::optional<WallTime> last_error_at_;
-  Backlog backlog_;
+  const std::shared_ptr<Backlog> backlog_ = std::make_shared<Backlog>();
   MonotonicTime next_forecast_;
 };
 

@@ -13,8 +13,6 @@ namespace {
 constexpr Duration kMaxSleep = std::chrono::seconds(60);
 // After the spool could not be read, or the disk had no space.
 constexpr Duration kStorageRetry = std::chrono::seconds(1);
-// Attempts that are remembered, for receipts. Each costs some 200 bytes.
-constexpr uint64_t kMaxAttemptsKept = 200'000;
 // Appends whose trace is remembered; see RecentTraces.
 constexpr size_t kMaxTraces = 1 << 16;
 
@@ -50,7 +48,7 @@ Dispatcher::Dispatcher(Spool& spool, Committer& committer, Transport& transport,
       rules_(rules),
       sink_(std::move(sink)),
       expired_(std::move(expired)),
-      history_(spool, kMaxAttemptsKept),
+      history_(spool, rules.max_attempts_kept),
       region_slots_(rules.max_in_flight_per_region),
       responses_(rules_, history_, region_slots_, std::move(random01)),
       traces_(kMaxTraces) {}
@@ -520,6 +518,7 @@ bool Dispatcher::Flush(absl::string_view destination, SettledCallback done) {
     void End(Settlement part) {
       total.delivered += part.delivered;
       total.dead_lettered += part.dead_lettered;
+      total.abandoned = total.abandoned || part.abandoned;
       if (--open == 0) done(total);
     }
   };
@@ -541,6 +540,20 @@ bool Dispatcher::Flush(absl::string_view destination, SettledCallback done) {
   }
   join->End({});
   return true;
+}
+
+std::vector<Dispatcher::Waiter> Dispatcher::TakeWaiters() {
+  std::vector<Waiter> waiters;
+  for (const auto& [id, lane] : lanes_) {
+    for (auto& [items, callback] : lane->lane.waiters().TakeAll()) {
+      waiters.push_back(
+          {.lane = id, .items = items, .callback = std::move(callback)});
+    }
+    for (auto& [callback, settlement] : lane->lane.waiters().TakeFinished()) {
+      callback(settlement);
+    }
+  }
+  return waiters;
 }
 
 std::vector<DestinationSnapshot> Dispatcher::Snapshot(size_t first, size_t max,
@@ -584,9 +597,10 @@ std::vector<InFlightAttempt> Dispatcher::InFlightAttempts(LaneId lane) const {
   return attempts;
 }
 
-Backlog* Dispatcher::BacklogOf(absl::string_view destination) const {
-  DestinationQueue* queue = QueueOf(destination);
-  return queue == nullptr ? nullptr : &queue->backlog();
+std::shared_ptr<Backlog> Dispatcher::BacklogOf(
+    absl::string_view destination) const {
+  const DestinationQueue* queue = QueueOf(destination);
+  return queue == nullptr ? nullptr : queue->backlog();
 }
 
 uint64_t Dispatcher::queued_items() const {

@@ -91,6 +91,15 @@ class Dispatcher {
   // all. False: no such destination.
   bool Flush(absl::string_view destination, SettledCallback done);
 
+  // One that waits for the delivery of items.
+  struct Waiter {
+    LaneId lane = 0;
+    SeqRange items;
+    SettledCallback callback;
+  };
+  // Takes them out, and tells flushes that they are abandoned. The last call.
+  std::vector<Waiter> TakeWaiters();
+
   // Of at most `max` destinations from the `first` on, in an order that stays;
   // fewer at the end. Without reading the spool.
   std::vector<DestinationSnapshot> Snapshot(size_t first, size_t max,
@@ -102,9 +111,9 @@ class Dispatcher {
   // The requests of a lane that wait for their response, by id.
   std::vector<InFlightAttempt> InFlightAttempts(LaneId lane) const;
 
-  // Backlog of a destination; null if there is none of this name. Lives as long
-  // as the dispatcher; see Backlog for what any thread may do.
-  Backlog* BacklogOf(absl::string_view destination) const;
+  // Backlog of a destination; null if there is none of this name. See Backlog
+  // for what any thread may do.
+  std::shared_ptr<Backlog> BacklogOf(absl::string_view destination) const;
 
   // Items of all lanes that are not settled, and requests in flight.
   uint64_t queued_items() const;

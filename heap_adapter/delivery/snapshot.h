@@ -78,6 +78,9 @@ struct InFlightAttempt {
 
 // One destination at one moment.
 struct DestinationSnapshot {
+  // False: another server delivers it, and only what was accepted here is
+  // known.
+  bool delivers = true;
   std::string name;
   Region region;
   std::string masked_app_id;

@@ -137,6 +137,21 @@ void SettlementWaiters::End(Seq seq, bool delivered) {
   if (empty()) forwarded_.clear();
 }
 
+std::vector<std::pair<SeqRange, SettledCallback>> SettlementWaiters::TakeAll() {
+  std::vector<std::pair<SeqRange, SettledCallback>> taken;
+  for (auto& [begin, waiter] : by_begin_) {
+    taken.emplace_back(SeqRange{begin, waiter.end}, std::move(waiter.callback));
+  }
+  for (Waiter& waiter : flushes_) {
+    waiter.so_far.abandoned = true;
+    finished_.emplace_back(std::move(waiter.callback), waiter.so_far);
+  }
+  by_begin_.clear();
+  flushes_.clear();
+  forwarded_.clear();
+  return taken;
+}
+
 std::vector<std::pair<SettledCallback, Settlement>>
 SettlementWaiters::TakeFinished() {
   return std::exchange(finished_, {});

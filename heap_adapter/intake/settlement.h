@@ -25,6 +25,8 @@ namespace heapsync {
 struct Settlement {
   uint64_t delivered = 0;
   uint64_t dead_lettered = 0;
+  // Of a flush: another server delivers the rest.
+  bool abandoned = false;
 
   std::string Encode() const;
   static absl::StatusOr<Settlement> Decode(absl::string_view bytes);
@@ -99,6 +101,10 @@ class SettlementWaiters {
   void Forward(Seq seq, Seq into);
   // Item `seq` ended, and with it whatever was forwarded into it.
   void End(Seq seq, bool delivered);
+
+  // Takes out what waits for the items of appends, from their first to their
+  // last one. Flushes are abandoned: they have finished.
+  std::vector<std::pair<SeqRange, SettledCallback>> TakeAll();
 
   // Waiters whose last item ended since the last call; call them once that is
   // stored.

@@ -15,10 +15,11 @@
 
 namespace heapsync {
 
-// The work of servers of a shared spool for each other's callers. It has two
-// threads: one looks for what was asked of other servers, and only while
-// callers wait; the other one obeys what others ask of this one. Methods may
-// be called from any thread unless they say otherwise.
+// The work of servers of a shared spool for each other's callers. It has up to
+// two threads: one, from the first question on, looks for what was asked of
+// other servers, and only while callers wait; the other one obeys what others
+// ask of this one. Methods may be called from any thread unless they say
+// otherwise.
 class Sharing {
  public:
   // Interval at which the store is asked while callers wait. Longer: fewer
@@ -38,10 +39,14 @@ class Sharing {
             CommandSender::Done done);
 
   // From now on commands of others are obeyed, by a thread that calls `obey`.
-  // Once; not at the same time as Stop().
+  // Not at the same time as Stop(). Later calls have no effect.
   void Obey(CommandRunner::Owns owns, CommandRunner::Obey obey);
   // There may be commands.
   void LookForCommands();
+
+  // To be called once nothing is owned any more: no command is being obeyed
+  // when this returns, and those that were begun are forgotten.
+  void Rest();
 
   // Nobody is asked any more; see CommandSender::Stop().
   void StopAsking();
@@ -49,6 +54,8 @@ class Sharing {
   void Stop();
 
  private:
+  // To be called when a caller waits.
+  void StartLooking();
   void RunLooks();
   void RunCommands();
 
@@ -63,9 +70,11 @@ class Sharing {
   CondVar asked_;
   CondVar commanded_;
   CondVar stopped_;
+  CondVar rested_;
   bool look_ ABSL_GUARDED_BY(mutex_) = true;
+  bool obeying_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread looks_;
+  std::thread looks_;  // not started once `stopping_`
   std::thread commands_;
 };
 

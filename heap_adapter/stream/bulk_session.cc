@@ -252,6 +252,7 @@ void BulkSession::Settled(const Settlement& settlement) {
     unsettled_ -=
         static_cast<int64_t>(settlement.delivered + settlement.dead_lettered);
     news_ = true;
+    if (settlement.abandoned) Fail(BulkEnd::Reason::kShuttingDown);
     ops = NextOps();
   }
   Perform(std::move(ops));

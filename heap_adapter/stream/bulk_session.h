@@ -132,7 +132,8 @@ class BulkSession final : public EndableStream,
 
   // The oldest append in flight became durable, or could not be stored.
   void Durable(const absl::StatusOr<SeqRange>& range);
-  // Items of one append were settled, all of them.
+  // Items of one append were settled, all of them; or nothing more will be
+  // known of them, which ends the stream.
   void Settled(const Settlement& settlement);
   // Calls Settled() as long as this session is alive.
   SettledCallback SettledListener();

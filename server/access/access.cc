@@ -172,8 +172,8 @@ CallError NoSlot(CallSlots::Shortage shortage) {
 }
 
 std::variant<const Destination*, CallError> DestinationFor(
-    const Engine& engine, const Caller& caller, const std::string& name) {
-  const Destination* destination = engine.FindDestination(name);
+    const Engines& engines, const Caller& caller, const std::string& name) {
+  const Destination* destination = engines.FindDestination(name);
   const bool allowed =
       destination == nullptr && name.empty()
           ? caller.MayUseAll()

@@ -16,7 +16,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "heap_adapter/base/mutex.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "server/access/access_rules.h"
 #include "server/access/call_slots.h"
 #include "server/access/caller.h"
@@ -114,7 +114,7 @@ CallError NoSlot(CallSlots::Shortage shortage);
 // not use reveals neither whether the destination exists nor, for an empty
 // name, which one is the default or whether there is one.
 std::variant<const Destination*, CallError> DestinationFor(
-    const Engine& engine, const Caller& caller, const std::string& name);
+    const Engines& engines, const Caller& caller, const std::string& name);
 
 }  // namespace heapsync
 

@@ -65,7 +65,7 @@ uint32_t PageSize(uint32_t requested, std::vector<Finding>& violations) {
   return requested;
 }
 
-std::variant<Receipt, CallError> ReadReceipt(const Engine& engine,
+std::variant<Receipt, CallError> ReadReceipt(const Engines& engines,
                                              const Caller& caller,
                                              absl::string_view text,
                                              absl::string_view field) {
@@ -81,14 +81,15 @@ std::variant<Receipt, CallError> ReadReceipt(const Engine& engine,
           .reason = "MALFORMED_RECEIPT",
           .description = std::string(receipt.status().message())}});
   }
-  if (receipt->spool_id != engine.spool_id()) {
+  const size_t shard = engines.ShardWithSpool(receipt->spool_id);
+  if (shard == engines.size()) {
     return UnknownReceipt("FOREIGN_RECEIPT",
                           absl::StrCat(field,
                                        ": another server's spool gave it; ask "
                                        "the server that accepted the items"),
                           text);
   }
-  const std::optional<LaneKey> lane = engine.FindLane(receipt->lane);
+  const std::optional<LaneKey> lane = engines[shard].FindLane(receipt->lane);
   if (!lane.has_value() || !caller.MayUse(lane->destination)) {
     return UnknownReceipt("UNKNOWN_RECEIPT",
                           absl::StrCat(field, ": ", kNeverGiven), text);

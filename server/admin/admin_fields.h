@@ -12,7 +12,7 @@
 
 #include "absl/strings/string_view.h"
 #include "heap_adapter/encoding/findings.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "heapsync/v1/heap_sync_admin_service.pb.h"
 #include "server/access/caller.h"
 #include "server/wire/rich_status.h"
@@ -38,7 +38,7 @@ inline constexpr char kNeverGiven[] =
 
 // A receipt of this server's spool, or what is wrong with it: malformed
 // (INVALID_ARGUMENT at `field`), of another spool, or unknown to this caller.
-std::variant<Receipt, CallError> ReadReceipt(const Engine& engine,
+std::variant<Receipt, CallError> ReadReceipt(const Engines& engines,
                                              const Caller& caller,
                                              absl::string_view text,
                                              absl::string_view field);

@@ -14,10 +14,10 @@ constexpr uint32_t kMaxOpenFlushes = 1'000;
 
 }  // namespace
 
-AdminService::AdminService(Engine& engine, const Access& access,
+AdminService::AdminService(Engines& engines, const Access& access,
                            size_t max_message_bytes,
                            uint32_t caller_share_percent)
-    : engine_(engine),
+    : engines_(engines),
       access_(access),
       max_message_bytes_(max_message_bytes),
       flushes_(CallSlots::BoundsFor(kMaxOpenFlushes, caller_share_percent)),
@@ -29,7 +29,7 @@ AdminService::Reactor* AdminService::ListDestinations(Context* context,
   using Request = v1::ListDestinationsRequest;
   return new AdminCall<Request, v1::ListDestinationsResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
-      DestinationListing(engine_));
+      DestinationListing(engines_));
 }
 
 AdminService::Reactor* AdminService::GetDestination(Context* context,
@@ -39,7 +39,7 @@ AdminService::Reactor* AdminService::GetDestination(Context* context,
   return new AdminCall<Request, v1::GetDestinationResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
       [this](const Caller& caller, const Request& r) {
-        return heapsync::GetDestination(engine_, caller, r);
+        return heapsync::GetDestination(engines_, caller, r);
       });
 }
 
@@ -49,7 +49,7 @@ AdminService::Reactor* AdminService::GetDelivery(Context* context,
   using Request = v1::GetDeliveryRequest;
   return new AdminCall<Request, v1::GetDeliveryResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
-      DeliveryQuestion(engine_));
+      DeliveryQuestion(engines_));
 }
 
 AdminService::Reactor* AdminService::PauseDestination(Context* context,
@@ -59,7 +59,7 @@ AdminService::Reactor* AdminService::PauseDestination(Context* context,
   return new AdminCall<Request, v1::PauseDestinationResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
       PauseChange<Request, v1::PauseDestinationResponse>(
-          engine_, &Engine::Pause, *context));
+          engines_, &Engine::Pause, *context));
 }
 
 AdminService::Reactor* AdminService::ResumeDestination(Context* context,
@@ -69,7 +69,7 @@ AdminService::Reactor* AdminService::ResumeDestination(Context* context,
   return new AdminCall<Request, v1::ResumeDestinationResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
       PauseChange<Request, v1::ResumeDestinationResponse>(
-          engine_, &Engine::Resume, *context));
+          engines_, &Engine::Resume, *context));
 }
 
 AdminService::Reactor* AdminService::ListDeadLetters(Context* context,
@@ -79,7 +79,7 @@ AdminService::Reactor* AdminService::ListDeadLetters(Context* context,
   return new AdminCall<Request, v1::ListDeadLettersResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
       [this](const Caller& caller, const Request& r) {
-        return heapsync::ListDeadLetters(engine_, caller, r);
+        return heapsync::ListDeadLetters(engines_, caller, r);
       });
 }
 
@@ -89,7 +89,7 @@ AdminService::Reactor* AdminService::ReplayDeadLetters(Context* context,
   using Request = v1::ReplayDeadLettersRequest;
   return new AdminCall<Request, v1::ReplayDeadLettersResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
-      DeadLetterReplay(engine_, *context));
+      DeadLetterReplay(engines_, *context));
 }
 
 AdminService::Reactor* AdminService::DiscardDeadLetters(Context* context,
@@ -98,13 +98,13 @@ AdminService::Reactor* AdminService::DiscardDeadLetters(Context* context,
   using Request = v1::DiscardDeadLettersRequest;
   return new AdminCall<Request, v1::DiscardDeadLettersResponse>(
       worker_, access_, max_message_bytes_, context, request, response,
-      DeadLetterDiscard(engine_, *context));
+      DeadLetterDiscard(engines_, *context));
 }
 
 AdminService::Reactor* AdminService::Flush(Context* context,
                                            const Bytes* request,
                                            Bytes* response) {
-  return new FlushCall(engine_, access_, flushes_, max_message_bytes_, context,
+  return new FlushCall(engines_, access_, flushes_, max_message_bytes_, context,
                        request, response);
 }
 

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "heapsync/v1/heap_sync_admin_service.grpc.pb.h"
 #include "server/access/access.h"
 #include "server/access/call_slots.h"
@@ -38,7 +38,7 @@ class AdminService final
  public:
   // `max_message_bytes`: of a request, inflated. `caller_share_percent`: of
   // the flushes, which one caller may have open.
-  AdminService(Engine& engine, const Access& access,
+  AdminService(Engines& engines, const Access& access,
                size_t max_message_bytes = 4 << 20,
                uint32_t caller_share_percent = 100);
 
@@ -72,7 +72,7 @@ class AdminService final
                               Bytes* response) override;
 
  private:
-  Engine& engine_;
+  Engines& engines_;
   const Access& access_;
   const size_t max_message_bytes_;
   CallSlots flushes_;

@@ -108,9 +108,9 @@ std::optional<CallError> Collect(CallError error,
   return std::nullopt;
 }
 
-std::optional<CallError> ReadIds(const Engine& engine, const Caller& caller,
+std::optional<CallError> ReadIds(const Engines& engines, const Caller& caller,
                                  const v1::DeadLetterFilter& filter,
-                                 std::vector<DeadLetterPlace>& ids,
+                                 std::vector<DeadLetterChoice::Id>& ids,
                                  std::vector<Finding>& violations) {
   if (filter.ids_size() > kMaxIds) {
     violations.push_back(
@@ -124,7 +124,7 @@ std::optional<CallError> ReadIds(const Engine& engine, const Caller& caller,
   for (int i = 0; i < filter.ids_size(); ++i) {
     if (!seen.insert(filter.ids(i)).second) continue;
     const std::string field = absl::StrCat("filter.ids[", i, "]");
-    auto read = ReadReceipt(engine, caller, filter.ids(i), field);
+    auto read = ReadReceipt(engines, caller, filter.ids(i), field);
     if (auto* error = std::get_if<CallError>(&read)) {
       auto fatal = Collect(std::move(*error), violations);
       if (fatal.has_value()) return fatal;
@@ -138,21 +138,78 @@ std::optional<CallError> ReadIds(const Engine& engine, const Caller& caller,
                                            "receipt, for `filter.receipt`"});
       continue;
     }
-    ids.push_back({id.lane, id.items[0].begin});
+    ids.push_back(
+        {engines.ShardWithSpool(id.spool_id), {id.lane, id.items[0].begin}});
   }
   std::sort(ids.begin(), ids.end());
   return std::nullopt;
 }
 
-// A page token: the id of the spool, then the start.
-std::optional<DeadLetterStart> ReadPageToken(const Engine& engine,
-                                             absl::string_view token) {
+// A page token: the id of the shard's spool, then the start.
+std::optional<ShardStart> ReadPageToken(const Engines& engines,
+                                        absl::string_view token) {
   const std::pair<absl::string_view, absl::string_view> parts =
       absl::StrSplit(token, absl::MaxSplits('.', 1));
-  if (parts.first != absl::StrCat(absl::Hex(engine.spool_id()))) {
-    return std::nullopt;
+  const auto start = DecodePageStart(parts.second);
+  if (!start.has_value()) return std::nullopt;
+  for (size_t shard = 0; shard < engines.size(); ++shard) {
+    if (parts.first == absl::StrCat(absl::Hex(engines[shard].spool_id()))) {
+      return ShardStart{.shard = shard, .start = *start};
+    }
   }
-  return DecodePageStart(parts.second);
+  return std::nullopt;
+}
+
+std::vector<size_t> ShardsOf(const Engines& engines,
+                             const DeadLetterChoice& choice) {
+  std::vector<size_t> shards;
+  for (size_t shard = 0; shard < engines.size(); ++shard) {
+    const DeadLetterFilter& filter = choice.filter;
+    const bool has_id =
+        choice.ids.empty() ||
+        std::any_of(choice.ids.begin(), choice.ids.end(),
+                    [shard](const auto& id) { return id.first == shard; });
+    const bool may_match =
+        (filter.destination.empty() ||
+         engines.ShardFor(filter.destination) == shard) &&
+        (!filter.receipt.has_value() ||
+         engines.ShardWithSpool(filter.receipt->spool_id) == shard);
+    if (has_id && may_match) shards.push_back(shard);
+  }
+  return shards;
+}
+
+// As many bytes as a page of a filter.
+constexpr size_t kMaxPageBytes = 4 << 20;
+
+absl::StatusOr<ChosenDeadLetters> FindByFilter(const Engines& engines,
+                                               const DeadLetterChoice& choice) {
+  ChosenDeadLetters chosen;
+  size_t count = 0;
+  size_t bytes = 0;
+  for (const size_t shard : choice.shards) {
+    if (shard < choice.start.shard) continue;
+    if (count >= choice.page_size || bytes >= kMaxPageBytes) {
+      chosen.next = {.shard = shard, .start = {}};
+      break;
+    }
+    auto page = engines[shard].FindDeadLetters(
+        choice.filter,
+        shard == choice.start.shard ? choice.start.start : DeadLetterStart(),
+        choice.page_size - count, choice.scope);
+    if (!page.ok()) return page.status();
+    count += page->letters.size();
+    for (const FoundDeadLetter& found : page->letters) {
+      bytes += found.letter.text.size();
+    }
+    chosen.parts.push_back(
+        {.shard = shard, .letters = std::move(page->letters), .not_found = {}});
+    if (page->next.has_value()) {
+      chosen.next = {.shard = shard, .start = *page->next};
+      break;
+    }
+  }
+  return chosen;
 }
 
 }  // namespace
@@ -175,8 +232,9 @@ std::optional<DeadLetterStart> DecodePageStart(absl::string_view text) {
   return start;
 }
 
-std::string PageToken(const Engine& engine, const DeadLetterStart& next) {
-  return absl::StrCat(absl::Hex(engine.spool_id()), ".", EncodePageStart(next));
+std::string PageToken(const Engines& engines, const ShardStart& next) {
+  return absl::StrCat(absl::Hex(engines[next.shard].spool_id()), ".",
+                      EncodePageStart(next.start));
 }
 
 std::string DeadLetterId(const Engine& engine, DeadLetterPlace place) {
@@ -184,7 +242,7 @@ std::string DeadLetterId(const Engine& engine, DeadLetterPlace place) {
 }
 
 std::variant<DeadLetterChoice, CallError> ReadChoice(
-    const Engine& engine, const Caller& caller,
+    const Engines& engines, const Caller& caller,
     const DeadLetterPageRequest& request, DeadLetterUse use) {
   const v1::DeadLetterFilter& filter = request.filter;
   // Empty means all of them, and a list would show what is in the letters.
@@ -204,7 +262,8 @@ std::variant<DeadLetterChoice, CallError> ReadChoice(
   choice.filter.reason = ReadReason(filter.reason(), violations);
   choice.page_size = PageSize(request.page_size, violations);
   if (!filter.receipt().empty()) {
-    auto read = ReadReceipt(engine, caller, filter.receipt(), "filter.receipt");
+    auto read =
+        ReadReceipt(engines, caller, filter.receipt(), "filter.receipt");
     if (auto* error = std::get_if<CallError>(&read)) {
       auto fatal = Collect(std::move(*error), violations);
       if (fatal.has_value()) return *std::move(fatal);
@@ -212,11 +271,11 @@ std::variant<DeadLetterChoice, CallError> ReadChoice(
       choice.filter.receipt = std::get<Receipt>(std::move(read));
     }
   }
-  if (auto fatal = ReadIds(engine, caller, filter, choice.ids, violations)) {
+  if (auto fatal = ReadIds(engines, caller, filter, choice.ids, violations)) {
     return *std::move(fatal);
   }
   if (use != DeadLetterUse::kView) choice.scope = DeadLetterScope::kFixed;
-  if (const auto start = ReadPageToken(engine, request.page_token)) {
+  if (const auto start = ReadPageToken(engines, request.page_token)) {
     choice.start = *start;
   } else if (!request.page_token.empty()) {
     violations.push_back(
@@ -225,41 +284,40 @@ std::variant<DeadLetterChoice, CallError> ReadChoice(
          .description = "must be the `next_page_token` of an earlier answer"});
   }
   if (!violations.empty()) return InvalidRequest(std::move(violations));
-  if (!filter.destination().empty() && !engine.HasLanes(filter.destination())) {
+  if (!filter.destination().empty() &&
+      !engines.For(filter.destination()).HasLanes(filter.destination())) {
     return UnknownDestination(filter.destination());
   }
   choice.filter.destination = filter.destination();
+  choice.shards = ShardsOf(engines, choice);
   return choice;
 }
 
-absl::StatusOr<ChosenDeadLetters> FindChosen(const Engine& engine,
+absl::StatusOr<ChosenDeadLetters> FindChosen(const Engines& engines,
                                              const DeadLetterChoice& choice) {
+  if (choice.ids.empty()) return FindByFilter(engines, choice);
   ChosenDeadLetters chosen;
-  if (choice.ids.empty()) {
-    auto page = engine.FindDeadLetters(choice.filter, choice.start,
-                                       choice.page_size, choice.scope);
-    if (!page.ok()) return page.status();
-    chosen.letters = std::move(page->letters);
-    chosen.next = page->next;
-    return chosen;
-  }
-  // As many bytes as a page of a filter.
-  constexpr size_t kMaxPageBytes = 4 << 20;
   size_t looked_at = 0;
   size_t bytes = 0;
-  for (const DeadLetterPlace place : choice.ids) {
-    if (place < choice.start.from) continue;
+  const DeadLetterChoice::Id start(choice.start.shard, choice.start.start.from);
+  for (const DeadLetterChoice::Id& id : choice.ids) {
+    if (id < start) continue;
+    const auto [shard, place] = id;
     if (looked_at++ == choice.page_size || bytes >= kMaxPageBytes) {
-      chosen.next = {.from = place};
+      chosen.next = {.shard = shard, .start = {.from = place}};
       break;
     }
-    auto found = engine.FindDeadLetter(choice.filter, place);
+    if (chosen.parts.empty() || chosen.parts.back().shard != shard) {
+      chosen.parts.push_back({.shard = shard, .letters = {}, .not_found = {}});
+    }
+    ChosenDeadLetters::Part& part = chosen.parts.back();
+    auto found = engines[shard].FindDeadLetter(choice.filter, place);
     if (!found.ok()) return found.status();
     if (found->has_value()) {
       bytes += (*found)->letter.text.size();
-      chosen.letters.push_back(**std::move(found));
+      part.letters.push_back(**std::move(found));
     } else {
-      chosen.not_found.push_back(place);
+      part.not_found.push_back(place);
     }
   }
   return chosen;

@@ -1,12 +1,14 @@
 #include "server/admin/dead_letter_rpcs.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "heap_adapter/base/check.h"
+#include "heap_adapter/base/mutex.h"
 #include "heap_adapter/encoding/json_text.h"
 #include "server/admin/admin_fields.h"
 #include "server/admin/dead_letter_choice.h"
@@ -71,9 +73,10 @@ void Fill(const Engine& engine, const FoundDeadLetter& found,
   to.set_item_json(letter.text);
 }
 
-// Adds what became of each chosen letter; gives how many came out as `wanted`.
+// Adds what became of each chosen letter of a part; gives how many came out as
+// `wanted`.
 template <typename Response>
-uint32_t Fill(const Engine& engine, const ChosenDeadLetters& chosen,
+uint32_t Fill(const Engine& engine, const ChosenDeadLetters::Part& chosen,
               const std::vector<DeadLetterResult>& results,
               DeadLetterOutcome wanted, Response& response) {
   uint32_t count = 0;
@@ -92,11 +95,39 @@ uint32_t Fill(const Engine& engine, const ChosenDeadLetters& chosen,
     to.set_id(DeadLetterId(engine, place));
     to.set_outcome(v1::DEAD_LETTER_OUTCOME_NOT_FOUND);
   }
-  if (chosen.next.has_value()) {
-    response.set_next_page_token(PageToken(engine, *chosen.next));
-  }
   return count;
 }
+
+// The results of several engines, of which the last to come ends it.
+template <typename Results>
+class Join {
+ public:
+  using Reply = typename Awaited<Results>::Reply;
+  Join(size_t parts, Reply reply)
+      : open_(parts), results_(parts), reply_(std::move(reply)) {}
+
+  void End(size_t part, absl::StatusOr<std::vector<DeadLetterResult>> results) {
+    {
+      MutexLock lock(mutex_);
+      if (results.ok()) {
+        results_[part] = *std::move(results);
+      } else {
+        status_.Update(results.status());
+      }
+      if (--open_ > 0) return;
+    }
+    // Nobody else has it any more.
+    if (!status_.ok()) return reply_(status_);
+    reply_(std::move(results_));
+  }
+
+ private:
+  Mutex mutex_;
+  size_t open_ ABSL_GUARDED_BY(mutex_);
+  absl::Status status_;
+  std::vector<std::vector<DeadLetterResult>> results_;
+  Reply reply_;
+};
 
 template <typename Request>
 DeadLetterPageRequest PageOf(const Request& request) {
@@ -127,12 +158,14 @@ std::optional<CallError> CheckEdited(
 
 // The item of `edited_item_json`; none if the letter is gone.
 std::variant<std::optional<EncodedChunk>, CallError> ReadEdited(
-    const Engine& engine, const v1::ReplayDeadLettersRequest& request,
+    const Engines& engines, const v1::ReplayDeadLettersRequest& request,
     const ChosenDeadLetters& chosen) {
-  if (chosen.letters.empty()) return std::nullopt;
-  const FoundDeadLetter& found = chosen.letters.front();
-  auto edited = engine.EncodeEdited(found, request.edited_item_json(),
-                                    "edited_item_json");
+  if (chosen.parts.empty() || chosen.parts.front().letters.empty()) {
+    return std::nullopt;
+  }
+  const ChosenDeadLetters::Part& part = chosen.parts.front();
+  auto edited = engines[part.shard].EncodeEdited(
+      part.letters.front(), request.edited_item_json(), "edited_item_json");
   if (auto* violations = std::get_if<std::vector<Finding>>(&edited)) {
     return InvalidRequest(std::move(*violations));
   }
@@ -144,34 +177,40 @@ std::variant<std::optional<EncodedChunk>, CallError> ReadEdited(
 }  // namespace
 
 CallResult<v1::ListDeadLettersResponse> ListDeadLetters(
-    const Engine& engine, const Caller& caller,
+    const Engines& engines, const Caller& caller,
     const v1::ListDeadLettersRequest& request) {
-  auto read = ReadChoice(engine, caller, PageOf(request), DeadLetterUse::kView);
+  auto read =
+      ReadChoice(engines, caller, PageOf(request), DeadLetterUse::kView);
   if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
   const DeadLetterChoice& choice = std::get<DeadLetterChoice>(read);
-  auto chosen = FindChosen(engine, choice);
+  auto chosen = FindChosen(engines, choice);
   if (!chosen.ok()) return NotRead(chosen.status());
   v1::ListDeadLettersResponse response;
   size_t bytes = 0;
-  for (const FoundDeadLetter& found : chosen->letters) {
-    v1::DeadLetter& letter = *response.add_dead_letters();
-    Fill(engine, found, letter);
-    bytes += letter.ByteSizeLong();
-    // The first one always goes, however long it is.
-    if (bytes > kMaxListBytes && response.dead_letters_size() > 1) {
+  bool full = false;
+  for (ChosenDeadLetters::Part& part : chosen->parts) {
+    const Engine& engine = engines[part.shard];
+    for (const FoundDeadLetter& found : part.letters) {
+      v1::DeadLetter& letter = *response.add_dead_letters();
+      Fill(engine, found, letter);
+      bytes += letter.ByteSizeLong();
+      // The first one always goes, however long it is.
+      full = bytes > kMaxListBytes && response.dead_letters_size() > 1;
+      if (!full) continue;
       response.mutable_dead_letters()->RemoveLast();
-      chosen->next = {.from = found.place()};
-      std::erase_if(chosen->not_found, [&](const DeadLetterPlace& place) {
+      chosen->next = {.shard = part.shard, .start = {.from = found.place()}};
+      std::erase_if(part.not_found, [&](const DeadLetterPlace& place) {
         return place > found.place();
       });
       break;
     }
+    for (const DeadLetterPlace place : part.not_found) {
+      response.add_not_found_ids(DeadLetterId(engine, place));
+    }
+    if (full) break;
   }
   if (chosen->next.has_value()) {
-    response.set_next_page_token(PageToken(engine, *chosen->next));
-  }
-  for (const DeadLetterPlace place : chosen->not_found) {
-    response.add_not_found_ids(DeadLetterId(engine, place));
+    response.set_next_page_token(PageToken(engines, *chosen->next));
   }
   return response;
 }
@@ -180,21 +219,30 @@ template <typename Request, typename Response>
 TurnResult<Response> DeadLetterChange<Request, Response>::operator()(
     const Caller& caller, const Request& request) {
   if (!changed_.asked()) return Ask(caller, request);
-  const std::optional<Results> changed = changed_.Take();
+  std::optional<Results> changed = changed_.Take();
   if (!changed.has_value()) return ShuttingDown();
   if (!changed->ok()) return NotChanged(changed->status());
-  std::vector<DeadLetterResult> results = **changed;
-  std::sort(results.begin(), results.end(),
-            [](const DeadLetterResult& a, const DeadLetterResult& b) {
-              return a.place < b.place;
-            });
   Response response;
+  uint32_t count = 0;
+  for (size_t i = 0; i < chosen_.parts.size(); ++i) {
+    const ChosenDeadLetters::Part& part = chosen_.parts[i];
+    std::vector<DeadLetterResult>& results = (**changed)[i];
+    std::sort(results.begin(), results.end(),
+              [](const DeadLetterResult& a, const DeadLetterResult& b) {
+                return a.place < b.place;
+              });
+    count += Fill((*engines_)[part.shard], part, results,
+                  kReplays<Request> ? DeadLetterOutcome::kReplayed
+                                    : DeadLetterOutcome::kDiscarded,
+                  response);
+  }
   if constexpr (kReplays<Request>) {
-    response.set_replayed(Fill(*engine_, chosen_, results,
-                               DeadLetterOutcome::kReplayed, response));
+    response.set_replayed(count);
   } else {
-    response.set_discarded(Fill(*engine_, chosen_, results,
-                                DeadLetterOutcome::kDiscarded, response));
+    response.set_discarded(count);
+  }
+  if (chosen_.next.has_value()) {
+    response.set_next_page_token(PageToken(*engines_, *chosen_.next));
   }
   return response;
 }
@@ -205,9 +253,9 @@ TurnResult<Response> DeadLetterChange<Request, Response>::Ask(
   if constexpr (kReplays<Request>) {
     if (auto error = CheckEdited(request)) return *std::move(error);
   }
-  auto read = ReadChoice(*engine_, caller, PageOf(request), UseOf(request));
+  auto read = ReadChoice(*engines_, caller, PageOf(request), UseOf(request));
   if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
-  auto chosen = FindChosen(*engine_, std::get<DeadLetterChoice>(read));
+  auto chosen = FindChosen(*engines_, std::get<DeadLetterChoice>(read));
   if (!chosen.ok()) return NotRead(chosen.status());
   chosen_ = *std::move(chosen);
   DeadLetterRules rules{.dry_run = request.dry_run()};
@@ -215,22 +263,40 @@ TurnResult<Response> DeadLetterChange<Request, Response>::Ask(
   if constexpr (kReplays<Request>) {
     rules.force = request.force();
     if (!request.edited_item_json().empty()) {
-      auto edited = ReadEdited(*engine_, request, chosen_);
+      auto edited = ReadEdited(*engines_, request, chosen_);
       if (auto* error = std::get_if<CallError>(&edited)) {
         return std::move(*error);
       }
       instead = std::get<std::optional<EncodedChunk>>(std::move(edited));
     }
   }
-  return changed_.For([engine = engine_, rules, instead = std::move(instead),
-                       letters = std::exchange(chosen_.letters, {}),
+  std::vector<std::pair<Engine*, std::vector<FoundDeadLetter>>> letters;
+  for (ChosenDeadLetters::Part& part : chosen_.parts) {
+    letters.emplace_back(&(*engines_)[part.shard],
+                         std::exchange(part.letters, {}));
+  }
+  return changed_.For([rules, instead = std::move(instead),
+                       letters = std::move(letters),
                        asker = AskerOf(caller, *context_)](
                           typename Awaited<Results>::Reply reply) mutable {
-    if constexpr (kReplays<Request>) {
-      engine->Replay(std::move(letters), rules, std::move(instead), asker,
-                     std::move(reply));
-    } else {
-      engine->Discard(letters, rules, asker, std::move(reply));
+    if (letters.empty()) {
+      return reply(std::vector<std::vector<DeadLetterResult>>());
+    }
+    const auto join =
+        std::make_shared<Join<Results>>(letters.size(), std::move(reply));
+    for (size_t i = 0; i < letters.size(); ++i) {
+      auto& [engine, of_shard] = letters[i];
+      auto done = [join,
+                   i](absl::StatusOr<std::vector<DeadLetterResult>> results) {
+        join->End(i, std::move(results));
+      };
+      if constexpr (kReplays<Request>) {
+        engine->Replay(std::move(of_shard), rules,
+                       std::exchange(instead, std::nullopt), asker,
+                       std::move(done));
+      } else {
+        engine->Discard(of_shard, rules, asker, std::move(done));
+      }
     }
   });
 }

@@ -115,7 +115,7 @@ std::vector<SeqRange> Part(const Receipt& receipt, uint64_t first,
 
 TurnResult<v1::GetDeliveryResponse> DeliveryQuestion::operator()(
     const Caller& caller, const v1::GetDeliveryRequest& request) {
-  auto read = ReadReceipt(*engine_, caller, request.receipt(), "receipt");
+  auto read = ReadReceipt(*engines_, caller, request.receipt(), "receipt");
   if (auto* error = std::get_if<CallError>(&read)) return std::move(*error);
   const Receipt& receipt = std::get<Receipt>(read);
   uint64_t total = 0;
@@ -138,7 +138,8 @@ TurnResult<v1::GetDeliveryResponse> DeliveryQuestion::operator()(
   const uint64_t count = std::min(size, total - first);
   const auto done = static_cast<uint64_t>(response_.items_size());
   const uint64_t turn = std::min(count - done, kItemsInOneTurn);
-  auto items = engine_->LookUp(receipt.lane, Part(receipt, first + done, turn));
+  Engine& engine = (*engines_)[engines_->ShardWithSpool(receipt.spool_id)];
+  auto items = engine.LookUp(receipt.lane, Part(receipt, first + done, turn));
   if (absl::IsNotFound(items.status())) {
     return UnknownReceipt("UNKNOWN_RECEIPT",
                           absl::StrCat("receipt: ", kNeverGiven),
@@ -150,7 +151,7 @@ TurnResult<v1::GetDeliveryResponse> DeliveryQuestion::operator()(
     Fill(receipt, item, *response_.add_items());
   }
   if (done + turn < count) return TaskGoesOn();
-  const std::optional<LaneKey> key = engine_->FindLane(receipt.lane);
+  const std::optional<LaneKey> key = engine.FindLane(receipt.lane);
   response_.set_destination(key->destination);
   response_.set_type(ToProto(key->type));
   response_.set_caller(key->caller);

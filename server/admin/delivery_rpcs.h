@@ -1,7 +1,7 @@
 #ifndef HEAPSYNC_SERVER_ADMIN_DELIVERY_RPCS_H_
 #define HEAPSYNC_SERVER_ADMIN_DELIVERY_RPCS_H_
 
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "heapsync/v1/heap_sync_admin_service.pb.h"
 #include "server/admin/admin_call.h"
 
@@ -11,15 +11,15 @@ namespace heapsync {
 // the engine and reads the spool: for the admin worker's thread.
 class DeliveryQuestion {
  public:
-  // `engine` must outlive it.
-  explicit DeliveryQuestion(Engine& engine) : engine_(&engine) {}
+  // `engines` must outlive it.
+  explicit DeliveryQuestion(Engines& engines) : engines_(&engines) {}
 
   // The next turn, always with the same arguments.
   TurnResult<v1::GetDeliveryResponse> operator()(
       const Caller& caller, const v1::GetDeliveryRequest& request);
 
  private:
-  Engine* engine_;
+  Engines* engines_;
   v1::GetDeliveryResponse response_;  // of the turns so far
 };
 

@@ -74,14 +74,14 @@ void Fill(const LaneSnapshot& lane, std::optional<WallTime> oldest,
   }
 }
 
-absl::Status Fill(const Engine& engine, const DestinationSnapshot& snapshot,
+absl::Status Fill(const Engines& engines, const DestinationSnapshot& snapshot,
                   WallTime now, v1::Destination& to) {
   to.set_name(snapshot.name);
   to.set_region(snapshot.region == Region::kUs ? v1::HEAP_REGION_US
                                                : v1::HEAP_REGION_EU);
   to.set_masked_app_id(snapshot.masked_app_id);
   to.set_state(StateOf(snapshot.state));
-  const Destination* by_default = engine.FindDestination("");
+  const Destination* by_default = engines.FindDestination("");
   to.set_is_default(by_default != nullptr && by_default->name == snapshot.name);
   to.set_allowance_used(snapshot.allowance_used);
   to.set_allowance_total(snapshot.allowance_total);
@@ -104,7 +104,7 @@ absl::Status Fill(const Engine& engine, const DestinationSnapshot& snapshot,
       if (lane.type != object_type) continue;
       std::optional<WallTime> oldest;
       if (lane.queued_items > 0) {
-        auto read = engine.OldestWaiting(lane);
+        auto read = engines.For(snapshot.name).OldestWaiting(lane);
         if (!read.ok()) return read.status();
         oldest = *read;
       }
@@ -142,13 +142,13 @@ absl::Status Fill(const Engine& engine, const DestinationSnapshot& snapshot,
 
 // Puts a destination, as it is now, into an answer.
 template <typename Response>
-CallResult<Response> Describe(Engine& engine, absl::string_view name) {
-  const absl::StatusOr<EngineSnapshot> snapshot = engine.SnapshotOf({name});
+CallResult<Response> Describe(Engines& engines, absl::string_view name) {
+  const absl::StatusOr<EngineSnapshot> snapshot = engines.SnapshotOf({name});
   if (!snapshot.ok()) return NotRead(snapshot.status());
   if (snapshot->destinations.empty()) return UnknownDestination(name);
   Response response;
   const absl::Status status =
-      Fill(engine, snapshot->destinations.front(), snapshot->taken_at.wall,
+      Fill(engines, snapshot->destinations.front(), snapshot->taken_at.wall,
            *response.mutable_destination());
   if (!status.ok()) return NotRead(status);
   return response;
@@ -166,10 +166,10 @@ TurnResult<v1::ListDestinationsResponse> DestinationListing::operator()(
        ++listed_) {
     names.emplace_back((*page_)[listed_]);
   }
-  const absl::StatusOr<EngineSnapshot> part = engine_->SnapshotOf(names);
+  const absl::StatusOr<EngineSnapshot> part = engines_->SnapshotOf(names);
   if (!part.ok()) return NotRead(part.status());
   for (const DestinationSnapshot& snapshot : part->destinations) {
-    const absl::Status status = Fill(*engine_, snapshot, part->taken_at.wall,
+    const absl::Status status = Fill(*engines_, snapshot, part->taken_at.wall,
                                      *response_.add_destinations());
     if (!status.ok()) return NotRead(status);
   }
@@ -182,7 +182,7 @@ std::optional<CallError> DestinationListing::Begin(
   std::vector<Finding> violations;
   const size_t size = PageSize(request.page_size(), violations);
   std::vector<absl::string_view> all;
-  for (const Destination& each : engine_->destinations()) {
+  for (const Destination& each : engines_->destinations()) {
     if (caller.MayUse(each.name)) all.emplace_back(each.name);
   }
   auto first = all.begin();
@@ -207,22 +207,22 @@ std::optional<CallError> DestinationListing::Begin(
 }
 
 CallResult<v1::GetDestinationResponse> GetDestination(
-    Engine& engine, const Caller& caller,
+    Engines& engines, const Caller& caller,
     const v1::GetDestinationRequest& request) {
-  auto found = DestinationFor(engine, caller, request.destination());
+  auto found = DestinationFor(engines, caller, request.destination());
   if (auto* error = std::get_if<CallError>(&found)) return std::move(*error);
   return Describe<v1::GetDestinationResponse>(
-      engine, std::get<const Destination*>(found)->name);
+      engines, std::get<const Destination*>(found)->name);
 }
 
 template <typename Request, typename Response>
 TurnResult<Response> PauseChange<Request, Response>::operator()(
     const Caller& caller, const Request& request) {
-  auto found = DestinationFor(*engine_, caller, request.destination());
+  auto found = DestinationFor(*engines_, caller, request.destination());
   if (auto* error = std::get_if<CallError>(&found)) return std::move(*error);
   const std::string& name = std::get<const Destination*>(found)->name;
   if (!changed_.asked()) {
-    return changed_.For([engine = engine_, change = change_, name,
+    return changed_.For([engine = &engines_->For(name), change = change_, name,
                          asker = AskerOf(caller, *context_)](
                             Awaited<absl::Status>::Reply reply) {
       (engine->*change)(name, asker, std::move(reply));
@@ -231,7 +231,7 @@ TurnResult<Response> PauseChange<Request, Response>::operator()(
   const std::optional<absl::Status> changed = changed_.Take();
   if (!changed.has_value()) return ShuttingDown();
   if (!changed->ok()) return NotChanged(*changed);
-  return Describe<Response>(*engine_, name);
+  return Describe<Response>(*engines_, name);
 }
 
 template class PauseChange<v1::PauseDestinationRequest,

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "heapsync/v1/heap_sync_admin_service.pb.h"
 #include "server/admin/admin_call.h"
 
@@ -18,8 +18,8 @@ namespace heapsync {
 // Some destinations in each turn.
 class DestinationListing {
  public:
-  // `engine` must outlive it.
-  explicit DestinationListing(Engine& engine) : engine_(&engine) {}
+  // `engines` must outlive it.
+  explicit DestinationListing(Engines& engines) : engines_(&engines) {}
 
   // The next turn, always with the same arguments.
   TurnResult<v1::ListDestinationsResponse> operator()(
@@ -29,7 +29,7 @@ class DestinationListing {
   std::optional<CallError> Begin(const Caller& caller,
                                  const v1::ListDestinationsRequest& request);
 
-  Engine* engine_;
+  Engines* engines_;
   // The names of the page, and how many of them are listed; none before the
   // first turn.
   std::optional<std::vector<std::string>> page_;
@@ -38,7 +38,7 @@ class DestinationListing {
 };
 
 CallResult<v1::GetDestinationResponse> GetDestination(
-    Engine& engine, const Caller& caller,
+    Engines& engines, const Caller& caller,
     const v1::GetDestinationRequest& request);
 
 // PauseDestination and ResumeDestination: one turn asks the engine, the next
@@ -49,16 +49,16 @@ class PauseChange {
   using Change = void (Engine::*)(absl::string_view, const Asker&,
                                   Engine::PauseDone);
 
-  // `engine` and `context` must outlive it.
-  PauseChange(Engine& engine, Change change,
+  // `engines` and `context` must outlive it.
+  PauseChange(Engines& engines, Change change,
               const grpc::CallbackServerContext& context)
-      : engine_(&engine), change_(change), context_(&context) {}
+      : engines_(&engines), change_(change), context_(&context) {}
 
   // The next turn, always with the same arguments.
   TurnResult<Response> operator()(const Caller& caller, const Request& request);
 
  private:
-  Engine* engine_;
+  Engines* engines_;
   Change change_;
   const grpc::CallbackServerContext* context_;
   Awaited<absl::Status> changed_;

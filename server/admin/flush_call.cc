@@ -44,18 +44,19 @@ class FlushTicket {
 
 }  // namespace
 
-FlushCall::FlushCall(Engine& engine, const Access& access, CallSlots& slots,
+FlushCall::FlushCall(Engines& engines, const Access& access, CallSlots& slots,
                      size_t max_message_bytes,
                      grpc::CallbackServerContext* context,
                      const grpc::ByteBuffer* request,
                      grpc::ByteBuffer* response)
     : context_(context), response_(response) {
-  if (auto error = Begin(engine, access, slots, *request, max_message_bytes)) {
+  if (auto error = Begin(engines, access, slots, *request, max_message_bytes)) {
     Finish(error->ToStatus());
   }
 }
 
-std::optional<CallError> FlushCall::Begin(Engine& engine, const Access& access,
+std::optional<CallError> FlushCall::Begin(Engines& engines,
+                                          const Access& access,
                                           CallSlots& slots,
                                           const grpc::ByteBuffer& bytes,
                                           size_t max_message_bytes) {
@@ -72,7 +73,7 @@ std::optional<CallError> FlushCall::Begin(Engine& engine, const Access& access,
   // Empty means all of them here.
   if (name.empty() && !caller.MayUseAll()) return DestinationNotAllowed(name);
   if (!name.empty()) {
-    auto destination = DestinationFor(engine, caller, name);
+    auto destination = DestinationFor(engines, caller, name);
     if (auto* refusal = std::get_if<CallError>(&destination)) {
       return std::move(*refusal);
     }
@@ -93,7 +94,7 @@ std::optional<CallError> FlushCall::Begin(Engine& engine, const Access& access,
   wait->Begin(deadline);
   // An error drops the ticket, which ends the wait.
   const std::weak_ptr<DeliveryWait> weak = wait;
-  static_cast<void>(engine.Flush(
+  static_cast<void>(engines.Flush(
       name,
       SettledCallback(weak,
                       [ticket = std::make_unique<FlushTicket>(weak)](
@@ -103,7 +104,7 @@ std::optional<CallError> FlushCall::Begin(Engine& engine, const Access& access,
 }
 
 void FlushCall::End(std::optional<Settlement> settlement) {
-  if (!settlement.has_value()) {
+  if (!settlement.has_value() || settlement->abandoned) {
     const bool late =
         context_->IsCancelled() ||
         std::chrono::system_clock::now() >= context_->deadline() - kLead;

@@ -6,7 +6,7 @@
 #include <memory>
 #include <optional>
 
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "heapsync/v1/heap_sync_admin_service.pb.h"
 #include "server/access/access.h"
 #include "server/access/call_slots.h"
@@ -20,14 +20,14 @@ class FlushCall final : public grpc::ServerUnaryReactor {
  public:
   // `slots` bounds the open flushes, each of which costs the dispatcher a
   // little with every item that ends.
-  FlushCall(Engine& engine, const Access& access, CallSlots& slots,
+  FlushCall(Engines& engines, const Access& access, CallSlots& slots,
             size_t max_message_bytes, grpc::CallbackServerContext* context,
             const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
 
  private:
   // Returns why the call must be refused; none once its response is on its
   // way.
-  std::optional<CallError> Begin(Engine& engine, const Access& access,
+  std::optional<CallError> Begin(Engines& engines, const Access& access,
                                  CallSlots& slots,
                                  const grpc::ByteBuffer& bytes,
                                  size_t max_message_bytes);

@@ -123,7 +123,9 @@ struct ServerConfig {
   // URI of a spool in PostgreSQL, which servers share; empty: the spool is in
   // `data_dir`.
   std::string spool;
-  // The lease of the server that owns the shared spool.
+  // Parts of the shared spool, which its servers deliver from.
+  uint32_t spool_shards = 16;
+  // The lease of a server that shares the spool.
   std::chrono::milliseconds spool_lease = std::chrono::seconds(10);
   // Time for which a write waits for its database.
   std::chrono::milliseconds spool_patience = std::chrono::minutes(1);

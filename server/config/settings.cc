@@ -39,6 +39,7 @@ constexpr DurationRange kUnprovenTimeRange{seconds(1), hours(1)};
 constexpr DurationRange kSilentStreamRange{seconds(1), hours(8760)};
 constexpr DurationRange kKeepaliveRange{seconds(1), hours(24)};
 constexpr DurationRange kSpoolLeaseRange{seconds(2), minutes(5)};
+constexpr NumberRange kSpoolShardsRange{1, 256};
 constexpr DurationRange kSpoolPatienceRange{seconds(1), hours(24)};
 constexpr DurationRange kReloadRange{milliseconds(0), hours(24)};
 
@@ -370,18 +371,29 @@ std::vector<Setting> MakeSettings() {
                      .meaning = "Folder of the spool. One server at a time."}),
       SharedSpool({.name = "spool",
                    .group = kStorage,
-                   .meaning = "Database of the spool, instead of a folder; "
-                              "any number of servers may share it: one serves, "
-                              "the others take over. The password comes from a "
-                              "passfile, a service file or PGPASSWORD."}),
+                   .meaning =
+                       "Database of the spool, instead of a folder; "
+                       "any number of servers may share it, each of which "
+                       "accepts, and delivers a part. The password "
+                       "comes from a passfile, a service file or "
+                       "PGPASSWORD."}),
+      Number<&ServerConfig::spool_shards>(
+          kSpoolShardsRange,
+          {.name = "spool_shards",
+           .group = kStorage,
+           .meaning = "Parts into which the destinations of --spool are "
+                      "divided, by their names. So many servers can deliver at "
+                      "once; each part costs every server some memory. Chosen "
+                      "when the database is new, and the same in all servers "
+                      "ever after."}),
       Duration<&ServerConfig::spool_lease>(
           kSpoolLeaseRange,
           {.name = "spool_lease",
            .group = kStorage,
-           .meaning = "How long the server that owns the --spool may go on "
+           .meaning = "How long a server may go on delivering from the --spool "
                       "without the database. Longer: deliveries go on through "
-                      "longer fail-overs, but after a crash another server "
-                      "takes over later."}),
+                      "longer fail-overs, but after a crash other servers "
+                      "take over later."}),
       Duration<&ServerConfig::spool_patience>(
           kSpoolPatienceRange,
           {.name = "spool_patience",

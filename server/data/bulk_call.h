@@ -12,7 +12,7 @@
 #include <variant>
 
 #include "heap_adapter/base/check.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "heap_adapter/stream/bulk_session.h"
 #include "heap_adapter/stream/unsent_bytes.h"
 #include "server/access/access.h"
@@ -38,16 +38,16 @@ class BulkCall final
     : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
       public BulkSession::Call {
  public:
-  BulkCall(Engine& engine, const Access& access, BulkPlaces& places,
+  BulkCall(Engines& engines, const Access& access, BulkPlaces& places,
            const std::shared_ptr<UnsentBytes>& unsent, size_t max_message_bytes,
            grpc::CallbackServerContext* context)
-      : engine_(engine),
+      : engines_(engines),
         context_(context),
         max_message_bytes_(max_message_bytes),
         places_(places),
         trace_(TraceOf(*context)),
         session_(std::make_shared<BulkSession>(*this, BulkLimits(), unsent)),
-        intake_(engine, access, *session_, CredentialsOf(*context), trace_) {
+        intake_(engines, access, *session_, CredentialsOf(*context), trace_) {
     error_ = intake_.Admit();
     if (!error_.has_value()) error_ = TakePlace();
     const bool refused = error_.has_value();
@@ -112,7 +112,7 @@ class BulkCall final
                                               : BulkVerdict::kAccepted);
   }
 
-  MonotonicTime Now() const { return engine_.clock().Read().monotonic; }
+  MonotonicTime Now() const { return engines_.clock().Read().monotonic; }
 
   void Abort() override { context_->TryCancel(); }
   void Read() override { this->StartRead(&incoming_); }
@@ -131,8 +131,7 @@ class BulkCall final
                                  : v1::ACK_LEVEL_DURABLE);
     }
     if (!answer.receipt.empty()) {
-      response.set_receipt(
-          engine_.ReceiptOf(intake_.lane(), std::move(answer.receipt)));
+      response.set_receipt(intake_.ReceiptOf(std::move(answer.receipt)));
     }
     for (std::string& preview : answer.previews) {
       response.add_preview_json(std::move(preview));
@@ -191,7 +190,7 @@ class BulkCall final
     HEAPSYNC_UNREACHABLE();
   }
 
-  Engine& engine_;
+  Engines& engines_;
   grpc::CallbackServerContext* const context_;
   const size_t max_message_bytes_;
   BulkPlaces& places_;

@@ -15,7 +15,7 @@
 #include "heap_adapter/encoding/idempotency_key.h"
 #include "heap_adapter/encoding/reasons.h"
 #include "heap_adapter/encoding/repeated_keys.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "heap_adapter/stream/bulk_session.h"
 #include "server/access/access.h"
 #include "server/access/caller.h"
@@ -32,9 +32,9 @@ namespace heapsync {
 template <typename Traits>
 class BulkIntake {
  public:
-  BulkIntake(Engine& engine, const Access& access, BulkSession& session,
+  BulkIntake(Engines& engines, const Access& access, BulkSession& session,
              Credentials credentials, std::optional<TraceContext> trace)
-      : engine_(engine),
+      : engines_(engines),
         access_(access),
         session_(session),
         credentials_(std::move(credentials)),
@@ -107,7 +107,10 @@ class BulkIntake {
     return settings_.has_value() && settings_->validate_only();
   }
   const std::string& caller() const { return caller_.name; }
-  LaneId lane() const { return lane_; }
+  // REQUIRES: items were taken.
+  std::string ReceiptOf(std::vector<SeqRange> items) const {
+    return engine_->ReceiptOf(lane_, std::move(items));
+  }
   absl::string_view destination_name() const {
     return destination_ == nullptr ? absl::string_view() : destination_->name;
   }
@@ -142,7 +145,7 @@ class BulkIntake {
   Outcome Continue() {
     // Messages in front may leave, and rules change.
     constexpr Duration kMaxWait = std::chrono::seconds(1);
-    const auto left = payment_->Continue(engine_.clock().Read().monotonic);
+    const auto left = payment_->Continue(engines_.clock().Read().monotonic);
     if (const auto* refusal = std::get_if<CallError>(&left)) {
       return {.error = *refusal};
     }
@@ -157,7 +160,7 @@ class BulkIntake {
   // The destination's configuration may have changed, or been removed.
   std::optional<CallError> FollowDestination() {
     if (destination_ == nullptr) return std::nullopt;
-    const Destination* now = engine_.FindDestination(destination_->name);
+    const Destination* now = engines_.FindDestination(destination_->name);
     if (now == nullptr) return UnknownDestination(destination_->name);
     destination_ = now;
     return std::nullopt;
@@ -173,7 +176,7 @@ class BulkIntake {
   }
 
   std::optional<CallError> TakeSettings(const Request& request) {
-    auto destination = DestinationFor(engine_, caller_, request.destination());
+    auto destination = DestinationFor(engines_, caller_, request.destination());
     if (auto* refusal = std::get_if<CallError>(&destination)) {
       return std::move(*refusal);
     }
@@ -181,7 +184,8 @@ class BulkIntake {
     std::vector<Finding> violations = CheckCallFields(request);
     if (!violations.empty()) return InvalidRequest(std::move(violations));
     if (!request.validate_only()) {
-      lane_ = engine_.LaneFor(*destination_, Traits::kType, caller_.name);
+      engine_ = &engines_.For(destination_->name);
+      lane_ = engine_->LaneFor(*destination_, Traits::kType, caller_.name);
     }
     settings_.emplace();
     settings_->set_destination(request.destination());
@@ -228,7 +232,7 @@ class BulkIntake {
   std::optional<CallError> TakeItems(const Request& request,
                                      DamagedItems& damaged, size_t bytes) {
     const auto& items = Traits::ItemsOf(request);
-    ChunkEncoder encoder(destination_->encoding, engine_.clock().Read().wall);
+    ChunkEncoder encoder(destination_->encoding, engines_.clock().Read().wall);
     // JSON is longer than the wire by its quotes and by the keys; a hint only.
     constexpr size_t kMorePerItem = 128;
     const auto count = static_cast<size_t>(items.size());
@@ -306,7 +310,7 @@ class BulkIntake {
     if (settings_->ack_level() == v1::ACK_LEVEL_DELIVERED) {
       on_settled = session_.SettledListener();
     }
-    const Admission admission = engine_.Append(
+    const Admission admission = engine_->Append(
         *destination_, lane_, std::move(chunk),
         [session = session_.shared_from_this()](
             absl::StatusOr<SeqRange> range) { session->Durable(range); },
@@ -336,7 +340,7 @@ class BulkIntake {
     return HasRoom();
   }
 
-  Engine& engine_;
+  Engines& engines_;
   const Access& access_;
   BulkSession& session_;
   const Credentials credentials_;
@@ -346,6 +350,7 @@ class BulkIntake {
   bool paid_ = false;                      // the message that Take() comes with
   std::optional<Request> settings_;
   const Destination* destination_ = nullptr;
+  Engine* engine_ = nullptr;  // of the destination
   LaneId lane_ = 0;
   std::optional<KeySource> keys_;
   RepeatedKeys own_keys_{kMaxOwnKeys};

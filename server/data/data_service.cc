@@ -79,7 +79,7 @@ using Bytes = grpc::ByteBuffer;
 grpc::ServerUnaryReactor* DataService::TrackEvent(
     grpc::CallbackServerContext* context, const Bytes* request,
     Bytes* response) {
-  return UnaryCall<TrackEventTraits>::Start(engine_, access_, calls_, waits_,
+  return UnaryCall<TrackEventTraits>::Start(engines_, access_, calls_, waits_,
                                             open_waits_, max_message_bytes_,
                                             context, request, response);
 }
@@ -88,7 +88,7 @@ grpc::ServerUnaryReactor* DataService::UserProperties(
     grpc::CallbackServerContext* context, const Bytes* request,
     Bytes* response) {
   return UnaryCall<UserPropertiesTraits>::Start(
-      engine_, access_, calls_, waits_, open_waits_, max_message_bytes_,
+      engines_, access_, calls_, waits_, open_waits_, max_message_bytes_,
       context, request, response);
 }
 
@@ -96,26 +96,26 @@ grpc::ServerUnaryReactor* DataService::AccountProperties(
     grpc::CallbackServerContext* context, const Bytes* request,
     Bytes* response) {
   return UnaryCall<AccountPropertiesTraits>::Start(
-      engine_, access_, calls_, waits_, open_waits_, max_message_bytes_,
+      engines_, access_, calls_, waits_, open_waits_, max_message_bytes_,
       context, request, response);
 }
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkTrackEvents(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<TrackEventTraits>(engine_, access_, places_, unsent_,
+  return new BulkCall<TrackEventTraits>(engines_, access_, places_, unsent_,
                                         max_message_bytes_, context);
 }
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkUserProperties(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<UserPropertiesTraits>(engine_, access_, places_, unsent_,
+  return new BulkCall<UserPropertiesTraits>(engines_, access_, places_, unsent_,
                                             max_message_bytes_, context);
 }
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkAccountProperties(
     grpc::CallbackServerContext* context) {
   return new BulkCall<AccountPropertiesTraits>(
-      engine_, access_, places_, unsent_, max_message_bytes_, context);
+      engines_, access_, places_, unsent_, max_message_bytes_, context);
 }
 
 }  // namespace heapsync

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "heap_adapter/stream/open_streams.h"
 #include "heap_adapter/stream/unsent_bytes.h"
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
@@ -21,7 +21,7 @@ namespace heapsync {
 // themselves, so that a message that does not parse gets an error that says
 // where it is wrong.
 //
-// Register it with a grpc::ServerBuilder; it, `engine` and `access` must
+// Register it with a grpc::ServerBuilder; it, `engines` and `access` must
 // outlive the server. No method blocks a gRPC thread.
 class DataService final
     : public v1::HeapSyncService::WithRawCallbackMethod_TrackEvent<
@@ -51,10 +51,10 @@ class DataService final
     size_t unsent_bytes = 64 << 20;
   };
 
-  DataService(Engine& engine, const Access& access)
-      : DataService(engine, access, Limits()) {}
-  DataService(Engine& engine, const Access& access, Limits limits)
-      : engine_(engine),
+  DataService(Engines& engines, const Access& access)
+      : DataService(engines, access, Limits()) {}
+  DataService(Engines& engines, const Access& access, Limits limits)
+      : engines_(engines),
         access_(access),
         calls_({.all = limits.calls}),
         waits_(CallSlots::BoundsFor((limits.calls + 1) / 2,
@@ -95,7 +95,7 @@ class DataService final
   const BulkPlaces& places() const { return places_; }
 
  private:
-  Engine& engine_;
+  Engines& engines_;
   const Access& access_;
   CallSlots calls_;
   // Calls that wait for Heap, which may be down for hours, leave room for those

@@ -11,7 +11,7 @@
 #include <variant>
 #include <vector>
 
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "heap_adapter/stream/open_streams.h"
 #include "server/access/access.h"
 #include "server/access/call_slots.h"
@@ -35,14 +35,14 @@ template <typename Traits>
 class UnaryCall final {
  public:
   // Begins a call; what it returns is for gRPC.
-  static grpc::ServerUnaryReactor* Start(Engine& engine, const Access& access,
+  static grpc::ServerUnaryReactor* Start(Engines& engines, const Access& access,
                                          CallSlots& slots, CallSlots& waits,
                                          OpenStreams& open_waits,
                                          size_t max_message_bytes,
                                          grpc::CallbackServerContext* context,
                                          const grpc::ByteBuffer* request,
                                          grpc::ByteBuffer* response) {
-    auto* const call = new UnaryCall(engine, waits, open_waits,
+    auto* const call = new UnaryCall(engines, waits, open_waits,
                                      max_message_bytes, context, response);
     std::optional<CallError> error = call->Admit(access, slots);
     if (!error.has_value()) error = call->Prepare(*request);
@@ -75,10 +75,10 @@ class UnaryCall final {
     UnaryCall& call_;
   };
 
-  UnaryCall(Engine& engine, CallSlots& waits, OpenStreams& open_waits,
+  UnaryCall(Engines& engines, CallSlots& waits, OpenStreams& open_waits,
             size_t max_message_bytes, grpc::CallbackServerContext* context,
             grpc::ByteBuffer* response)
-      : engine_(engine),
+      : engines_(engines),
         max_message_bytes_(max_message_bytes),
         context_(context),
         response_(response),
@@ -110,19 +110,20 @@ class UnaryCall final {
     if (auto error = ReadRequest(bytes, max_message_bytes_, request)) {
       return error;
     }
-    auto destination = DestinationFor(engine_, caller_, request->destination());
+    auto destination =
+        DestinationFor(engines_, caller_, request->destination());
     if (auto* refusal = std::get_if<CallError>(&destination)) {
       return std::move(*refusal);
     }
     destination_ = std::get<const Destination*>(destination);
-    auto over = caller_.Spend(1, engine_.clock().Read().monotonic);
+    auto over = caller_.Spend(1, engines_.clock().Read().monotonic);
     if (over.has_value()) return over;
 
     trace_ = TraceOf(*context_);
     if (CallsAreLogged()) log_.request_id = Shown(request->request_id());
 
     std::vector<Finding> violations = CheckCallFields(*request);
-    ChunkEncoder encoder(destination_->encoding, engine_.clock().Read().wall);
+    ChunkEncoder encoder(destination_->encoding, engines_.clock().Read().wall);
     KeySource keys({.caller = caller_.name,
                     .destination = destination_->name,
                     .request_id = request->request_id()});
@@ -180,13 +181,16 @@ class UnaryCall final {
                       if (auto wait = listener.lock()) wait->End(settlement);
                     }};
     }
-    lane_ = engine_.LaneFor(*destination_, Traits::kType, caller_.name);
-    const Admission admission = engine_.Append(
+    lane_ = Engine().LaneFor(*destination_, Traits::kType, caller_.name);
+    const Admission admission = Engine().Append(
         *destination_, lane_, *std::exchange(chunk_, std::nullopt),
         [this](absl::StatusOr<SeqRange> items) { OnDurable(items); },
         std::move(on_settled));
     if (!admission.ok()) Refuse(NotStored(admission));
   }
+
+  // REQUIRES: there is a destination.
+  heapsync::Engine& Engine() { return engines_.For(destination_->name); }
 
   void Preview(const std::vector<Finding>& violations, EncodedChunk chunk) {
     for (const Finding& violation : violations) {
@@ -199,7 +203,7 @@ class UnaryCall final {
 
   void OnDurable(const absl::StatusOr<SeqRange>& items) {
     if (!items.ok()) return Refuse(NotStored(items.status()));
-    answer_.set_receipt(engine_.ReceiptOf(lane_, {*items}));
+    answer_.set_receipt(Engine().ReceiptOf(lane_, {*items}));
     answer_.set_ack_level(v1::ACK_LEVEL_DURABLE);
     if (wait_ == nullptr) return Answer();
     // The caller learns of the level reached only if the answer comes before it
@@ -214,7 +218,7 @@ class UnaryCall final {
   }
 
   void OnEnd(std::optional<Settlement> settlement) {
-    if (settlement.has_value()) {
+    if (settlement.has_value() && !settlement->abandoned) {
       answer_.set_ack_level(v1::ACK_LEVEL_DELIVERED);
       answer_.set_outcome(settlement->delivered > 0
                               ? v1::DELIVERY_OUTCOME_DELIVERED
@@ -250,7 +254,7 @@ class UnaryCall final {
     if (ends_itself) delete this;
   }
 
-  Engine& engine_;
+  Engines& engines_;
   const size_t max_message_bytes_;
   grpc::CallbackServerContext* const context_;
   grpc::ByteBuffer* const response_;

@@ -85,6 +85,7 @@ AttemptMetrics::Rows& AttemptMetrics::RowsOf(const AttemptEvent& event) {
 }
 
 void AttemptMetrics::OnAttempt(const AttemptEvent& event) {
+  MutexLock lock(mutex_);
   Rows& rows = RowsOf(event);
   const auto response_class = static_cast<size_t>(event.verdict.response_class);
   rows.attempts[response_class]->Increment();

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "heap_adapter/base/mutex.h"
 #include "heap_adapter/engine.h"
 #include "server/observe/metric_destinations.h"
 
@@ -27,7 +28,7 @@ class AttemptMetrics final : public prometheus::Collectable {
   // `destinations` must outlive this.
   explicit AttemptMetrics(MetricDestinations& destinations);
 
-  // The dispatcher's thread.
+  // Any thread.
   void OnAttempt(const AttemptEvent& event);
 
   // Any thread.
@@ -45,7 +46,7 @@ class AttemptMetrics final : public prometheus::Collectable {
     prometheus::Histogram* request_duration = nullptr;
   };
 
-  Rows& RowsOf(const AttemptEvent& event);
+  Rows& RowsOf(const AttemptEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void ObserveLatencies(const AttemptEvent& event,
                                prometheus::Histogram& latencies);
 
@@ -56,8 +57,10 @@ class AttemptMetrics final : public prometheus::Collectable {
   prometheus::Family<prometheus::Histogram>& batch_items_;
   prometheus::Family<prometheus::Histogram>& delivery_latency_;
   prometheus::Family<prometheus::Histogram>& request_duration_;
-  // By label. Used by the dispatcher's thread only.
-  absl::flat_hash_map<std::pair<std::string, ObjectType>, Rows> rows_;
+  Mutex mutex_;
+  // By label.
+  absl::flat_hash_map<std::pair<std::string, ObjectType>, Rows> rows_
+      ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace heapsync

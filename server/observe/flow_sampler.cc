@@ -4,8 +4,8 @@
 
 namespace heapsync {
 
-FlowSampler::FlowSampler(Engine& engine, FlowHistory& history)
-    : engine_(engine),
+FlowSampler::FlowSampler(Engines& engines, FlowHistory& history)
+    : engines_(engines),
       history_(history),
       mailbox_(std::make_shared<Mailbox>()) {}
 
@@ -21,7 +21,7 @@ void FlowSampler::Tick(MonotonicTime now) {
   if (answer.has_value()) history_.Add(*answer);
   if (!ask) return;
   asked_in_step_ = history_.StepOf(now);
-  engine_.RequestFlows([mailbox = mailbox_](EngineFlows flows) {
+  engines_.RequestFlows([mailbox = mailbox_](EngineFlows flows) {
     MutexLock lock(mailbox->mutex);
     mailbox->asked = false;
     mailbox->answer = std::move(flows);

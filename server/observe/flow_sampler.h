@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "heap_adapter/base/mutex.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "server/observe/flow_history.h"
 
 namespace heapsync {
@@ -17,7 +17,7 @@ namespace heapsync {
 class FlowSampler {
  public:
   // Both must outlive this.
-  FlowSampler(Engine& engine, FlowHistory& history);
+  FlowSampler(Engines& engines, FlowHistory& history);
 
   // To be called several times in each step.
   void Tick(MonotonicTime now);
@@ -30,7 +30,7 @@ class FlowSampler {
     std::optional<EngineFlows> answer ABSL_GUARDED_BY(mutex);
   };
 
-  Engine& engine_;
+  Engines& engines_;
   FlowHistory& history_;
   // Shared with the engine, which may answer after this is gone.
   const std::shared_ptr<Mailbox> mailbox_;

@@ -46,10 +46,8 @@ void Add(std::vector<prometheus::MetricFamily>& families, const char* name,
 
 }  // namespace
 
-MeasuredStore::MeasuredStore(Store& store, std::string folder,
-                             uint64_t reserve_bytes)
-    : store_(store),
-      folder_(std::move(folder)),
+SpoolMetrics::SpoolMetrics(std::string folder, uint64_t reserve_bytes)
+    : folder_(std::move(folder)),
       reserve_bytes_(reserve_bytes),
       synced_(prometheus::BuildHistogram()
                   .Name("heapsync_spool_commit_seconds")
@@ -75,16 +73,20 @@ MeasuredStore::MeasuredStore(Store& store, std::string folder,
                     .Register(registry_)
                     .Add({})) {}
 
+void SpoolMetrics::OnWrite(std::chrono::duration<double> took, size_t bytes,
+                           Durability durability, const absl::Status& status) {
+  (durability == Durability::kDisk ? synced_ : unsynced_).Observe(took.count());
+  bytes_.Increment(static_cast<double>(bytes));
+  if (!status.ok()) failures_.Increment();
+}
+
 // `bytes` is read after `write` has returned.
 absl::Status MeasuredStore::Measure(absl::FunctionRef<absl::Status()> write,
                                     size_t& bytes, Durability durability) {
   const auto began = std::chrono::steady_clock::now();
   absl::Status status = write();
-  const std::chrono::duration<double> took =
-      std::chrono::steady_clock::now() - began;
-  (durability == Durability::kDisk ? synced_ : unsynced_).Observe(took.count());
-  bytes_.Increment(static_cast<double>(bytes));
-  if (!status.ok()) failures_.Increment();
+  metrics_.OnWrite(std::chrono::steady_clock::now() - began, bytes, durability,
+                   status);
   return status;
 }
 
@@ -112,7 +114,7 @@ absl::Status MeasuredStore::Update(const std::vector<std::string>& keys,
       bytes, durability);
 }
 
-std::vector<prometheus::MetricFamily> MeasuredStore::Collect() const {
+std::vector<prometheus::MetricFamily> SpoolMetrics::Collect() const {
   std::vector<prometheus::MetricFamily> families = registry_.Collect();
   if (const auto space = ReadFileSystemSpace(folder_); space.has_value()) {
     Add(families, "heapsync_spool_disk_free_bytes",

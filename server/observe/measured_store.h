@@ -5,6 +5,8 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -18,14 +20,39 @@
 
 namespace heapsync {
 
-// A decorator that measures the writes of another store and the space on its
-// disk. Behaves like `store`; the same threads may call it.
-class MeasuredStore final : public Store, public prometheus::Collectable {
+// The writes to a spool, whatever stores it has, and the space on its disk. Any
+// thread.
+class SpoolMetrics final : public prometheus::Collectable {
  public:
-  // `store` must outlive this; it writes to `folder`. `reserve_bytes` is only
+  // The spool is in `folder`; empty: in no folder. `reserve_bytes` is only
   // reported: new items are refused while the folder's file system has less
   // space free.
-  MeasuredStore(Store& store, std::string folder, uint64_t reserve_bytes);
+  SpoolMetrics(std::string folder, uint64_t reserve_bytes);
+
+  void OnWrite(std::chrono::duration<double> took, size_t bytes,
+               Durability durability, const absl::Status& status);
+
+  // Leaves out values that the file system does not report.
+  std::vector<prometheus::MetricFamily> Collect() const override;
+
+ private:
+  const std::string folder_;
+  const uint64_t reserve_bytes_;
+  prometheus::Registry registry_;
+  // Owned by `registry_`.
+  prometheus::Histogram& synced_;
+  prometheus::Histogram& unsynced_;
+  prometheus::Counter& bytes_;
+  prometheus::Counter& failures_;
+};
+
+// A decorator that measures the writes of another store. Behaves like `store`;
+// the same threads may call it.
+class MeasuredStore final : public Store {
+ public:
+  // Both must outlive this.
+  MeasuredStore(Store& store, SpoolMetrics& metrics)
+      : store_(store), metrics_(metrics) {}
 
   absl::Status Write(const StoreBatch& batch, Durability durability) override;
   bool shared() const override { return store_.shared(); }
@@ -52,22 +79,12 @@ class MeasuredStore final : public Store, public prometheus::Collectable {
     return store_.FirstOfEach(ranges);
   }
 
-  // Any thread. Leaves out values that the file system does not report.
-  std::vector<prometheus::MetricFamily> Collect() const override;
-
  private:
   absl::Status Measure(absl::FunctionRef<absl::Status()> write, size_t& bytes,
                        Durability durability);
 
   Store& store_;
-  const std::string folder_;
-  const uint64_t reserve_bytes_;
-  prometheus::Registry registry_;
-  // Owned by `registry_`.
-  prometheus::Histogram& synced_;
-  prometheus::Histogram& unsynced_;
-  prometheus::Counter& bytes_;
-  prometheus::Counter& failures_;
+  SpoolMetrics& metrics_;
 };
 
 }  // namespace heapsync

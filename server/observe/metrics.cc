@@ -70,16 +70,29 @@ void Add(const DestinationStatus& destination, Group& group) {
   }
 }
 
-// The destinations whose numbers this server reports.
-const std::vector<DestinationStatus>& CountedIn(const ServerStatus& status) {
-  return status.delivers ? status.destinations : status.accepted;
+// Which destinations count: those that this server delivers, or also those of
+// which it has only accepted items.
+enum class Among { kAccepted, kDelivered };
+
+std::vector<const DestinationStatus*> CountedIn(const ServerStatus& status,
+                                                Among among) {
+  std::vector<const DestinationStatus*> counted;
+  for (const DestinationStatus& each : status.destinations) {
+    if (each.snapshot.delivers) counted.push_back(&each);
+  }
+  if (among == Among::kDelivered) return counted;
+  for (const DestinationStatus& each : status.accepted) {
+    counted.push_back(&each);
+  }
+  return counted;
 }
 
 std::vector<Group> GroupsOf(const ServerStatus& status,
-                            MetricDestinations& destinations) {
+                            MetricDestinations& destinations, Among among) {
   std::vector<Group> groups;
   std::optional<Group> other;
-  for (const DestinationStatus& destination : CountedIn(status)) {
+  for (const DestinationStatus* counted : CountedIn(status, among)) {
+    const DestinationStatus& destination = *counted;
     const std::string& name = destination.snapshot.name;
     if (destinations.HasOwn(name)) {
       Add(destination, groups.emplace_back(EmptyGroup(name)));
@@ -306,13 +319,13 @@ MetricFamily OldestAges(const std::vector<Group>& groups, WallTime now) {
   return family;
 }
 
-// `delivers`: see ServerStatus. Each fact is reported by one server.
-void AddTypes(const std::vector<Group>& groups, WallTime now, bool delivers,
+// Each fact is reported by one server.
+void AddTypes(const std::vector<Group>& accepted,
+              const std::vector<Group>& delivered, WallTime now,
               std::vector<MetricFamily>& families) {
   for (const TypeMetric& metric : kTypeMetrics) {
-    if (!delivers && !metric.of_acceptance) continue;
     MetricFamily family = NewFamily(metric.type, metric.name, metric.help);
-    for (const Group& group : groups) {
+    for (const Group& group : metric.of_acceptance ? accepted : delivered) {
       for (const auto& [type, numbers] : group.types) {
         AddRow(family, static_cast<double>(metric.value(numbers)),
                LabelsOf(group.total, type));
@@ -320,9 +333,8 @@ void AddTypes(const std::vector<Group>& groups, WallTime now, bool delivers,
     }
     families.push_back(std::move(family));
   }
-  if (!delivers) return;
-  families.push_back(DeadLetters(groups));
-  families.push_back(OldestAges(groups, now));
+  families.push_back(DeadLetters(delivered));
+  families.push_back(OldestAges(delivered, now));
 }
 
 // Accepted items by caller.
@@ -330,7 +342,8 @@ MetricFamily CallerItems(const ServerStatus& status,
                          MetricDestinations& destinations) {
   absl::btree_map<std::tuple<std::string, ObjectType, std::string>, uint64_t>
       rows;
-  for (const DestinationStatus& destination : CountedIn(status)) {
+  for (const DestinationStatus* counted : CountedIn(status, Among::kAccepted)) {
+    const DestinationStatus& destination = *counted;
     const std::string label = destinations.LabelOf(destination.snapshot.name);
     for (const LaneSnapshot& lane : destination.snapshot.lanes) {
       if (lane.counts.appended == 0) continue;
@@ -361,9 +374,16 @@ std::string MetricsText(
     const std::vector<const prometheus::Collectable*>& others) {
   std::vector<MetricFamily> families;
   AddServer(status, version, families);
-  const std::vector<Group> groups = GroupsOf(status, destinations);
-  if (status.delivers) AddDestinations(groups, families);
-  AddTypes(groups, status.now.wall, status.delivers, families);
+  const std::vector<Group> accepted =
+      GroupsOf(status, destinations, Among::kAccepted);
+  const std::vector<Group> some =
+      status.accepted.empty()
+          ? std::vector<Group>()
+          : GroupsOf(status, destinations, Among::kDelivered);
+  const std::vector<Group>& delivered =
+      status.accepted.empty() ? accepted : some;
+  AddDestinations(delivered, families);
+  AddTypes(accepted, delivered, status.now.wall, families);
   families.push_back(CallerItems(status, destinations));
   for (const prometheus::Collectable* other : others) {
     std::vector<MetricFamily> more = other->Collect();

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -47,15 +48,17 @@ std::string PagePolicy(absl::string_view page) {
 
 HttpReply StatusAnswer(StatusReader& status, const FlowHistory& history,
                        absl::string_view version, absl::string_view query,
-                       absl::string_view not_delivering) {
+                       const std::function<ClusterStatus()>& cluster) {
   const auto parsed = ParseStatusQuery(query);
   if (!parsed.ok()) {
     return {.status = 400,
             .body = absl::StrCat(parsed.status().message(), "\n")};
   }
+  std::optional<ClusterStatus> members;
+  if (cluster) members = cluster();
   return {.content_type = "application/json",
           .body = StatusJson(*status.Read(), history, version, *parsed,
-                             not_delivering)};
+                             members.has_value() ? &*members : nullptr)};
 }
 
 }  // namespace
@@ -63,7 +66,7 @@ HttpReply StatusAnswer(StatusReader& status, const FlowHistory& history,
 HttpPages OperatorPages(StatusReader& status, const FlowHistory& history,
                         std::string version, MetricDestinations& destinations,
                         std::vector<const prometheus::Collectable*> metrics,
-                        std::function<std::string()> not_delivering) {
+                        std::function<ClusterStatus()> cluster) {
   using Work = HttpPage::Work;
   HttpPages pages;
   pages["/"] = {
@@ -73,13 +76,12 @@ HttpPages OperatorPages(StatusReader& status, const FlowHistory& history,
                          .body = std::string(kStatusPage),
                          .content_security_policy = policy};
       }};
-  pages["/statusz.json"] = {
-      .work = Work::kMayWait,
-      .handler = [&status, &history, version,
-                  not_delivering](absl::string_view query) {
-        return StatusAnswer(status, history, version, query,
-                            not_delivering ? not_delivering() : "");
-      }};
+  pages["/statusz.json"] = {.work = Work::kMayWait,
+                            .handler = [&status, &history, version,
+                                        cluster](absl::string_view query) {
+                              return StatusAnswer(status, history, version,
+                                                  query, cluster);
+                            }};
   pages["/metrics"] = {
       .work = Work::kMayWait,
       .handler = [&status, &destinations, version = std::move(version),

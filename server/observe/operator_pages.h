@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "server/observe/cluster_status.h"
 #include "server/observe/flow_history.h"
 #include "server/observe/http_pages.h"
 #include "server/observe/metric_destinations.h"
@@ -21,14 +22,14 @@ namespace heapsync {
 //   /metrics       see MetricsText; includes `metrics`
 //   /healthz       200, or 503 after a write to the spool failed
 //
-// `not_delivering` says why this server does not deliver, which the first two
-// show; empty: it does. Any thread; null: it always does.
+// `cluster` gives the servers that share the spool, which the first two show;
+// null: it is not shared. Any thread.
 //
 // Everything given by reference must outlive the pages.
 HttpPages OperatorPages(StatusReader& status, const FlowHistory& history,
                         std::string version, MetricDestinations& destinations,
                         std::vector<const prometheus::Collectable*> metrics,
-                        std::function<std::string()> not_delivering = nullptr);
+                        std::function<ClusterStatus()> cluster = nullptr);
 
 }  // namespace heapsync
 

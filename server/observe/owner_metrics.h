@@ -10,18 +10,24 @@
 
 namespace heapsync {
 
-// Shows whether this server owns the shared spool, and for how long without a
-// renewal of its lease. Any thread.
+// The part of a server in a shared spool.
+struct Ownership {
+  // Time for which it goes on without a renewal of its lease.
+  std::chrono::nanoseconds lease_left{};
+  std::vector<bool> shards;  // true: it delivers from this one
+};
+
+// Shows which shards of the shared spool this server owns, and for how long
+// without a renewal of its lease. Any thread.
 class OwnerMetrics final : public prometheus::Collectable {
  public:
-  // `lease_left` is zero in a server that owns nothing.
-  explicit OwnerMetrics(std::function<std::chrono::nanoseconds()> lease_left)
-      : lease_left_(std::move(lease_left)) {}
+  explicit OwnerMetrics(std::function<Ownership()> ownership)
+      : ownership_(std::move(ownership)) {}
 
   std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
-  const std::function<std::chrono::nanoseconds()> lease_left_;
+  const std::function<Ownership()> ownership_;
 };
 
 }  // namespace heapsync

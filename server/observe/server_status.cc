@@ -5,10 +5,10 @@
 
 namespace heapsync {
 
-StatusReader::StatusReader(Engine& engine, Duration patience)
-    : engine_(engine),
+StatusReader::StatusReader(Engines& engines, Duration patience)
+    : engines_(engines),
       patience_(patience),
-      started_(engine.clock().Read().monotonic),
+      started_(engines.clock().Read().monotonic),
       mailbox_(std::make_shared<Mailbox>()) {}
 
 std::shared_ptr<const ServerStatus> StatusReader::Read() {
@@ -19,7 +19,7 @@ std::shared_ptr<const ServerStatus> StatusReader::Read() {
       while (reading_) read_.Wait(mutex_);
       return latest_;
     }
-    const MonotonicTime now = engine_.clock().Read().monotonic;
+    const MonotonicTime now = engines_.clock().Read().monotonic;
     if (latest_ != nullptr && now - latest_->now.monotonic < kFresh) {
       return latest_;
     }
@@ -43,7 +43,7 @@ std::optional<EngineSnapshot> StatusReader::AskDispatcher() {
     ask = !std::exchange(mailbox_->asked, true);
   }
   if (ask) {
-    engine_.RequestSnapshot([mailbox = mailbox_](EngineSnapshot snapshot) {
+    engines_.RequestSnapshot([mailbox = mailbox_](EngineSnapshot snapshot) {
       MutexLock lock(mailbox->mutex);
       mailbox->asked = false;
       mailbox->answer = std::move(snapshot);
@@ -60,7 +60,8 @@ std::optional<EngineSnapshot> StatusReader::AskDispatcher() {
   return std::exchange(mailbox_->answer, std::nullopt);
 }
 
-std::optional<WallTime> StatusReader::OldestOf(const LaneSnapshot& lane) {
+std::optional<WallTime> StatusReader::OldestOf(
+    const DestinationSnapshot& destination, const LaneSnapshot& lane) {
   if (lane.queued_items == 0) {
     oldest_.erase(lane.id);
     return std::nullopt;
@@ -72,7 +73,7 @@ std::optional<WallTime> StatusReader::OldestOf(const LaneSnapshot& lane) {
       known->second.first_unsettled == lane.unsettled.begin) {
     return known->second.accepted_at;
   }
-  const auto oldest = engine_.OldestWaiting(lane);
+  const auto oldest = engines_.For(destination.name).OldestWaiting(lane);
   if (!oldest.ok()) return std::nullopt;
   if (in_order && oldest->has_value()) {
     oldest_.insert_or_assign(lane.id,
@@ -85,22 +86,21 @@ std::optional<WallTime> StatusReader::OldestOf(const LaneSnapshot& lane) {
 std::shared_ptr<const ServerStatus> StatusReader::Make(
     const ServerStatus* previous) {
   std::optional<EngineSnapshot> taken = AskDispatcher();
-  const Now now = engine_.clock().Read();
+  const Now now = engines_.clock().Read();
   auto status = std::make_shared<ServerStatus>(
       ServerStatus{.now = now,
                    .uptime = now.monotonic - started_,
-                   .spool = engine_.spool_figures(),
+                   .spool = engines_.spool_figures(),
                    .taken_at = std::nullopt,
                    .destinations = {}});
   if (taken.has_value()) {
     status->taken_at = taken->taken_at.monotonic;
-    status->delivers = taken->delivers;
     status->destinations.reserve(taken->destinations.size());
     for (DestinationSnapshot& snapshot : taken->destinations) {
       std::vector<std::optional<WallTime>> oldest;
       oldest.reserve(snapshot.lanes.size());
       for (const LaneSnapshot& lane : snapshot.lanes) {
-        oldest.push_back(OldestOf(lane));
+        oldest.push_back(OldestOf(snapshot, lane));
       }
       status->destinations.push_back({.snapshot = std::move(snapshot),
                                       .oldest_waiting = std::move(oldest)});
@@ -114,7 +114,6 @@ std::shared_ptr<const ServerStatus> StatusReader::Make(
     }
   } else if (previous != nullptr) {
     status->taken_at = previous->taken_at;
-    status->delivers = previous->delivers;
     status->destinations = previous->destinations;
     status->accepted = previous->accepted;
   }

@@ -8,7 +8,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "heap_adapter/base/mutex.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 
 namespace heapsync {
 
@@ -29,8 +29,6 @@ struct ServerStatus {
   // dispatcher is busy. None: there is no snapshot yet, and `destinations` is
   // empty.
   std::optional<MonotonicTime> taken_at;
-  // See EngineSnapshot.
-  bool delivers = true;
   std::vector<DestinationStatus> destinations;
   // See EngineSnapshot: what this server counts of another one's destinations.
   std::vector<DestinationStatus> accepted;
@@ -45,15 +43,15 @@ class StatusReader {
   // numbers.
   static constexpr Duration kFresh = std::chrono::milliseconds(250);
 
-  // `engine` must outlive this. `patience` bounds the wait for the dispatcher,
+  // `engines` must outlive this. `patience` bounds the wait for the dispatcher,
   // after which the previous snapshot of the destinations is used.
-  explicit StatusReader(Engine& engine,
+  explicit StatusReader(Engines& engines,
                         Duration patience = std::chrono::seconds(2));
 
   // Never null.
   std::shared_ptr<const ServerStatus> Read();
 
-  bool spool_healthy() const { return engine_.healthy(); }
+  bool spool_healthy() const { return engines_.healthy(); }
 
  private:
   // Receives the dispatcher's snapshot.
@@ -71,10 +69,11 @@ class StatusReader {
   };
 
   std::optional<EngineSnapshot> AskDispatcher();
-  std::optional<WallTime> OldestOf(const LaneSnapshot& lane);
+  std::optional<WallTime> OldestOf(const DestinationSnapshot& destination,
+                                   const LaneSnapshot& lane);
   std::shared_ptr<const ServerStatus> Make(const ServerStatus* previous);
 
-  Engine& engine_;
+  Engines& engines_;
   const Duration patience_;
   const MonotonicTime started_;
   // Shared with the engine, which may answer after this is gone.

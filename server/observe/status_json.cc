@@ -169,6 +169,7 @@ Json ToJson(const ListedDestination& listed, WallTime now, bool detailed) {
   const DestinationSnapshot& snapshot = listed.status->snapshot;
   Json json;
   json["name"] = snapshot.name;
+  json["delivered_here"] = snapshot.delivers;
   json["region"] = std::string(Name(snapshot.region));
   json["masked_app_id"] = snapshot.masked_app_id;
   json["state"] = std::string(Name(snapshot.state));
@@ -242,11 +243,25 @@ void PutHistory(const FlowHistory& history, FlowHistory::Range range,
   }
 }
 
+Json ToJson(const ClusterStatus& cluster) {
+  Json json;
+  json["shards"] = cluster.owners.size();
+  json["shards_without_owner"] =
+      std::count(cluster.owners.begin(), cluster.owners.end(), "");
+  Json& servers = json["servers"] = Json::array();
+  for (const ClusterStatus::Member& member : cluster.members) {
+    servers.push_back({{"name", member.name},
+                       {"shards", member.shards},
+                       {"self", member.self}});
+  }
+  return json;
+}
+
 }  // namespace
 
 std::string StatusJson(const ServerStatus& status, const FlowHistory& history,
                        absl::string_view version, const StatusQuery& query,
-                       absl::string_view not_delivering) {
+                       const ClusterStatus* cluster) {
   const StatusList list = ListDestinations(status, history, query);
   Json json;
   json["version"] = std::string(version);
@@ -261,8 +276,10 @@ std::string StatusJson(const ServerStatus& status, const FlowHistory& history,
                    {"disk_nearly_full", status.spool.disk_nearly_full},
                    {"commits", status.spool.commits},
                    {"syncs", status.spool.syncs}};
-  json["delivers"] = not_delivering.empty();
-  json["not_delivering"] = std::string(not_delivering);
+  json["delivers"] = cluster == nullptr || cluster->not_delivering.empty();
+  json["not_delivering"] = cluster == nullptr ? "" : cluster->not_delivering;
+  json["cluster"] = nullptr;
+  if (cluster != nullptr) json["cluster"] = ToJson(*cluster);
   json["destinations_total"] = status.destinations.size();
   json["totals"] = ToJson(list.totals);
   json["matching"] = list.matching;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "server/observe/cluster_status.h"
 #include "server/observe/flow_history.h"
 #include "server/observe/server_status.h"
 #include "server/observe/status_query.h"
@@ -13,11 +14,11 @@ namespace heapsync {
 // `status` as one JSON object, for the status page and for scripts: totals over
 // all destinations, and the page of them that `query` asks for. Durations are
 // in seconds, times are RFC 3339 in UTC, and null means unknown or none. App
-// IDs are masked. `not_delivering` says why this server delivers nothing;
-// empty: it does.
+// IDs are masked. `cluster`: the servers that share the spool; null: it is not
+// shared.
 std::string StatusJson(const ServerStatus& status, const FlowHistory& history,
                        absl::string_view version, const StatusQuery& query,
-                       absl::string_view not_delivering = "");
+                       const ClusterStatus* cluster = nullptr);
 
 }  // namespace heapsync
 

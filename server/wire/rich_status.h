@@ -60,7 +60,7 @@ CallError NotStored(const Admission& admission);
 // restart.
 CallError ShuttingDown();
 
-// UNAVAILABLE: another server owns the spool, or none does at the moment. `why`
+// UNAVAILABLE: another server owns the shard, or none does at the moment. `why`
 // is the message.
 CallError NotOwner(absl::string_view why);
 // The same for a call that only the server that delivers can answer.

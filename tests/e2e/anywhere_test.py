@@ -5,6 +5,7 @@ import json
 import statistics
 import time
 import unittest
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -36,15 +37,24 @@ class AnywhereTest(unittest.TestCase):
         self.postgres.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public;")
         self.heap = FakeHeap(self.folder, "--limit_app_events=0")
         self.addCleanup(self.heap.kill)
-        self.config = two_regions(self.folder)
+        self.config = self.many_destinations()
         self.members = [self.start(number) for number in range(3)]
         self.channels = {member: grpc.insecure_channel(member.address) for member in self.members}
         for channel in self.channels.values():
             self.addCleanup(channel.close)
         wait_until(lambda: all(member.serves() for member in self.members), "the servers")
-        self.owner = wait_until(lambda: next((member for member in self.members if member.delivers()), None), "an owner")
+        wait_until(lambda: sorted(member.shards() for member in self.members) == [5, 5, 6], "each server to have its part")
+        # Of "prod", and of one more destination at least.
+        self.owner = wait_until(lambda: next((member for member in self.members if "prod" in member.owned()), None), "an owner")
         self.others = [member for member in self.members if member is not self.owner]
-        wait_until(lambda: all(member.accepts_only() for member in self.others), "the others to follow the owner")
+        self.sibling = next(name for name in sorted(self.owner.owned()) if name != "prod")
+
+    def many_destinations(self) -> Path:
+        path = two_regions(self.folder)
+        config = json.loads(path.read_text(encoding="utf-8").partition("\n")[2])
+        config["destinations"] += [{"name": f"app-{number}", "app_id": str(1_000_000_001 + number), "region": "us"} for number in range(32)]
+        path.write_text(json.dumps(config), encoding="utf-8")
+        return path
 
     def start(self, number: int) -> Member:
         member = Member(f"server-{number}", self.folder, self.heap, self.postgres.uri, self.config, "127.0.0.1", free_ports(2))
@@ -187,9 +197,9 @@ class AnywhereTest(unittest.TestCase):
         replay.filter.ids.append(letter)
         waiting["Replay"] = self.admin(second).ReplayDeadLetters.future(replay, timeout=TIMEOUT)
         waiting["Pause"] = self.admin(first).PauseDestination.future(
-            self.request("PauseDestination", destination="europe"), timeout=TIMEOUT)
+            self.request("PauseDestination", destination=self.sibling), timeout=TIMEOUT)
         impatient = self.admin(second).ResumeDestination.future(
-            self.request("ResumeDestination", destination="europe"), timeout=1.0)
+            self.request("ResumeDestination", destination=self.sibling), timeout=1.0)
         with self.assertRaises(grpc.RpcError) as refused:
             impatient.result()
         self.assertEqual(refused.exception.code(), grpc.StatusCode.UNAVAILABLE)
@@ -231,7 +241,7 @@ class AnywhereTest(unittest.TestCase):
 
         self.assertEqual(sum(counted("heapsync_items_accepted_total")), total)
         self.assertEqual(counted("heapsync_items_delivered_total"), [total - 1])
-        self.assertEqual(sum("heapsync_dead_letters{" in page for page in pages), 1)
+        self.assertEqual(sum('heapsync_dead_letters{destination="prod"' in page for page in pages), 1)
         self.assertEqual(self.heap.count("events", "appended", APP_US), total - 1)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import threading
 import time
 import urllib.request
@@ -14,6 +15,7 @@ import harness
 from harness import Binaries, FakeHeap, Program
 
 LEASE = 5.0
+SHARDS = 16
 TAKE_OVER = LEASE + 2.0
 LOST_SPOOL = 75  # exit code
 WRITERS = 3
@@ -52,23 +54,32 @@ class Member(Program):
     def serves(self) -> bool:
         return self.health() == "serving"
 
-    def delivers(self) -> bool:
-        try:
-            return bool(json.loads(self.get("/statusz.json"))["delivers"])
-        except (OSError, KeyError):
-            return False
+    def status(self) -> dict[str, Any]:
+        return dict(json.loads(self.get("/statusz.json")))
 
-    def accepts_only(self) -> bool:
-        return self.serves() and not self.delivers()
+    def owned(self) -> set[str]:
+        """The destinations that it delivers; none if it does not answer."""
+        try:
+            return {each["name"] for each in self.status()["destinations"] if each["delivered_here"]}
+        except (OSError, KeyError):
+            return set()
+
+    def shards(self) -> int:
+        """How many it owns."""
+        try:
+            return len(re.findall(r'^heapsync_spool_owner\{shard="\d+"\} 1$', self.get("/metrics"), re.MULTILINE))
+        except OSError:
+            return 0
 
 
 class Load:
     """Callers that send each call to any server. It must not fail there unless something is done to that server, and is then repeated at
     another one."""
 
-    def __init__(self, modules: dict[str, Any], members: list[Member]) -> None:
+    def __init__(self, modules: dict[str, Any], members: list[Member], destinations: list[str] | None = None) -> None:
         self.items, self.service, self.stubs_module = modules["items"], modules["service"], modules["stubs"]
         self.members = members
+        self.destinations = destinations or [""]  # the default one
         self.ended = threading.Event()
         self.errors: list[str] = []
         self.seconds: list[float] = []
@@ -92,10 +103,13 @@ class Load:
 
     def write_one(self, writer: int, number: int, draw: random.Random, channels: dict[str, grpc.Channel]) -> None:
         event = self.items.TrackEvent(identity=f"visitor-{writer}-{number}", event="Kept", idempotency_key=f"kept-{writer}-{number:06}")
-        self.call("TrackEvent", self.service.TrackEventRequest(event=event), draw, channels)
+        to = self.destinations[number % len(self.destinations)]
+        self.call("TrackEvent", self.service.TrackEventRequest(event=event, destination=to), draw, channels)
         user = self.items.UserProperties(identity=f"w{writer}")
         user.properties["v"] = number
-        self.call("UserProperties", self.service.UserPropertiesRequest(user=user, request_id=f"update-{writer}-{number:06}"), draw, channels)
+        to = self.destinations[writer % len(self.destinations)]
+        update = self.service.UserPropertiesRequest(user=user, request_id=f"update-{writer}-{number:06}", destination=to)
+        self.call("UserProperties", update, draw, channels)
         if number % 3 == 0:
             event = self.items.TrackEvent(identity="hot", event="Kept", idempotency_key=f"hot-{writer}-{number:06}")
             self.call("TrackEvent", self.service.TrackEventRequest(event=event), draw, channels)

@@ -41,10 +41,11 @@ std::vector<Destination> MakeDestinations(int count) {
 
 }  // namespace
 
-// The shared store as one server sees it.
+// A shard as one server sees it.
 class ClusterWorld::View final : public Store {
  public:
-  View(ClusterWorld& world, Server& server) : world_(world), server_(server) {}
+  View(ClusterWorld& world, Shard& shard, Part& part)
+      : world_(world), shard_(shard), part_(part) {}
 
   bool shared() const override { return true; }
   absl::Status Write(const StoreBatch& batch, Durability) override {
@@ -56,20 +57,21 @@ class ClusterWorld::View final : public Store {
   absl::Status Resume() override { return absl::OkStatus(); }
   absl::StatusOr<std::optional<std::string>> Get(
       absl::string_view key) const override {
-    return world_.store_.Get(key);
+    return shard_.store.Get(key);
   }
   std::unique_ptr<StoreCursor> Scan(absl::string_view begin,
                                     absl::string_view end) const override {
-    return world_.store_.Scan(begin, end);
+    return shard_.store.Scan(begin, end);
   }
   absl::StatusOr<std::optional<std::pair<std::string, std::string>>> Last(
       absl::string_view begin, absl::string_view end) const override {
-    return world_.store_.Last(begin, end);
+    return shard_.store.Last(begin, end);
   }
 
  private:
   ClusterWorld& world_;
-  Server& server_;
+  Shard& shard_;
+  Part& part_;
 };
 
 // The way of one server to Heap.
@@ -112,40 +114,57 @@ class ClusterWorld::Wire final : public Transport {
   std::vector<HeapResponse> arrived_;
 };
 
-struct ClusterWorld::Server {
-  Server(ClusterWorld& world, int number_in, Duration skew_in)
-      : number(number_in), skew(skew_in), view(world, *this), wire(world) {}
+// What one server has for one shard.
+struct ClusterWorld::Part {
+  Part(ClusterWorld& world, size_t number_in)
+      : number(number_in),
+        view(world, *world.shards_[number_in], *this),
+        wire(world) {}
 
-  const int number;
-  const Duration skew;
+  const size_t number;
   View view;
   Wire wire;
   std::optional<GatedTransport> gate;  // of the process
-  bool up = false;
-  MonotonicTime starts_at;
-  MonotonicTime frozen_until;
-  MonotonicTime cut_until;
-  MonotonicTime next_poll;
-  MonotonicTime next_renewal;
   MonotonicTime next_step;
-  int64_t epoch = 0;  // of its claim; zero: none
-  std::optional<LeaseTerm> term;
+  int64_t epoch = 0;     // of its claim; zero: none
+  bool resting = false;  // to be handed back
   std::unique_ptr<Spool> spool;
   std::unique_ptr<Committer> committer;
   std::unique_ptr<Dispatcher> dispatcher;
   std::vector<Committer::Notices> notices;
 };
 
+struct ClusterWorld::Server {
+  Server(ClusterWorld& world, int number_in, Duration skew_in)
+      : number(number_in), skew(skew_in) {
+    for (size_t i = 0; i < world.shards_.size(); ++i) {
+      parts.push_back(std::make_unique<Part>(world, i));
+    }
+  }
+
+  const int number;
+  const Duration skew;
+  bool up = false;
+  ServerId id = kNoServer;  // of the process
+  MonotonicTime starts_at;
+  MonotonicTime frozen_until;
+  MonotonicTime cut_until;
+  MonotonicTime next_poll;
+  MonotonicTime next_renewal;
+  std::optional<LeaseTerm> term;
+  std::vector<std::unique_ptr<Part>> parts;  // by shard
+};
+
 absl::Status ClusterWorld::View::Update(const std::vector<std::string>& keys,
                                         BatchMaker make,
                                         Durability durability) {
   const auto attempt = [&]() -> absl::StatusOr<StoreBatch> {
-    if (server_.epoch != 0 && server_.epoch != world_.claim_.epoch) {
-      return absl::AbortedError("another server owns the spool");
+    if (part_.epoch != 0 && part_.epoch != shard_.epoch) {
+      return absl::AbortedError("another server owns the shard");
     }
     std::vector<std::optional<std::string>> values;
     for (const std::string& key : keys) {
-      values.push_back(*world_.store_.Get(key));
+      values.push_back(*shard_.store.Get(key));
     }
     return make(values);
   };
@@ -154,11 +173,11 @@ absl::Status ClusterWorld::View::Update(const std::vector<std::string>& keys,
     // It is lost with its connection, and others come first.
     if (const auto lost = attempt(); !lost.ok()) return lost.status();
     ++world_.repeated_commits_;
-    world_.CommitElsewhere(server_);
+    world_.CommitElsewhere(part_);
   }
   const absl::StatusOr<StoreBatch> batch = attempt();
   if (!batch.ok()) return batch.status();
-  return world_.store_.Write(*batch, durability);
+  return shard_.store.Write(*batch, durability);
 }
 
 ClusterWorld::ClusterWorld(const ClusterRules& rules)
@@ -173,6 +192,13 @@ ClusterWorld::ClusterWorld(const ClusterRules& rules)
   heap_.faults = rules.faults;
   heap_.SetTime(now_);
   delivery_.misconfigured_backoff.cap = seconds(60);
+  part_destinations_.resize(static_cast<size_t>(rules.shards));
+  for (const Destination& destination : destinations_) {
+    part_destinations_[ShardOfDestination(destination)].push_back(destination);
+  }
+  for (int i = 0; i < rules.shards; ++i) {
+    shards_.push_back(std::make_unique<Shard>());
+  }
   for (int i = 0; i < rules.servers; ++i) {
     const Duration skew(Pick(0, rules.max_skew.count()));
     servers_.push_back(std::make_unique<Server>(*this, i, skew));
@@ -204,44 +230,59 @@ Now ClusterWorld::TimeOf(const Server& server) const {
 }
 
 void ClusterWorld::Boot(Server& server) {
-  auto spool = Spool::Open(server.view, 42);
-  if (!spool.ok()) {
-    broken_.push_back(absl::StrCat("open: ", spool.status().ToString()));
-    return;
+  server.id = next_server_++;
+  leases_[server.id] = now_ + kLease;
+  server.term.emplace(kLease);
+  server.term->Renewed(TimeOf(server).monotonic.time_since_epoch());
+  server.next_renewal = now_ + server.term->renewal();
+  for (const auto& each : server.parts) {
+    Part& part = *each;
+    auto spool = Spool::Open(part.view, 42 + part.number);
+    if (!spool.ok()) {
+      broken_.push_back(absl::StrCat("open: ", spool.status().ToString()));
+      return;
+    }
+    part.spool = *std::move(spool);
+    part.committer = std::make_unique<Committer>(
+        *part.spool, Committer::Options{.max_block_items = 7},
+        std::vector<StoredLane>(), [&part](Committer::Notices notices) {
+          if (part.epoch != 0) part.notices.push_back(std::move(notices));
+        });
+    part.gate.emplace(part.wire, [this, &server, &part] {
+      return part.epoch != 0 && server.term.has_value() &&
+             server.term->Left(TimeOf(server).monotonic.time_since_epoch()) >
+                 std::chrono::nanoseconds(0);
+    });
   }
-  server.spool = *std::move(spool);
-  server.committer = std::make_unique<Committer>(
-      *server.spool, Committer::Options{.max_block_items = 7},
-      std::vector<StoredLane>(), [&server](Committer::Notices notices) {
-        if (server.epoch != 0) server.notices.push_back(std::move(notices));
-      });
   LaneId lane = 0;
   for (const Destination& destination : destinations_) {
     for (const ObjectType type : kObjectTypes) {
-      server.committer->AddLane(
+      server.parts[ShardOfDestination(destination)]->committer->AddLane(
           ++lane, {.destination = destination.name, .type = type});
     }
   }
-  server.gate.emplace(server.wire, [this, &server] {
-    return server.term.has_value() &&
-           server.term->Left(TimeOf(server).monotonic.time_since_epoch()) >
-               std::chrono::nanoseconds(0);
-  });
   server.up = true;
   server.next_poll = now_;
+}
+
+size_t ClusterWorld::ShardOfDestination(const Destination& destination) const {
+  return static_cast<size_t>(ShardOf(destination.name, rules_.shards));
 }
 
 // The process is gone, with all that it had in memory.
 void ClusterWorld::End(Server& server, Duration down) {
   server.up = false;
-  server.dispatcher.reset();
-  server.committer.reset();
-  server.notices.clear();
-  server.spool.reset();
-  server.epoch = 0;
+  for (const auto& part : server.parts) {
+    part->dispatcher.reset();
+    part->committer.reset();
+    part->notices.clear();
+    part->spool.reset();
+    part->epoch = 0;
+    part->resting = false;
+    part->gate.reset();
+    part->wire.Lose();
+  }
   server.term.reset();
-  server.gate.reset();
-  server.wire.Lose();
   server.frozen_until = MonotonicTime();
   server.starts_at = now_ + down;
   for (auto it = waiting_.begin(); it != waiting_.end();) {
@@ -249,72 +290,119 @@ void ClusterWorld::End(Server& server, Duration down) {
   }
 }
 
-void ClusterWorld::Stop(Server& server) {
-  const bool owned = server.epoch != 0 && server.epoch == claim_.epoch;
+void ClusterWorld::Stop(Server& server, Duration down) {
+  const ServerId id = server.id;
   Commit(server);
   if (!server.up) return;
-  End(server, milliseconds(Pick(10, 3'000)));
-  if (owned) claim_.until = now_;
+  End(server, down);
+  leases_.erase(id);
 }
 
-void ClusterWorld::Own(Server& server) {
-  ++claim_.epoch;
-  claim_.until = now_ + kLease;
+void ClusterWorld::Own(Server& server, Part& part) {
+  Shard& shard = *shards_[part.number];
+  ++shard.epoch;
+  shard.owner = server.id;
   ++take_overs_;
   // A server that is frozen, or cut off, hears nothing of its requests.
   for (const auto& each : servers_) {
-    if (each.get() != &server && each->epoch != 0) each->wire.Lose();
+    if (each.get() == &server) continue;
+    Part& other = *each->parts[part.number];
+    if (other.epoch != 0) other.wire.Lose();
   }
-  server.epoch = claim_.epoch;
-  server.term.emplace(kLease);
-  server.term->Renewed(TimeOf(server).monotonic.time_since_epoch());
-  server.next_renewal = now_ + server.term->renewal();
-  const auto lanes = server.spool->Lanes();
+  part.epoch = shard.epoch;
+  part.resting = false;
+  const auto lanes = part.spool->Lanes();
   if (!lanes.ok()) return broken_.push_back(lanes.status().ToString());
-  server.dispatcher = std::make_unique<Dispatcher>(
-      *server.spool, *server.committer, *server.gate, delivery_,
+  std::vector<Destination>& destinations = part_destinations_[part.number];
+  part.dispatcher = std::make_unique<Dispatcher>(
+      *part.spool, *part.committer, *part.gate, delivery_,
       [this] { return std::uniform_real_distribution<>(0, 1)(random_); },
       nullptr);
   const absl::Status started =
-      server.dispatcher->Start(destinations_, *lanes, TimeOf(server),
-                               static_cast<uint64_t>(100 + server.number));
+      part.dispatcher->Start(destinations, *lanes, TimeOf(server),
+                             static_cast<uint64_t>(100 + server.number));
   if (!started.ok()) broken_.push_back(started.ToString());
-  server.next_step = now_;
-  server.committer->LookForAppends(Committer::Look::kNew);
+  part.next_step = now_;
+  part.committer->LookForAppends(Committer::Look::kNew);
+}
+
+// What it delivered is stored, and nothing of it is written any more.
+void ClusterWorld::HandBack(Server& server, Part& part) {
+  if (!CommitPart(server, part)) return;
+  for (Committer::Notices& each : std::exchange(part.notices, {})) {
+    part.dispatcher->OnNotices(std::move(each), TimeOf(server));
+  }
+  if (!CommitPart(server, part)) return;
+  part.dispatcher.reset();
+  part.notices.clear();
+  part.epoch = 0;
+  part.resting = false;
+  Shard& shard = *shards_[part.number];
+  if (shard.owner == server.id) shard.owner = kNoServer;
+  ++handed_back_;
 }
 
 void ClusterWorld::Renew(Server& server) {
   server.next_renewal = now_ + server.term->renewal();
-  if (claim_.epoch != server.epoch) {
+  const auto lease = leases_.find(server.id);
+  if (lease == leases_.end()) {
     ++fenced_;
     return End(server, milliseconds(Pick(10, 3'000)));
   }
-  claim_.until = now_ + kLease;
+  lease->second = now_ + kLease;
   server.term->Renewed(TimeOf(server).monotonic.time_since_epoch());
+}
+
+ShareView ClusterWorld::Shares() const {
+  ShareView shares;
+  for (const auto& [server, until] : leases_) shares.servers.push_back(server);
+  for (const auto& shard : shards_) shares.owners.push_back(shard->owner);
+  return shares;
 }
 
 void ClusterWorld::Poll(Server& server) {
   server.next_poll = now_ + kPoll;
-  if (server.epoch != 0) {
-    server.committer->LookForAppends(Committer::Look::kNew);
-  } else if (claim_.until < now_) {
-    Own(server);
+  std::erase_if(leases_,
+                [this](const auto& lease) { return lease.second < now_; });
+  const ShareMoves moves = MovesOf(server.id, Shares());
+  for (const int32_t shard : moves.claim) {
+    Own(server, *server.parts[static_cast<size_t>(shard)]);
+  }
+  for (const auto& part : server.parts) {
+    if (part->epoch == 0) continue;
+    const auto shard = static_cast<int32_t>(part->number);
+    part->resting = std::find(moves.give_back.begin(), moves.give_back.end(),
+                              shard) != moves.give_back.end();
+    if (part->resting && part->dispatcher->in_flight() == 0) {
+      HandBack(server, *part);
+      if (!server.up) return;
+    } else {
+      part->committer->LookForAppends(Committer::Look::kNew);
+    }
   }
 }
 
-void ClusterWorld::Commit(Server& server) {
-  CommitPending(*server.committer);
-  if (server.committer->healthy()) return;
+bool ClusterWorld::CommitPart(Server& server, Part& part) {
+  CommitPending(*part.committer);
+  if (part.committer->healthy()) return true;
   ++fenced_;
   End(server, milliseconds(Pick(10, 3'000)));
+  return false;
 }
 
-void ClusterWorld::CommitElsewhere(const Server& server) {
+void ClusterWorld::Commit(Server& server) {
+  for (const auto& part : server.parts) {
+    if (!CommitPart(server, *part)) return;
+  }
+}
+
+void ClusterWorld::CommitElsewhere(const Part& part) {
   // One commit in between is as good as many.
   if (std::exchange(commits_elsewhere_, true)) return;
   for (const auto& each : servers_) {
-    if (each.get() == &server || !Runs(*each) || !IsConnected(*each)) continue;
-    if (each->epoch == 0) CommitPending(*each->committer);
+    const Part& other = *each->parts[part.number];
+    if (&other == &part || !Runs(*each) || !IsConnected(*each)) continue;
+    if (other.epoch == 0) CommitPending(*other.committer);
   }
   commits_elsewhere_ = false;
 }
@@ -328,29 +416,37 @@ void ClusterWorld::Turn(Server& server) {
   // After a freeze the dispatcher's thread may come before that of the lease.
   if (Chance(0.3)) Deliver(server);
   if (IsConnected(server)) {
-    if (server.term.has_value() && server.next_renewal <= now_) Renew(server);
+    if (server.next_renewal <= now_) Renew(server);
     if (server.up && server.next_poll <= now_) Poll(server);
     if (server.up && Chance(0.7)) Commit(server);
     if (!server.up) return;
     // Between a commit and what follows from it.
-    if (!peace_ && !server.notices.empty() && Chance(rules_.freeze)) {
-      return Freeze(server);
-    }
+    const bool heard =
+        std::any_of(server.parts.begin(), server.parts.end(),
+                    [](const auto& part) { return !part->notices.empty(); });
+    if (!peace_ && heard && Chance(rules_.freeze)) return Freeze(server);
   }
   Deliver(server);
 }
 
 void ClusterWorld::Deliver(Server& server) {
-  if (server.dispatcher == nullptr) return;
+  for (const auto& part : server.parts) {
+    if (part->dispatcher != nullptr) Deliver(server, *part);
+  }
+}
+
+void ClusterWorld::Deliver(Server& server, Part& part) {
   std::vector<Committer::Notices> notices;
-  notices.swap(server.notices);
+  notices.swap(part.notices);
   for (Committer::Notices& each : notices) {
-    server.dispatcher->OnNotices(std::move(each), TimeOf(server));
+    part.dispatcher->OnNotices(std::move(each), TimeOf(server));
   }
-  for (const HeapResponse& response : server.gate->Wait(Duration(0))) {
-    server.dispatcher->OnResponse(response, TimeOf(server));
+  for (const HeapResponse& response : part.gate->Wait(Duration(0))) {
+    part.dispatcher->OnResponse(response, TimeOf(server));
   }
-  server.next_step = now_ + server.dispatcher->Step(TimeOf(server));
+  part.next_step = now_ + kPoll;
+  if (part.resting) return;
+  part.next_step = now_ + part.dispatcher->Step(TimeOf(server));
 }
 
 void ClusterWorld::Live(MonotonicTime until) {
@@ -359,7 +455,11 @@ void ClusterWorld::Live(MonotonicTime until) {
     heap_.Advance();
     for (HeapResponse& response : heap_.Wait(Duration(0))) {
       for (const auto& each : servers_) {
-        if (each->wire.Take(response)) break;
+        if (std::any_of(
+                each->parts.begin(), each->parts.end(),
+                [&](const auto& part) { return part->wire.Take(response); })) {
+          break;
+        }
       }
     }
     for (const auto& each : servers_) Turn(*each);
@@ -371,8 +471,9 @@ void ClusterWorld::Live(MonotonicTime until) {
         next = std::min(next, each->frozen_until);
       } else {
         next = std::min(next, each->next_poll);
-        if (each->dispatcher != nullptr) {
-          next = std::min(next, each->next_step);
+        for (const auto& part : each->parts) {
+          if (part->dispatcher == nullptr) continue;
+          next = std::min(next, part->next_step);
         }
       }
     }
@@ -440,7 +541,8 @@ void ClusterWorld::AppendChunk() {
   const auto lane = static_cast<LaneId>(
       1 + number * static_cast<int64_t>(kObjectTypes.size()) + type_number);
   const size_t last = indices.back();
-  const absl::Status queued = server.committer->Append(
+  Part& part = *server.parts[ShardOfDestination(destination)];
+  const absl::Status queued = part.committer->Append(
       lane, encoder.Take(),
       [this, indices, updated, last](absl::StatusOr<SeqRange> range) {
         for (const std::string& name : updated) {
@@ -472,20 +574,42 @@ void ClusterWorld::Trouble() {
     } else if (Chance(rules_.cut)) {
       server.cut_until = now_ + milliseconds(Pick(10, 3 * kLease.count()));
     } else if (IsConnected(server) && Chance(rules_.stop)) {
-      Stop(server);
+      Stop(server, milliseconds(Pick(10, 3'000)));
+    } else if (IsConnected(server) && Chance(rules_.leave)) {
+      Stop(server, milliseconds(Pick(10, 3 * kLease.count())));
     }
   }
 }
 
 bool ClusterWorld::IsDrained() {
-  bool drained = false;
+  size_t drained = 0;
   for (const auto& each : servers_) {
     if (!Runs(*each)) return false;
-    if (each->epoch == 0 || each->epoch != claim_.epoch) continue;
-    drained = each->dispatcher->queued_items() == 0 &&
-              each->dispatcher->in_flight() == 0;
+    for (const auto& part : each->parts) {
+      if (part->epoch == 0 || part->epoch != shards_[part->number]->epoch) {
+        continue;
+      }
+      if (part->dispatcher->queued_items() == 0 &&
+          part->dispatcher->in_flight() == 0) {
+        ++drained;
+      }
+    }
   }
-  return drained;
+  return drained == shards_.size();
+}
+
+// In the end every server delivers from its fair part.
+void ClusterWorld::CheckShares() {
+  for (const auto& each : servers_) {
+    const auto owned = static_cast<size_t>(
+        std::count_if(each->parts.begin(), each->parts.end(),
+                      [](const auto& part) { return part->epoch != 0; }));
+    const size_t least = shards_.size() / servers_.size();
+    if (owned < least || owned > least + 1) {
+      broken_.push_back(
+          absl::StrCat("a server has ", owned, " shards of ", shards_.size()));
+    }
+  }
 }
 
 std::vector<std::string> ClusterWorld::Run() {
@@ -502,6 +626,7 @@ std::vector<std::string> ClusterWorld::Run() {
   }
   if (!IsDrained()) broken_.emplace_back("something is never delivered");
   Check();
+  CheckShares();
   return broken_;
 }
 

@@ -12,7 +12,8 @@
 
 #include "heap_adapter/delivery/dispatcher.h"
 #include "heap_adapter/intake/committer.h"
-#include "heap_adapter/spool/postgres/shard_lease.h"
+#include "heap_adapter/spool/postgres/server_lease.h"
+#include "heap_adapter/spool/shards.h"
 #include "heap_adapter/spool/spool.h"
 #include "heap_adapter/transport/gated_transport.h"
 #include "tests/engine/simulated_heap.h"
@@ -24,6 +25,7 @@ namespace heapsync {
 struct ClusterRules {
   uint64_t seed = 1;
   int servers = 3;
+  int shards = 1;
   int destinations = 2;
   int identities = 8;
   int chunks = 150;    // appended over the world's life
@@ -33,16 +35,18 @@ struct ClusterRules {
   double crash = 0;
   double freeze = 0;       // of a server, for up to three leases
   double cut = 0;          // of a server from the database, likewise
-  double stop = 0;         // as planned: the lease is given back
+  double stop = 0;         // as planned: everything is given back
+  double leave = 0;        // the same, and away for up to three leases
   double lost_answer = 0;  // of a commit
   // Of the servers' clocks, up to this much.
   Duration max_skew = std::chrono::hours(1);
   HeapFaults faults;
 };
 
-// Several servers over one shared store, in one thread and in simulated time.
-// Each accepts, one at a time owns the store by a lease and delivers. It
-// remembers what was promised to whom and says what was not kept.
+// Several servers over one shared spool, in one thread and in simulated time.
+// Each accepts for all shards, and delivers from those that it owns: its fair
+// part, as long as its lease lasts. It remembers what was promised to whom and
+// says what was not kept.
 class ClusterWorld {
  public:
   explicit ClusterWorld(const ClusterRules& rules);
@@ -53,14 +57,17 @@ class ClusterWorld {
   std::vector<std::string> Run();
 
   uint64_t acknowledged() const { return promised_.size(); }
+  // Claims of shards, and shards that were handed back.
   int take_overs() const { return take_overs_; }
-  // Servers that ended since another one owned the store.
+  int handed_back() const { return handed_back_; }
+  // Servers that ended since others owned what they had.
   int fenced() const { return fenced_; }
   // Commits whose answer was lost, and that were made again at other ends.
   int repeated_commits() const { return repeated_commits_; }
 
  private:
   struct Server;
+  struct Part;
   class View;
   class Wire;
   struct Sent {
@@ -69,10 +76,11 @@ class ClusterWorld {
     std::string who;  // of a user or account
     int64_t v = 0;    // its value
   };
-  // What the database knows of the owner.
-  struct Claim {
+  // What the database knows of a shard.
+  struct Shard {
+    MemoryStore store;
     int64_t epoch = 0;
-    MonotonicTime until;
+    ServerId owner = kNoServer;
   };
 
   bool Chance(double probability);
@@ -83,31 +91,41 @@ class ClusterWorld {
 
   void Boot(Server& server);
   void End(Server& server, Duration down);
-  void Stop(Server& server);
-  void Own(Server& server);
+  void Stop(Server& server, Duration down);
+  size_t ShardOfDestination(const Destination& destination) const;
+  void Own(Server& server, Part& part);
+  void HandBack(Server& server, Part& part);
   void Renew(Server& server);
+  ShareView Shares() const;
   void Poll(Server& server);
   void Turn(Server& server);
   void Deliver(Server& server);
+  void Deliver(Server& server, Part& part);
   void Freeze(Server& server);
   void Commit(Server& server);
+  // False: the server has ended.
+  bool CommitPart(Server& server, Part& part);
   // Another server commits what it has in between.
-  void CommitElsewhere(const Server& server);
+  void CommitElsewhere(const Part& part);
   void Live(MonotonicTime until);
   void AppendChunk();
   void Trouble();
   bool IsDrained();
+  void CheckShares();
   void Break(const std::vector<std::string>& promises);
   void Check();
 
   const ClusterRules rules_;
   std::mt19937_64 random_;
   std::vector<Destination> destinations_;
+  std::vector<std::vector<Destination>> part_destinations_;  // by shard
   DeliveryRules delivery_;
   MonotonicTime now_;
-  MemoryStore store_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  // The leases of those that have one.
+  std::map<ServerId, MonotonicTime> leases_;
+  ServerId next_server_ = 1;
   SimulatedHeap heap_;
-  Claim claim_;
   uint64_t next_request_ = 1;
   std::vector<std::unique_ptr<Server>> servers_;
 
@@ -118,6 +136,7 @@ class ClusterWorld {
   std::map<std::string, const Server*> waiting_;
   std::vector<std::string> broken_;
   int take_overs_ = 0;
+  int handed_back_ = 0;
   int fenced_ = 0;
   int repeated_commits_ = 0;
   bool commits_elsewhere_ = false;

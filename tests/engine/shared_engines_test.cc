@@ -489,7 +489,7 @@ TEST_F(SharedEnginesTest, TheServerThatOnlyAcceptsShowsTheWhole) {
         });
     const auto taken = snapshot.WaitFor(kPatience);
     ASSERT_TRUE(taken.has_value());
-    EXPECT_FALSE(taken->delivers);
+    EXPECT_FALSE(other_.engine().delivers());
     arrived = delivered = 0;
     for (const LaneSnapshot& lane : taken->destinations.at(0).lanes) {
       arrived += lane.counts.arrived();

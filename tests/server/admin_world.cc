@@ -115,9 +115,9 @@ void AdminWorld::Start() {
   auto engine =
       Engine::Start(store_, *heap_, SystemClock(), std::move(options), nullptr);
   ASSERT_TRUE(engine.ok()) << engine.status();
-  engine_ = *std::move(engine);
-  data_ = std::make_unique<DataService>(*engine_, access_);
-  admin_ = std::make_unique<AdminService>(*engine_, access_);
+  engines_ = std::make_unique<Engines>(*std::move(engine));
+  data_ = std::make_unique<DataService>(*engines_, access_);
+  admin_ = std::make_unique<AdminService>(*engines_, access_);
   int port = 0;
   grpc::ServerBuilder builder;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
@@ -137,7 +137,7 @@ void AdminWorld::Stop() {
   server_->Shutdown(std::chrono::system_clock::now());
   admin_->Stop();
   server_.reset();
-  engine_.reset();
+  engines_.reset();
 }
 
 void AdminWorld::Restart() {

@@ -16,7 +16,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/error_info.pb.h"
 #include "google/rpc/status.pb.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "heap_adapter/transport/transport.h"
 #include "heapsync/v1/heap_sync_admin_service.grpc.pb.h"
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
@@ -72,7 +72,7 @@ class AdminWorld {
 
   ScriptedTransport& heap() { return *heap_; }
   MemoryStore& store() { return store_; }
-  Engine& engine() { return *engine_; }
+  Engine& engine() { return (*engines_)[0]; }
   Access& access() { return access_; }
   v1::HeapSyncAdminService::Stub& admin() { return *admin_stub_; }
   v1::HeapSyncService::Stub& data() { return *data_stub_; }
@@ -109,7 +109,7 @@ class AdminWorld {
 
   MemoryStore store_;
   std::unique_ptr<ScriptedTransport> heap_;
-  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Engines> engines_;
   Access access_;
   std::unique_ptr<DataService> data_;
   std::unique_ptr<AdminService> admin_;

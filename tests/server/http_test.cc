@@ -22,7 +22,7 @@
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
 #include "nlohmann/json.hpp"
 #include "server/data/data_service.h"
@@ -131,24 +131,24 @@ class HttpTest : public ::testing::Test {
     options.destinations.destinations.push_back(
         {.name = "prod", .app_id = *AppId::Parse(kAppId)});
     options.destinations.default_destination = "prod";
-    engine_ = *Engine::Start(
+    engines_ = std::make_unique<Engines>(*Engine::Start(
         measured_, heap_, SystemClock(), std::move(options),
-        [this](const AttemptEvent& event) { attempts_.OnAttempt(event); });
-    status_ = std::make_unique<StatusReader>(*engine_, kPatience);
+        [this](const AttemptEvent& event) { attempts_.OnAttempt(event); }));
+    status_ = std::make_unique<StatusReader>(*engines_, kPatience);
     http_ = *HttpServer::Start(
         "127.0.0.1:0",
         OperatorPages(*status_, history_, "1.2.3", with_metrics_,
-                      {&measured_, &attempts_, &calls_, &process_}));
+                      {&spool_, &attempts_, &calls_, &process_}));
   }
   ~HttpTest() override {
     http_.reset();
-    engine_.reset();
+    engines_.reset();
   }
 
   Reply Get(const std::string& path) { return Ask(http_->port(), path); }
 
   absl::Status Append(int events) {
-    const Destination& destination = *engine_->FindDestination("");
+    const Destination& destination = *engines_->FindDestination("");
     ChunkEncoder encoder(destination.encoding, SystemClock().Read().wall);
     for (int i = 0; i < events; ++i) {
       v1::TrackEvent event;
@@ -157,8 +157,9 @@ class HttpTest : public ::testing::Test {
       encoder.Add(event, ItemPath{.field = "event"}, absl::StrCat("key-", i));
     }
     std::promise<absl::Status> stored;
-    const Admission queued = engine_->Append(
-        destination, engine_->LaneFor(destination, ObjectType::kTrackEvent),
+    const Admission queued = (*engines_)[0].Append(
+        destination,
+        (*engines_)[0].LaneFor(destination, ObjectType::kTrackEvent),
         encoder.Take(), [&](const absl::StatusOr<SeqRange>& seqs) {
           stored.set_value(seqs.status());
         });
@@ -169,21 +170,22 @@ class HttpTest : public ::testing::Test {
   void Flush() {
     std::promise<void> settled;
     ASSERT_TRUE(
-        engine_->Flush("", [&](Settlement) { settled.set_value(); }).ok());
+        engines_->Flush("", [&](Settlement) { settled.set_value(); }).ok());
     settled.get_future().get();
   }
 
   static constexpr Duration kPatience = std::chrono::milliseconds(300);
 
   MemoryStore store_;
-  MeasuredStore measured_{store_, "/", 123};
+  SpoolMetrics spool_{"/", 123};
+  MeasuredStore measured_{store_, spool_};
   InstantHeap heap_;
   MetricDestinations with_metrics_{10};
   AttemptMetrics attempts_{with_metrics_};
   CallMetrics calls_{{"heapsync.v1.HeapSyncService", "not.linked.Service"}};
   ProcessMetrics process_;
   FlowHistory history_{SystemClock().Read()};
-  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Engines> engines_;
   std::unique_ptr<StatusReader> status_;
   std::unique_ptr<HttpServer> http_;
 };
@@ -373,7 +375,7 @@ TEST_F(HttpTest, MetricsCountRetriesAndDeadLettersByTheirCause) {
 
 TEST_F(HttpTest, MetricsCountCallsByMethodAndCode) {
   const Access access;
-  DataService service(*engine_, access);
+  DataService service(*engines_, access);
   std::vector<
       std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
       interceptors;
@@ -480,12 +482,12 @@ TEST_F(HttpTest, TheSamplerPutsTheFlowsOfTheEngineIntoTheHistory) {
   a_step_ago.wall -= FlowHistory::kStep;
   a_step_ago.monotonic -= FlowHistory::kStep;
   FlowHistory history(a_step_ago);
-  FlowSampler sampler(*engine_, history);
+  FlowSampler sampler(*engines_, history);
   ASSERT_TRUE(Append(1).ok());
   Flush();
   sampler.Tick(SystemClock().Read().monotonic);
   std::promise<void> answered;
-  engine_->RequestFlows([&](const EngineFlows&) { answered.set_value(); });
+  engines_->RequestFlows([&](const EngineFlows&) { answered.set_value(); });
   answered.get_future().get();
   sampler.Tick(SystemClock().Read().monotonic);
   const FlowCharts charts =
@@ -500,13 +502,13 @@ TEST_F(HttpTest, TheSamplerPutsTheFlowsOfTheEngineIntoTheHistory) {
 
 TEST_F(HttpTest, TheSamplerDoesNotWaitForABusyDispatcher) {
   std::promise<void> busy, go_on;
-  engine_->RequestSnapshot([&](const EngineSnapshot&) {
+  engines_->RequestSnapshot([&](const EngineSnapshot&) {
     busy.set_value();
     go_on.get_future().get();
   });
   busy.get_future().get();
   FlowHistory history(SystemClock().Read());
-  FlowSampler sampler(*engine_, history);
+  FlowSampler sampler(*engines_, history);
   const MonotonicTime later = SystemClock().Read().monotonic;
   for (int i = 0; i < 100; ++i) sampler.Tick(later + i * FlowHistory::kStep);
   EXPECT_TRUE(
@@ -519,7 +521,7 @@ TEST_F(HttpTest, BusyDispatcherIsShownAsItWasLastSeen) {
   Flush();
   ASSERT_EQ(Get("/statusz.json").status, 200);
   std::promise<void> busy, go_on;
-  engine_->RequestSnapshot([&](const EngineSnapshot&) {
+  engines_->RequestSnapshot([&](const EngineSnapshot&) {
     busy.set_value();
     go_on.get_future().get();
   });

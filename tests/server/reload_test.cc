@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "server/access/access.h"
 #include "server/config/server_config.h"
 #include "tests/server/admin_world.h"
@@ -40,14 +40,15 @@ class ReloadTest : public testing::Test {
     ServerConfig config = *BuildServerConfig(
         {{"config", "heap.json"}, {"auth", "callers.json"}}, surroundings_);
     access_.SetRules(*config.access);
-    engine_ = *Engine::Start(store_, heap_, SystemClock(),
-                             {.destinations = config.destinations}, nullptr);
-    reload_.emplace(config, *engine_, access_, nullptr, surroundings_);
+    engines_ = std::make_unique<Engines>(
+        *Engine::Start(store_, heap_, SystemClock(),
+                       {.destinations = config.destinations}, nullptr));
+    reload_.emplace(config, *engines_, access_, nullptr, surroundings_);
   }
 
   std::vector<std::string> Destinations() const {
     std::vector<std::string> names;
-    for (const Destination& each : engine_->destinations()) {
+    for (const Destination& each : engines_->destinations()) {
       names.push_back(each.name);
     }
     return names;
@@ -73,7 +74,7 @@ class ReloadTest : public testing::Test {
   MemoryStore store_;
   ScriptedTransport heap_;
   Access access_;
-  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Engines> engines_;
   std::optional<Reload> reload_;
 };
 

@@ -1,12 +1,13 @@
 #include "heap_adapter/spool/postgres/other_writers.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace heapsync {
 namespace {
 
 constexpr SqlStatement kLastWrites{
-    "last_writes", "SELECT last_write FROM heapsync_writer ORDER BY id"};
+    "last_writes", "SELECT id, last_write, shard FROM heapsync_writer"};
 // The session waits for its client in the middle of a transaction, or of a
 // pipeline, which other time-outs of the database do not bound.
 constexpr SqlStatement kEndStuck{
@@ -17,23 +18,33 @@ constexpr SqlStatement kEndStuck{
     "AND state <> 'idle' AND xact_start < now() - interval '5 seconds'"};
 constexpr SqlStatement kForgetOld{
     "forget_old",
-    "DELETE FROM heapsync_writer WHERE seen_at < now() - interval '1 day'"};
+    "DELETE FROM heapsync_writer WHERE seen_at < now() - interval '1 day' "
+    "OR (seen_at < now() - interval '10 minutes' AND NOT EXISTS "
+    "(SELECT 1 FROM heapsync_server "
+    "WHERE heapsync_server.id = heapsync_writer.server))"};
 constexpr SqlStatement kSeen{
-    "seen", "UPDATE heapsync_writer SET seen_at = now() WHERE id = $1"};
+    "seen", "UPDATE heapsync_writer SET seen_at = now() WHERE server = $1"};
 
 }  // namespace
 
-absl::StatusOr<bool> OtherWriters::HaveWritten(PostgresConnection& connection,
-                                               SqlDeadline deadline) {
+absl::StatusOr<std::vector<int32_t>> OtherWriters::ShardsWritten(
+    PostgresConnection& connection, SqlDeadline deadline) {
   const auto rows = connection.Run({kLastWrites}, deadline);
   if (!rows.ok()) return rows.status();
-  std::vector<int64_t> last_writes;
+  absl::flat_hash_map<int64_t, int64_t> last_writes;
+  std::vector<int32_t> shards;
   for (int row = 0; row < rows->rows(); ++row) {
-    last_writes.push_back(rows->Int8(row, 0));
+    const int64_t writer = rows->Int8(row, 0);
+    const int64_t last_write = rows->Int8(row, 1);
+    last_writes.emplace(writer, last_write);
+    const auto known = last_writes_.find(writer);
+    if (known != last_writes_.end() && known->second == last_write) continue;
+    shards.push_back(rows->Int4(row, 2));
   }
-  const bool same = std::exchange(asked_, true) && last_writes == last_writes_;
   last_writes_ = std::move(last_writes);
-  return !same;
+  std::sort(shards.begin(), shards.end());
+  shards.erase(std::unique(shards.begin(), shards.end()), shards.end());
+  return shards;
 }
 
 absl::Status OtherWriters::EndStuck(PostgresConnection& connection,
@@ -47,9 +58,10 @@ absl::Status OtherWriters::ForgetOld(PostgresConnection& connection,
   return connection.Run({kForgetOld}, deadline).status();
 }
 
-absl::Status OtherWriters::Seen(PostgresConnection& connection, int64_t id,
+absl::Status OtherWriters::Seen(PostgresConnection& connection, ServerId server,
                                 SqlDeadline deadline) {
-  return connection.Run({kSeen, SqlParameters().Int8(id)}, deadline).status();
+  return connection.Run({kSeen, SqlParameters().Int8(server)}, deadline)
+      .status();
 }
 
 }  // namespace heapsync

@@ -4,19 +4,22 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "heap_adapter/spool/postgres/connection.h"
+#include "heap_adapter/spool/shards.h"
 
 namespace heapsync {
 
-// The servers that write to a spool without owning it, as one of them, or the
-// owner, sees them. Errors are those of the connection. One thread.
+// The servers that write to shards without owning them. Errors are those of the
+// connection. One thread.
 class OtherWriters {
  public:
-  // True if any of them has written since the last call, and at the first one.
-  absl::StatusOr<bool> HaveWritten(PostgresConnection& connection,
-                                   SqlDeadline deadline);
+  // The shards to which any of them has written since the last call; at the
+  // first one all to which any ever has.
+  absl::StatusOr<std::vector<int32_t>> ShardsWritten(
+      PostgresConnection& connection, SqlDeadline deadline);
 
   // Ends sessions of writers that hold locks and have sent nothing for seconds:
   // their server was stopped in the middle of a write, and others would wait
@@ -24,17 +27,17 @@ class OtherWriters {
   static absl::Status EndStuck(PostgresConnection& connection,
                                SqlDeadline deadline);
 
-  // Deletes the rows of writers that have not been seen for a day. One that
-  // wakes up later ends, to start again.
+  // Deletes the rows of writers that have not been seen for a day, or whose
+  // servers are gone. One that wakes up later ends, to start again.
   static absl::Status ForgetOld(PostgresConnection& connection,
                                 SqlDeadline deadline);
-  // The writer `id`, if it has a row, has been seen.
-  static absl::Status Seen(PostgresConnection& connection, int64_t id,
+  // The writers of `server`, if it has any, have been seen.
+  static absl::Status Seen(PostgresConnection& connection, ServerId server,
                            SqlDeadline deadline);
 
  private:
-  std::vector<int64_t> last_writes_;
-  bool asked_ = false;
+  // By writer.
+  absl::flat_hash_map<int64_t, int64_t> last_writes_;
 };
 
 }  // namespace heapsync

@@ -9,8 +9,6 @@
 namespace heapsync {
 namespace {
 
-constexpr int32_t kShard = 0;
-
 // A write. The first statement locks the server's row if the write may
 // happen; then nobody else can change it before the end of the transaction. The
 // others do nothing unless it has: a pipeline cannot stop at a row count.
@@ -57,8 +55,9 @@ constexpr SqlStatement kCommit{"commit", "COMMIT"};
 constexpr SqlStatement kRollBack{"roll_back", "ROLLBACK"};
 constexpr SqlStatement kMakeRow{
     "make_row",
-    "INSERT INTO heapsync_writer (id, epoch, last_write, seen_at) "
-    "VALUES ($1, 0, 0, now()) ON CONFLICT (id) DO NOTHING"};
+    "INSERT INTO heapsync_writer "
+    "(id, server, shard, epoch, last_write, seen_at) "
+    "VALUES ($1, $2, $3, 0, 0, now()) ON CONFLICT (id) DO NOTHING"};
 // A row that waits for its lock is read as it is then.
 constexpr SqlStatement kLock{
     "lock",
@@ -70,14 +69,6 @@ constexpr SqlStatement kMakeEmpty{
     "INSERT INTO heapsync_entry (shard, key, value) "
     "SELECT $1, k, '' FROM unnest($2::bytea[]) AS missing (k) ORDER BY k "
     "ON CONFLICT (shard, key) DO NOTHING"};
-// A server that stops while it holds locks, or waits for those of one that has,
-// is not waited for longer than this.
-constexpr const char* kBounds[] = {
-    "SET application_name = 'heapsync-writer'",
-    "SET idle_in_transaction_session_timeout = '2s'",
-    "SET lock_timeout = '4s'",
-};
-
 constexpr SqlStatement kGet{
     "get", "SELECT value FROM heapsync_entry WHERE shard = $1 AND key = $2"};
 constexpr SqlStatement kLast{
@@ -108,7 +99,6 @@ constexpr size_t kStatementBytes = 8 << 20;
 constexpr std::chrono::milliseconds kTimeForMebibyte{500};
 constexpr std::chrono::milliseconds kFirstBackoff{20};
 constexpr std::chrono::milliseconds kMaxBackoff{1'000};
-constexpr size_t kMaxIdleReaders = 4;
 // Rows of a page: a scan that ends after the first row, as most do, costs only
 // that one; a long one has few pages.
 constexpr int64_t kFirstPage = 1;
@@ -120,8 +110,8 @@ class Statements {
  public:
   // `proof`: row, epoch and number of the write.
   Statements(std::vector<SqlCommand>& commands, const WriteStatements& kinds,
-             const SqlParameters& proof)
-      : commands_(commands), kinds_(kinds), proof_(proof) {}
+             SqlParameters proof, int32_t shard)
+      : commands_(commands), kinds_(kinds), proof_(proof.Int4(shard)) {}
 
   void Add(absl::string_view key, const std::optional<std::string>& value) {
     if (value.has_value()) {
@@ -137,7 +127,7 @@ class Statements {
   void End() {
     if (!deleted_keys_.empty()) {
       SqlParameters parameters = proof_;
-      parameters.Int4(kShard).ByteArrays(deleted_keys_);
+      parameters.ByteArrays(deleted_keys_);
       commands_.push_back({kinds_.remove, std::move(parameters)});
     }
     if (!put_keys_.empty()) Put();
@@ -146,7 +136,7 @@ class Statements {
  private:
   void Put() {
     SqlParameters parameters = proof_;
-    parameters.Int4(kShard).ByteArrays(put_keys_).ByteArrays(values_);
+    parameters.ByteArrays(put_keys_).ByteArrays(values_);
     commands_.push_back({kinds_.put, std::move(parameters)});
     put_keys_.clear();
     values_.clear();
@@ -193,12 +183,13 @@ class FailedCursor final : public StoreCursor {
 // Reads pages in one snapshot, row by row.
 class PostgresCursor final : public StoreCursor {
  public:
-  PostgresCursor(ReadSessions& sessions,
-                 std::unique_ptr<PostgresConnection> session,
+  PostgresCursor(PostgresSessions& sessions,
+                 std::unique_ptr<PostgresConnection> session, int32_t shard,
                  absl::string_view begin, absl::string_view end,
                  std::chrono::milliseconds patience)
       : sessions_(sessions),
         session_(std::move(session)),
+        shard_(shard),
         end_(end),
         patience_(patience) {
     const SqlCommand commands[] = {{kBeginScan}, PageFrom(begin)};
@@ -225,7 +216,7 @@ class PostgresCursor final : public StoreCursor {
   }
 
   SqlCommand PageFrom(absl::string_view begin) const {
-    return {kPage, SqlParameters().Int4(kShard).Bytes(begin).Bytes(end_).Int8(
+    return {kPage, SqlParameters().Int4(shard_).Bytes(begin).Bytes(end_).Int8(
                        page_rows_)};
   }
 
@@ -268,11 +259,12 @@ class PostgresCursor final : public StoreCursor {
     if (session_->usable()) {
       session_->SendOnly(absl::MakeConstSpan(&commit, 1));
     }
-    sessions_.GiveBack(std::move(session_));
+    sessions_.GiveBackReader(std::move(session_));
   }
 
-  ReadSessions& sessions_;
+  PostgresSessions& sessions_;
   std::unique_ptr<PostgresConnection> session_;
+  const int32_t shard_;
   const std::string end_;
   const std::chrono::milliseconds patience_;
   int64_t page_rows_ = kFirstPage;
@@ -284,70 +276,40 @@ class PostgresCursor final : public StoreCursor {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<PostgresConnection>> ReadSessions::Take() {
+PostgresStore::PostgresStore(PostgresSessions& sessions,
+                             PostgresStoreOptions options)
+    : sessions_(sessions),
+      options_(std::move(options)),
+      numbers_(std::random_device()()) {
+  row_.id =
+      static_cast<int64_t>(std::mt19937_64(std::random_device()())() >> 1);
+}
+
+void PostgresStore::Own(const ShardClaim& claim) {
+  MutexLock lock(mutex_);
+  claim_ = claim;
+}
+
+void PostgresStore::Disown() {
+  MutexLock lock(mutex_);
+  claim_.reset();
+}
+
+void PostgresStore::FollowOwnership() {
+  std::optional<ShardClaim> claim;
   {
     MutexLock lock(mutex_);
-    ++in_use_;
-    if (!idle_.empty()) {
-      std::unique_ptr<PostgresConnection> session = std::move(idle_.back());
-      idle_.pop_back();
-      return session;
-    }
+    claim = claim_;
   }
-  auto session = PostgresConnection::Open(uri_);
-  if (!session.ok()) GiveBack(nullptr);
-  return session;
-}
-
-void ReadSessions::GiveBack(std::unique_ptr<PostgresConnection> session) {
-  // Closed after the lock is released.
-  std::unique_ptr<PostgresConnection> dropped;
-  MutexLock lock(mutex_);
-  --in_use_;
-  if (session == nullptr || !session->usable()) {
-    dropped = std::move(session);
-    outdated_ = std::min(outdated_, in_use_);
-    return;
+  if (row_.of_owner && (!claim.has_value() || claim->epoch != row_.epoch)) {
+    row_ = own_row_;
   }
-  // Which ones are outdated is not known: as many as were in use are dropped.
-  if (outdated_ > 0) {
-    --outdated_;
-    dropped = std::move(session);
-  } else if (idle_.size() < kMaxIdleReaders) {
-    idle_.push_back(std::move(session));
-  }
-}
-
-void ReadSessions::Renew() {
-  std::vector<std::unique_ptr<PostgresConnection>> dropped;
-  MutexLock lock(mutex_);
-  dropped.swap(idle_);
-  outdated_ = in_use_;
-}
-
-PostgresStore::PostgresStore(PostgresStoreOptions options)
-    : options_(std::move(options)),
-      writer_id_(
-          static_cast<int64_t>(std::mt19937_64(std::random_device()())() >> 1)),
-      readers_(options_.uri),
-      numbers_(std::random_device()()) {
-  row_.id = writer_id_;
-}
-
-PostgresStore::PostgresStore(PostgresStoreOptions options, ShardLease& lease)
-    : PostgresStore(std::move(options)) {
-  Own(lease);
-}
-
-void PostgresStore::Own(ShardLease& lease) { owned_ = &lease; }
-
-void PostgresStore::TakeOwnership() {
-  ShardLease* const lease = owned_;
-  if (lease == nullptr || row_.lease != nullptr) return;
-  row_ = {.lease = lease,
-          .id = kShard,
-          .epoch = lease->claim().epoch,
-          .last_write = lease->claim().last_write,
+  if (!claim.has_value() || row_.of_owner) return;
+  own_row_ = row_;
+  row_ = {.of_owner = true,
+          .id = options_.shard,
+          .epoch = claim->epoch,
+          .last_write = claim->last_write,
           .exists = true};
 }
 
@@ -361,22 +323,21 @@ SqlParameters PostgresStore::ProofOf(int64_t number) const {
 }
 
 absl::Status PostgresStore::Fenced() {
-  if (row_.lease == nullptr) {
+  if (!row_.of_owner) {
     return absl::AbortedError(
         "this server was away for so long that its row in heapsync_writer was "
         "deleted");
   }
-  row_.lease->Lose();
+  if (options_.on_fenced) options_.on_fenced();
   return absl::AbortedError(
-      "another server owns the spool now: this one writes nothing more");
+      "another server owns the shard now: this one writes nothing more");
 }
 
 // Errors: kAborted, kDataLoss, and those of the connection.
 absl::StatusOr<PostgresStore::Fate> PostgresStore::LookUp() {
-  const auto row =
-      writer_->Run({(row_.lease != nullptr ? kOfOwner : kOfOthers).look_up,
-                    SqlParameters().Int8(row_.id)},
-                   WriteDeadline(0));
+  const auto row = writer_->Run({(row_.of_owner ? kOfOwner : kOfOthers).look_up,
+                                 SqlParameters().Int8(row_.id)},
+                                WriteDeadline(0));
   if (!row.ok()) return row.status();
   if (row->rows() != 1 || row->Int8(0, 0) != row_.epoch) return Fenced();
   const int64_t last = row->Int8(0, 1);
@@ -391,35 +352,19 @@ absl::StatusOr<PostgresStore::Fate> PostgresStore::LookUp() {
       "to a standby that was behind: this server has to read it again");
 }
 
-// Errors: those of the connection.
-absl::Status PostgresStore::Connect() {
-  writer_.reset();
-  auto writer = PostgresConnection::Open(options_.uri);
-  if (!writer.ok()) return writer.status();
-  for (const char* bound : kBounds) {
-    // Not every database knows these.
-    static_cast<void>((*writer)->RunText(bound, WriteDeadline(0)));
-    if (!(*writer)->usable()) {
-      return absl::UnavailableError("the connection to the database was lost");
-    }
-  }
+absl::Status PostgresStore::Begin(bool& happened) {
+  happened = false;
   if (!row_.exists) {
-    const auto made = (*writer)->Run({kMakeRow, SqlParameters().Int8(row_.id)},
-                                     WriteDeadline(0));
+    const auto made = writer_->Run({kMakeRow, SqlParameters()
+                                                  .Int8(row_.id)
+                                                  .Int8(options_.server)
+                                                  .Int4(options_.shard)},
+                                   WriteDeadline(0));
     if (!made.ok()) return made.status();
     row_.exists = true;
   }
-  writer_ = *std::move(writer);
-  readers_.Renew();
-  return absl::OkStatus();
-}
-
-absl::Status PostgresStore::EnsureConnected(bool& happened) {
-  happened = false;
-  if (writer_ != nullptr && writer_->usable()) return absl::OkStatus();
-  if (absl::Status s = Connect(); !s.ok()) return s;
-  // Earlier attempts may have happened, and after a fail-over the database
-  // may have gone back.
+  if (attempts_.size() == 1) return absl::OkStatus();
+  // Earlier attempts may have happened.
   const absl::StatusOr<Fate> fate = LookUp();
   if (!fate.ok()) return fate.status();
   happened = *fate == Fate::kHappened;
@@ -439,12 +384,12 @@ absl::Status PostgresStore::WriteOnce(
     const std::vector<const StoreBatch::Change*>& changes, size_t bytes,
     int64_t number) {
   bool happened = false;
-  if (absl::Status s = EnsureConnected(happened); !s.ok() || happened) return s;
-  const WriteStatements& kinds = row_.lease != nullptr ? kOfOwner : kOfOthers;
+  if (absl::Status s = Begin(happened); !s.ok() || happened) return s;
+  const WriteStatements& kinds = row_.of_owner ? kOfOwner : kOfOthers;
   std::vector<SqlCommand> commands;
   commands.push_back({kBegin});
   commands.push_back({kinds.prove, ProofOf(number).Int8(row_.last_write)});
-  Statements statements(commands, kinds, ProofOf(number));
+  Statements statements(commands, kinds, ProofOf(number), options_.shard);
   for (const StoreBatch::Change* change : changes) {
     statements.Add(change->key, change->value);
   }
@@ -460,9 +405,10 @@ absl::Status PostgresStore::WriteOnce(
 
 absl::StatusOr<PostgresStore::Begun> PostgresStore::Lock(
     const std::vector<std::string>& keys, int64_t number, Values& values) {
-  const WriteStatements& kinds = row_.lease != nullptr ? kOfOwner : kOfOthers;
+  const WriteStatements& kinds = row_.of_owner ? kOfOwner : kOfOthers;
   const std::vector<absl::string_view> names(keys.begin(), keys.end());
-  const SqlCommand lock{kLock, SqlParameters().Int4(kShard).ByteArrays(names)};
+  const SqlCommand lock{kLock,
+                        SqlParameters().Int4(options_.shard).ByteArrays(names)};
   // The row of the server comes last: a renewal of the lease, which changes it,
   // does not wait for the others then.
   const SqlCommand begin[] = {
@@ -487,7 +433,8 @@ absl::StatusOr<PostgresStore::Begun> PostgresStore::Lock(
       }
     }
     const SqlCommand again[] = {
-        {kMakeEmpty, SqlParameters().Int4(kShard).ByteArrays(missing)}, lock};
+        {kMakeEmpty, SqlParameters().Int4(options_.shard).ByteArrays(missing)},
+        lock};
     auto locked = writer_->RunTogether(again, WriteDeadline(0));
     if (!locked.ok()) return locked.status();
     rows = std::move(locked->back());
@@ -507,7 +454,7 @@ absl::StatusOr<PostgresStore::Begun> PostgresStore::Lock(
 absl::Status PostgresStore::UpdateOnce(const std::vector<std::string>& keys,
                                        BatchMaker make, int64_t number) {
   bool happened = false;
-  if (absl::Status s = EnsureConnected(happened); !s.ok() || happened) return s;
+  if (absl::Status s = Begin(happened); !s.ok() || happened) return s;
   Values values;
   const absl::StatusOr<Begun> begun = Lock(keys, number, values);
   if (!begun.ok()) {
@@ -519,8 +466,8 @@ absl::Status PostgresStore::UpdateOnce(const std::vector<std::string>& keys,
   // From here on no earlier attempt can happen any more.
   const StoreBatch batch = make(values);
   std::vector<SqlCommand> commands;
-  Statements statements(commands, row_.lease != nullptr ? kOfOwner : kOfOthers,
-                        ProofOf(number));
+  Statements statements(commands, row_.of_owner ? kOfOwner : kOfOthers,
+                        ProofOf(number), options_.shard);
   for (const StoreBatch::Change* change : LastChanges(batch)) {
     statements.Add(change->key, change->value);
   }
@@ -538,7 +485,7 @@ absl::Status PostgresStore::UpdateOnce(const std::vector<std::string>& keys,
 absl::Status PostgresStore::Repeat(
     absl::FunctionRef<absl::Status(int64_t)> attempt) {
   if (!closed_.ok()) return closed_;
-  TakeOwnership();
+  FollowOwnership();
   const auto deadline =
       std::chrono::steady_clock::now() + options_.write_patience;
   std::chrono::milliseconds backoff = kFirstBackoff;
@@ -547,7 +494,13 @@ absl::Status PostgresStore::Repeat(
   while (true) {
     const auto number = static_cast<int64_t>(numbers_() >> 1);
     attempts_.push_back(number);
-    status = attempt(number);
+    auto writer = sessions_.TakeWriter();
+    status = writer.status();
+    if (writer.ok()) {
+      writer_ = *std::move(writer);
+      status = attempt(number);
+      sessions_.GiveBackWriter(std::move(writer_));
+    }
     if (!absl::IsUnavailable(status) && !absl::IsFailedPrecondition(status)) {
       break;
     }
@@ -586,11 +539,11 @@ absl::StatusOr<SqlResult> PostgresStore::Read(const SqlCommand& command) const {
   const auto deadline =
       std::chrono::steady_clock::now() + options_.read_patience;
   while (true) {
-    auto session = readers_.Take();
+    auto session = sessions_.TakeReader();
     absl::Status status = session.status();
     if (session.ok()) {
       auto result = (*session)->Run(command, deadline);
-      readers_.GiveBack(*std::move(session));
+      sessions_.GiveBackReader(*std::move(session));
       if (result.ok()) return result;
       status = result.status();
     }
@@ -604,7 +557,8 @@ absl::StatusOr<SqlResult> PostgresStore::Read(const SqlCommand& command) const {
 
 absl::StatusOr<std::optional<std::string>> PostgresStore::Get(
     absl::string_view key) const {
-  const auto result = Read({kGet, SqlParameters().Int4(kShard).Bytes(key)});
+  const auto result =
+      Read({kGet, SqlParameters().Int4(options_.shard).Bytes(key)});
   if (!result.ok()) return result.status();
   if (result->rows() == 0) return std::nullopt;
   return std::string(result->Bytes(0, 0));
@@ -615,11 +569,12 @@ std::unique_ptr<StoreCursor> PostgresStore::Scan(absl::string_view begin,
   const auto deadline =
       std::chrono::steady_clock::now() + options_.read_patience;
   while (true) {
-    auto session = readers_.Take();
+    auto session = sessions_.TakeReader();
     absl::Status status = session.status();
     if (session.ok()) {
       auto cursor = std::make_unique<PostgresCursor>(
-          readers_, *std::move(session), begin, end, options_.read_patience);
+          sessions_, *std::move(session), options_.shard, begin, end,
+          options_.read_patience);
       status = cursor->status();
       if (status.ok()) return cursor;
     }
@@ -633,8 +588,8 @@ std::unique_ptr<StoreCursor> PostgresStore::Scan(absl::string_view begin,
 
 absl::StatusOr<std::optional<std::pair<std::string, std::string>>>
 PostgresStore::Last(absl::string_view begin, absl::string_view end) const {
-  const auto result =
-      Read({kLast, SqlParameters().Int4(kShard).Bytes(begin).Bytes(end)});
+  const auto result = Read(
+      {kLast, SqlParameters().Int4(options_.shard).Bytes(begin).Bytes(end)});
   if (!result.ok()) return result.status();
   if (result->rows() == 0) return std::nullopt;
   return std::make_pair(std::string(result->Bytes(0, 0)),
@@ -654,7 +609,7 @@ absl::StatusOr<Store::FirstEntries> PostgresStore::FirstOfEach(
     wanted.push_back(range.with_value ? "v" : "");
   }
   const auto rows = Read({kFirstOfEach, SqlParameters()
-                                            .Int4(kShard)
+                                            .Int4(options_.shard)
                                             .ByteArrays(begins)
                                             .ByteArrays(ends)
                                             .ByteArrays(wanted)});

@@ -20,36 +20,18 @@
 #include "absl/types/span.h"
 #include "heap_adapter/base/mutex.h"
 #include "heap_adapter/spool/postgres/connection.h"
-#include "heap_adapter/spool/postgres/shard_lease.h"
+#include "heap_adapter/spool/postgres/sessions.h"
+#include "heap_adapter/spool/postgres/shard_table.h"
+#include "heap_adapter/spool/shards.h"
 #include "heap_adapter/spool/store.h"
 
 namespace heapsync {
 
-// Sessions that read. As many exist as are in use at once, and a few idle ones
-// are kept. Any thread.
-class ReadSessions {
- public:
-  explicit ReadSessions(std::string uri) : uri_(std::move(uri)) {}
-
-  // A session for the caller alone. Errors: those of opening one.
-  absl::StatusOr<std::unique_ptr<PostgresConnection>> Take();
-  void GiveBack(std::unique_ptr<PostgresConnection> session);
-  // Drops what is idle, and what is given back of the sessions in use: they may
-  // be with a server that is no longer the primary.
-  void Renew();
-
- private:
-  const std::string uri_;
-  Mutex mutex_;
-  std::vector<std::unique_ptr<PostgresConnection>> idle_
-      ABSL_GUARDED_BY(mutex_);
-  // Sessions in use that were opened before the last Renew().
-  int outdated_ ABSL_GUARDED_BY(mutex_) = 0;
-  int in_use_ ABSL_GUARDED_BY(mutex_) = 0;
-};
-
 struct PostgresStoreOptions {
-  std::string uri;
+  int32_t shard = 0;
+  // The server that the store belongs to; for people, and for Seen() of
+  // OtherWriters.
+  ServerId server = kNoServer;
   // Time for which a write goes on trying while the database is away; after
   // that the store takes no more writes. Longer: longer fail-overs pass without
   // a restart of the server, but callers wait longer for their error.
@@ -63,9 +45,12 @@ struct PostgresStoreOptions {
   // Called with one sentence when the database goes away in the middle of a
   // write, and when it is back. The writing thread; must not block.
   std::function<void(const std::string&)> on_trouble;
+  // Called when a write finds that another server owns the shard that this one
+  // has claimed. The writing thread; must not block.
+  std::function<void()> on_fenced;
 };
 
-// The entries of a spool in PostgreSQL.
+// The entries of one shard of a spool in PostgreSQL.
 //
 // A write is one transaction and one round trip. It proves that no other write
 // of its server came between it and its predecessor: each attempt has a number
@@ -88,23 +73,20 @@ struct PostgresStoreOptions {
 //
 //   kResourceExhausted  the database has no space or no memory
 //   kAborted            another server owns the shard, or the row of a server
-//                       that owns nothing was deleted: it was away too long
+//                       that does not own it was deleted: it was away too long
 //   kDataLoss           the database has lost a write that it had confirmed
 //   kUnavailable        it was away for longer than the patience
 //   others              see SqlError()
 class PostgresStore final : public Store {
  public:
-  // The store of a server that does not own the shard.
-  explicit PostgresStore(PostgresStoreOptions options);
-  // The store of the owner; see Own().
-  PostgresStore(PostgresStoreOptions options, ShardLease& lease);
+  // The store of a server that does not own the shard. `sessions` must outlive
+  // it.
+  PostgresStore(PostgresSessions& sessions, PostgresStoreOptions options);
 
-  // From the next write on this server owns the shard. `lease` must outlive the
-  // store; a write that finds another owner ends it. Once; any thread.
-  void Own(ShardLease& lease);
-
-  // The row in heapsync_writer of a server that owns nothing. Any thread.
-  int64_t writer_id() const { return writer_id_; }
+  // From the next write on this server owns the shard, or no longer does. Any
+  // thread.
+  void Own(const ShardClaim& claim);
+  void Disown();
 
   bool shared() const override { return true; }
   absl::Status Write(const StoreBatch& batch, Durability durability) override;
@@ -124,9 +106,9 @@ class PostgresStore final : public Store {
   bool waiting() const { return waiting_; }
 
  private:
-  // The row that proves the writes of this server.
+  // A row that proves the writes of this server.
   struct Row {
-    ShardLease* lease = nullptr;  // null: of a server that owns nothing
+    bool of_owner = false;
     int64_t id = 0;
     int64_t epoch = 0;
     int64_t last_write = 0;
@@ -150,27 +132,30 @@ class PostgresStore final : public Store {
   enum class Begun { kNow, kAlready };
   absl::StatusOr<Begun> Lock(const std::vector<std::string>& keys,
                              int64_t number, Values& values);
-  absl::Status EnsureConnected(bool& happened);
-  absl::Status Connect();
+  // Makes sure that the row exists. OK with `happened`: an earlier attempt has
+  // happened.
+  absl::Status Begin(bool& happened);
   absl::StatusOr<Fate> LookUp();
   absl::Status AfterNoProof();
   absl::Status Fenced();
   SqlParameters ProofOf(int64_t number) const;
-  void TakeOwnership();
+  void FollowOwnership();
   absl::StatusOr<SqlResult> Read(const SqlCommand& command) const;
   // Of an attempt to write `bytes`.
   SqlDeadline WriteDeadline(size_t bytes) const;
 
+  PostgresSessions& sessions_;
   const PostgresStoreOptions options_;
-  const int64_t writer_id_;
-  mutable ReadSessions readers_;
   std::atomic<bool> waiting_{false};
-  std::atomic<ShardLease*> owned_{nullptr};
+
+  Mutex mutex_;
+  std::optional<ShardClaim> claim_ ABSL_GUARDED_BY(mutex_);
 
   // The rest belongs to the writing thread.
-  std::unique_ptr<PostgresConnection> writer_;
+  std::unique_ptr<PostgresConnection> writer_;  // during an attempt
   std::mt19937_64 numbers_;
   Row row_;
+  Row own_row_;  // while `row_` is that of the shard
   // Numbers of the attempts of the current write.
   std::vector<int64_t> attempts_;
   absl::Status closed_;

@@ -192,9 +192,14 @@ function question() {
   if (due) query.set("history", chosen.range);
   return query;
 }
+function shareOf(cluster) {
+  if (!cluster) return "";
+  const own = cluster.servers.find(server => server.self);
+  return " · delivers " + (own ? own.shards : 0) + " of " + cluster.shards + " shards, one of " + cluster.servers.length + " servers";
+}
 function show(status) {
   lastStatus = status;
-  say(byId("about"), status.version + " · up " + span(status.uptime_seconds));
+  say(byId("about"), status.version + " · up " + span(status.uptime_seconds) + shareOf(status.cluster));
   say(byId("spool"), !status.spool.healthy ?
       "A write to the spool failed. Nothing is accepted until the server is restarted." :
       status.spool.disk_nearly_full ? "The disk is nearly full. New items are rejected; the backlog still drains." : "");

@@ -3,6 +3,7 @@
 
 #include "heap_adapter/spool/postgres/postgres_store.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -20,7 +21,9 @@
 #include "heap_adapter/base/check.h"
 #include "heap_adapter/spool/postgres/other_writers.h"
 #include "heap_adapter/spool/postgres/schema.h"
-#include "heap_adapter/spool/postgres/shard_lease.h"
+#include "heap_adapter/spool/postgres/server_lease.h"
+#include "heap_adapter/spool/postgres/sessions.h"
+#include "heap_adapter/spool/postgres/shard_table.h"
 #include "tests/spool/postgres/connection_cutter.h"
 #include "tests/spool/postgres/postgres_server.h"
 #include "tests/spool/postgres/test_server.h"
@@ -57,40 +60,95 @@ std::unique_ptr<PostgresConnection> Connect(const std::string& uri) {
   return *std::move(connection);
 }
 
-std::unique_ptr<ShardLease> Claim(const ShardLeaseOptions& options,
-                                  const std::string& owner) {
-  const auto connection = Connect(options.uri);
-  const absl::Status prepared = PrepareSchema(*connection, Soon());
-  HEAPSYNC_CHECK(prepared.ok()) << prepared;
-  auto outcome = ShardLease::TryClaim(*connection, options, owner);
-  HEAPSYNC_CHECK(outcome.ok()) << outcome.status();
-  return std::move(outcome->lease);
-}
+constexpr int32_t kShards = 3;
 
+// A server that has a lease. It claims with its own connection.
+class Member {
+ public:
+  explicit Member(const ServerLeaseOptions& options,
+                  const std::string& name = "test")
+      : connection_(Connect(options.uri)) {
+    const absl::Status prepared = PrepareSchema(*connection_, kShards, Soon());
+    HEAPSYNC_CHECK(prepared.ok()) << prepared;
+    auto lease = ServerLease::Take(*connection_, options, name);
+    HEAPSYNC_CHECK(lease.ok()) << lease.status();
+    lease_ = *std::move(lease);
+  }
+
+  ServerLease& lease() { return *lease_; }
+  std::optional<ShardClaim> Claim(int32_t shard) {
+    const auto claim = ShardTable::Claim(
+        *connection_, shard, ShardAt(shard).epoch, lease_->id(), Soon());
+    HEAPSYNC_CHECK(claim.ok()) << claim.status();
+    return *claim;
+  }
+  void GiveBack(int32_t shard) {
+    const absl::Status given =
+        ShardTable::GiveBack(*connection_, shard, lease_->id(), Soon());
+    HEAPSYNC_CHECK(given.ok()) << given;
+  }
+  void RemoveExpired() {
+    const absl::Status removed =
+        ShardTable::RemoveExpired(*connection_, Soon());
+    HEAPSYNC_CHECK(removed.ok()) << removed;
+  }
+  ShardTable::View View() {
+    auto view = ShardTable::Read(*connection_, Soon());
+    HEAPSYNC_CHECK(view.ok()) << view.status();
+    return *std::move(view);
+  }
+  ShardTable::Shard ShardAt(int32_t shard) {
+    return View().shards[static_cast<size_t>(shard)];
+  }
+  PostgresConnection& connection() { return *connection_; }
+
+ private:
+  const std::unique_ptr<PostgresConnection> connection_;
+  std::unique_ptr<ServerLease> lease_;
+};
+
+// A shard in the middle of others that have the same keys.
 class PostgresPlace final : public StorePlace {
  public:
   Store& Open() override {
     const std::string uri = server->Uri(database_);
-    lease_ = Claim({.uri = uri}, "test");
-    HEAPSYNC_CHECK(lease_ != nullptr) << "taken";
-    store_ = std::make_unique<PostgresStore>(PostgresStoreOptions{.uri = uri},
-                                             *lease_);
+    member_.emplace(ServerLeaseOptions{.uri = uri});
+    sessions_.emplace(uri);
+    if (!neighbours_written_) {
+      for (const int32_t neighbour : {0, 2}) {
+        PostgresStore store(*sessions_, {.shard = neighbour});
+        StoreBatch batch;
+        for (const char* key : {"", "a", "b", "zz"}) batch.Put(key, "foreign");
+        HEAPSYNC_CHECK(store.Write(batch, Durability::kDisk).ok());
+      }
+      neighbours_written_ = true;
+    }
+    const auto claim = member_->Claim(1);
+    HEAPSYNC_CHECK(claim.has_value()) << "taken";
+    store_ = std::make_unique<PostgresStore>(*sessions_,
+                                             PostgresStoreOptions{.shard = 1});
+    store_->Own(*claim);
     return *store_;
   }
   void Close() override {
     store_.reset();
-    lease_.reset();
+    member_->GiveBack(1);
+    sessions_.reset();
+    member_.reset();
   }
 
  private:
   const std::string database_ = server->NewDatabase();
-  std::unique_ptr<ShardLease> lease_;
+  bool neighbours_written_ = false;
+  std::optional<Member> member_;
+  std::optional<PostgresSessions> sessions_;
   std::unique_ptr<PostgresStore> store_;
 };
 
 // A store whose connections go through a proxy, and whose lease does not.
 class PostgresStoreTest : public ::testing::Test {
  protected:
+  void SetUp() override { store_.Own(claim_); }
   absl::Status Put(const std::string& key, const std::string& value) {
     StoreBatch batch;
     batch.Put(key, value);
@@ -109,15 +167,17 @@ class PostgresStoreTest : public ::testing::Test {
   const std::string uri_ = server->Uri(database_);
   ConnectionCutter cutter_{server->port()};
   const std::string proxied_ = PostgresServer::UriAt(cutter_.port(), database_);
-  std::unique_ptr<ShardLease> lease_ = Claim({.uri = uri_}, "first");
+  Member member_{{.uri = uri_}, "first"};
+  ShardClaim claim_ = *member_.Claim(0);
+  PostgresSessions sessions_{proxied_};
   std::vector<std::string> troubles_;
   PostgresStore store_{
-      {.uri = proxied_,
-       .write_patience = seconds(20),
+      sessions_,
+      {.write_patience = seconds(20),
        .attempt_patience = milliseconds(500),
        .on_trouble =
-           [this](const std::string& line) { troubles_.push_back(line); }},
-      *lease_};
+           [this](const std::string& line) { troubles_.push_back(line); },
+       .on_fenced = [this] { member_.lease().Lose(); }}};
 };
 
 TEST_F(PostgresStoreTest, ACommitWhoseAnswerWasLostIsLookedUp) {
@@ -162,14 +222,14 @@ TEST_F(PostgresStoreTest, ACrashOfTheDatabaseIsAWriteThatTakesLonger) {
 
 TEST_F(PostgresStoreTest, AWriterWithAnOldEpochWritesNothing) {
   ASSERT_TRUE(Put("a", "1").ok());
-  Sql("UPDATE heapsync_shard SET epoch = epoch + 1, owner = 'second'");
+  Sql("UPDATE heapsync_shard SET epoch = epoch + 1, owner = 17");
   const absl::Status fenced = Put("a", "2");
   EXPECT_EQ(fenced.code(), absl::StatusCode::kAborted) << fenced;
   EXPECT_THAT(Get("a"), Optional(std::string("1")));
-  EXPECT_TRUE(lease_->lost());
-  EXPECT_FALSE(lease_->Held());
+  EXPECT_TRUE(member_.lease().lost());
+  EXPECT_FALSE(member_.lease().Held());
   // And never again.
-  Sql("UPDATE heapsync_shard SET epoch = epoch - 1, owner = 'first'");
+  Sql("UPDATE heapsync_shard SET epoch = epoch - 1");
   EXPECT_EQ(Put("a", "3").code(), absl::StatusCode::kAborted);
 }
 
@@ -206,8 +266,8 @@ TEST_F(PostgresStoreTest, AFullDatabaseRefusesAndTakesWritesAgain) {
 }
 
 TEST_F(PostgresStoreTest, AWriteGivesUpAfterItsPatienceAndForGood) {
-  PostgresStore store({.uri = proxied_, .write_patience = milliseconds(100)},
-                      *lease_);
+  PostgresStore store(sessions_, {.write_patience = milliseconds(100)});
+  store.Own(claim_);
   cutter_.Refuse(true);
   StoreBatch batch;
   batch.Put("a", "1");
@@ -293,7 +353,7 @@ TEST_F(PostgresStoreTest, WhereverConnectionsAreCutEveryWriteHappensOnce) {
 class OtherWriterTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_TRUE(PrepareSchema(*Connect(uri_), Soon()).ok());
+    ASSERT_TRUE(PrepareSchema(*Connect(uri_), kShards, Soon()).ok());
   }
   // Adds one to the numbers at `keys`, and returns those that it found.
   static std::vector<int> AddOne(Store& store,
@@ -318,10 +378,13 @@ class OtherWriterTest : public ::testing::Test {
   const std::string database_ = server->NewDatabase();
   const std::string uri_ = server->Uri(database_);
   ConnectionCutter cutter_{server->port()};
-  PostgresStore cut_{{.uri = PostgresServer::UriAt(cutter_.port(), database_),
-                      .write_patience = seconds(20),
-                      .attempt_patience = milliseconds(500)}};
-  PostgresStore other_{{.uri = uri_}};
+  PostgresSessions cut_sessions_{
+      PostgresServer::UriAt(cutter_.port(), database_)};
+  PostgresSessions sessions_{uri_};
+  PostgresStore cut_{
+      cut_sessions_,
+      {.write_patience = seconds(20), .attempt_patience = milliseconds(500)}};
+  PostgresStore other_{sessions_, {}};
 };
 
 TEST_F(OtherWriterTest, UpdatesOfManyWritersAreCountedOnceEach) {
@@ -329,7 +392,7 @@ TEST_F(OtherWriterTest, UpdatesOfManyWritersAreCountedOnceEach) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 3; ++i) {
     threads.emplace_back([&, i] {
-      PostgresStore store({.uri = uri_});
+      PostgresStore store(sessions_, {});
       // Each has the common keys among others of its own.
       std::vector<std::string> keys = {"a", std::string("b") + char('0' + i),
                                        "c"};
@@ -407,8 +470,8 @@ TEST_F(OtherWriterTest, AnUpdateThatWritesNothingLeavesNothing) {
 
 TEST_F(OtherWriterTest, OneThatTookTheShardOverIsFencedLikeItsOwner) {
   AddOne(other_, {"a"});
-  const auto lease = Claim({.uri = uri_}, "other");
-  other_.Own(*lease);
+  Member member({.uri = uri_});
+  other_.Own(*member.Claim(0));
   AddOne(other_, {"a"});
   server->Sql(database_, "UPDATE heapsync_shard SET epoch = epoch + 1");
   EXPECT_EQ(other_
@@ -423,7 +486,66 @@ TEST_F(OtherWriterTest, OneThatTookTheShardOverIsFencedLikeItsOwner) {
                 .code(),
             absl::StatusCode::kAborted);
   EXPECT_THAT(*cut_.Get("a"), Optional(std::string("2")));
-  EXPECT_TRUE(lease->lost());
+}
+
+TEST_F(OtherWriterTest, OneThatHandedItsShardBackWritesAsOthersDo) {
+  Member member({.uri = uri_});
+  AddOne(other_, {"a"});
+  other_.Own(*member.Claim(0));
+  AddOne(other_, {"a"});
+  other_.Disown();
+  AddOne(other_, {"a"});
+  member.GiveBack(0);
+  Member next({.uri = uri_});
+  cut_.Own(*next.Claim(0));
+  AddOne(cut_, {"a"});
+  EXPECT_THAT(AddOne(other_, {"a"}), ::testing::ElementsAre(4));
+  AddOne(cut_, {"a"});
+  // And back again.
+  cut_.Disown();
+  AddOne(cut_, {"a"});
+  next.GiveBack(0);
+  other_.Own(*member.Claim(0));
+  EXPECT_THAT(AddOne(other_, {"a"}), ::testing::ElementsAre(7));
+}
+
+TEST_F(OtherWriterTest, AShardThatIsLostStopsNoWritesToAnother) {
+  Member member({.uri = uri_});
+  PostgresStore neighbour(sessions_, {.shard = 1});
+  other_.Own(*member.Claim(0));
+  neighbour.Own(*member.Claim(1));
+  AddOne(other_, {"a"});
+  AddOne(neighbour, {"a"});
+  server->Sql(database_,
+              "UPDATE heapsync_shard SET epoch = epoch + 1 WHERE id = 0");
+  StoreBatch batch;
+  batch.Put("a", "17");
+  EXPECT_EQ(other_.Write(batch, Durability::kDisk).code(),
+            absl::StatusCode::kAborted);
+  EXPECT_THAT(AddOne(neighbour, {"a"}), ::testing::ElementsAre(1));
+}
+
+TEST_F(OtherWriterTest, ManyStoresWriteOverFewConnections) {
+  constexpr int kRounds = 20;
+  PostgresSessions two(uri_, 2);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&, i] {
+      PostgresStore store(two, {.shard = i % kShards});
+      for (int round = 0; round < kRounds; ++round) AddOne(store, {"a", "b"});
+    });
+  }
+  int most = 0;
+  for (int i = 0; i < 20; ++i) {
+    most = std::max(most, std::stoi(server->Sql(
+                              database_,
+                              "SELECT count(*) FROM pg_stat_activity WHERE "
+                              "datname = current_database() AND "
+                              "application_name = 'heapsync-writer'")));
+  }
+  for (std::thread& each : threads) each.join();
+  EXPECT_LE(most, 2);
+  EXPECT_THAT(*other_.Get("a"), Optional(std::to_string(3 * kRounds)));
 }
 
 TEST_F(OtherWriterTest, OneWhoseRowIsGoneWritesNothing) {
@@ -436,14 +558,46 @@ TEST_F(OtherWriterTest, OneWhoseRowIsGoneWritesNothing) {
   EXPECT_THAT(*other_.Get("a"), Optional(std::string("1")));
 }
 
-TEST_F(OtherWriterTest, TheOwnerLearnsThatOthersHaveWritten) {
-  const auto connection = Connect(uri_);
-  OtherWriters others;
-  EXPECT_THAT(*others.HaveWritten(*connection, Soon()), true);
-  EXPECT_THAT(*others.HaveWritten(*connection, Soon()), false);
+TEST_F(OtherWriterTest, TheRowsOfServersThatAreGoneAreForgotten) {
+  Member member({.uri = uri_});
+  PostgresStore live(sessions_, {.server = member.lease().id()});
+  AddOne(live, {"a"});
   AddOne(other_, {"a"});
-  EXPECT_THAT(*others.HaveWritten(*connection, Soon()), true);
-  EXPECT_THAT(*others.HaveWritten(*connection, Soon()), false);
+  const auto rows = [&] {
+    return server->Sql(database_, "SELECT count(*) FROM heapsync_writer");
+  };
+  ASSERT_TRUE(OtherWriters::ForgetOld(member.connection(), Soon()).ok());
+  EXPECT_EQ(rows(), "2");
+  server->Sql(database_,
+              "UPDATE heapsync_writer SET seen_at = now() - interval '11 min'");
+  ASSERT_TRUE(OtherWriters::ForgetOld(member.connection(), Soon()).ok());
+  EXPECT_EQ(rows(), "1");
+  AddOne(live, {"a"});
+  server->Sql(database_,
+              "UPDATE heapsync_writer SET seen_at = now() - interval '2 days'");
+  ASSERT_TRUE(
+      OtherWriters::Seen(member.connection(), member.lease().id(), Soon())
+          .ok());
+  ASSERT_TRUE(OtherWriters::ForgetOld(member.connection(), Soon()).ok());
+  EXPECT_EQ(rows(), "1");
+}
+
+TEST_F(OtherWriterTest, OwnersLearnToWhichShardsOthersHaveWritten) {
+  using ::testing::ElementsAre;
+  using ::testing::IsEmpty;
+  const auto connection = Connect(uri_);
+  PostgresStore third(sessions_, {.shard = 2});
+  AddOne(third, {"a"});
+  OtherWriters others;
+  EXPECT_THAT(*others.ShardsWritten(*connection, Soon()), ElementsAre(2));
+  EXPECT_THAT(*others.ShardsWritten(*connection, Soon()), IsEmpty());
+  AddOne(other_, {"a"});
+  AddOne(cut_, {"a"});
+  EXPECT_THAT(*others.ShardsWritten(*connection, Soon()), ElementsAre(0));
+  AddOne(third, {"a"});
+  AddOne(other_, {"a"});
+  EXPECT_THAT(*others.ShardsWritten(*connection, Soon()), ElementsAre(0, 2));
+  EXPECT_THAT(*others.ShardsWritten(*connection, Soon()), IsEmpty());
 }
 
 // Time of the lease, which a test drives.
@@ -458,8 +612,14 @@ class DrivenClock {
   std::atomic<int64_t> now_{1'000'000'000};
 };
 
-class ShardLeaseTest : public ::testing::Test {
+class ServerLeaseTest : public ::testing::Test {
  protected:
+  void Expire(ServerId id) {
+    server->Sql(database_,
+                "UPDATE heapsync_server SET lease_until = now() - "
+                "interval '1s' WHERE id = " +
+                    std::to_string(id));
+  }
   const std::string database_ = server->NewDatabase();
   const std::string uri_ = server->Uri(database_);
   ConnectionCutter cutter_{server->port()};
@@ -467,70 +627,109 @@ class ShardLeaseTest : public ::testing::Test {
   DrivenClock time_;
 };
 
-TEST_F(ShardLeaseTest, OneServerAtATimeOwnsTheShard) {
-  const auto first = Claim({.uri = uri_}, "first");
-  ASSERT_NE(first, nullptr);
-  EXPECT_TRUE(first->Held());
-  const auto connection = Connect(uri_);
-  const auto second =
-      ShardLease::TryClaim(*connection, {.uri = uri_}, "second");
-  ASSERT_TRUE(second.ok());
-  EXPECT_EQ(second->lease, nullptr);
-  EXPECT_EQ(second->taken.owner, "first");
-  EXPECT_GT(second->taken.left, seconds(5));
-  EXPECT_LE(second->taken.left, seconds(10));
+TEST_F(ServerLeaseTest, AShardHasOneOwnerAtATime) {
+  Member first({.uri = uri_}, "first");
+  Member second({.uri = uri_}, "second");
+  const auto claim = first.Claim(1);
+  ASSERT_TRUE(claim.has_value());
+  EXPECT_EQ(second.Claim(1), std::nullopt);
+  EXPECT_EQ(second.View().OwnerOf(1), "first");
+  EXPECT_EQ(second.View().OwnerOf(2), "");
+  ASSERT_TRUE(second.Claim(2).has_value());
+  first.GiveBack(2);
+  EXPECT_EQ(first.View().OwnerOf(2), "second");
 }
 
-TEST_F(ShardLeaseTest, AStopGivesTheShardBack) {
-  auto first = Claim({.uri = uri_}, "first");
-  ASSERT_NE(first, nullptr);
+TEST_F(ServerLeaseTest, AShardThatIsGivenBackIsClaimedWithAGreaterEpoch) {
+  Member first({.uri = uri_}, "first");
+  Member second({.uri = uri_}, "second");
+  const auto claim = first.Claim(1);
+  ASSERT_TRUE(claim.has_value());
+  first.GiveBack(1);
+  const auto next = second.Claim(1);
+  ASSERT_TRUE(next.has_value());
+  EXPECT_EQ(next->epoch, claim->epoch + 1);
+}
+
+TEST_F(ServerLeaseTest, AClaimOfWhatHasChangedMeanwhileIsNone) {
+  Member first({.uri = uri_}, "first");
+  Member second({.uri = uri_}, "second");
+  const int64_t seen = second.ShardAt(1).epoch;
+  ASSERT_TRUE(first.Claim(1).has_value());
+  first.GiveBack(1);
+  const auto claim = ShardTable::Claim(second.connection(), 1, seen,
+                                       second.lease().id(), Soon());
+  ASSERT_TRUE(claim.ok());
+  EXPECT_EQ(*claim, std::nullopt);
+}
+
+TEST_F(ServerLeaseTest, AStopGivesEverythingBack) {
+  auto first = std::make_unique<Member>(ServerLeaseOptions{.uri = uri_});
+  ASSERT_TRUE(first->Claim(0).has_value());
+  ASSERT_TRUE(first->Claim(1).has_value());
   // It gives back over the connection of its renewals.
   ASSERT_TRUE(Eventually([&] {
     return server->Sql(database_,
                        "SELECT count(*) FROM pg_stat_activity WHERE datname = "
                        "current_database() AND application_name = 'heapsync' "
-                       "AND query LIKE '%lease_until%'") != "0";
+                       "AND query LIKE 'UPDATE heapsync_server%'") != "0";
   }));
-  const int64_t epoch = first->claim().epoch;
   first.reset();
-  const auto second = Claim({.uri = uri_}, "second");
-  ASSERT_NE(second, nullptr);
-  EXPECT_EQ(second->claim().epoch, epoch + 1);
+  Member second({.uri = uri_});
+  EXPECT_TRUE(second.Claim(0).has_value());
+  EXPECT_TRUE(second.Claim(1).has_value());
 }
 
-TEST_F(ShardLeaseTest, AnExpiredLeaseIsClaimedWithAGreaterEpoch) {
-  const auto first = Claim({.uri = proxied_}, "first");
-  ASSERT_NE(first, nullptr);
+TEST_F(ServerLeaseTest, WhatAnExpiredServerHadIsFreeOnceItIsRemovedForGood) {
+  Member first({.uri = proxied_}, "first");
+  const auto claim = first.Claim(1);
+  ASSERT_TRUE(claim.has_value());
   cutter_.Refuse(true);
-  server->Sql(database_,
-              "UPDATE heapsync_shard SET lease_until = now() - interval '1s'");
-  const auto second = Claim({.uri = uri_}, "second");
-  ASSERT_NE(second, nullptr);
-  EXPECT_EQ(second->claim().epoch, first->claim().epoch + 1);
+  Member second({.uri = uri_}, "second");
+  EXPECT_EQ(second.Claim(1), std::nullopt);
+  second.RemoveExpired();
+  EXPECT_EQ(second.Claim(1), std::nullopt);
+  Expire(first.lease().id());
+  EXPECT_EQ(second.Claim(1), std::nullopt);
+  second.RemoveExpired();
+  const auto next = second.Claim(1);
+  ASSERT_TRUE(next.has_value());
+  EXPECT_EQ(next->epoch, claim->epoch + 1);
   cutter_.Refuse(false);
-  EXPECT_TRUE(Eventually([&] { return first->lost(); }));
-  EXPECT_FALSE(first->Held());
-  EXPECT_TRUE(second->Held());
+  EXPECT_TRUE(Eventually([&] { return first.lease().lost(); }));
+  EXPECT_FALSE(first.lease().Held());
+  EXPECT_TRUE(second.lease().Held());
 }
 
-TEST_F(ShardLeaseTest, ALeaseThatIsNotRenewedEndsBeforeTheDatabasesDoes) {
-  const auto lease =
-      Claim({.uri = proxied_, .length = seconds(10), .clock = time_.clock()},
-            "first");
-  ASSERT_NE(lease, nullptr);
+TEST_F(ServerLeaseTest, AServerThatWasRemovedClaimsNothing) {
+  Member first({.uri = uri_}, "first");
+  Member second({.uri = proxied_}, "second");
   cutter_.Refuse(true);
-  ASSERT_TRUE(Eventually([&] { return !lease->last_renewal().ok(); }));
+  Expire(second.lease().id());
+  first.RemoveExpired();
+  const auto claim =
+      ShardTable::Claim(first.connection(), 0, 0, second.lease().id(), Soon());
+  ASSERT_TRUE(claim.ok());
+  EXPECT_EQ(*claim, std::nullopt);
+}
+
+TEST_F(ServerLeaseTest, ALeaseThatIsNotRenewedEndsBeforeTheDatabasesDoes) {
+  Member member(
+      {.uri = proxied_, .length = seconds(10), .clock = time_.clock()});
+  ServerLease& lease = member.lease();
+  cutter_.Refuse(true);
+  ASSERT_TRUE(Eventually([&] { return !lease.last_renewal().ok(); }));
   time_.Advance(milliseconds(7'999));
-  EXPECT_TRUE(lease->Held());
+  EXPECT_TRUE(lease.Held());
   time_.Advance(milliseconds(1));
-  EXPECT_FALSE(lease->Held());
-  EXPECT_FALSE(lease->lost());
-  // Nobody else has claimed it meanwhile.
+  EXPECT_FALSE(lease.Held());
+  EXPECT_FALSE(lease.lost());
+  // Nobody has removed it meanwhile.
   cutter_.Refuse(false);
-  EXPECT_TRUE(Eventually([&] { return lease->Held(); }));
+  EXPECT_TRUE(Eventually([&] { return lease.Held(); }));
 }
 
-TEST_F(ShardLeaseTest, ALeaseCountsFromWhenItsRenewalWasSent) {
+TEST_F(ServerLeaseTest, ALeaseCountsFromWhenItsRenewalWasSent) {
   LeaseTerm term(seconds(10));
   term.Renewed(seconds(100));
   EXPECT_EQ(term.Left(seconds(103)), seconds(5));
@@ -541,10 +740,10 @@ TEST_F(ShardLeaseTest, ALeaseCountsFromWhenItsRenewalWasSent) {
 
 class SchemaTest : public ::testing::Test {
  protected:
-  absl::Status Prepare(const std::string& uri) {
+  absl::Status Prepare(const std::string& uri, int32_t shards = kShards) {
     const auto connection = PostgresConnection::Open(uri);
     if (!connection.ok()) return connection.status();
-    return PrepareSchema(**connection, Soon());
+    return PrepareSchema(**connection, shards, Soon());
   }
   const std::string database_ = server->NewDatabase();
   const std::string uri_ = server->Uri(database_);
@@ -573,6 +772,17 @@ TEST_F(SchemaTest, AnotherVersionIsNamed) {
   EXPECT_THAT(std::string(refused.message()), HasSubstr("version 9"));
 }
 
+TEST_F(SchemaTest, ServersWithAnotherNumberOfShardsAreRefused) {
+  ASSERT_TRUE(Prepare(uri_).ok());
+  EXPECT_EQ(server->Sql(database_, "SELECT count(*) FROM heapsync_shard"), "3");
+  for (const int32_t shards : {2, 4}) {
+    const absl::Status refused = Prepare(uri_, shards);
+    EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("made with 3"));
+  }
+  EXPECT_EQ(server->Sql(database_, "SELECT count(*) FROM heapsync_shard"), "3");
+}
+
 TEST_F(SchemaTest, ADatabaseThatIsNotThereIsAWrongSetUp) {
   EXPECT_EQ(Prepare(server->Uri("nowhere")).code(),
             absl::StatusCode::kFailedPrecondition);
@@ -591,9 +801,11 @@ TEST_F(SchemaTest, AUserWithoutRightsIsAWrongSetUp) {
 TEST_F(SchemaTest, AUserWhoOwnsNothingNeedsOnlyTheTables) {
   ASSERT_TRUE(Prepare(uri_).ok());
   server->Sql(database_, "CREATE ROLE worker LOGIN");
-  server->Sql(database_,
-              "GRANT SELECT, INSERT, UPDATE, DELETE ON heapsync_spool, "
-              "heapsync_shard, heapsync_writer, heapsync_entry TO worker");
+  server->Sql(
+      database_,
+      "GRANT SELECT, INSERT, UPDATE, DELETE ON heapsync_spool, "
+      "heapsync_server, heapsync_shard, heapsync_writer, heapsync_entry "
+      "TO worker");
   EXPECT_TRUE(Prepare("postgresql://worker@127.0.0.1:" +
                       std::to_string(server->port()) + "/" + database_)
                   .ok());

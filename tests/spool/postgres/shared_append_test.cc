@@ -39,7 +39,8 @@ EncodedChunk Chunk(const std::string& text, int items) {
 class Member {
  public:
   explicit Member(const std::string& uri)
-      : store_({.uri = uri}),
+      : sessions_(uri),
+        store_(sessions_, {}),
         spool_(*Spool::Open(store_, 42)),
         committer_(*spool_, {}, {}, [this](Committer::Notices notices) {
           for (const Appended& each : notices.appended) {
@@ -80,6 +81,7 @@ class Member {
   uint64_t others() const { return others_; }
 
  private:
+  PostgresSessions sessions_;
   PostgresStore store_;
   const std::unique_ptr<Spool> spool_;
   std::atomic<uint64_t> others_{0};
@@ -92,8 +94,9 @@ class SharedAppendTest : public ::testing::Test {
   void SetUp() override {
     auto connection = PostgresConnection::Open(uri_);
     ASSERT_TRUE(connection.ok());
-    ASSERT_TRUE(PrepareSchema(**connection, std::chrono::steady_clock::now() +
-                                                std::chrono::seconds(20))
+    ASSERT_TRUE(PrepareSchema(
+                    **connection, 1,
+                    std::chrono::steady_clock::now() + std::chrono::seconds(20))
                     .ok());
   }
   // The texts of a lane, by sequence, and the bytes that its last block counts.
@@ -186,7 +189,8 @@ TEST_F(SharedAppendTest, OneThatLooksFindsWhatOthersHaveAppended) {
 TEST_F(SharedAppendTest, ALaneWhoseNumberAnotherOneHasIsNotUsed) {
   Member owner(uri_);
   owner.Append(1, "{}");
-  PostgresStore store({.uri = uri_});
+  PostgresSessions sessions(uri_);
+  PostgresStore store(sessions, {});
   const auto spool = *Spool::Open(store, 42);
   Committer committer(*spool, {}, {}, [](Committer::Notices) {});
   committer.AddLane(1, {.destination = "another"});

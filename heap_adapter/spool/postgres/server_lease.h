@@ -1,20 +1,19 @@
-#ifndef HEAPSYNC_HEAP_ADAPTER_SPOOL_POSTGRES_SHARD_LEASE_H_
-#define HEAPSYNC_HEAP_ADAPTER_SPOOL_POSTGRES_SHARD_LEASE_H_
+#ifndef HEAPSYNC_HEAP_ADAPTER_SPOOL_POSTGRES_SERVER_LEASE_H_
+#define HEAPSYNC_HEAP_ADAPTER_SPOOL_POSTGRES_SERVER_LEASE_H_
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <thread>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "heap_adapter/base/mutex.h"
 #include "heap_adapter/spool/postgres/connection.h"
+#include "heap_adapter/spool/shards.h"
 
 namespace heapsync {
 
@@ -23,11 +22,11 @@ namespace heapsync {
 using LeaseClock = std::function<std::chrono::nanoseconds()>;
 std::chrono::nanoseconds TimeSinceBoot();
 
-// The time for which a claim, or a renewal, lets its owner go on.
+// The time for which a renewal lets a server go on.
 //
-// The database counts from when it gets the renewal, on its clock; the owner
+// The database counts from when it gets the renewal, on its clock; the server
 // from when it sent it, and ends a part of the lease earlier: what it has sent
-// by then is at Heap before anybody else can own the shard.
+// by then is at Heap before anybody else can own its shards.
 class LeaseTerm {
  public:
   explicit LeaseTerm(std::chrono::milliseconds length) : length_(length) {}
@@ -52,57 +51,42 @@ class LeaseTerm {
   std::atomic<int64_t> until_{0};
 };
 
-// A claim on the one shard of a spool. The owner has the greatest epoch of
-// all owners so far, which each of its writes proves.
-struct ShardClaim {
-  int64_t epoch = 0;
-  std::string owner;  // unique
-  // Number of the last write so far; see PostgresStore.
-  int64_t last_write = 0;
-};
-
-struct ShardLeaseOptions {
+struct ServerLeaseOptions {
   std::string uri;
   // Length of the lease. Longer: a database that is away, or slow, is survived
   // without a pause of the deliveries; but after a crash it takes this long
-  // until another server goes on.
+  // until other servers go on.
   std::chrono::milliseconds length = std::chrono::seconds(10);
   LeaseClock clock = TimeSinceBoot;
 };
 
-// Ownership of the shard: claimed once, then renewed by a thread until it is
-// lost or given back. Methods may be called from any thread.
-class ShardLease {
+// The place of a server among those that share a spool, on which its shards
+// depend: a row that is there once, then renewed by a thread until it is lost
+// or given back. Others remove the row once it has expired, and it never comes
+// back: so what belongs to a server that has no row is free. One lease for all
+// shards of a server costs one statement, however many it has. Methods may be
+// called from any thread.
+class ServerLease {
  public:
-  // The owner, as another server sees it.
-  struct Taken {
-    std::string owner;
-    std::chrono::milliseconds left{};  // by the database's clock
-  };
+  // `name`: for people. Errors: those of the connection.
+  static absl::StatusOr<std::unique_ptr<ServerLease>> Take(
+      PostgresConnection& connection, const ServerLeaseOptions& options,
+      const std::string& name);
 
-  // Claims the shard if it is free or its lease has expired; else returns who
-  // has it. Errors: those of the connection.
-  struct Outcome {
-    std::unique_ptr<ShardLease> lease;  // null: it is taken
-    Taken taken;
-  };
-  static absl::StatusOr<Outcome> TryClaim(PostgresConnection& connection,
-                                          const ShardLeaseOptions& options,
-                                          const std::string& owner);
+  // Gives the place up, and with it all shards, so that others may claim them
+  // at once, if the database answers within a second or so.
+  ~ServerLease();
 
-  // Gives the shard back, so that another server may claim it at once, if the
-  // database answers within a second or so.
-  ~ShardLease();
+  ServerId id() const { return id_; }
 
-  const ShardClaim& claim() const { return claim_; }
-
-  // True while nobody else can own the shard. To be asked before every request
-  // that counts. False between the end of a lease that could not be renewed and
-  // a renewal that succeeds since nobody else had claimed the shard.
+  // True while nobody else can own what this server has claimed. To be asked
+  // before every request that counts. False between the end of a lease that
+  // could not be renewed and a renewal that succeeds since nobody has removed
+  // the row.
   bool Held() const { return !lost() && Left().count() > 0; }
   std::chrono::nanoseconds Left() const { return term_.Left(clock_()); }
 
-  // True once another server owns the shard, or may. Never false again.
+  // True once others may own the shards of this server. Never false again.
   bool lost() const { return lost_; }
   void Lose() {
     lost_ = true;
@@ -116,8 +100,8 @@ class ShardLease {
   }
 
  private:
-  ShardLease(const ShardLeaseOptions& options, ShardClaim claim,
-             std::chrono::nanoseconds sent);
+  ServerLease(const ServerLeaseOptions& options, ServerId id,
+              std::chrono::nanoseconds sent);
 
   void Run();
   absl::Status Renew();
@@ -126,7 +110,7 @@ class ShardLease {
 
   const std::string uri_;
   const LeaseClock clock_;
-  const ShardClaim claim_;
+  const ServerId id_;
   LeaseTerm term_;
   std::atomic<bool> lost_{false};
   std::unique_ptr<PostgresConnection> connection_;  // used by `thread_`
@@ -140,4 +124,4 @@ class ShardLease {
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_HEAP_ADAPTER_SPOOL_POSTGRES_SHARD_LEASE_H_
+#endif  // HEAPSYNC_HEAP_ADAPTER_SPOOL_POSTGRES_SERVER_LEASE_H_

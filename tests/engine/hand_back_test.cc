@@ -1,0 +1,260 @@
+// Two engines over one shared shard, of which one hands it to the other.
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "heap_adapter/base/promise.h"
+#include "heap_adapter/engine.h"
+#include "tests/spool/forwarding_store.h"
+#include "tests/spool/memory_store.h"
+
+namespace heapsync {
+namespace {
+
+using std::chrono::minutes;
+
+// A store of one server among several. The changes of all are guarded by
+// `mutex`.
+class MemberStore final : public ForwardingStore {
+ public:
+  MemberStore(Store& store, Mutex& mutex)
+      : ForwardingStore(store), mutex_(mutex) {}
+
+  bool shared() const override { return true; }
+  absl::Status Write(const StoreBatch& batch, Durability durability) override {
+    MutexLock lock(mutex_);
+    ++writes_;
+    return ForwardingStore::Write(batch, durability);
+  }
+  absl::Status Update(const std::vector<std::string>& keys, BatchMaker make,
+                      Durability durability) override {
+    MutexLock lock(mutex_);
+    std::vector<std::optional<std::string>> values;
+    for (const std::string& key : keys) values.push_back(*Get(key));
+    return ForwardingStore::Write(make(values), durability);
+  }
+
+  // Other than at the ends of lanes.
+  int writes() const { return writes_; }
+
+ private:
+  Mutex& mutex_;
+  std::atomic<int> writes_{0};
+};
+
+// Heap answers what has come once it is let.
+class PatientHeap final : public Transport {
+ public:
+  void Send(HeapRequest request) override {
+    MutexLock lock(mutex_);
+    waiting_.push_back(request.id);
+    ++requests_;
+    changed_.NotifyAll();
+  }
+  std::vector<HeapResponse> Wait(Duration timeout) override {
+    MutexLock lock(mutex_);
+    const bool ready = answers_ && !waiting_.empty();
+    if (!woken_ && !ready) changed_.WaitFor(mutex_, timeout);
+    woken_ = false;
+    std::vector<HeapResponse> answered;
+    if (!answers_) return answered;
+    for (const uint64_t id : std::exchange(waiting_, {})) {
+      answered.push_back(
+          {.request_id = id,
+           .result = HttpResponse{
+               .status = 200, .retry_after = std::nullopt, .body = "{}"}});
+    }
+    return answered;
+  }
+  void Wake() override {
+    MutexLock lock(mutex_);
+    woken_ = true;
+    changed_.NotifyAll();
+  }
+
+  void Answer(bool answers) {
+    MutexLock lock(mutex_);
+    answers_ = answers;
+    changed_.NotifyAll();
+  }
+  void WaitForRequests(int count) {
+    MutexLock lock(mutex_);
+    while (requests_ < count) changed_.Wait(mutex_);
+  }
+  int requests() const {
+    MutexLock lock(mutex_);
+    return requests_;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  CondVar changed_;
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
+  bool answers_ ABSL_GUARDED_BY(mutex_) = true;
+  std::vector<uint64_t> waiting_ ABSL_GUARDED_BY(mutex_);
+  int requests_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+struct Member {
+  Member(Store& all, Mutex& mutex) : store(all, mutex) {
+    EngineOptions options;
+    options.destinations.destinations.push_back(
+        {.name = "prod", .app_id = *AppId::Parse("1")});
+    options.destinations.destinations.back().batch.max_wait =
+        std::chrono::milliseconds(0);
+    engine = *Engine::Open(store, heap, SystemClock(), std::move(options),
+                           [](const AttemptEvent&) {});
+  }
+
+  // Appends an item, and waits for its sequence.
+  Seq Append(SettledCallback on_settled = nullptr) {
+    const Destination& prod = *engine->FindDestination("prod");
+    Promise<absl::StatusOr<SeqRange>> promise;
+    auto stored = promise.future();
+    EncodedChunk chunk;
+    chunk.accepted_at = SystemClock().Read().wall;
+    chunk.items.push_back({.size = 2, .identity_hash = 1});
+    chunk.text = "{}";
+    const Admission queued = engine->Append(
+        prod, engine->LaneFor(prod, ObjectType::kTrackEvent), std::move(chunk),
+        [promise = std::move(promise)](absl::StatusOr<SeqRange> items) mutable {
+          promise.Set(std::move(items));
+        },
+        std::move(on_settled));
+    EXPECT_TRUE(queued.ok()) << queued.status;
+    return (**stored.Wait()).begin;
+  }
+  void WaitForRest() const {
+    // Each of these is a turn of the dispatcher.
+    while (!engine->IsAtRest()) {
+      EXPECT_TRUE(engine->SnapshotOf({"prod"}).ok());
+    }
+  }
+  ItemState StateOf(Seq seq) {
+    const Destination& prod = *engine->FindDestination("prod");
+    const auto found = engine->LookUp(
+        engine->LaneFor(prod, ObjectType::kTrackEvent), {{seq, seq + 1}});
+    EXPECT_TRUE(found.ok()) << found.status();
+    return found->front().state;
+  }
+
+  MemberStore store;
+  PatientHeap heap;
+  std::unique_ptr<Engine> engine;
+};
+
+class HandBackTest : public ::testing::Test {
+ protected:
+  MemoryStore all_;
+  Mutex mutex_;
+  Member first_{all_, mutex_};
+  Member second_{all_, mutex_};
+};
+
+TEST_F(HandBackTest, ARequestInFlightIsWaitedForAndNoOtherBegins) {
+  ASSERT_TRUE(first_.engine->Deliver().ok());
+  first_.heap.Answer(false);
+  const Seq in_flight = first_.Append();
+  first_.heap.WaitForRequests(1);
+  first_.engine->StopSending();
+  const Seq waiting = first_.Append();
+  ASSERT_TRUE(first_.engine->Barrier().ok());
+  for (int turn = 0; turn < 20; ++turn) {
+    ASSERT_TRUE(first_.engine->SnapshotOf({"prod"}).ok());
+    ASSERT_FALSE(first_.engine->IsAtRest());
+  }
+  first_.heap.Answer(true);
+  first_.WaitForRest();
+  ASSERT_TRUE(first_.engine->StopDelivering().ok());
+  EXPECT_FALSE(first_.engine->delivers());
+  EXPECT_EQ(first_.heap.requests(), 1);
+  // The outcome is stored by then, for whoever comes next.
+  EXPECT_EQ(second_.StateOf(in_flight), ItemState::kDelivered);
+  EXPECT_EQ(second_.StateOf(waiting), ItemState::kWaiting);
+  ASSERT_TRUE(second_.engine->Deliver().ok());
+  EXPECT_TRUE(second_.engine->Drain(minutes(1)));
+  EXPECT_EQ(second_.heap.requests(), 1);
+  EXPECT_EQ(first_.StateOf(waiting), ItemState::kDelivered);
+}
+
+TEST_F(HandBackTest, NothingOfTheShardIsWrittenAfterIt) {
+  ASSERT_TRUE(first_.engine->Deliver().ok());
+  first_.Append();
+  ASSERT_TRUE(first_.engine->Drain(minutes(1)));
+  first_.engine->StopSending();
+  first_.WaitForRest();
+  ASSERT_TRUE(first_.engine->StopDelivering().ok());
+  const int writes = first_.store.writes();
+  first_.Append();
+  first_.Append();
+  ASSERT_TRUE(first_.engine->Barrier().ok());
+  EXPECT_EQ(first_.store.writes(), writes);
+}
+
+TEST_F(HandBackTest, ItAcceptsAsBeforeAndItsItemsAreDeliveredOnce) {
+  ASSERT_TRUE(first_.engine->Deliver().ok());
+  std::set<Seq> seqs;
+  for (int round = 0; round < 3; ++round) {
+    Member& owner = round % 2 == 0 ? first_ : second_;
+    Member& other = round % 2 == 0 ? second_ : first_;
+    for (int i = 0; i < 5; ++i) {
+      EXPECT_TRUE(seqs.insert(owner.Append()).second);
+      EXPECT_TRUE(seqs.insert(other.Append()).second);
+    }
+    owner.engine->StopSending();
+    owner.WaitForRest();
+    ASSERT_TRUE(owner.engine->StopDelivering().ok());
+    ASSERT_TRUE(other.engine->Deliver().ok());
+    ASSERT_TRUE(other.engine->Drain(minutes(1)));
+    for (const Seq seq : seqs) {
+      EXPECT_EQ(owner.StateOf(seq), ItemState::kDelivered);
+    }
+  }
+  EXPECT_EQ(seqs.size(), 30u);
+}
+
+TEST_F(HandBackTest, OneThatIsTakenBackGoesOn) {
+  ASSERT_TRUE(first_.engine->Deliver().ok());
+  first_.engine->StopSending();
+  first_.WaitForRest();
+  first_.Append();
+  EXPECT_EQ(first_.heap.requests(), 0);
+  first_.engine->GoOnSending();
+  EXPECT_FALSE(first_.engine->IsAtRest());
+  EXPECT_TRUE(first_.engine->Drain(minutes(1)));
+  EXPECT_EQ(first_.heap.requests(), 1);
+}
+
+TEST_F(HandBackTest, QuestionsGetTheirAnswersMeanwhile) {
+  ASSERT_TRUE(first_.engine->Deliver().ok());
+  std::atomic<bool> over{false};
+  std::atomic<int> asked{0};
+  std::atomic<int> answered{0};
+  std::thread questions([&] {
+    while (!over) {
+      ++asked;
+      first_.engine->RequestFlows([&](const EngineFlows&) { ++answered; });
+      EXPECT_TRUE(first_.engine->SnapshotOf({"prod"}).ok());
+    }
+  });
+  for (int round = 0; round < 20; ++round) {
+    first_.engine->StopSending();
+    while (!first_.engine->IsAtRest()) std::this_thread::yield();
+    ASSERT_TRUE(first_.engine->StopDelivering().ok());
+    ASSERT_TRUE(first_.engine->Deliver().ok());
+  }
+  over = true;
+  questions.join();
+  ASSERT_TRUE(first_.engine->SnapshotOf({"prod"}).ok());
+  EXPECT_EQ(answered, asked);
+}
+
+}  // namespace
+}  // namespace heapsync

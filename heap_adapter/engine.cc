@@ -125,26 +125,11 @@ absl::Status Engine::Deliver() {
     at_rest_ = false;
     leaving_ = false;
   }
-  published_.clear();
-  std::vector<StoredLane> lanes = std::exchange(opened_lanes_, {});
-  if (spool_->shared()) {
-    if (absl::Status s = spool_->MeasureDeadLetters(); !s.ok()) return s;
-    auto read = spool_->Lanes();
-    if (!read.ok()) return read.status();
-    lanes = *std::move(read);
-    for (const StoredLane& lane : lanes) directory_->Add(lane.id, lane.key);
-    dead_letters_.Clear();
-    CountDeadLetters();
+  if (absl::Status s = StartDispatcher(); !s.ok()) {
+    DropDispatcher();
+    return s;
   }
-  dispatcher_ = std::make_unique<Dispatcher>(
-      *spool_, *committer_, transport_, options_.delivery,
-      [generator = std::make_shared<absl::BitGen>()] {
-        return absl::Uniform(*generator, 0.0, 1.0);
-      },
-      attempts_, expired_);
-  absl::Status started =
-      dispatcher_->Start(destinations(), lanes, clock_.Read(), clock_.Epoch());
-  if (!started.ok()) return started;
+  published_.clear();
   auto generation = std::make_unique<Generation>(Current().config);
   // Callers of an earlier one may have destinations that are not in this.
   generation->backlogs = Current().backlogs;
@@ -164,6 +149,39 @@ absl::Status Engine::Deliver() {
       });
   LookAtOthers();
   return absl::OkStatus();
+}
+
+absl::Status Engine::StartDispatcher() {
+  std::vector<StoredLane> lanes = std::exchange(opened_lanes_, {});
+  if (spool_->shared()) {
+    if (absl::Status s = spool_->MeasureDeadLetters(); !s.ok()) return s;
+    auto read = spool_->Lanes();
+    if (!read.ok()) return read.status();
+    lanes = *std::move(read);
+    for (const StoredLane& lane : lanes) directory_->Add(lane.id, lane.key);
+    dead_letters_.Clear();
+    CountDeadLetters();
+  }
+  dispatcher_ = std::make_unique<Dispatcher>(
+      *spool_, *committer_, transport_, options_.delivery,
+      [generator = std::make_shared<absl::BitGen>()] {
+        return absl::Uniform(*generator, 0.0, 1.0);
+      },
+      attempts_, expired_);
+  return dispatcher_->Start(destinations(), lanes, clock_.Read(),
+                            clock_.Epoch());
+}
+
+// Nothing was asked of it, and it has asked for nothing.
+void Engine::DropDispatcher() {
+  dispatcher_.reset();
+  std::vector<Committer::Notices> kept;
+  {
+    MutexLock lock(mutex_);
+    has_dispatcher_ = false;
+    kept = std::exchange(notices_, {});
+  }
+  for (Committer::Notices& notices : kept) Receive(std::move(notices));
 }
 
 void Engine::Renew(std::unique_ptr<Generation> generation) {
@@ -409,7 +427,7 @@ Backlog& Engine::BacklogOf(const Destination& destination) const {
 Admission Engine::Append(const Destination& destination, LaneId lane,
                          EncodedChunk chunk, Committer::AppendDone done,
                          SettledCallback on_settled,
-                         Committer::AppendAlong along) {
+                         Committer::StillWanted still_wanted) {
   const uint64_t max_bytes = destination.max_dead_letter_mib << 20;
   if (!dead_letters_.HasRoom(destination.name, lane, max_bytes)) {
     return {
@@ -439,12 +457,13 @@ Admission Engine::Append(const Destination& destination, LaneId lane,
     on_settled = nullptr;
   }
   return AppendQueued(destination, lane, std::move(chunk), std::move(done),
-                      std::move(on_settled), std::move(along));
+                      std::move(on_settled), std::move(still_wanted), nullptr);
 }
 
 Admission Engine::AppendQueued(const Destination& destination, LaneId lane,
                                EncodedChunk chunk, Committer::AppendDone done,
                                SettledCallback on_settled,
+                               Committer::StillWanted still_wanted,
                                Committer::AppendAlong along) {
   Backlog& backlog = BacklogOf(destination);
   if (disk_.NearlyFull()) {
@@ -463,9 +482,10 @@ Admission Engine::AppendQueued(const Destination& destination, LaneId lane,
             .limit = Admission::Limit::kDestination,
             .retry_after = backlog.RetryAfter()};
   }
-  return {.status = committer_->Append(lane, std::move(chunk), std::move(done),
-                                       std::move(on_settled), std::move(along),
-                                       *std::move(reservation)),
+  return {.status =
+              committer_->Append(lane, std::move(chunk), std::move(done),
+                                 std::move(on_settled), std::move(still_wanted),
+                                 std::move(along), *std::move(reservation)),
           .retry_after = std::nullopt};
 }
 
@@ -977,7 +997,7 @@ DeadLetterAdmin::Writer Engine::DeadLetterWriter() {
         const Destination* destination = FindDestination(key.destination);
         if (destination == nullptr) return NoSuchDestination();
         return AppendQueued(*destination, lane, std::move(chunk),
-                            std::move(done), nullptr, std::move(along))
+                            std::move(done), nullptr, nullptr, std::move(along))
             .status;
       },
       .store = [this](SpoolChange change) { return Apply(std::move(change)); }};

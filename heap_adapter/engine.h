@@ -136,7 +136,8 @@ class Engine {
 
   // Begins to deliver what the spool holds and what comes. By the thread of
   // SetDestinations(), while it does not deliver. Errors: those of reading the
-  // spool; the engine is of no use then.
+  // spool; it does not deliver then, and may be asked again if the spool is
+  // shared.
   absl::Status Deliver();
   bool delivers() const { return delivers_.load(std::memory_order_acquire); }
   // The same of one destination.
@@ -199,7 +200,7 @@ class Engine {
   Admission Append(const Destination& destination, LaneId lane,
                    EncodedChunk chunk, Committer::AppendDone done,
                    SettledCallback on_settled = nullptr,
-                   Committer::AppendAlong along = nullptr);
+                   Committer::StillWanted still_wanted = nullptr);
 
   // Receipts. That of items which were appended to a lane:
   std::string ReceiptOf(LaneId lane, std::vector<SeqRange> items) const;
@@ -351,11 +352,14 @@ class Engine {
   CommandRecord NewCommand(CommandRecord::Kind kind,
                            absl::string_view destination,
                            absl::string_view caller) const;
+  absl::Status StartDispatcher();
+  void DropDispatcher();
   DeadLetterAdmin::Writer DeadLetterWriter();
   // Append() without a bound on dead letters: a replay removes one.
   Admission AppendQueued(const Destination& destination, LaneId lane,
                          EncodedChunk chunk, Committer::AppendDone done,
                          SettledCallback on_settled,
+                         Committer::StillWanted still_wanted,
                          Committer::AppendAlong along);
   using SnapshotDone = absl::AnyInvocable<void(EngineSnapshot)>;
   void ContinueSnapshot(EngineSnapshot snapshot,

@@ -84,6 +84,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSpoolStore(const std::string& path) {
 EngineOptions OptionsOf(const ServerConfig& config,
                         const std::string& spool_path, const std::string& name,
                         DestinationConfig destinations, size_t parts,
+                        const PauseWatch& pauses,
                         DispatcherMetrics& dispatcher) {
   EngineOptions options{
       .destinations = std::move(destinations),
@@ -91,6 +92,7 @@ EngineOptions OptionsOf(const ServerConfig& config,
                    .max_retry_after = config.max_retry_after,
                    .max_age = config.max_age,
                    .send_traceparent = config.send_traceparent},
+      .commit = {.pauses = &pauses},
       .spool_path = spool_path,
       .min_free_disk_bytes = config.min_free_disk_bytes,
       .on_step =
@@ -174,7 +176,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Adapter::OpenEngine(
   return Engine::Open(
       *shard.measured, *transport, SystemClock(),
       OptionsOf(config, folder, name_, std::move(destinations), shards_.size(),
-                dispatcher_),
+                pauses_, dispatcher_),
       [this](const AttemptEvent& event) {
         LogAttempt(event);
         attempts_.OnAttempt(event);
@@ -229,6 +231,7 @@ absl::StatusOr<std::unique_ptr<Adapter>> Adapter::OpenShared(
   adapter->name_ = name;
   adapter->sessions_ = std::make_unique<PostgresSessions>(config.spool);
   adapter->lease_ = std::move(lease);
+  adapter->pause_thread_.emplace(adapter->pauses_);
   for (uint32_t i = 0; i < config.spool_shards; ++i) {
     adapter->shards_.push_back(std::make_unique<Shard>());
   }
@@ -269,9 +272,7 @@ absl::StatusOr<std::unique_ptr<Adapter>> Adapter::OpenShared(
 }
 
 absl::Status Adapter::Follow(Membership& membership) {
-  for (const ShardClaim& claim : membership.TakeClaims()) {
-    if (absl::Status s = Take(claim); !s.ok()) return s;
-  }
+  if (absl::Status s = TakeClaims(membership); !s.ok()) return s;
   const std::vector<int32_t> surplus = membership.ToGiveBack();
   for (size_t number = 0; number < shards_.size(); ++number) {
     Shard& shard = *shards_[number];
@@ -294,6 +295,19 @@ void Adapter::KeepShards() {
       (*engines_)[number].GoOnSending();
     }
   }
+}
+
+absl::Status Adapter::TakeClaims(Membership& membership) {
+  for (const ShardClaim& claim : membership.TakeClaims()) {
+    claims_.push_back(claim);
+  }
+  while (!claims_.empty() && membership.reachable()) {
+    const absl::Status taken = Take(claims_.back());
+    if (absl::IsUnavailable(taken)) break;
+    if (!taken.ok()) return taken;
+    claims_.pop_back();
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Adapter::Take(const ShardClaim& claim) {

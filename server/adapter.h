@@ -3,11 +3,13 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "heap_adapter/base/pause_watch.h"
 #include "heap_adapter/engines.h"
 #include "heap_adapter/spool/postgres/postgres_store.h"
 #include "heap_adapter/spool/postgres/server_lease.h"
@@ -58,7 +60,8 @@ class Adapter {
 
   // Delivers from the shards that were claimed, and hands those back that
   // others should have, once their requests have ended. To be called again and
-  // again. Errors: those of the spool, which is lost then.
+  // again; what cannot be read while the database is away is read later.
+  // Errors: those of the spool, which is lost then.
   absl::Status Follow(Membership& membership);
   // No shard is handed back any more: what waits in all of them can be drained.
   void KeepShards();
@@ -82,6 +85,7 @@ class Adapter {
       DestinationConfig destinations, Shard& shard);
   absl::StatusOr<std::unique_ptr<Engine>> StartOnFolder(
       const ServerConfig& config, const std::string& folder, Shard& shard);
+  absl::Status TakeClaims(Membership& membership);
   absl::Status Take(const ShardClaim& claim);
   absl::Status HandBack(size_t number, Membership& membership);
 
@@ -91,10 +95,13 @@ class Adapter {
   MetricDestinations with_metrics_;
   AttemptMetrics attempts_;
   DispatcherMetrics dispatcher_;
+  PauseWatch pauses_;
+  std::optional<PauseWatchThread> pause_thread_;  // if the spool is shared
   SpoolMetrics spool_;
   std::unique_ptr<PostgresSessions> sessions_;
   std::unique_ptr<ServerLease> lease_;
   std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<ShardClaim> claims_;  // of which nothing is delivered so far
   std::unique_ptr<Engines> engines_;
 };
 

@@ -55,11 +55,14 @@ void Committer::AddLane(LaneId id, LaneKey key) {
 }
 
 absl::Status Committer::Append(LaneId lane, EncodedChunk chunk, AppendDone done,
-                               SettledCallback on_settled, AppendAlong along,
+                               SettledCallback on_settled,
+                               StillWanted still_wanted, AppendAlong along,
                                Backlog::Reservation reservation) {
   if (!healthy()) return SpoolFailed();
   if (disk_full()) return DiskFull();
   const size_t bytes = BytesOf(chunk);
+  PauseWatch::Time queued_at{};
+  if (options_.pauses != nullptr) queued_at = options_.pauses->Now();
   bool wake = false;
   {
     MutexLock lock(mutex_);
@@ -76,8 +79,10 @@ absl::Status Committer::Append(LaneId lane, EncodedChunk chunk, AppendDone done,
                                 .chunk = std::move(chunk),
                                 .done = std::move(done),
                                 .on_settled = std::move(on_settled),
+                                .still_wanted = std::move(still_wanted),
                                 .along = std::move(along),
-                                .reservation = std::move(reservation)});
+                                .reservation = std::move(reservation),
+                                .queued_at = queued_at});
     wake = pending_.appends.size() == wanted_appends_;
   }
   if (wake) wake_.NotifyOne();
@@ -265,6 +270,7 @@ void Committer::AddAppends(std::vector<PendingAppend>& appends,
   std::vector<LaneId> open_blocks;
   for (size_t i = 0; i < appends.size(); ++i) {
     PendingAppend& append = appends[i];
+    if (!committed.appends[i].refused.ok()) continue;
     const SeqRange items = Place(append, change, open_blocks);
     if (append.along) append.along(items, change);
     committed.appends[i].items = items;
@@ -276,6 +282,18 @@ void Committer::AddAppends(std::vector<PendingAppend>& appends,
   }
   for (const LaneId lane : open_blocks) CloseBlock(lane, change);
   if (!appends.empty()) change.RequireDisk();
+}
+
+absl::Status Committer::WhyUnwanted(const PendingAppend& append) const {
+  if (!append.still_wanted) return absl::OkStatus();
+  if (options_.pauses != nullptr &&
+      options_.pauses->PausedSince(append.queued_at)) {
+    return absl::AbortedError(
+        "the server was stopped for a moment, and nothing was stored; repeat "
+        "the call");
+  }
+  if (append.still_wanted()) return absl::OkStatus();
+  return absl::CancelledError("the caller gave up, and nothing was stored");
 }
 
 absl::StatusOr<bool> Committer::IsTaken(const AddedLane& lane) const {
@@ -328,6 +346,13 @@ absl::Status Committer::WriteAtEnds(std::vector<PendingAppend>& appends,
           }
         }
         if (!refused.ok()) return nothing;
+        bool adds = changes_alone > 0 || !unstored_lanes_.empty();
+        for (size_t i = 0; i < appends.size(); ++i) {
+          absl::Status& why_not = committed.appends[i].refused;
+          why_not.Update(WhyUnwanted(appends[i]));
+          adds |= why_not.ok();
+        }
+        if (!adds) return nothing;
         AddAppends(appends, change, committed);
         for (const LaneId lane : lanes) {
           const Tail& tail = TailOf(lane);

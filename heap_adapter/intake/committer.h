@@ -17,6 +17,7 @@
 #include "heap_adapter/encoding/chunk_encoder.h"
 #include "heap_adapter/intake/backlog.h"
 #include "heap_adapter/intake/notifier.h"
+#include "heap_adapter/base/pause_watch.h"
 #include "heap_adapter/intake/settlement.h"
 #include "heap_adapter/spool/block.h"
 #include "heap_adapter/spool/spool.h"
@@ -32,7 +33,12 @@ namespace heapsync {
 // error.
 //
 // A shared spool has committers in several servers. A commit with items then
-// begins with the ends that its lanes have by then in the store.
+// begins with the ends that its lanes have by then in the store, which nobody
+// else changes before it is written. Items whose callers have given up by then
+// are not stored: such a caller may have repeated its call at another server,
+// and what it sent there must not come before what it gave up. After a pause of
+// the process it is not known which callers have, so everything of before is
+// refused.
 //
 // A full disk is no such end. Its callers are refused, what the dispatcher
 // asked for waits, and both go on when there is space again.
@@ -51,6 +57,9 @@ class Committer {
     // Items are gathered into one block up to this many and this size.
     uint32_t max_block_items = 1'000;
     size_t max_block_bytes = 1 << 20;
+    // For a shared spool. Must outlive the committer; null: there are no
+    // pauses.
+    const PauseWatch* pauses = nullptr;
   };
   using Notices = CommitNotices;
   using NoticeSink = Notifier::Sink;
@@ -60,6 +69,9 @@ class Committer {
   // Adds what must be stored together with the chunk, once its sequences are
   // known. Called from the committing thread.
   using AppendAlong = absl::AnyInvocable<void(SeqRange, SpoolChange&)>;
+  // Whether the caller of an append still waits for the answer. Called until
+  // the append is answered, from the committing thread.
+  using StillWanted = absl::AnyInvocable<bool() const>;
   // The continuation of a change that the dispatcher asked for.
   using Applied = absl::AnyInvocable<void()>;
 
@@ -78,9 +90,13 @@ class Committer {
   // unless this returns
   // an error: kResourceExhausted if too much waits already or the disk is full,
   // kUnavailable after StopAccepting(), kDataLoss after a failed write. `done`
-  // gets kResourceExhausted if the disk turns out to be full. Any thread.
+  // gets kResourceExhausted if the disk turns out to be full. With
+  // `still_wanted` and a shared spool it gets kCancelled if the caller has
+  // given up before the items were stored, and kAborted if the process paused.
+  // Any thread.
   absl::Status Append(LaneId lane, EncodedChunk chunk, AppendDone done,
                       SettledCallback on_settled = nullptr,
+                      StillWanted still_wanted = nullptr,
                       AppendAlong along = nullptr,
                       Backlog::Reservation reservation = {});
 
@@ -142,8 +158,10 @@ class Committer {
     EncodedChunk chunk;
     AppendDone done;
     SettledCallback on_settled;
+    StillWanted still_wanted;
     AppendAlong along;
     Backlog::Reservation reservation;
+    PauseWatch::Time queued_at{};
   };
   struct PendingChange {
     SpoolChange change;
@@ -177,7 +195,10 @@ class Committer {
   // to `committed`.
   void AddAppends(std::vector<PendingAppend>& appends, SpoolChange& change,
                   Notifier::Committed& committed);
-  // The same at the ends that the lanes have in a shared spool, and writes.
+  // Why an append is not to be stored any more; OK: it is.
+  absl::Status WhyUnwanted(const PendingAppend& append) const;
+  // The same at the ends that the lanes have in a shared spool, and writes what
+  // is wanted still.
   // Errors: those of Write(), after which the ends are as before; kAborted if
   // another server gave a new lane's number to another lane.
   absl::Status WriteAtEnds(std::vector<PendingAppend>& appends,

@@ -1,18 +1,25 @@
 #include "heap_adapter/intake/notifier.h"
 
+#include <cstddef>
 #include <utility>
 
 namespace heapsync {
 
 void Notifier::Notify(Committed committed) {
   if (committed.status.ok()) {
+    std::vector<Appended>& all = committed.notices.appended;
+    size_t kept = 0;
     for (size_t i = 0; i < committed.appends.size(); ++i) {
-      Appended& appended = committed.notices.appended[i];
+      if (!committed.appends[i].refused.ok()) continue;
+      if (kept != i) all[kept] = std::move(all[i]);
+      Appended& appended = all[kept++];
       if (!appended.on_settled) continue;
       committed.appends[i].gate =
           std::make_shared<SettlementGate>(std::move(appended.on_settled));
       appended.on_settled = SettlementGate::Through(committed.appends[i].gate);
     }
+    all.erase(all.begin() + static_cast<ptrdiff_t>(kept),
+              all.begin() + static_cast<ptrdiff_t>(committed.appends.size()));
     sink_(std::exchange(committed.notices, {}));
   } else {
     committed.notices = {};
@@ -85,10 +92,12 @@ void Notifier::AnswerNext() {
   const Answer answer = answers_.Next();
   Committed& committed = answer.group->committed;
   Append& append = committed.appends[answer.append];
-  if (committed.status.ok()) {
-    append.done(append.items);
-  } else {
+  if (!committed.status.ok()) {
     append.done(committed.status);
+  } else if (!append.refused.ok()) {
+    append.done(append.refused);
+  } else {
+    append.done(append.items);
   }
   if (append.gate != nullptr) append.gate->Open();
   --answer.group->unanswered;

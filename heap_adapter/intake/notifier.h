@@ -90,11 +90,13 @@ class Notifier {
     AppendDone done;
     SeqRange items;
     std::shared_ptr<SettlementGate> gate = nullptr;  // null: no settlement
+    // Not OK: its items are not stored, even if the commit succeeded.
+    absl::Status refused = absl::OkStatus();
   };
   struct Committed {
     absl::Status status;
     // Sent if the commit succeeded. `appended` has one element for each of
-    // `appends`, in the same order.
+    // `appends`, in the same order; those of refused ones are not sent.
     CommitNotices notices;
     std::vector<Append> appends;
     std::vector<ChangeDone> changes;

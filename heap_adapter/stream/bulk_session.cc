@@ -220,6 +220,11 @@ bool BulkSession::EndIfSilent(MonotonicTime time) {
   return true;
 }
 
+bool BulkSession::HasClient() const {
+  MutexLock lock(mutex_);
+  return !client_gone_;
+}
+
 void BulkSession::Durable(const absl::StatusOr<SeqRange>& range) {
   Ops ops;
   {

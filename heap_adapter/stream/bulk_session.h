@@ -123,6 +123,8 @@ class BulkSession final : public EndableStream,
   void PauseOver();
   // The client is gone.
   void Cancelled();
+  // False once that is known. Any thread.
+  bool HasClient() const;
   // The server stops.
   void End() override;
 

@@ -314,7 +314,10 @@ class BulkIntake {
         *destination_, lane_, std::move(chunk),
         [session = session_.shared_from_this()](
             absl::StatusOr<SeqRange> range) { session->Durable(range); },
-        std::move(on_settled));
+        std::move(on_settled),
+        [session = session_.shared_from_this()] {
+          return session->HasClient();
+        });
     if (admission.ok()) return std::nullopt;
     session_.AppendFailed();
     return NotStored(admission);

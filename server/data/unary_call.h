@@ -185,8 +185,15 @@ class UnaryCall final {
     const Admission admission = Engine().Append(
         *destination_, lane_, *std::exchange(chunk_, std::nullopt),
         [this](absl::StatusOr<SeqRange> items) { OnDurable(items); },
-        std::move(on_settled));
+        std::move(on_settled), [this] { return IsWaitedFor(); });
     if (!admission.ok()) Refuse(NotStored(admission));
+  }
+
+  // Until the call ends; any thread. After a pause of the process the deadline
+  // may have passed without gRPC's having noticed.
+  bool IsWaitedFor() const {
+    return !context_->IsCancelled() &&
+           std::chrono::system_clock::now() < context_->deadline();
   }
 
   // REQUIRES: there is a destination.

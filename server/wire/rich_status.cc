@@ -186,6 +186,15 @@ CallError NotStored(const absl::Status& status) {
       break;
     case absl::StatusCode::kUnavailable:
       return ShuttingDown();
+    case absl::StatusCode::kAborted:
+      error.code = grpc::StatusCode::UNAVAILABLE;
+      error.reason = "SERVER_PAUSED";
+      error.retry_delay = kRetryDelay;
+      break;
+    case absl::StatusCode::kCancelled:
+      error.code = grpc::StatusCode::CANCELLED;
+      error.reason = "CANCELLED";
+      break;
     default:
       // This server accepts nothing until it is restarted; another one may.
       error.code = grpc::StatusCode::UNAVAILABLE;

@@ -2,6 +2,7 @@
 """Three servers share a spool in a real PostgreSQL: what only its owner can do is asked of any of them, and the owner may die meanwhile."""
 
 import json
+import signal
 import statistics
 import time
 import unittest
@@ -192,7 +193,7 @@ class AnywhereTest(unittest.TestCase):
             "Flush": self.admin(second).Flush.future(self.request("Flush"), timeout=TIMEOUT),
         }
         wait_until(lambda: 'heapsync_in_flight_requests{destination="prod"} 1' in self.owner.get("/metrics"), "a request in flight")
-        self.owner.process.send_signal(harness.signal.SIGSTOP)
+        self.owner.process.send_signal(signal.SIGSTOP)
         replay = self.request("ReplayDeadLetters")
         replay.filter.ids.append(letter)
         waiting["Replay"] = self.admin(second).ReplayDeadLetters.future(replay, timeout=TIMEOUT)
@@ -213,6 +214,45 @@ class AnywhereTest(unittest.TestCase):
         # The replay is newer than the flush, which need not wait for it.
         wait_until(lambda: "refused-dead" in self.heap.keys(), "the replayed event at Heap")
         self.assertEqual({self.heap.keys().get(key) for key in ("hanging-1", "refused-dead")}, {1})
+
+    def test_what_a_caller_gave_up_at_one_server_is_not_stored_behind_what_it_sent_to_another(self) -> None:
+        first, second = self.others
+        self.data(first).TrackEvent(self.event("the-first"), timeout=TIMEOUT)
+        for freezes in (False, True):
+            with self.subTest("frozen" if freezes else "slow"):
+                gave_up, later = f"gave-up-{freezes}", f"came-later-{freezes}"
+                with self.postgres.transaction("SELECT FROM heapsync_entry WHERE substring(key, 1, 1) = 'E' FOR UPDATE;"):
+                    call = self.data(first).TrackEvent.future(self.event(gave_up, "ACK_LEVEL_DURABLE"), timeout=TIMEOUT if freezes else 1.0)
+                    self.wait_for_writers(1)
+                    if freezes:
+                        first.process.send_signal(signal.SIGSTOP)
+                        call.cancel()
+                    else:
+                        self.assertEqual(call.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+                    again = self.data(second).TrackEvent.future(self.event(later, "ACK_LEVEL_DURABLE"), timeout=TIMEOUT)
+                    self.wait_for_writers(2 if freezes else 1)
+                # Where the first one is frozen, the database ends its session after two seconds, and the other one goes on.
+                again.result()
+                if freezes:
+                    first.process.send_signal(signal.SIGCONT)
+                # Right after a pause calls are refused as well.
+                wait_until(lambda then="after-" + gave_up: self.tracked(first, then), "the server to take calls again")
+                self.admin(self.owner).Flush(self.request("Flush"), timeout=TIMEOUT)
+                self.assertIn(later, self.heap.keys())
+                self.assertNotIn(gave_up, self.heap.keys())
+
+    def tracked(self, member: Member, key: str) -> bool:
+        try:
+            self.data(member).TrackEvent(self.event(key), timeout=TIMEOUT)
+        except grpc.RpcError as error:
+            self.assertEqual(self.reason(error), ("SERVER_PAUSED", True))
+            return False
+        return True
+
+    def wait_for_writers(self, count: int) -> None:
+        """Until so many wait for a lock."""
+        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'heapsync-writer' AND wait_event_type = 'Lock'"
+        wait_until(lambda: int(self.postgres.sql(query)) >= count, "servers that wait for a lock")
 
     def test_every_server_shows_the_whole_and_each_fact_is_counted_once(self) -> None:
         for number, member in enumerate(self.members):

@@ -1,9 +1,11 @@
 """A PostgreSQL server of the test's own, on loopback and on a Unix socket, in a temporary folder."""
 
+import contextlib
 import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import harness
@@ -51,6 +53,20 @@ class PostgresServer(Program):
         if done.returncode != 0:
             raise AssertionError(f"psql: {done.stderr}")
         return done.stdout
+
+    @contextlib.contextmanager
+    def transaction(self, text: str) -> Iterator[None]:
+        """Keeps a transaction with these statements open meanwhile."""
+        with subprocess.Popen(["psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--quiet", "--no-align", "--tuples-only", self.uri],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as psql:
+            assert psql.stdin is not None and psql.stdout is not None
+            psql.stdin.write(f"BEGIN;\n{text}\n\\echo ready\n")
+            psql.stdin.flush()
+            for line in psql.stdout:
+                if line.strip() == "ready":
+                    break
+            yield
+            psql.stdin.close()  # The end of the session is the end of the transaction.
 
     def crash(self) -> None:
         """As if it had been killed, but without shared memory left behind."""

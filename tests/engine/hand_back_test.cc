@@ -20,6 +20,18 @@ namespace {
 
 using std::chrono::minutes;
 
+// Of a database that is away.
+class AwayCursor final : public StoreCursor {
+ public:
+  bool Valid() const override { return false; }
+  absl::string_view key() const override { return {}; }
+  absl::string_view value() const override { return {}; }
+  void Next() override {}
+  absl::Status status() const override {
+    return absl::UnavailableError("away");
+  }
+};
+
 // A store of one server among several. The changes of all are guarded by
 // `mutex`.
 class MemberStore final : public ForwardingStore {
@@ -40,6 +52,17 @@ class MemberStore final : public ForwardingStore {
     for (const std::string& key : keys) values.push_back(*Get(key));
     return ForwardingStore::Write(make(values), durability);
   }
+
+  std::unique_ptr<StoreCursor> Scan(absl::string_view begin,
+                                    absl::string_view end) const override {
+    if (reads_left > 0 && --reads_left == 0) {
+      return std::make_unique<AwayCursor>();
+    }
+    return ForwardingStore::Scan(begin, end);
+  }
+
+  // Scans until one fails, once; 0: none does.
+  mutable std::atomic<int> reads_left{0};
 
   // Other than at the ends of lanes.
   int writes() const { return writes_; }
@@ -181,6 +204,8 @@ TEST_F(HandBackTest, ARequestInFlightIsWaitedForAndNoOtherBegins) {
   ASSERT_TRUE(second_.engine->Deliver().ok());
   EXPECT_TRUE(second_.engine->Drain(minutes(1)));
   EXPECT_EQ(second_.heap.requests(), 1);
+  // The last outcome is stored after that.
+  EXPECT_TRUE(second_.engine->Barrier().ok());
   EXPECT_EQ(first_.StateOf(waiting), ItemState::kDelivered);
 }
 
@@ -213,6 +238,7 @@ TEST_F(HandBackTest, ItAcceptsAsBeforeAndItsItemsAreDeliveredOnce) {
     ASSERT_TRUE(owner.engine->StopDelivering().ok());
     ASSERT_TRUE(other.engine->Deliver().ok());
     ASSERT_TRUE(other.engine->Drain(minutes(1)));
+    ASSERT_TRUE(other.engine->Barrier().ok());
     for (const Seq seq : seqs) {
       EXPECT_EQ(owner.StateOf(seq), ItemState::kDelivered);
     }
@@ -254,6 +280,28 @@ TEST_F(HandBackTest, QuestionsGetTheirAnswersMeanwhile) {
   questions.join();
   ASSERT_TRUE(first_.engine->SnapshotOf({"prod"}).ok());
   EXPECT_EQ(answered, asked);
+}
+
+TEST_F(HandBackTest, ATakeOverThatCannotReadBeginsAgain) {
+  Engine& engine = *first_.engine;
+  std::vector<Seq> items = {first_.Append()};
+  int failed = 0;
+  while (true) {
+    first_.store.reads_left = failed + 1;
+    const absl::Status taken = engine.Deliver();
+    if (taken.ok()) break;
+    ASSERT_TRUE(absl::IsUnavailable(taken)) << taken;
+    ASSERT_FALSE(engine.delivers());
+    items.push_back(first_.Append());
+    ++failed;
+  }
+  EXPECT_GE(failed, 3);
+  first_.store.reads_left = 0;
+  items.push_back(first_.Append());
+  for (const Seq item : items) {
+    while (first_.StateOf(item) != ItemState::kDelivered) {
+    }
+  }
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 #include "heap_adapter/intake/committer.h"
 
 #include <atomic>
+#include <functional>
 #include <future>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -279,7 +281,7 @@ TEST_F(CommitterTest, NotifiesTheAuthorOfAChangeOnceItIsStored) {
 TEST_F(CommitterTest, StoresWhatGoesAlongWithAChunkInTheSameWrite) {
   ASSERT_TRUE(Append("before", {"{}"}).ok());
   ASSERT_TRUE(committer_
-                  ->Append(kLane, Chunk({"{}"}), Done("a"), nullptr,
+                  ->Append(kLane, Chunk({"{}"}), Done("a"), nullptr, nullptr,
                            [](SeqRange items, SpoolChange& change) {
                              change.Append(Letter(items.begin));
                            })
@@ -389,6 +391,122 @@ TEST_F(CommitterTest, WhatOthersAppendedIsFoundAfterAFullDiskToo) {
   EXPECT_THAT(found, ElementsAre(Pair(1, 2)));
 }
 
+// A commit of which each attempt but the last is lost.
+class LossyStore final : public ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  bool shared() const override { return true; }
+  absl::Status Update(const std::vector<std::string>& keys, BatchMaker make,
+                      Durability durability) override {
+    std::vector<std::optional<std::string>> values;
+    for (const std::string& key : keys) values.push_back(*Get(key));
+    if (on_lost_attempt) {
+      static_cast<void>(make(values));
+      on_lost_attempt();
+    }
+    return Write(make(values), durability);
+  }
+  std::function<void()> on_lost_attempt;
+};
+
+class UnwantedAppendTest : public CommitterTest {
+ protected:
+  UnwantedAppendTest() {
+    committer_->AddLane(kLane, {.destination = "a"});
+    Append("stored", nullptr);
+    CommitPending(*committer_);
+    log_.clear();
+    notified_.clear();
+  }
+  void Append(const std::string& name, Committer::StillWanted still_wanted) {
+    ASSERT_TRUE(
+        committer_
+            ->Append(
+                kLane, Chunk({"{}"}),
+                [this, name](const absl::StatusOr<SeqRange>& r) {
+                  log_.push_back(absl::StrCat(
+                      name, " ",
+                      r.ok() ? absl::StrCat(r->begin)
+                             : absl::StatusCodeToString(r.status().code())));
+                },
+                nullptr, std::move(still_wanted))
+            .ok());
+  }
+  std::vector<std::pair<Seq, size_t>> Stored() {
+    std::vector<std::pair<Seq, size_t>> blocks;
+    for (Seq from = 0;;) {
+      const auto block = *shared_spool_->ReadBlock(kLane, from);
+      if (!block.has_value()) return blocks;
+      const BlockReader reader(block->value, block->last);
+      blocks.emplace_back(block->last, reader.items().size());
+      from = block->last + 1;
+    }
+  }
+
+  MemoryStore memory_;
+  LossyStore lossy_{memory_};
+  std::unique_ptr<Spool> shared_spool_ = *Spool::Open(lossy_, 42);
+  PauseWatch::Time now_ = std::chrono::hours(1);
+  PauseWatch pauses_{[this] { return now_; }};
+  std::unique_ptr<Committer> committer_ = std::make_unique<Committer>(
+      *shared_spool_, Committer::Options{.pauses = &pauses_},
+      std::vector<StoredLane>(), [this](const Committer::Notices& notices) {
+        for (const Appended& each : notices.appended) {
+          notified_.emplace_back(each.lane, each.items.begin);
+        }
+      });
+};
+
+TEST_F(UnwantedAppendTest, IsNotStoredOnceItsCallerHasGivenUp) {
+  Append("gone", [] { return false; });
+  Append("waits", [] { return true; });
+  CommitPending(*committer_);
+  EXPECT_THAT(log_, ElementsAre("gone CANCELLED", "waits 1"));
+  EXPECT_THAT(notified_, ElementsAre(Pair(kLane, 1)));
+  EXPECT_THAT(Stored(), ElementsAre(Pair(0, 1), Pair(1, 1)));
+}
+
+TEST_F(UnwantedAppendTest, IsNotStoredByALaterAttempt) {
+  bool waits = true;
+  Append("gives up", [&] { return waits; });
+  Append("waits", [] { return true; });
+  lossy_.on_lost_attempt = [&] { waits = false; };
+  CommitPending(*committer_);
+  EXPECT_THAT(log_, ElementsAre("gives up CANCELLED", "waits 1"));
+  EXPECT_THAT(notified_, ElementsAre(Pair(kLane, 1)));
+}
+
+TEST_F(UnwantedAppendTest, IsThatOfBeforeAPauseThoughItsCallerSeemsToWait) {
+  Append("before", [] { return true; });
+  Append("of nobody", nullptr);
+  now_ += std::chrono::seconds(3);
+  pauses_.Tick();
+  now_ += PauseWatch::kSettling;
+  Append("after", [] { return true; });
+  CommitPending(*committer_);
+  EXPECT_THAT(log_, ElementsAre("before ABORTED", "of nobody 1", "after 2"));
+}
+
+TEST_F(UnwantedAppendTest, LeavesNothingToWriteIfItIsAlone) {
+  Append("gone", [] { return false; });
+  CommitPending(*committer_);
+  EXPECT_THAT(log_, ElementsAre("gone CANCELLED"));
+  EXPECT_THAT(notified_, IsEmpty());
+  EXPECT_THAT(Stored(), ElementsAre(Pair(0, 1)));
+  Append("waits", [] { return true; });
+  CommitPending(*committer_);
+  EXPECT_THAT(Stored(), ElementsAre(Pair(0, 1), Pair(1, 1)));
+}
+
+TEST_F(UnwantedAppendTest, IsStoredAllTheSameInASpoolOfOneServer) {
+  ASSERT_TRUE(CommitterTest::committer_
+                  ->Append(kLane, Chunk({"{}"}), Done("x"), nullptr,
+                           [] { return false; })
+                  .ok());
+  CommitPending(*CommitterTest::committer_);
+  EXPECT_THAT(Blocks(), ElementsAre(Pair(0, 1)));
+}
+
 TEST_F(CommitterTest, AFullDiskIsAskedAgainByItself) {
   std::thread runner([this] { committer_->Run(); });
   store_.FailWrites(absl::ResourceExhaustedError("full"), 0);
@@ -439,7 +557,7 @@ TEST_F(CommitterTest, CommitsTheNextWhileItAnswersTheLast) {
                         [&](const absl::StatusOr<SeqRange>&) {
                           answers.emplace_back("next");
                         },
-                        nullptr, place)
+                        nullptr, nullptr, place)
                     .ok());
     const auto placed =
         next_is_placed.get_future().wait_for(std::chrono::seconds(30));

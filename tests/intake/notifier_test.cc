@@ -85,6 +85,37 @@ TEST_F(NotifierTest, AChangeIsAnsweredAfterTheAppendsOfItsCommit) {
   EXPECT_THAT(log_, ElementsAre("noticed", "woken", "changed"));
 }
 
+TEST_F(NotifierTest, ARefusedAppendIsAnsweredWithItsErrorAndNotNoticed) {
+  std::vector<Seq> noticed;
+  Notifier notifier(
+      [&](const CommitNotices& notices) {
+        for (const Appended& each : notices.appended) {
+          noticed.push_back(each.items.begin);
+        }
+      },
+      nullptr);
+  Notifier::Committed committed;
+  std::vector<std::string> answers;
+  for (Seq seq = 0; seq < 4; ++seq) {
+    committed.notices.appended.push_back({.items = {seq, seq + 1}});
+    committed.appends.push_back(
+        {.lane = 1,
+         .done =
+             [&](const absl::StatusOr<SeqRange>& items) {
+               answers.push_back(items.ok() ? std::to_string(items->begin)
+                                            : "refused");
+             },
+         .items = {seq, seq + 1}});
+  }
+  for (const size_t i : {size_t{0}, size_t{2}}) {
+    committed.appends[i].refused = absl::CancelledError("gone");
+  }
+  notifier.Notify(std::move(committed));
+  notifier.AnswerSome(10);
+  EXPECT_THAT(noticed, ElementsAre(1, 3));
+  EXPECT_THAT(answers, ElementsAre("refused", "1", "refused", "3"));
+}
+
 TEST_F(NotifierTest, NothingIsNoticedOfACommitThatFailed) {
   Notifier::Committed failed = WithAppends(2);
   failed.status = absl::DataLossError("the disk");

@@ -1,6 +1,5 @@
 #include "heap_adapter/spool/postgres/server_lease.h"
 
-#include <ctime>
 #include <random>
 #include <utility>
 
@@ -34,13 +33,6 @@ ServerId NewId() {
 }
 
 }  // namespace
-
-std::chrono::nanoseconds TimeSinceBoot() {
-  timespec now{};
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  return std::chrono::seconds(now.tv_sec) +
-         std::chrono::nanoseconds(now.tv_nsec);
-}
 
 absl::StatusOr<std::unique_ptr<ServerLease>> ServerLease::Take(
     PostgresConnection& connection, const ServerLeaseOptions& options,

@@ -4,23 +4,18 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "heap_adapter/base/boot_time.h"
 #include "heap_adapter/base/mutex.h"
 #include "heap_adapter/spool/postgres/connection.h"
 #include "heap_adapter/spool/shards.h"
 
 namespace heapsync {
-
-// Time since the machine started, sleep included: an owner that was suspended
-// has to notice. Tests drive one of their own.
-using LeaseClock = std::function<std::chrono::nanoseconds()>;
-std::chrono::nanoseconds TimeSinceBoot();
 
 // The time for which a renewal lets a server go on.
 //
@@ -57,7 +52,7 @@ struct ServerLeaseOptions {
   // without a pause of the deliveries; but after a crash it takes this long
   // until other servers go on.
   std::chrono::milliseconds length = std::chrono::seconds(10);
-  LeaseClock clock = TimeSinceBoot;
+  BootClock clock = TimeSinceBoot;
 };
 
 // The place of a server among those that share a spool, on which its shards
@@ -109,7 +104,7 @@ class ServerLease {
   absl::Status Connect();
 
   const std::string uri_;
-  const LeaseClock clock_;
+  const BootClock clock_;
   const ServerId id_;
   LeaseTerm term_;
   std::atomic<bool> lost_{false};

@@ -603,7 +603,7 @@ TEST_F(OtherWriterTest, OwnersLearnToWhichShardsOthersHaveWritten) {
 // Time of the lease, which a test drives.
 class DrivenClock {
  public:
-  LeaseClock clock() {
+  BootClock clock() {
     return [this] { return std::chrono::nanoseconds(now_.load()); };
   }
   void Advance(std::chrono::nanoseconds by) { now_ += by.count(); }

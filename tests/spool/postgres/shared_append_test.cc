@@ -68,6 +68,18 @@ class Member {
     HEAPSYNC_CHECK(queued.ok()) << queued;
     return appended.get_future().get();
   }
+  // Appends for a caller that may give up.
+  void Append(LaneId lane, const std::string& text,
+              const std::atomic<bool>& waits,
+              std::promise<absl::Status>& answered) {
+    const absl::Status queued = committer_.Append(
+        lane, Chunk(text, 1),
+        [&answered](const absl::StatusOr<SeqRange>& range) {
+          answered.set_value(range.status());
+        },
+        nullptr, [&waits] { return waits.load(); });
+    HEAPSYNC_CHECK(queued.ok()) << queued;
+  }
   void Look() {
     committer_.LookForAppends(Committer::Look::kNew);
     std::promise<void> looked;
@@ -171,6 +183,38 @@ TEST_F(SharedAppendTest, AnUpdateThatIsSentLaterComesLaterWhicheverTakesIt) {
     EXPECT_EQ(range.begin, next);
     next = range.end;
   }
+}
+
+TEST_F(SharedAppendTest, WhatACallerGaveUpDoesNotComeBehindWhatItSentLater) {
+  Member first(uri_);
+  Member second(uri_);
+  first.Append(1, "{\"v\":0}");
+  auto blocker = *PostgresConnection::Open(uri_);
+  const auto deadline = [] {
+    return std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  };
+  ASSERT_TRUE(blocker->RunText("BEGIN", deadline()).ok());
+  ASSERT_TRUE(
+      blocker->RunText("SELECT FROM heapsync_entry FOR UPDATE", deadline())
+          .ok());
+  std::atomic<bool> waits{true};
+  std::promise<absl::Status> given_up;
+  first.Append(1, "{\"v\":1}", waits, given_up);
+  const SqlStatement waiting{
+      "waiting",
+      "SELECT FROM pg_stat_activity WHERE application_name = "
+      "'heapsync-writer' AND wait_event_type = 'Lock'"};
+  auto watcher = *PostgresConnection::Open(uri_);
+  for (auto until = deadline(); watcher->Run({waiting}, until)->rows() == 0;) {
+    ASSERT_LT(std::chrono::steady_clock::now(), until);
+  }
+  waits = false;
+  ASSERT_TRUE(blocker->RunText("COMMIT", deadline()).ok());
+  EXPECT_TRUE(absl::IsCancelled(given_up.get_future().get()));
+  EXPECT_EQ(second.Append(1, "{\"v\":2}").begin, 1u);
+  uint64_t lane_bytes = 0;
+  EXPECT_THAT(Texts(second.spool(), 1, lane_bytes),
+              testing::ElementsAre("{\"v\":0}", "{\"v\":2}"));
 }
 
 TEST_F(SharedAppendTest, OneThatLooksFindsWhatOthersHaveAppended) {

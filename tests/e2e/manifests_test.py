@@ -109,6 +109,22 @@ class KubernetesTest(unittest.TestCase):
                 if flag != "data_dir":
                     self.assertTrue(mounts[holder[0]].get("readOnly"), flag)
 
+    def test_the_import_of_the_documents_reaches_the_server_and_its_files(self) -> None:
+        text = (SOURCE / "docs/import.md").read_text(encoding="utf-8")
+        [pod] = [job["spec"]["jobTemplate"]["spec"]["template"] for job in map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", text, re.DOTALL))
+                 if job["kind"] == "CronJob"]
+        callers = self.all["NetworkPolicy/heapsync"]["spec"]["ingress"][0]["from"][0]["podSelector"]["matchLabels"]
+        self.assertLessEqual(callers.items(), pod["metadata"]["labels"].items())
+        server = self.pod["spec"]["securityContext"]
+        for setting, value in pod["spec"]["securityContext"].items():
+            self.assertEqual(value, server[setting])
+        self.assertIn("fsGroup", pod["spec"]["securityContext"])
+        [container] = pod["spec"]["containers"]
+        mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        self.assertEqual(set(mounts.values()), {volume["name"] for volume in pod["spec"]["volumes"]})
+        for path in re.findall(r"(?:^|=)(/\w+)/", "\n".join(container["command"]), re.MULTILINE):
+            self.assertIn(path, mounts)
+
     def test_the_ports_are_those_that_it_listens_on(self) -> None:
         ports = {port["name"]: port["containerPort"] for port in self.container["ports"]}
         self.assertEqual(ports, OPEN_PORTS)

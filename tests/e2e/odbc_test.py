@@ -8,13 +8,15 @@ HEAPSYNC_ODBC_ROWS and HEAPSYNC_ODBC_KILLS set the size of the last (default: 20
 import json
 import os
 import random
+import re
+import shlex
 import signal
 import sqlite3
 import subprocess
 import threading
 
 import harness
-from harness import APP_US, Binaries, wait_until
+from harness import APP_US, SOURCE, Binaries, wait_until
 from odbc_imports import OdbcImports, require_drivers
 from postgres_server import PostgresServer
 
@@ -103,6 +105,9 @@ class OdbcTest(OdbcImports):
         self.assertEqual(done.returncode, 1)
         self.assertIn("cannot connect to the data source", done.stderr)
         self.assertNotIn("hunter2", done.stdout + done.stderr)
+        absent = subprocess.run([*done.args[:3], f"--odbc_file={path}-absent", "--query=SELECT 1"], capture_output=True, text=True,
+                                timeout=harness.PATIENCE)
+        self.assertIn(f"cannot read {path}-absent: No such file or directory", absent.stderr)
 
     def incremental(self, table: str, *flags: str, code: int = 0, kind: str = "user") -> str:
         return self.load(f"SELECT * FROM {table} WHERE updated_at > ? ORDER BY updated_at", "--cursor=updated_at",
@@ -191,6 +196,44 @@ class OdbcTest(OdbcImports):
         self.postgres.sql("UPDATE lost SET nap = 0")
         self.assertEqual(subprocess.run(command, capture_output=True, timeout=harness.PATIENCE).returncode, 0)
         self.wait_for_user("lost-3000")
+
+    def test_the_schedules_of_the_documents_import_what_changed(self) -> None:
+        """Each command as it stands in docs/import.md, from a folder into which it may not write."""
+        self.postgres.sql("""CREATE TABLE customers (email text, plan text, updated_at timestamp);
+                             INSERT INTO customers VALUES ('', 'free', '2024-01-02'), ('customer', 'free', '2024-01-03')""")
+        text = (SOURCE / "docs/import.md").read_text(encoding="utf-8")
+        [script] = re.findall(r"```sh script import-customers\n(.*?)```", text, re.DOTALL)
+        [crontab] = re.findall(r"^(PATH=.*)\n\*/10 \* \* \* \* (.*) 2>&1 \| logger -t import-customers$", text, re.MULTILINE)
+        [service] = re.findall(r"^ExecStart=/usr/local/bin/(import-customers .*)$", text, re.MULTILINE)
+        [job] = re.findall(r"^ +- /scripts/import-customers\n((?: +- --.*\n)+)", text, re.MULTILINE)
+        programs, home, state, connection = (self.folder / name for name in ("programs", "home", "state", "connection"))
+        for folder in (programs, home, state):
+            folder.mkdir()
+        (programs / "import-customers").write_text(script)
+        (programs / "import-customers").chmod(0o755)
+        (programs / "heapsync").symlink_to(Binaries.cli.resolve())
+        connection.write_text(self.source)
+        connection.chmod(0o400)
+        (home / ".odbc.ini").write_text("[warehouse]\n" + self.source.replace("Driver=", "Driver = ").replace(";", "\n"))
+        job = " ".join(shlex.split(job.replace("- --", "--"))).replace("/odbc/connection", str(connection)).replace("/state/", f"{state}/job-")
+        commands = {
+            "cron": crontab[1],
+            "systemd": service.replace("${CREDENTIALS_DIRECTORY}/odbc", str(connection)),
+            "Kubernetes": "import-customers " + job.replace("heapsync:50051", self.server.address),
+        }
+        environment = {"PATH": crontab[0].replace("PATH=/usr/local/bin", str(programs)), "HOME": str(home),
+                       "ODBCINI": str(home / ".odbc.ini"),  # unixODBC goes by the home that the user has, not by HOME
+                       "STATE_DIRECTORY": str(state), "HEAPSYNC_SERVER": self.server.address}
+        for plan, (name, command) in zip(("basic", "pro", "max"), commands.items(), strict=True):
+            with self.subTest(name):
+                for code in (3, 0):  # the first row has no identity, and comes once only
+                    done = subprocess.run(["sh", "-c", command], cwd="/proc", env=environment, capture_output=True, text=True,
+                                          timeout=harness.PATIENCE, check=False)
+                    self.assertEqual(done.returncode, code, done.stderr)
+                    self.postgres.sql(f"UPDATE customers SET plan = '{plan}', updated_at = updated_at + interval '1 day' WHERE email <> ''")
+                self.wait_for("customer", plan=plan)
+        rejects = [file for folder in (home, state) for file in folder.glob("*reject*")]
+        self.assertEqual([len(file.read_text().splitlines()) for file in rejects], [1, 1, 1])
 
     def test_two_imports_of_one_state_do_not_run_at_once(self) -> None:
         self.postgres.sql("CREATE TABLE slow (identity text, updated_at timestamp); INSERT INTO slow VALUES ('slow', '2024-01-02')")

@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 
@@ -26,10 +28,12 @@ std::string ReadConnection(const std::string& path, std::ostream& err) {
            "connection string in "
         << path << "; make it private with chmod 600\n";
   }
+  errno = 0;
   std::ifstream file(path, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   if (!file.is_open() || file.bad()) {
-    ThrowUsageError("--odbc_file", absl::StrCat("cannot read ", path));
+    ThrowUsageError("--odbc_file", absl::StrCat("cannot read ", path, ": ",
+                                                std::strerror(errno)));
   }
   std::vector<std::string> attributes;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reflection as grpcui and Postman use it: everything about a call is learned from the server, by either version of the service, with TLS
+"""Reflection as tools like grpcui use it: everything about a call is learned from the server, by either version of the service, with TLS
 and a token."""
 
 import importlib

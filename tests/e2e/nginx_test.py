@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Refusals reach callers behind an nginx whose limits are its defaults; with those of docker/proxies/nginx.conf everything works."""
 
+import re
 import shutil
 import unittest
 from pathlib import Path
@@ -116,11 +117,13 @@ class DocumentedNginxTest(ProxyTests, unittest.TestCase):
     @classmethod
     def start_proxy(cls, folder: Path, port: int, server: Server, silence: str = "") -> Program:
         text = DOCUMENTED.read_text()
-        for documented, here in {"listen 443 ssl": f"listen 127.0.0.1:{port} ssl", "heapsync:50051": server.address,
-                                 "http://heapsync:9464": server.http_url, "/etc/nginx/tls/tls.crt": str(cls.served.cert),
+        for documented, here in {"listen 443 ssl": f"listen 127.0.0.1:{port} ssl", "heapsync:50051": f"heapsync:{server.ports[0]}",
+                                 "http://heapsync:9464": f"http://heapsync:{server.ports[1]}", "/etc/nginx/tls/tls.crt": str(cls.served.cert),
                                  "/etc/nginx/tls/tls.key": str(cls.served.key)}.items():
             assert documented in text, documented
             text = text.replace(documented, here)
+        # The host, and what else may have its name.
+        text = re.sub(r"(?<![\w./])heapsync(?![\w./])|(?<=//)heapsync(?![\w./])", "127.0.0.1", text)
         if silence:
             text = text.replace("grpc_read_timeout 1h", f"grpc_read_timeout {silence}")
         return start_nginx(folder, text)

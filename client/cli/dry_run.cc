@@ -114,6 +114,11 @@ std::string TypesText(const InputProfile::Field& field) {
       });
 }
 
+// Of a noun that takes an s.
+std::string Counted(uint64_t count, absl::string_view noun) {
+  return absl::StrCat(WithThousands(count), " ", noun, count == 1 ? "" : "s");
+}
+
 std::string ColumnOf(const DryRunReport& report, const std::string& field) {
   const auto found = report.columns.find(field);
   if (found != report.columns.end()) return found->second;
@@ -130,12 +135,12 @@ std::string LimitsText(const InputProfile& profile, const TypePolicy& policy) {
           "user): at least ",
           ShortDuration(profile.LeastDuration()),
           " if nothing else is sent; the busiest user has ",
-          WithThousands(profile.busiest()), " events\n");
+          Counted(profile.busiest(), "event"), "\n");
     case LimitedUnit::kRequests:
       return absl::StrCat(
           "Heap's limit (30 updates in 30 s for one user) delays only users "
           "with more; updates that wait are coalesced; the busiest user has ",
-          WithThousands(profile.busiest()), " rows\n");
+          Counted(profile.busiest(), "row"), "\n");
     case LimitedUnit::kNothing:
       break;
   }
@@ -190,14 +195,14 @@ std::string ToText(const DryRunReport& report) {
   }
   absl::StrAppend(&text, table.ToString(),
                   profile.fields_are_complete() ? "" : "… and more fields\n",
-                  "\n", WithThousands(report.rows),
-                  " rows: ", WithThousands(report.rows - report.rejected),
+                  "\n", Counted(report.rows, "row"), ": ",
+                  WithThousands(report.rows - report.rejected),
                   " would be accepted, ", WithThousands(report.rejected),
                   " rejected\n");
   for (const auto& [reason, fault] : report.faults) {
     absl::StrAppend(
-        &text, "  ", Printable(reason), ": ", WithThousands(fault.rows),
-        " rows, first row ", fault.first_row, ": ", Printable(fault.field),
+        &text, "  ", Printable(reason), ": ", Counted(fault.rows, "row"),
+        ", first row ", fault.first_row, ": ", Printable(fault.field),
         fault.field.empty() ? "" : ": ", Printable(fault.description), "\n");
   }
   for (const auto& [reason, count] : report.warnings) {
@@ -207,12 +212,12 @@ std::string ToText(const DryRunReport& report) {
   const TypePolicy& policy = PolicyOf(profile.type());
   absl::StrAppend(
       &text, profile.subjects_are_complete() ? "" : "at least ",
-      WithThousands(profile.subjects()), " ",
-      policy.subject_field == "identity" ? "users" : policy.array_key);
-  if (policy.coalesces) {
-    absl::StrAppend(&text, "; ", WithThousands(profile.repeated_rows()),
-                    " rows are about one that an earlier row is about, and "
-                    "are coalesced with it if that still waits");
+      Counted(profile.subjects(),
+              policy.subject_field == "identity" ? "user" : "account"));
+  if (policy.coalesces && profile.repeated_rows() > 0) {
+    absl::StrAppend(&text, "; as many as ",
+                    Counted(profile.repeated_rows(), "row"),
+                    " may be coalesced with an earlier one that still waits");
   }
   absl::StrAppend(&text, "\n", LimitsText(profile, policy));
   return text;

@@ -130,6 +130,16 @@ TEST_F(ImportTest, ADryRunStoresNothingAndSaysWhatWouldBe) {
   EXPECT_FALSE(std::filesystem::exists(file + ".heapsync-state"));
 }
 
+TEST_F(ImportTest, ADryRunCountsOneAsOne) {
+  const CommandResult result =
+      Import({"--type=user", "--dry_run",
+              folder_.Write("one.csv", "identity,plan\na,free\n")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out,
+              HasSubstr("\n1 row: 1 would be accepted, 0 rejected\n1 user\n"));
+  EXPECT_THAT(result.out, HasSubstr("the busiest user has 1 row\n"));
+}
+
 TEST_F(ImportTest, ADryRunWithoutAServerChecksWhatTheClientCan) {
   server_.Stop();
   const CommandResult result =

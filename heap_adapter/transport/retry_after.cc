@@ -8,6 +8,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/strip.h"
 
 namespace heapsync {
 namespace {
@@ -178,6 +179,31 @@ Duration SecondsUpTo(absl::string_view digits, Duration max_wait) {
   return wait;
 }
 
+bool IsDigits(absl::string_view text) {
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), absl::ascii_isdigit);
+}
+
+// A decimal number without sign or exponent: "120", "1.5".
+struct Decimal {
+  absl::string_view whole;
+  Duration rounding{0};  // what is missing to the next whole second
+};
+
+std::optional<Decimal> ParseDecimal(absl::string_view text) {
+  const size_t point = std::min(text.find('.'), text.size());
+  const absl::string_view whole = text.substr(0, point);
+  absl::string_view fraction = text.substr(point);
+  const bool has_fraction = absl::ConsumePrefix(&fraction, ".");
+  if (!IsDigits(whole) || (has_fraction && !IsDigits(fraction))) {
+    return std::nullopt;
+  }
+  const bool rounds_up =
+      fraction.find_first_not_of('0') != absl::string_view::npos;
+  return Decimal{.whole = whole,
+                 .rounding = std::chrono::seconds(rounds_up ? 1 : 0)};
+}
+
 }  // namespace
 
 std::optional<Duration> ParseRetryAfter(absl::string_view text, WallTime now,
@@ -185,10 +211,11 @@ std::optional<Duration> ParseRetryAfter(absl::string_view text, WallTime now,
   text = absl::StripAsciiWhitespace(text);
   if (text.empty()) return std::nullopt;
   Duration wait{0};
-  if (std::all_of(text.begin(), text.end(), absl::ascii_isdigit)) {
-    const auto time = ParseUnixTime(text, now);
-    wait = time.has_value() ? std::min(*time - now, max_wait)
-                            : SecondsUpTo(text, max_wait);
+  if (const auto number = ParseDecimal(text); number.has_value()) {
+    const auto time = ParseUnixTime(number->whole, now);
+    wait =
+        time.has_value() ? *time - now : SecondsUpTo(number->whole, max_wait);
+    wait = std::min(wait + number->rounding, max_wait);
   } else if (const auto date = ParseHttpDate(text, now); date.has_value()) {
     wait = std::min(*date - now, max_wait);
   }

@@ -25,6 +25,25 @@ bool IsDigits(absl::string_view text) {
   });
 }
 
+// `text` is a decimal number with a fraction, `of_whole` the wait of its whole
+// part.
+void CheckFraction(absl::string_view text, const std::optional<Duration>& wait,
+                   const std::optional<Duration>& of_whole, Duration max_wait) {
+  const size_t point = text.find('.');
+  const bool rounds_up =
+      text.find_first_not_of('0', point + 1) != absl::string_view::npos;
+  if (!rounds_up) {
+    Check(wait == of_whole, "a fraction of nought changes nothing");
+  } else if (of_whole.has_value()) {
+    Check(wait ==
+              std::min<Duration>(*of_whole + std::chrono::seconds(1), max_wait),
+          "a fraction counts as a second");
+  } else {
+    Check(!wait.has_value() || *wait <= std::chrono::seconds(1),
+          "a fraction alone is at most a second");
+  }
+}
+
 size_t Count(absl::string_view text, absl::string_view part) {
   size_t count = 0;
   for (size_t at = text.find(part); at != absl::string_view::npos;
@@ -46,6 +65,13 @@ void FuzzRetryAfter(absl::string_view input) {
     Check(std::any_of(input.begin(), input.end(),
                       [](char c) { return c >= '0' && c <= '9'; }),
           "a wait is read from digits");
+  }
+  if (const size_t point = input.find('.'); point != absl::string_view::npos &&
+                                            IsDigits(input.substr(0, point)) &&
+                                            IsDigits(input.substr(point + 1))) {
+    const absl::string_view whole = input.substr(0, point);
+    CheckFraction(input, wait, ParseRetryAfter(whole, kNow, kMaxLength),
+                  kMaxLength);
   }
   if (!IsDigits(input)) return;
   uint64_t seconds = 0;

@@ -53,6 +53,26 @@ TEST(RetryAfter, ReadsSecondsSince1970OfATimeThatIsNear) {
               Optional(Eq(kMaxLength)));
 }
 
+TEST(RetryAfter, RoundsFractionsOfASecondUp) {
+  EXPECT_THAT(Parse("1.5"), Optional(Eq(std::chrono::seconds(2))));
+  EXPECT_THAT(Parse("0.001"), Optional(Eq(std::chrono::seconds(1))));
+  EXPECT_THAT(Parse("7.000"), Optional(Eq(std::chrono::seconds(7))));
+  EXPECT_THAT(Parse(" 29.75 "), Optional(Eq(std::chrono::seconds(30))));
+  EXPECT_EQ(Parse("0.0"), std::nullopt);
+  EXPECT_THAT(Parse("3599.5"), Optional(Eq(kMaxLength)));
+  EXPECT_THAT(Parse("3600.5"), Optional(Eq(kMaxLength)));
+  EXPECT_THAT(Parse(std::string(100'000, '9') + ".5"),
+              Optional(Eq(kMaxLength)));
+  EXPECT_THAT(Parse("1." + std::string(100'000, '0') + "1"),
+              Optional(Eq(std::chrono::seconds(2))));
+}
+
+TEST(RetryAfter, RoundsATimeSince1970UpToo) {
+  const auto now = std::chrono::floor<std::chrono::seconds>(kNow);
+  EXPECT_THAT(Parse(absl::StrCat(now.time_since_epoch().count() + 29, ".25")),
+              Optional(Eq(Duration(std::chrono::seconds(30)))));
+}
+
 TEST(RetryAfter, CutsSecondsToTheLongestWait) {
   EXPECT_THAT(Parse("3600"), Optional(Eq(kMaxLength)));
   EXPECT_THAT(Parse("3601"), Optional(Eq(kMaxLength)));
@@ -134,21 +154,23 @@ TEST_P(MalformedRetryAfter, IsNone) {
 INSTANTIATE_TEST_SUITE_P(
     Texts, MalformedRetryAfter,
     ::testing::Values(
-        "", " ", "-1", "+7", "7s", "7.5", "1e3", "0x10", "7 7", "7,8", "inf",
-        "NaN", "soon", "\xff\xfe", "Sun", "Sun,", "Sunday", "Sunday,",
-        "Sun, 06 Nov 1994", "Sun, 06 Nov 1994 08:49:37",
-        "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nov 1994 08:49:37 GMT+1",
-        "Sun, 06 Nov 1994 08:49:37 GMT junk", "Sun, 6 Nov 1994 08:49:37 GMT",
-        "Sun, 00 Nov 1994 08:49:37 GMT", "Sun, 32 Nov 1994 08:49:37 GMT",
-        "Sun, 06 Nou 1994 08:49:37 GMT", "Sun, 06 nov 1994 08:49:37 GMT",
-        "Sun, 06 Nov 94 08:49:37 GMT", "Sun, 06 Nov -994 08:49:37 GMT",
-        "Sun, 06 Nov 1994 24:00:00 GMT", "Sun, 06 Nov 1994 08:60:37 GMT",
-        "Sun, 06 Nov 1994 08:49:61 GMT", "Sun, 06 Nov 1994 8:49:37 GMT",
-        "sun, 06 Nov 1994 08:49:37 GMT", "Son, 06 Nov 1994 08:49:37 GMT",
-        "Sunday, 06-Nov-1994 08:49:37 GMT", "Sunday, 06 Nov 94 08:49:37 GMT",
-        "Sunday, 6-Nov-94 08:49:37 GMT", "Sun Nov 6 08:49:37 1994",
-        "Sun Nov  6 08:49:37 94", "Sun Nov  6 08:49:37 1994 GMT",
-        "Sun Nov   08:49:37 1994", "1994-11-06T08:49:37Z"));
+        "", " ", "-1", "+7", "7s", "7.", ".5", ".", "7.5.2", "7..5", "-1.5",
+        "1.-5", "+1.5", "7.5s", "1.5e3", "1. 5", "1,5", "1_000.5", "0x1.8",
+        "1.\xd9\xa5", "1e3", "1e9", "0x10", "7 7", "7,8", "inf", "NaN", "soon",
+        "\xff\xfe", "Sun", "Sun,", "Sunday", "Sunday,", "Sun, 06 Nov 1994",
+        "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 UTC",
+        "Sun, 06 Nov 1994 08:49:37 GMT+1", "Sun, 06 Nov 1994 08:49:37 GMT junk",
+        "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 00 Nov 1994 08:49:37 GMT",
+        "Sun, 32 Nov 1994 08:49:37 GMT", "Sun, 06 Nou 1994 08:49:37 GMT",
+        "Sun, 06 nov 1994 08:49:37 GMT", "Sun, 06 Nov 94 08:49:37 GMT",
+        "Sun, 06 Nov -994 08:49:37 GMT", "Sun, 06 Nov 1994 24:00:00 GMT",
+        "Sun, 06 Nov 1994 08:60:37 GMT", "Sun, 06 Nov 1994 08:49:61 GMT",
+        "Sun, 06 Nov 1994 8:49:37 GMT", "sun, 06 Nov 1994 08:49:37 GMT",
+        "Son, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-1994 08:49:37 GMT",
+        "Sunday, 06 Nov 94 08:49:37 GMT", "Sunday, 6-Nov-94 08:49:37 GMT",
+        "Sun Nov 6 08:49:37 1994", "Sun Nov  6 08:49:37 94",
+        "Sun Nov  6 08:49:37 1994 GMT", "Sun Nov   08:49:37 1994",
+        "1994-11-06T08:49:37Z"));
 
 }  // namespace
 }  // namespace heapsync

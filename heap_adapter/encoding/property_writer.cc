@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <cstring>
 #include <list>
+#include <vector>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "heap_adapter/encoding/json_text.h"
+#include "heap_adapter/encoding/key_casing.h"
 #include "heap_adapter/encoding/placeholder.h"
 #include "heap_adapter/encoding/reasons.h"
 #include "heap_adapter/encoding/unicode_text.h"
@@ -65,8 +67,11 @@ class PropertyWriter {
                                                   : a.key < b.key;
               });
     json_ += '{';
+    CasingFilter casings;
+    bool may_differ_in_case = false;
     for (size_t i = 0; i < entries_.size(); ++i) {
       const Entry& entry = entries_[i];
+      may_differ_in_case |= casings.Add(entry.key_start, entry.key.size());
       if (i > 0) {
         json_ += ',';
         if (entry.key == entries_[i - 1].key) {
@@ -86,6 +91,7 @@ class PropertyWriter {
       }
     }
     json_ += '}';
+    if (may_differ_in_case && !log_.has_violations()) WarnOfCasings();
   }
 
  private:
@@ -218,6 +224,24 @@ class PropertyWriter {
       log_.AddWarning(PathOf(key), reason::kEmailCasing,
                       "only the lowercase key email fills Heap's built-in "
                       "Email; this makes a custom property");
+    }
+  }
+
+  void WarnOfCasings() {
+    std::vector<absl::string_view> keys;
+    for (const Entry& entry : entries_) {
+      // CheckUserKey() has said more of these.
+      if (rules_.type == ObjectType::kUserProperties &&
+          absl::EqualsIgnoreCase(entry.key, "email")) {
+        continue;
+      }
+      keys.push_back(entry.key);
+    }
+    for (const SameInAnotherCase& same : KeysThatDifferInCase(keys)) {
+      log_.AddWarning(
+          PathOf(same.key), reason::kKeyCasing,
+          absl::StrCat("differs only in case from ", PrintableKey(same.earlier),
+                       "; Heap keeps them as two properties"));
     }
   }
 

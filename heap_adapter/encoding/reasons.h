@@ -109,6 +109,10 @@ inline constexpr absl::string_view kTimestampImplausible =
 // one.
 inline constexpr absl::string_view kEmailCasing = "EMAIL_CASING";
 
+// Two keys of an item that differ only in case, `Plan` and `plan`: Heap keeps
+// them as two properties.
+inline constexpr absl::string_view kKeyCasing = "KEY_CASING";
+
 // A list in an event is too long as one text; Heap will cut it.
 inline constexpr absl::string_view kListCut = "LIST_CUT";
 

@@ -327,6 +327,54 @@ TEST(PropertyRulesTest, WarnsOfEmailInAnotherCasing) {
   EXPECT_EQ(item.properties().size(), 2u);
 }
 
+TEST(PropertyRulesTest, WarnsOfKeysThatDifferOnlyInCase) {
+  v1::TrackEvent event = ValidEvent();
+  for (const absl::string_view key : {"Plan", "plan", "seats", "PLAN"}) {
+    Property(event, key).set_number_value(1);
+  }
+  const EncodedItem item = Encode(event);
+  EXPECT_TRUE(item.findings.ok());
+  EXPECT_THAT(item.warnings(),
+              ElementsAre("KEY_CASING at event.properties.Plan",
+                          "KEY_CASING at event.properties.plan"));
+  EXPECT_EQ(item.findings.warnings[1].description,
+            "differs only in case from PLAN; Heap keeps them as two "
+            "properties");
+  EXPECT_EQ(item.properties().size(), 4u);
+}
+
+TEST(PropertyRulesTest, KnowsTheCaseOfLongKeysAndOfLettersBeyondAscii) {
+  for (const auto& [key, other] :
+       {std::pair("customer_lifetime_value", "customer_lifetime_Value"),
+        std::pair("prénom", "PRÉNOM"), std::pair("Größe", "größe"),
+        std::pair("σχέδιο", "Σχέδιο"), std::pair("тариф", "ТАРИФ"),
+        std::pair("ёлка", "Ёлка")}) {
+    v1::UserProperties user = ValidUser();
+    Property(user, key).set_number_value(1);
+    Property(user, other).set_number_value(2);
+    EXPECT_THAT(Encode(user).warnings(), testing::SizeIs(1)) << key;
+  }
+}
+
+TEST(PropertyRulesTest, KeysThatDifferInMoreThanCaseGetNoWarning) {
+  v1::AccountProperties account = ValidAccount();
+  for (const absl::string_view key :
+       {"plan", "plan_", "plan?", "planA", "plan[", "plan{", "@", "`", "é", "è",
+        "×", "÷", "\n", "*", "J"}) {
+    Property(account, key).set_number_value(1);
+  }
+  EXPECT_THAT(Encode(account).warnings(), IsEmpty());
+}
+
+TEST(PropertyRulesTest, NestedKeysAreComparedAsTheyAreSent) {
+  v1::UserProperties user = ValidUser();
+  (*Nested(*user.mutable_properties(), "Plan").mutable_fields())["name"]
+      .set_string_value("Pro");
+  Property(user, "plan.name").set_string_value("Free");
+  EXPECT_THAT(Encode(user, kFlatten).warnings(),
+              ElementsAre("KEY_CASING at user.properties.plan.name"));
+}
+
 TEST(PropertyRulesTest, KeysAreInTheOrderOfTheirBytes) {
   v1::TrackEvent event = ValidEvent();
   for (const absl::string_view key :

@@ -299,7 +299,7 @@ void ChunkEncoder::CheckId(const IdRule& rule, absl::string_view id,
       return;
     case NameQuality::kQuoted:
       log.AddWarning(field, reason::kIdLooksMangled,
-                     "the quotes around it may be a program's; without them, "
+                     "the quotes of it may be a program's; without them, "
                      "it is another id");
       return;
     case NameQuality::kPartlyNone:

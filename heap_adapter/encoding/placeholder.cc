@@ -355,7 +355,16 @@ bool IsSharedDevice(absl::string_view text) {
                      });
 }
 
+// The mark with which spreadsheets, and exports that guard against formulas,
+// begin a cell that is text: "'00123", "'+4917".
+bool HasTextMark(absl::string_view text) {
+  constexpr absl::string_view kMarked = "0123456789+-=@";
+  return text.size() > 2 && text[0] == '\'' &&
+         kMarked.find(text[1]) != absl::string_view::npos;
+}
+
 bool IsQuoted(absl::string_view text) {
+  if (HasTextMark(text)) return true;
   absl::ConsumePrefix(&text, "=");
   return text.size() >= 2 && text.front() == text.back() &&
          (text.front() == '"' || text.front() == '\'' || text.front() == '`');
@@ -372,7 +381,7 @@ bool IsPartlyNone(absl::string_view folded) {
 
 NameQuality JudgeName(absl::string_view text, const EncodingRules& rules) {
   if (text.empty()) return NameQuality::kBlank;
-  if (IsSharedDevice(text) &&
+  if ((IsSharedDevice(text) || IsDigestOfNothing(text)) &&
       !rules.allowed_identities.contains(FoldName(text)))
     return NameQuality::kPlaceholder;
   const unsigned traits = TraitsOf(text);

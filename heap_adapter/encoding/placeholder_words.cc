@@ -1,9 +1,15 @@
 #include "heap_adapter/encoding/placeholder_words.h"
 
+#include <openssl/evp.h>
+
+#include <array>
 #include <cstddef>
 #include <iterator>
+#include <string>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 
 namespace heapsync {
 namespace {
@@ -91,7 +97,58 @@ const TextSet& SharedAccounts() {
   return *accounts;
 }
 
+// What is hashed where there is no value.
+constexpr absl::string_view kHashedNothings[] = {
+    "",     " ",    "null", "NULL", "Null", "undefined", "nil",
+    "none", "None", "NONE", "nan",  "NaN",  "N/A",       "unknown"};
+
+// An MD5 to a SHA-512, in hexadecimal digits.
+constexpr size_t kMinDigestSize = 32;
+constexpr size_t kMaxDigestSize = 128;
+
+std::string HexDigest(absl::string_view text, const EVP_MD* algorithm) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
+  unsigned size = 0;
+  // An algorithm that the library does not offer yields nothing.
+  if (EVP_Digest(text.data(), text.size(), bytes.data(), &size, algorithm,
+                 nullptr) != 1) {
+    return "";
+  }
+  return absl::BytesToHexString(absl::string_view(
+      reinterpret_cast<const char*>(bytes.data()), size));  // NOLINT
+}
+
+const absl::flat_hash_set<std::string>& DigestsOfNothing() {
+  static const auto* const digests = [] {
+    auto* const made = new absl::flat_hash_set<std::string>();
+    for (const absl::string_view text : kHashedNothings) {
+      for (const EVP_MD* algorithm :
+           {EVP_md5(), EVP_sha1(), EVP_sha256(), EVP_sha512()}) {
+        made->insert(HexDigest(text, algorithm));
+      }
+    }
+    made->erase("");
+    return made;
+  }();
+  return *digests;
+}
+
 }  // namespace
+
+bool IsDigestOfNothing(absl::string_view text) {
+  if (text.size() < kMinDigestSize || text.size() > kMaxDigestSize ||
+      text.size() % 8 != 0) {
+    return false;
+  }
+  std::array<char, kMaxDigestSize> lower{};
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (!absl::ascii_isxdigit(c)) return false;
+    lower[i] = absl::ascii_tolower(c);
+  }
+  return DigestsOfNothing().contains(
+      absl::string_view(lower.data(), text.size()));
+}
 
 bool IsPlaceholderWord(absl::string_view folded) {
   return Words().contains(folded);

@@ -22,6 +22,11 @@ bool IsSharedAccountName(absl::string_view joined);
 // "noreply": a mailbox that no person reads. None has a digit.
 bool IsNobodysMailbox(absl::string_view joined);
 
+// True for the digests (MD5, SHA-1, SHA-256, SHA-512, as hexadecimal digits in
+// any case) of an empty text and of words for no value such as "null": what
+// becomes of a missing email where ids are hashed emails.
+bool IsDigestOfNothing(absl::string_view text);
+
 }  // namespace heapsync
 
 #endif  // HEAPSYNC_HEAP_ADAPTER_ENCODING_PLACEHOLDER_WORDS_H_

@@ -84,6 +84,10 @@ TEST(PlaceholderTest, SeesTextsThatMeanNone) {
         "%@", "%!s(<nil>)", "%!d(string=x)", "__USER_ID__", "{!Contact.Id}",
         "acme-${tenant}-prod",
         // What other tools were sent.
+        "d41d8cd98f00b204e9800998ecf8427e",
+        "DA39A3EE5E6B4B0D3255BFEF95601890AFD80709",
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b",
         "lmy47d", "9774D56D682E549C", "undefined@undefined", "null@null.com",
         "None@none.none", "test@test.com", "N\\A", "ＮＵＬＬ", "ｎ／ａ",
         "null/null", "unknown account", "nobody", "visitor"}) {
@@ -182,8 +186,9 @@ TEST(PlaceholderTest, DoubtsWhatAProgramMayHaveChanged) {
        {"{customer}", "<customer>", "%CUSTOMER%", "$customer"}) {
     EXPECT_EQ(Judge(text), NameQuality::kTemplateWord) << text;
   }
-  for (const char* text : {"'ada@example.com'", "\"u7\"", "`u7`", "=\"00123\"",
-                           " 'ada lovelace' "}) {
+  for (const char* text :
+       {"'ada@example.com'", "\"u7\"", "`u7`", "=\"00123\"", "'00123",
+        "'+4917012345", "'@ada", " 'ada lovelace' "}) {
     EXPECT_EQ(Judge(text), NameQuality::kQuoted) << text;
   }
   for (const char* text :

@@ -55,10 +55,15 @@ class InterruptGuard {
     action.sa_flags = static_cast<int>(SA_RESETHAND);
     sigaction(SIGINT, &action, &old_interrupt_);
     sigaction(SIGTERM, &action, &old_terminate_);
+    // An import goes on without a reader of its progress and its summary.
+    struct sigaction ignore {};
+    ignore.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &ignore, &old_pipe_);
   }
   ~InterruptGuard() {
     sigaction(SIGINT, &old_interrupt_, nullptr);
     sigaction(SIGTERM, &old_terminate_, nullptr);
+    sigaction(SIGPIPE, &old_pipe_, nullptr);
   }
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
@@ -66,6 +71,7 @@ class InterruptGuard {
  private:
   struct sigaction old_interrupt_;
   struct sigaction old_terminate_;
+  struct sigaction old_pipe_;
 };
 
 std::map<std::string, std::string> Pairs(
@@ -324,6 +330,18 @@ int RunImport(const ImportFlags& flags, CommandContext& context) {
     if (options.query && options.query->is_incremental() && !flags.json) {
       context.err << "  run the same command again to continue\n";
     }
+    return kExitFailed;
+  }
+  if (!context.out.flush()) {
+    context.err << "heapsync: the import is complete, but its summary could "
+                   "not be written to standard output\n";
+    if (!summary.state_path.empty()) {
+      context.err << "  the same command with --resume shows it again\n";
+    }
+    return kExitFailed;
+  }
+  if (const absl::Status concluded = (*job)->Conclude(); !concluded.ok()) {
+    PrintError(context.err, concluded, errors);
     return kExitFailed;
   }
   return summary.rejected > 0 || summary.stream.dead_lettered > 0

@@ -183,11 +183,14 @@ class TypedImportJob : public ImportJob {
       RemoveImportState(options_.state_path).IgnoreError();
       summary_.state_path.clear();
     }
-    if (status.ok() && !options_.state_path.empty()) {
-      status = RemoveImportState(options_.state_path);
-      summary_.state_path.clear();
-    }
+    is_complete_ = status.ok();
     return status;
+  }
+
+  absl::Status Conclude() override {
+    if (!is_complete_ || options_.state_path.empty()) return absl::OkStatus();
+    summary_.state_path.clear();
+    return RemoveImportState(options_.state_path);
   }
 
   const ImportSummary& summary() const override { return summary_; }
@@ -471,6 +474,7 @@ class TypedImportJob : public ImportJob {
   std::optional<KeysOfContent> keys_;  // none: the server makes the keys
   uint64_t bytes_at_start_ = 0;
   bool input_failed_ = false;
+  bool is_complete_ = false;
   bool awaiting_earlier_rows_ = false;
   std::optional<DestinationWatch> watch_;  // with ACK_LEVEL_DELIVERED
   uint64_t ended_ = 0;                     // delivered or dead-lettered

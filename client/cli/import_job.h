@@ -109,11 +109,17 @@ class ImportJob {
 
   virtual ~ImportJob() = default;
 
-  // Runs to the end. What a pipe's writer has written is sent soon, also if it
-  // then pauses. Ends early with kCancelled soon after `stop` is set; the
-  // state then says how far it came, as it does after an error. Not to be
-  // repeated. `progress` is asked whether it wants a snapshot, and given it.
+  // Runs to the end, and keeps the state. What a pipe's writer has written is
+  // sent soon, also if it then pauses. Ends early with kCancelled soon after
+  // `stop` is set; the state then says how far it came, as it does after an
+  // error. Not to be repeated. `progress` is asked whether it wants a snapshot,
+  // and given it.
   virtual absl::Status Run(const Client& client, ProgressWriter& progress) = 0;
+
+  // Removes the state of a complete import; without effect on others. To be
+  // called once the caller has told how it ended: until then, another process
+  // that resumes the import finds it complete and sends nothing twice.
+  virtual absl::Status Conclude() = 0;
 
   // Of what happened so far; complete after Run().
   virtual const ImportSummary& summary() const = 0;

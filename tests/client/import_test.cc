@@ -4,6 +4,7 @@
 #include <spawn.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -920,6 +921,45 @@ TEST_F(ImportTest, ARowThatBecomesTooLargeAnItemIsRejectedAndTheRestContinues) {
   ASSERT_EQ(Rejects().size(), 1u);
   EXPECT_EQ(Rejects()[0].at("row"), 2);
   EXPECT_EQ(Rejects()[0].at("violations").at(0).at("reason"), "ITEM_TOO_LARGE");
+  EXPECT_FALSE(std::filesystem::exists(path + ".heapsync-state"));
+}
+
+// As `heapsync import … 2>&1 | head -1` does.
+TEST_F(ImportTest, AnImportWhoseOutputNobodyReadsIsNotSentTwice) {
+  const std::string path = WriteRows(2'000);
+  const std::string rejects = "--rejects=" + folder_.File("rejects");
+  const std::string server = "--server=" + server_.address();
+  std::vector<std::string> arguments = {
+      HEAPSYNC_COMMAND, "import", "--type=track", rejects, server,
+      "--progress=bar", path};
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ::close(ends[0]);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
+  pid_t pid = 0;
+  ASSERT_EQ(
+      ::posix_spawn(&pid, argv[0], &actions, nullptr, argv.data(), environ), 0);
+  posix_spawn_file_actions_destroy(&actions);
+  ::close(ends[1]);
+  int outcome = 0;
+  ASSERT_EQ(::waitpid(pid, &outcome, 0), pid);
+  ASSERT_TRUE(WIFEXITED(outcome));
+  EXPECT_EQ(WEXITSTATUS(outcome), 1);
+  ExpectRowsOnce(2'000);
+
+  EXPECT_THAT(Import({"--type=track", rejects, path}).err,
+              HasSubstr("Continue it with --resume"));
+  const CommandResult resumed =
+      Import({"--type=track", rejects, "--resume", path});
+  EXPECT_EQ(resumed.exit_code, 3) << resumed.err;
+  EXPECT_THAT(resumed.out, HasSubstr("2,000 rows: 1,600 accepted"));
+  ExpectRowsOnce(2'000);
   EXPECT_FALSE(std::filesystem::exists(path + ".heapsync-state"));
 }
 

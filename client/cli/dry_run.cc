@@ -169,6 +169,9 @@ absl::Status RunDryRun(const DryRunOptions& options, const Client& client,
         "column \"", Printable(column),
         "\" stays text: as numbers, some of its cells would change"));
   }
+  for (std::string& note : input->rows.NotesOnNames()) {
+    report.notes.push_back(std::move(note));
+  }
   const absl::Status health = client.CheckHealth("");
   report.asked_server =
       !absl::IsUnavailable(health) && !absl::IsDeadlineExceeded(health);

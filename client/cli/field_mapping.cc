@@ -101,7 +101,7 @@ bool IsNullLike(absl::string_view text) {
 }
 
 std::string Quoted(absl::string_view name) {
-  return absl::StrCat("\"", Printable(name), "\"");
+  return absl::StrCat("\"", PrintableName(name), "\"");
 }
 
 // True if no cell could belong to a person or an event.
@@ -111,6 +111,13 @@ bool LooksLikeNames(absl::Span<const absl::string_view> header) {
     return absl::StrContains(cell, '@') || cell.size() > 64 ||
            absl::SimpleAtod(cell, &number) || ParseTimestamp(cell).ok();
   });
+}
+
+// For a column whose name is that of a field in another case.
+std::string HowToMap(absl::string_view field, absl::string_view column) {
+  return absl::StrCat("--map=", field, "=", column,
+                      " if it holds that, --map=", "properties.", column, "=",
+                      column, " if it is a property");
 }
 
 // "; " between the problems; OK if there are none.
@@ -204,6 +211,12 @@ absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
     present.emplace_back(column, target);
   }
 
+  std::vector<std::string> unmapped;
+  const auto fills = [&](absl::string_view field) {
+    return std::any_of(present.begin(), present.end(), [&](const auto& each) {
+      return each.second.Name() == field;
+    });
+  };
   if (mapping.options_.properties) {
     for (const std::string& column : *mapping.options_.properties) {
       const auto found = position.find(column);
@@ -229,6 +242,12 @@ absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
       if (mapping.IsFixed(target) || mapping.IsMappedProperty(names[i])) {
         continue;
       }
+      if (const Field* field = mapping.FieldInAnotherCase(names[i]);
+          field != nullptr && !fills(field->name())) {
+        unmapped.push_back(absl::StrCat(
+            "the column ", Quoted(names[i]),
+            " is not mapped: ", HowToMap(field->name(), names[i])));
+      }
       mapping.cell_targets_.emplace_back(i, std::move(target));
     }
     for (const std::string& name : doubled) taken.insert(name);
@@ -247,10 +266,20 @@ absl::StatusOr<FieldMapping> FieldMapping::ForCsv(
                                     "its own (--properties chooses columns)"));
   }
   for (const std::string& column : absent) {
-    problems.push_back(absl::StrCat("no column is named ", Quoted(column)));
+    const auto alike = std::find_if(
+        names.begin(), names.end(),
+        [&](absl::string_view name) { return LooksLike(name, column); });
+    problems.push_back(alike == names.end()
+                           ? absl::StrCat("no column is named ", Quoted(column))
+                           : absl::StrCat("no column is named \"",
+                                          CodePointsOf(column),
+                                          "\", but one that looks like it \"",
+                                          CodePointsOf(*alike), "\""));
   }
   std::string missing = mapping.MissingRequired(present);
-  if (!missing.empty()) {
+  if (missing.empty()) {
+    problems.insert(problems.end(), unmapped.begin(), unmapped.end());
+  } else {
     problems.push_back(missing);
     // Snowflake and others export names in capitals.
     std::vector<std::string> pairs;
@@ -371,6 +400,26 @@ std::vector<std::string> FieldMapping::TextColumns() const {
   return names;
 }
 
+std::vector<std::string> FieldMapping::NotesOnNames() const {
+  std::vector<std::string> notes;
+  std::vector<absl::string_view> seen;
+  for (const std::string& name : column_names_) {
+    if (std::all_of(name.begin(), name.end(), [](char c) {
+          return absl::ascii_isascii(static_cast<unsigned char>(c));
+        })) {
+      continue;
+    }
+    for (const absl::string_view other : seen) {
+      if (!LooksLike(name, other)) continue;
+      notes.push_back(absl::StrCat("the columns \"", CodePointsOf(other),
+                                   "\" and \"", CodePointsOf(name),
+                                   "\" look the same, and are two"));
+    }
+    seen.push_back(name);
+  }
+  return notes;
+}
+
 std::vector<std::pair<size_t, std::string>> FieldMapping::NumberColumns()
     const {
   std::vector<std::pair<size_t, std::string>> columns;
@@ -486,6 +535,12 @@ MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
         (value.has_string_value() && IsNull(key, value.string_value(), row))) {
       continue;
     }
+    if (const Field* field = FieldInAnotherCase(key);
+        field != nullptr && !row.Has(field->name())) {
+      row.violations.push_back(
+          {key, "NOT_MAPPED", HowToMap(field->name(), key)});
+      return row;
+    }
     if (options_.text_columns.count(key) > 0) value = written(key);
     SetValue(target, std::move(value), row);
   }
@@ -593,6 +648,22 @@ FieldMapping::ColumnsOfFields(std::vector<std::string>& problems) const {
 bool FieldMapping::IsMappedProperty(absl::string_view key) const {
   return !options_.columns.empty() &&
          options_.columns.count(absl::StrCat("properties.", key)) > 0;
+}
+
+// The field that a column may be meant to fill, though no mapping says so. A
+// wrong time, session or key of an event cannot be corrected afterwards.
+const FieldMapping::Field* FieldMapping::FieldInAnotherCase(
+    absl::string_view column) const {
+  if (options_.type != ObjectType::kTrackEvent) return nullptr;
+  const auto found =
+      std::find_if(fields_.begin(), fields_.end(), [&](const Field* field) {
+        return field->name() != "identity" && field->name() != "user_id" &&
+               field->name() != column &&
+               absl::EqualsIgnoreCase(field->name(), column);
+      });
+  return found == fields_.end() || options_.fixed.count((*found)->name()) > 0
+             ? nullptr
+             : *found;
 }
 
 bool FieldMapping::IsListed(const std::string& field) const {

@@ -37,6 +37,7 @@ struct MappingOptions {
   // takes that column or contradicts it: identity and user_id exclude each
   // other, and user_id is Heap's own number, so that it has to be listed. In
   // NDJSON a column is a key, or else a path of keys with dots between them.
+  // The case of names counts.
   std::map<std::string, std::string> columns;
 
   // The columns that become properties under their own names. Empty: all that
@@ -55,8 +56,9 @@ class FieldMapping {
   // For rows of cells under these column names. Errors: kInvalidArgument, with
   // everything that is wrong: unknown fields or columns, a name of two columns
   // that is used, a bad fixed value, a required field that nothing fills, a
-  // column user_id that is not mapped. The names of columns are given only if
-  // the header looks like one.
+  // column user_id that is not mapped, an event's column such as `Timestamp`
+  // where nothing fills the field of that name. The names of columns are given
+  // only if the header looks like one.
   static absl::StatusOr<FieldMapping> ForCsv(
       MappingOptions options, absl::Span<const absl::string_view> header);
 
@@ -80,6 +82,9 @@ class FieldMapping {
   // The names of the columns that become properties and stay text, though
   // `typing` is kTyped.
   std::vector<std::string> TextColumns() const;
+
+  // What people should know of the columns' names: those that look the same.
+  std::vector<std::string> NotesOnNames() const;
 
   // The other columns that become properties, with their places.
   std::vector<std::pair<size_t, std::string>> NumberColumns() const;
@@ -119,6 +124,7 @@ class FieldMapping {
   std::string MissingRequired(
       const std::vector<std::pair<std::string, Target>>& columns) const;
   bool IsListed(const std::string& field) const;
+  const Field* FieldInAnotherCase(absl::string_view column) const;
   // True if --map gives the property a column.
   bool IsMappedProperty(absl::string_view key) const;
   bool IsNull(absl::string_view column, absl::string_view text,

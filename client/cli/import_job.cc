@@ -665,6 +665,9 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
         "column \"", Printable(column),
         "\" stays text: as numbers, some of its cells could change"));
   }
+  for (std::string& note : rows.NotesOnNames()) {
+    summary.notes.push_back(std::move(note));
+  }
   summary.request_id = state.request_id;
   summary.rows = summary.rows_before = state.rows_done;
   summary.rejected = state.rejected_rows;

@@ -71,6 +71,11 @@ class RowSource {
     return mapping_.TextColumns();
   }
 
+  // See FieldMapping.
+  std::vector<std::string> NotesOnNames() const {
+    return mapping_.NotesOnNames();
+  }
+
   // The columns of CSV, of those rows that were given, in which numbers were
   // changed, because the input could not be read to its end before: they would
   // have stayed text.

@@ -16,7 +16,19 @@ bool IsValidUtf8(absl::string_view text);
 // is read, are escaped (\x1b, \u202e).
 std::string Printable(absl::string_view text);
 
-// The same, with line breaks and tabs left as they are.
+// The same for a name that is compared with others: combining marks and blanks
+// beyond ASCII are escaped as well ("cafe\\u0301", not "café").
+std::string PrintableName(absl::string_view name);
+
+// The same with all characters beyond ASCII escaped ("caf\\u00e9").
+std::string CodePointsOf(absl::string_view name);
+
+// Whether two different names look the same where letters with accents are
+// shown: one has an accented letter as one character, the other as two
+// (Unicode's NFC and NFD). Knows no other characters that look alike.
+bool LooksLike(absl::string_view name, absl::string_view other);
+
+// As Printable(), with line breaks and tabs left as they are.
 std::string PrintableLines(absl::string_view text);
 
 // The same JSON, with such characters escaped as JSON does (\u009b).

@@ -443,6 +443,70 @@ TEST_F(ImportTest, HeapsOwnUserIdIsOnlyFilledByAMapping) {
   EXPECT_EQ(server_.events().at(0).user_id(), "42");
 }
 
+TEST_F(ImportTest, AFieldInAnotherCaseIsNotTakenForAPropertySilently) {
+  const std::string path = folder_.Write(
+      "a.csv", "identity,event,Timestamp\nada,Buy,2024-01-15 10:30:00\n");
+  const CommandResult result = Import({"--type=track", path});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("\"Timestamp\" is not mapped: "
+                                    "--map=timestamp=Timestamp if"));
+  EXPECT_TRUE(server_.events().empty());
+  for (const char* choice :
+       {"--map=timestamp=Timestamp", "--map=properties.Timestamp=Timestamp",
+        "--properties=Timestamp", "--set=timestamp=2024-01-15T10:30:00Z"}) {
+    EXPECT_EQ(Import({"--type=track", choice, path}).exit_code, 0) << choice;
+  }
+  EXPECT_EQ(server_.events().at(0).timestamp().seconds(), 1'705'314'600);
+  EXPECT_EQ(server_.events().at(0).properties().fields_size(), 0);
+  for (const size_t i : {1, 2, 3}) {
+    EXPECT_TRUE(
+        server_.events().at(i).properties().fields().contains("Timestamp"));
+  }
+  EXPECT_EQ(Import({"--type=track",
+                    folder_.Write("b.csv",
+                                  "identity,event,timestamp,Timestamp\n"
+                                  "bob,Buy,2024-01-15,2024-01-16\n")})
+                .exit_code,
+            0);
+}
+
+TEST_F(ImportTest, AJsonKeyInAnotherCaseIsNoFieldEither) {
+  const std::string path = folder_.Write(
+      "a.ndjson",
+      R"({"identity":"ada","event":"Buy","Session_ID":"s-00000001"})"
+      "\n"
+      R"({"identity":"bob","event":"Buy","session_id":"1","Session_ID":"2"})"
+      "\n");
+  const std::string rejects = "--rejects=" + folder_.File("rejects");
+  EXPECT_EQ(Import({"--type=track", rejects, path}).exit_code, 3);
+  ASSERT_EQ(Rejects().size(), 1u);
+  EXPECT_EQ(Rejects()[0].at("violations").at(0).at("reason"), "NOT_MAPPED");
+  EXPECT_THAT(server_.StoredNames(), ElementsAre("bob"));
+  EXPECT_EQ(
+      Import({"--type=track", "--map=session_id=Session_ID", path}).exit_code,
+      0);
+  EXPECT_EQ(server_.events().at(1).session_id(), "s-00000001");
+}
+
+TEST_F(ImportTest, NamesThatOnlyLookTheSameAreShownByTheirCodePoints) {
+  const std::string path =
+      folder_.Write("a.csv", "identity,event,cafe\u0301\nada,Buy,x\n");
+  const CommandResult absent =
+      Import({"--type=track", "--properties=caf\u00e9", path});
+  EXPECT_EQ(absent.exit_code, 2);
+  EXPECT_THAT(absent.err,
+              HasSubstr(R"(no column is named "caf\u00e9", but one that looks )"
+                        R"(like it "cafe\u0301")"));
+  const CommandResult both = Import(
+      {"--type=track", folder_.Write("b.csv",
+                                     "identity,event,cafe\u0301,caf\u00e9\n"
+                                     "ada,Buy,x,y\n")});
+  EXPECT_EQ(both.exit_code, 0);
+  EXPECT_THAT(both.err,
+              HasSubstr(R"(the columns "cafe\u0301" and "caf\u00e9" look )"
+                        "the same, and are two"));
+}
+
 TEST_F(ImportTest, AFirstLineThatIsNoHeaderIsNotShown) {
   const std::string row = "ada@example.com|Signed Up|2024-01-15\n";
   const std::string path =

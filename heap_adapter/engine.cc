@@ -877,7 +877,8 @@ void Engine::RequestFlows(absl::AnyInvocable<void(EngineFlows)> done) {
   const auto shared =
       std::make_shared<absl::AnyInvocable<void(EngineFlows)>>(std::move(done));
   Command command = [shared](Dispatcher& dispatcher, Now now) {
-    (*shared)({.taken_at = now, .destinations = dispatcher.Flows()});
+    (*shared)(
+        {.taken_at = now, .destinations = dispatcher.Flows(now.monotonic)});
   };
   if (!Post(command)) (*shared)(FlowsOfOthers());
 }

@@ -374,7 +374,7 @@ std::optional<Duration> DestinationQueue::DrainedIn(MonotonicTime now) const {
         of_type.ledger->total_limit() != UsageLedger::kUnlimited) {
       limit = {.window = of_type.ledger->rules().window,
                .total = of_type.ledger->total_limit(),
-               .used = of_type.ledger->total_in_use()};
+               .used = of_type.ledger->InUse(now)};
       // An allowance that is free but not given out is paced like the rest.
       if (HeldByLimit(of_type.lanes)) limit->used = limit->total;
     }
@@ -385,7 +385,7 @@ std::optional<Duration> DestinationQueue::DrainedIn(MonotonicTime now) const {
   return max;
 }
 
-DestinationFlow DestinationQueue::Flow() const {
+DestinationFlow DestinationQueue::Flow(MonotonicTime now) const {
   DestinationFlow flow{.destination = destination_};
   for (const auto& each : lanes_) {
     flow.accepted += each->lane.counts().arrived();
@@ -395,7 +395,7 @@ DestinationFlow DestinationQueue::Flow() const {
   for (const ObjectType type : kObjectTypes) {
     if (PolicyOf(type).limit.unit != LimitedUnit::kItems) continue;
     const UsageLedger& ledger = *types_[IndexOf(type)].ledger;
-    flow.allowance_used += ledger.total_in_use();
+    flow.allowance_used += ledger.InUse(now);
     if (ledger.total_limit() != UsageLedger::kUnlimited) {
       flow.allowance_total += ledger.total_limit();
     }
@@ -404,7 +404,7 @@ DestinationFlow DestinationQueue::Flow() const {
 }
 
 DestinationSnapshot DestinationQueue::Snapshot(MonotonicTime now) const {
-  const DestinationFlow flow = Flow();
+  const DestinationFlow flow = Flow(now);
   DestinationSnapshot snapshot{.name = destination_->name,
                                .region = destination_->region,
                                .masked_app_id = destination_->app_id.Masked(),

@@ -159,7 +159,7 @@ class DestinationQueue {
   // May outlive the queue.
   const std::shared_ptr<Backlog>& backlog() const { return backlog_; }
 
-  DestinationFlow Flow() const;
+  DestinationFlow Flow(MonotonicTime now) const;
   // Does not read the spool.
   DestinationSnapshot Snapshot(MonotonicTime now) const;
 

@@ -565,10 +565,10 @@ std::vector<DestinationSnapshot> Dispatcher::Snapshot(size_t first, size_t max,
   return snapshots;
 }
 
-std::vector<DestinationFlow> Dispatcher::Flows() const {
+std::vector<DestinationFlow> Dispatcher::Flows(MonotonicTime now) const {
   std::vector<DestinationFlow> flows;
   flows.reserve(queues_.size());
-  for (const auto& queue : queues_) flows.push_back(queue->Flow());
+  for (const auto& queue : queues_) flows.push_back(queue->Flow(now));
   return flows;
 }
 

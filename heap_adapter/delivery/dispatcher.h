@@ -104,7 +104,7 @@ class Dispatcher {
   // fewer at the end. Without reading the spool.
   std::vector<DestinationSnapshot> Snapshot(size_t first, size_t max,
                                             Now now) const;
-  std::vector<DestinationFlow> Flows() const;
+  std::vector<DestinationFlow> Flows(MonotonicTime now) const;
   // The same of one; none for an unknown destination.
   std::optional<DestinationSnapshot> SnapshotOf(absl::string_view destination,
                                                 Now now) const;

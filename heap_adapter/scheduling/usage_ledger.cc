@@ -93,6 +93,15 @@ std::vector<uint64_t> UsageLedger::Advance(MonotonicTime now) {
   return freed;
 }
 
+uint64_t UsageLedger::InUse(MonotonicTime now) const {
+  uint64_t units = in_use_;
+  for (const Ended& ended : ended_) {
+    if (ended.release > now) break;
+    units -= ended.attempt.units;
+  }
+  return units;
+}
+
 std::optional<MonotonicTime> UsageLedger::NextRelease() const {
   if (ended_.empty()) return std::nullopt;
   return ended_.front().release;

@@ -79,7 +79,8 @@ class UsageLedger {
   void Slow(double factor) { factor_ = factor; }
   double factor() const { return factor_; }
 
-  uint64_t total_in_use() const { return in_use_; }
+  // Units in use at `now`, without those that Advance(now) would release.
+  uint64_t InUse(MonotonicTime now) const;
   // Units in use by one account.
   uint64_t UsedBy(uint32_t account) const;
   uint32_t total_limit() const;

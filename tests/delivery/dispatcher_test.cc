@@ -356,6 +356,15 @@ TEST_F(DispatcherTest, AnEventWaitsForCompanyButNotLong) {
   EXPECT_THAT(transport_.sent, SizeIs(1));
 }
 
+TEST_F(DispatcherTest, ADestinationThatIsIdleUsesNothingOfItsLimit) {
+  Track("us", 10);
+  Pass(seconds(1));
+  Answer(Http(200));
+  EXPECT_EQ(dispatcher_->SnapshotOf("us", now_)->allowance_used, 10u);
+  Pass(seconds(60));
+  EXPECT_EQ(dispatcher_->SnapshotOf("us", now_)->allowance_used, 0u);
+}
+
 TEST_F(DispatcherTest, EachRegionHasItsHostAndEachTypeItsPath) {
   Track("us", 1);
   Track("eu", 1);

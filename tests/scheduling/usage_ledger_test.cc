@@ -60,7 +60,20 @@ TEST(UsageLedger, RefundsAtOnceWhatNeverReachedHeap) {
   EXPECT_EQ(ledger.TotalAllowance(), 100);
   EXPECT_EQ(ledger.IdentityAllowance(7), 10);
   EXPECT_EQ(ledger.entries(), 0);
-  EXPECT_EQ(ledger.total_in_use(), 0);
+  EXPECT_EQ(ledger.InUse(At(0)), 0);
+}
+
+TEST(UsageLedger, SaysWhatIsInUseThoughNobodyAdvancesIt) {
+  UsageLedger ledger({.window = kWindow, .total = 100});
+  ledger.Begin(1, {{0, 10}});
+  ledger.Begin(2, {{0, 20}});
+  ledger.Begin(3, {{0, 30}});
+  ledger.End(1, At(0));
+  ledger.End(2, At(5));
+  EXPECT_EQ(ledger.InUse(At(60) - Duration(1)), 60);
+  EXPECT_EQ(ledger.InUse(At(60)), 50);
+  EXPECT_EQ(ledger.InUse(At(65)), 30);
+  EXPECT_EQ(ledger.TotalAllowance(), 40);
 }
 
 TEST(UsageLedger, ReturnsAWatchedIdentityOnce) {
@@ -267,7 +280,7 @@ TEST_P(UsageLedgerWorldTest, NoWindowThatHeapCouldMeasureHoldsTooMuch) {
   for (const uint64_t attempt : in_flight) ledger.End(attempt, now);
   ledger.Advance(now + kWindow);
   EXPECT_EQ(ledger.entries(), 0);
-  EXPECT_EQ(ledger.total_in_use(), 0);
+  EXPECT_EQ(ledger.InUse(now + kWindow), 0);
   EXPECT_EQ(ledger.TotalAllowance(), kTotal);
   EXPECT_EQ(ledger.IdentityAllowance(0), kPerIdentity);
 }

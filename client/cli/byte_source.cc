@@ -52,12 +52,24 @@ constexpr Magic kUnreadable[] = {
     {{"Obj\x01", 4}, "Avro", "export it as CSV or NDJSON"},
     {"ORC", "ORC", "export it as CSV or NDJSON"},
     {"\xD0\xCF\x11\xE0", "an old spreadsheet", "save it as CSV UTF-8"},
+    {"%PDF-", "PDF", "export the table as CSV"},
+    {"SQLite format 3", "an SQLite database",
+     "read it by ODBC, or export it as CSV or NDJSON"},
+    {"-----BEGIN PGP", "a PGP message",
+     "decrypt it first: gpg -d FILE | heapsync import … -"},
+    {"version https://git-lfs.", "a pointer of Git LFS",
+     "fetch the file first: git lfs pull"},
 };
 
 // Text in UTF-16 without a byte order mark begins with an ASCII letter.
 bool IsUtf16(absl::string_view head) {
   return head.size() >= 4 && ((head[0] == '\0' && head[2] == '\0') ||
                               (head[1] == '\0' && head[3] == '\0'));
+}
+
+bool IsTar(absl::string_view head) {
+  constexpr size_t kPlace = 257;
+  return head.size() > kPlace && absl::StartsWith(head.substr(kPlace), "ustar");
 }
 
 // True for a page, as a proxy or a failed download leaves in the place of a
@@ -85,6 +97,11 @@ absl::Status CheckReadable(absl::string_view head) {
   if (IsMarkup(head)) {
     return absl::InvalidArgumentError(
         "the input is HTML or XML, perhaps an error page, which is not read");
+  }
+  if (IsTar(head)) {
+    return absl::InvalidArgumentError(
+        "the input is a tar archive, which is not read; unpack it first: tar "
+        "-xOf FILE | heapsync import … -");
   }
   for (const Magic& magic : kUnreadable) {
     if (!absl::StartsWith(head, magic.bytes)) continue;

@@ -518,6 +518,13 @@ MappedRow FieldMapping::FromJson(Struct source, absl::string_view text) const {
                row.item->GetReflection()->HasField(*row.item, field);
       })) {
     const std::string key = KeyOfRows(source);
+    if (key == "violations" && source.fields().contains("raw")) {
+      row.violations.push_back(
+          {"", "ROWS_INSIDE_AN_OBJECT",
+           "the input is a file of --rejects; the refused rows are the texts "
+           "in \"raw\", as jq -r .raw prints them"});
+      return row;
+    }
     if (!key.empty()) {
       row.violations.push_back(
           {"", "ROWS_INSIDE_AN_OBJECT",

@@ -131,6 +131,16 @@ TEST_F(ByteSourceTest, WhatIsNotReadIsNamedInsideOfWhatIsPackedToo) {
   EXPECT_THAT(error("<!DOCTYPE html><html>"),
               ::testing::HasSubstr("HTML or XML"));
   EXPECT_THAT(error(std::string("i\0d\0", 4)), ::testing::HasSubstr("UTF-16"));
+  std::string tar = "rows.csv" + std::string(249, '\0') + "ustar";
+  tar.resize(512);
+  EXPECT_THAT(error(tar + "identity,event\na,b\n"),
+              ::testing::HasSubstr("a tar archive"));
+  EXPECT_THAT(error("SQLite format 3"), ::testing::HasSubstr("SQLite"));
+  EXPECT_THAT(error("%PDF-1.7\n"), ::testing::HasSubstr("PDF"));
+  EXPECT_THAT(error("-----BEGIN PGP MESSAGE-----\n"),
+              ::testing::HasSubstr("gpg -d"));
+  EXPECT_THAT(error("version https://git-lfs.github.com/spec/v1\n"),
+              ::testing::HasSubstr("git lfs pull"));
 }
 
 TEST_F(ByteSourceTest, StreamsOneAfterTheOtherCountAsOne) {

@@ -488,6 +488,17 @@ TEST_F(ImportTest, AJsonKeyInAnotherCaseIsNoFieldEither) {
   EXPECT_EQ(server_.events().at(1).session_id(), "s-00000001");
 }
 
+TEST_F(ImportTest, AFileOfRefusedRowsIsNamedWhereItIsImported) {
+  const std::string rejects = "--rejects=" + folder_.File("rejects");
+  Import({"--type=track", rejects,
+          folder_.Write("a.csv", "identity,event,timestamp\nada,Buy,soon\n")});
+  const CommandResult result =
+      Import({"--type=track", "--format=ndjson", folder_.File("rejects")});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.out, HasSubstr("jq -r .raw"));
+  EXPECT_TRUE(server_.events().empty());
+}
+
 TEST_F(ImportTest, NamesThatOnlyLookTheSameAreShownByTheirCodePoints) {
   const std::string path =
       folder_.Write("a.csv", "identity,event,cafe\u0301\nada,Buy,x\n");

@@ -67,6 +67,13 @@ std::string FaultOfAddress(const std::string& text) {
   for (const char* scheme : {"dns:", "ipv4:", "ipv6:", "unix:", "xds:"}) {
     if (absl::StartsWith(text, scheme)) return "";
   }
+  // Names are asked for as they stand, for minutes.
+  if (absl::StrContains(text, "://")) {
+    return "expected host:port without a scheme";
+  }
+  if (text.find_first_of(" \t\r\n\"'") != std::string::npos) {
+    return "expected host:port; there is a blank or a quote in the address";
+  }
   // gRPC takes other numbers for other ports: 99999 for 34463.
   const size_t colon = text.rfind(':');
   uint32_t port = 0;

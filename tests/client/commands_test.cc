@@ -206,6 +206,17 @@ TEST_F(CommandsTest, AServerWithoutAUsablePortIsAWrongFlag) {
   }
 }
 
+// As files of variables leave them behind.
+TEST_F(CommandsTest, AServerWithASchemeABlankOrAQuoteIsAWrongFlag) {
+  for (const char* address :
+       {"grpc://localhost:50051", "tcp://localhost:50051", " localhost:50051",
+        "localhost:50051 ", "\"localhost:50051\"", "localhost:50051\r"}) {
+    EXPECT_EQ(
+        RunCommand({"health", absl::StrCat("--server=", address)}).exit_code, 2)
+        << address;
+  }
+}
+
 TEST_F(CommandsTest, AnIpv6AddressWithoutBracketsIsAWrongFlag) {
   for (const char* address : {"::1:50051", "fd00::7:50051", "::1"}) {
     const CommandResult result =

@@ -142,14 +142,8 @@ std::optional<Duration> ResponseHandler::Decide(const Attempt& attempt,
       lane.delivered.Add(lane.lane.counts().delivered - before, now.monotonic);
       return std::nullopt;
     }
-    case ResponseClass::kThrottled: {
-      queue.OnThrottled(lane.type());
-      const Duration wait =
-          FullJitter(++lane.failures, rules_.backoff, random01_());
-      lane.lane.Return(FailedPlan(attempt, now));
-      lane.not_before = std::max(lane.not_before, now.monotonic + wait);
-      return std::max(wait, Heed(verdict, lane, now));
-    }
+    case ResponseClass::kThrottled:
+      return OnThrottled(attempt, verdict, now, change);
     case ResponseClass::kTransient:
       return OnTransient(attempt, verdict, response, now, change);
     case ResponseClass::kMisconfigured:
@@ -161,6 +155,38 @@ std::optional<Duration> ResponseHandler::Decide(const Attempt& attempt,
       return std::nullopt;
   }
   HEAPSYNC_UNREACHABLE();
+}
+
+// Mostly of all requests. One text or identity may be throttled alone, by a
+// firewall on the way or because others send for it, too: a batch that is
+// throttled again and again is tried in parts.
+Duration ResponseHandler::OnThrottled(const Attempt& attempt,
+                                      const Verdict& verdict, Now now,
+                                      SpoolChange& change) {
+  QueuedLane& lane = *attempt.lane;
+  const Batch& batch = attempt.batch;
+  lane.queue.OnThrottled(lane.type());
+  Suspicion& suspicion = lane.queue.SuspicionOf(lane.type());
+  BatchPlan plan = FailedPlan(attempt, now);
+  ++plan.failures;
+  const Suspicion::Judgement judgement =
+      suspicion.OnFailure(Suspicion::Failure::kThrottled,
+                          {.standing = batch.standing,
+                           .items = batch.items.size(),
+                           .failures = plan.failures,
+                           .deliveries = batch.deliveries,
+                           .suspected = lane.lane.suspected_plans()});
+  if (batch.standing == Standing::kTrusted) {
+    plan.deliveries = suspicion.deliveries();
+  }
+  Duration wait(0);
+  if (!judgement.content) {
+    wait = FullJitter(++lane.failures, rules_.backoff, random01_());
+    lane.not_before = std::max(lane.not_before, now.monotonic + wait);
+    wait = std::max(wait, Heed(verdict, lane, now));
+  }
+  return Take(attempt, judgement.step, std::move(plan), verdict, wait, now,
+              change);
 }
 
 Duration ResponseHandler::OnTransient(const Attempt& attempt,

@@ -51,6 +51,8 @@ class ResponseHandler {
   std::optional<Duration> Decide(const Attempt& attempt, const Verdict& verdict,
                                  const HeapResponse& response, Now now,
                                  SpoolChange& change);
+  Duration OnThrottled(const Attempt& attempt, const Verdict& verdict, Now now,
+                       SpoolChange& change);
   Duration OnTransient(const Attempt& attempt, const Verdict& verdict,
                        const HeapResponse& response, Now now,
                        SpoolChange& change);

@@ -9,6 +9,7 @@ namespace {
 // fewer small requests, but a bad item holds up its batch longer.
 constexpr int kFailuresToSuspect = 3;  // of a single item: to isolate it
 constexpr int kTimeoutsToSuspect = 2;
+constexpr int kThrottlesToSuspect = 6;
 
 // Refusals of a single item that make it a dead letter where no other item is
 // there to compare it with.
@@ -38,6 +39,8 @@ int FailuresToSuspect(Suspicion::Failure failure) {
       return kTimeoutsToSuspect;
     case Suspicion::Failure::kAsksToWaitLong:
       return 1;
+    case Suspicion::Failure::kThrottled:
+      return kThrottlesToSuspect;
     default:
       return kFailuresToSuspect;
   }

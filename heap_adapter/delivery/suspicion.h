@@ -49,6 +49,7 @@ class Suspicion {
     kTimeout,  // each costs a long time, so fewer raise suspicion
     // With a Retry-After that is worth finding out whom it is meant for.
     kAsksToWaitLong,
+    kThrottled,  // mostly not for the content, so more raise suspicion
     kOther,
   };
   struct FailedPlan {

@@ -676,6 +676,37 @@ TEST_F(DispatcherTest, AnItemThatIsRefusedAsByAWrongSetUpWaitsAlone) {
   EXPECT_THAT(DeadLetters(us_events_), IsEmpty());
 }
 
+TEST_F(DispatcherTest, AnItemThatIsThrottledAlwaysWaitsAloneToo) {
+  for (const char* retry_after : {"", "5"}) {
+    arrived_ = requests_ = 0;
+    Track("us", 617);
+    Track("us", 1, nullptr, "crash-me");
+    Track("us", 382);
+    CrashFor(minutes(5), 429,
+             *retry_after == 0 ? std::nullopt
+                               : std::optional<std::string>(retry_after));
+    EXPECT_EQ(arrived_, 999u) << retry_after;
+    EXPECT_EQ(queued(), Isolated()) << retry_after;
+    EXPECT_LE(requests_, 80) << retry_after;
+  }
+  EXPECT_EQ(Isolated(), 2u);
+}
+
+TEST_F(DispatcherTest, WhereEverythingIsThrottledThereAreFewRequests) {
+  Track("us", 5'000);
+  for (Duration time{0}; time < minutes(30); time += milliseconds(100)) {
+    while (!transport_.sent.empty()) {
+      ++requests_;
+      Answer(Http(429));
+    }
+    Pass(milliseconds(100));
+  }
+  EXPECT_LE(requests_, 100);
+  EXPECT_EQ(Isolated(), 0u);
+  CrashFor(minutes(2));
+  EXPECT_EQ(queued(), 0u);
+}
+
 TEST_F(DispatcherTest, ManyItemsThatAreRefusedAsByAWrongSetUpWaitAlone) {
   for (int i = 0; i < 50; ++i) {
     Track("us", 19);

@@ -36,6 +36,7 @@ struct Attempt {
   RequestRole role = RequestRole::kUsual;
   // In which it hangs.
   std::optional<RegionSlots::Silence> silence = std::nullopt;
+  bool given_up = false;  // others got through that were sent later
 
   Endpoint endpoint() const { return {.region = region, .type = lane->type()}; }
 };

@@ -68,6 +68,11 @@ struct DeliveryRules {
   // Longer: fewer requests hang at once, but the end is noticed later.
   Duration hanging_probe_interval = std::chrono::milliseconds(1'800);
 
+  // After this long without any response, while none has failed, requests are
+  // taken to hang. Shorter: the end of a short outage in which requests hang is
+  // noticed sooner, but a Heap that is only slow gets small requests.
+  Duration stalls_after = std::chrono::seconds(6);
+
   // An item is dead-lettered once an attempt made past this age has failed,
   // and nothing else of its type got through for a while.
   Duration max_age = std::chrono::hours(7 * 24);

@@ -222,20 +222,35 @@ bool Dispatcher::Fails(const Attempt& attempt) const {
          region_slots_.silent(attempt.endpoint());
 }
 
+Duration Dispatcher::HangsAfter(const Attempt& attempt) const {
+  if (Fails(attempt)) return rules_.hangs_after;
+  // While others are answered, it is slow.
+  return std::max<Duration>(
+      rules_.stalls_after, Of(attempt.endpoint()).last_response -
+                               attempt.started.monotonic + rules_.stalls_after);
+}
+
 void Dispatcher::FindHanging(MonotonicTime now) {
   if (now < next_hanging_) return;
   next_hanging_ = MonotonicTime::max();
   std::vector<Attempt*> hanging;
   for (auto& [id, attempt] : in_flight_) {
-    if (!Fails(attempt)) continue;
     if (attempt.role == RequestRole::kHanging) {
       if (!attempt.silence.has_value()) {
         attempt.silence = region_slots_.SilenceOf(attempt.endpoint());
       }
+      if (const auto at = GivesUpAt(attempt); at.has_value()) {
+        if (*at <= now) {
+          attempt.given_up = true;
+          transport_.GiveUp(id);
+        } else {
+          next_hanging_ = std::min(next_hanging_, *at);
+        }
+      }
       continue;
     }
     const MonotonicTime hangs_at =
-        attempt.started.monotonic + rules_.hangs_after;
+        attempt.started.monotonic + HangsAfter(attempt);
     if (hangs_at <= now) {
       hanging.push_back(&attempt);
     } else {
@@ -249,13 +264,35 @@ void Dispatcher::FindHanging(MonotonicTime now) {
     DestinationQueue& queue = attempt->lane->queue;
     const MonotonicTime next_probe =
         attempt->started.monotonic + rules_.hanging_probe_interval;
+    if (!Fails(*attempt)) {
+      region_slots_.BeginStall(attempt->endpoint());
+      next_hanging_ = now;  // those sent since may hang as well
+    }
     attempt->silence = region_slots_.SilenceOf(attempt->endpoint());
     region_slots_.BeginHanging(attempt->endpoint(), next_probe);
     queue.BeginHanging(*attempt->lane, attempt->batch.standing, attempt->role,
                        next_probe);
     attempt->role = RequestRole::kHanging;
+    ++hanging_;
     Enqueue(queue);
   }
+}
+
+// Of events alone: an update that Heap takes late would undo a newer one.
+std::optional<MonotonicTime> Dispatcher::GivesUpAt(
+    const Attempt& attempt) const {
+  const OfEndpoint& endpoint = Of(attempt.endpoint());
+  // A batch that hangs again, while others get through, may be the cause.
+  const bool of_outage =
+      attempt.silence.has_value() || attempt.batch.tries == 1;
+  if (attempt.given_up || !of_outage ||
+      PolicyOf(attempt.lane->type()).coalesces ||
+      attempt.batch.standing == Standing::kIsolated ||
+      endpoint.last_reached <= attempt.started.monotonic) {
+    return std::nullopt;
+  }
+  return attempt.started.monotonic + rules_.hanging_probe_interval +
+         2 * endpoint.latency;
 }
 
 void Dispatcher::Wake(Endpoint endpoint) {
@@ -404,9 +441,7 @@ HeapRequest Dispatcher::BeginAttempt(QueuedLane& lane, AttemptId id,
                                .region = region,
                                .role = lane.queue.Begin(lane, standing)})
           .first->second;
-  if (Fails(attempt)) {
-    next_hanging_ = std::min(next_hanging_, now.monotonic + rules_.hangs_after);
-  }
+  next_hanging_ = std::min(next_hanging_, now.monotonic + HangsAfter(attempt));
   return request;
 }
 
@@ -439,14 +474,20 @@ void Dispatcher::OnResponse(const HeapResponse& response, Now now) {
   DestinationQueue& queue = lane.queue;
 
   if (attempt.role == RequestRole::kHanging) {
+    --hanging_;
     region_slots_.EndHanging(attempt.endpoint());
   }
   region_slots_.GiveBack(attempt.endpoint());
+  Of(attempt.endpoint()).last_response = now.monotonic;
   queue.End(lane, attempt.batch.standing, attempt.role);
   const Verdict verdict =
       Classify(response, lane.type(), attempt.batch.items.size(), now.wall,
                rules_.max_retry_after);
   if (GetsThrough(verdict.response_class)) {
+    OfEndpoint& endpoint = Of(attempt.endpoint());
+    endpoint.last_reached = now.monotonic;
+    endpoint.latency = now.monotonic - attempt.started.monotonic;
+    if (hanging_ > 0) next_hanging_ = std::min(next_hanging_, now.monotonic);
     for (const ObjectType type : region_slots_.OnReached(attempt.endpoint())) {
       Wake({.region = attempt.region, .type = type});
     }

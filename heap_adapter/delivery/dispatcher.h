@@ -1,6 +1,7 @@
 #ifndef HEAPSYNC_HEAP_ADAPTER_DELIVERY_DISPATCHER_H_
 #define HEAPSYNC_HEAP_ADAPTER_DELIVERY_DISPATCHER_H_
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -25,6 +26,7 @@
 #include "heap_adapter/intake/backlog.h"
 #include "heap_adapter/intake/committer.h"
 #include "heap_adapter/model/destination.h"
+#include "heap_adapter/model/object_type.h"
 #include "heap_adapter/spool/spool.h"
 #include "heap_adapter/transport/transport.h"
 
@@ -144,7 +146,12 @@ class Dispatcher {
   // True if the attempt is to be watched: others wait for it with what they
   // have to send to a failing endpoint.
   bool Fails(const Attempt& attempt) const;
+  // The age at which it hangs, unless it has its response before.
+  Duration HangsAfter(const Attempt& attempt) const;
   void FindHanging(MonotonicTime now);
+  // When a request that hangs is given up, because others got through since;
+  // none: not before its time-out.
+  std::optional<MonotonicTime> GivesUpAt(const Attempt& attempt) const;
   void Wake(Endpoint endpoint);
   void OnStored(QueuedLane& lane, bool awaited, Finished finished);
   void Report(const Attempt& attempt, const Verdict& verdict,
@@ -167,6 +174,20 @@ class Dispatcher {
   absl::flat_hash_map<LaneId, QueuedLane*> lanes_;
   absl::flat_hash_map<AttemptId, Attempt> in_flight_;
   MonotonicTime next_hanging_ = MonotonicTime::max();  // when one may hang
+  int hanging_ = 0;                                    // of those in flight
+  struct OfEndpoint {
+    MonotonicTime last_response;  // any
+    MonotonicTime last_reached;   // when a request got through
+    Duration latency{0};          // of that
+  };
+  OfEndpoint& Of(Endpoint endpoint) {
+    return endpoints_[IndexOf(endpoint.region)][IndexOf(endpoint.type)];
+  }
+  const OfEndpoint& Of(Endpoint endpoint) const {
+    return endpoints_[IndexOf(endpoint.region)][IndexOf(endpoint.type)];
+  }
+  std::array<std::array<OfEndpoint, kObjectTypes.size()>, kRegions.size()>
+      endpoints_{};
   RecentTraces traces_;
   bool disk_short_ = false;
   uint64_t epoch_ = 0;

@@ -117,11 +117,12 @@ std::vector<ObjectType> RegionSlots::OnReached(Endpoint endpoint) {
   Slots& slots = Of(endpoint.region);
   EndpointSlots& of_type = Of(endpoint);
   const bool region_was_silent = slots.silent();
-  const bool was_silent = of_type.silent();
+  const bool was_silent = of_type.silent() || of_type.stalls;
   ++slots.reached;
   ++of_type.reached;
   slots.failures = {};
   of_type.failures = {};
+  of_type.stalls = false;
   if (region_was_silent) {
     for (EndpointSlots& each : slots.endpoints) each.next_probe = {};
     return {kObjectTypes.begin(), kObjectTypes.end()};
@@ -131,7 +132,8 @@ std::vector<ObjectType> RegionSlots::OnReached(Endpoint endpoint) {
 }
 
 bool RegionSlots::silent(Endpoint endpoint) const {
-  return Of(endpoint.region).silent() || Of(endpoint).silent();
+  return Of(endpoint.region).silent() || Of(endpoint).silent() ||
+         Of(endpoint).stalls;
 }
 
 std::optional<RegionSlots::Silence> RegionSlots::SilenceOf(

@@ -39,7 +39,9 @@ struct Endpoint {
 // once.
 //
 // A request of a failing lane that stays without a response hangs: it keeps its
-// slot, but no other request from probing. One thread.
+// slot, but no other request from probing. An endpoint stalls where requests
+// stay without any response for long before one has failed: it then fails as a
+// whole until one gets through. One thread.
 class RegionSlots {
  public:
   explicit RegionSlots(int slots_per_region) : slots_(slots_per_region) {}
@@ -68,6 +70,9 @@ class RegionSlots {
   // It has its response, or none will come. REQUIRES: BeginHanging().
   void EndHanging(Endpoint endpoint);
 
+  // Requests of the endpoint have had no response for long.
+  void BeginStall(Endpoint endpoint) { Of(endpoint).stalls = true; }
+
   // The lane gets no slot now, and stands in the line of its region.
   // REQUIRES: it stands in no line.
   void Wait(Endpoint endpoint, LaneId lane);
@@ -82,7 +87,7 @@ class RegionSlots {
   // A request got through. Gives the types whose lanes need not wait any more:
   // the endpoint's if that was silent, all if the region was.
   std::vector<ObjectType> OnReached(Endpoint endpoint);
-  // True if the endpoint or its whole region is silent.
+  // True if the endpoint or its whole region is silent, or the endpoint stalls.
   bool silent(Endpoint endpoint) const;
   // The silence that there is now, and whether it has ended since.
   struct Silence {
@@ -123,11 +128,14 @@ class RegionSlots {
     std::deque<Waiting> waiting;
     Failures failures;
     MonotonicTime next_probe;
+    bool stalls = false;
 
     bool silent() const {
       return failures.enough() && failures.of_several_batches;
     }
-    bool fails() const { return silent() && failures.of_several_destinations; }
+    bool fails() const {
+      return stalls || (silent() && failures.of_several_destinations);
+    }
   };
   struct Slots {
     int in_use = 0;

@@ -327,9 +327,10 @@ Duration ResponseHandler::Take(const Attempt& attempt, Suspicion::Step step,
 // True if it hung while Heap was away, and others got through since: its
 // failure is that of the outage.
 bool ResponseHandler::SaysNothing(const Attempt& attempt) const {
-  return attempt.silence.has_value() &&
-         attempt.batch.standing != Standing::kIsolated &&
-         regions_.Ended(attempt.endpoint(), *attempt.silence);
+  if (attempt.batch.standing == Standing::kIsolated) return false;
+  return attempt.given_up ||
+         (attempt.silence.has_value() &&
+          regions_.Ended(attempt.endpoint(), *attempt.silence));
 }
 
 // The plan of a batch that was not delivered.

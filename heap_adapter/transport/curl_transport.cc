@@ -360,6 +360,26 @@ void CurlTransport::CollectFinished() {
   }
 }
 
+void CurlTransport::GiveUp(uint64_t request_id) {
+  const auto found =
+      std::find_if(in_flight_.begin(), in_flight_.end(),
+                   [request_id](const std::unique_ptr<Transfer>& each) {
+                     return each->request.id == request_id;
+                   });
+  if (found == in_flight_.end()) return;
+  // Its connection ends with it.
+  CheckOk(curl_multi_remove_handle(multi_.get(), (*found)->easy.get()));
+  const size_t place = (*found)->place;
+  std::swap(*found, in_flight_.back());
+  in_flight_[place]->place = place;
+  in_flight_.pop_back();
+  answers_.push_back({.request_id = request_id,
+                      .result = TransportFailure{
+                          .kind = TransportFailure::Kind::kTimeout,
+                          .detail = "no response, while later requests had "
+                                    "theirs"}});
+}
+
 std::vector<HeapResponse> CurlTransport::Wait(Duration timeout) {
   const auto start = std::chrono::steady_clock::now();
   while (true) {

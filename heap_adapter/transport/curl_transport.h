@@ -95,6 +95,7 @@ class CurlTransport final : public Transport {
   CurlTransport& operator=(const CurlTransport&) = delete;
 
   void Send(HeapRequest request) override;
+  void GiveUp(uint64_t request_id) override;
   std::vector<HeapResponse> Wait(Duration timeout) override;
   void Wake() override;
 

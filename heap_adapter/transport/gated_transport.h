@@ -19,6 +19,8 @@ class GatedTransport final : public Transport {
       : transport_(transport), open_(std::move(open)) {}
 
   void Send(HeapRequest request) override;
+  // One that is held is not given up: it was not sent.
+  void GiveUp(uint64_t request_id) override { transport_.GiveUp(request_id); }
   std::vector<HeapResponse> Wait(Duration timeout) override;
   void Wake() override { transport_.Wake(); }
 

@@ -62,6 +62,10 @@ class Transport {
   // Starts a request without blocking.
   virtual void Send(HeapRequest request) = 0;
 
+  // Ends a request that has no response yet, if it can be: its response is then
+  // a TransportFailure of kind kTimeout. Heap may take the body nevertheless.
+  virtual void GiveUp(uint64_t /*request_id*/) {}
+
   // Returns the available responses, after waiting up to `timeout` for the
   // first one. Returns early, perhaps with nothing, after Wake(). Each request
   // gets exactly one response, in any order.

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,10 +34,12 @@ class HeldTransport final : public Transport {
   void Send(HeapRequest request) override {
     sent.push_back(std::move(request));
   }
+  void GiveUp(uint64_t request_id) override { given_up.insert(request_id); }
   std::vector<HeapResponse> Wait(Duration) override { return {}; }
   void Wake() override {}
 
   std::vector<HeapRequest> sent;  // not yet answered
+  std::set<uint64_t> given_up;
 };
 
 HttpResponse Http(int status, std::string body = "{}",
@@ -250,7 +253,8 @@ class DispatcherTest : public ::testing::Test {
         if (it->second.taken && age >= latency_) {
           arrived_ += ItemsOf(request);
           AnswerNumber(n, Http(200));
-        } else if (age >= seconds(20)) {
+        } else if (age >= seconds(20) ||
+                   transport_.given_up.contains(request.id)) {
           if (it->second.taken) ++requests_;
           Fail(TransportFailure::Kind::kTimeout, n);
         } else {
@@ -1228,6 +1232,61 @@ TEST_F(DispatcherTest, TheEndOfAnOutageOfHangsIsNoticedWithinTwoSeconds) {
     User("someone", 2);
   }
   EXPECT_EQ(Isolated(), 0u);
+}
+
+// No request has timed out by then.
+TEST_F(DispatcherTest, TheEndOfAShortOutageOfHangsIsNoticedWithinTwoSeconds) {
+  for (const int tenths : {80, 130, 190}) {
+    Track("us", 5'000);
+    HangFor(tenths);
+    EXPECT_EQ(requests_, 0);
+    MakeHeapTake();
+    const MonotonicTime back = now_.monotonic;
+    arrived_ = 0;
+    while (arrived_ == 0) HangFor(1);
+    EXPECT_LE(now_.monotonic - back, seconds(2)) << tenths;
+    while (queued() > 0) HangFor(1);
+    EXPECT_LE(now_.monotonic - back, seconds(3)) << tenths;
+    HangFor(700);  // until Heap's limit is free again
+    heap_takes_ = false;
+  }
+  EXPECT_EQ(Isolated(), 0u);
+}
+
+TEST_F(DispatcherTest, AnUpdateThatHangsIsNotGivenUpBeforeItsTime) {
+  for (int i = 0; i < 500; ++i) User(absl::StrCat("u", i), 1);
+  HangFor(100);
+  MakeHeapTake();
+  User("someone", 2);
+  HangFor(30);
+  EXPECT_GT(arrived_, 0u);
+  EXPECT_THAT(transport_.given_up, IsEmpty());
+  HangFor(300);
+  EXPECT_EQ(queued(), 0u);
+}
+
+TEST_F(DispatcherTest, AnItemThatHangsBesideFewOthersIsIsolatedAllTheSame) {
+  Track("us", 50);
+  Track("us", 1, nullptr, "crash-me");
+  for (int tenths = 0; tenths < 6'000 && Isolated() == 0; ++tenths) {
+    if (tenths % 100 == 0) Track("us", 1);
+    for (size_t n = 0; n < transport_.sent.size();) {
+      const HeapRequest& request = transport_.sent[n];
+      const auto began =
+          began_.emplace(request.id, Began{now_.monotonic, true}).first;
+      if (!absl::StrContains(request.body, "crash-me")) {
+        AnswerNumber(n, Http(200));
+      } else if (now_.monotonic - began->second.at >= seconds(20) ||
+                 transport_.given_up.contains(request.id)) {
+        Fail(TransportFailure::Kind::kTimeout, n);
+      } else {
+        ++n;
+      }
+    }
+    Pass(milliseconds(100));
+  }
+  EXPECT_EQ(Isolated(), 1u);
+  EXPECT_EQ(queued(), 1u);
 }
 
 TEST_F(DispatcherTest, RequestsThatHangAreBoundedAndTakeLittleOfTheLimit) {

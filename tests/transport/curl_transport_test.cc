@@ -293,6 +293,22 @@ TEST(CurlTransport, EndsARequestThatMovesNoBytes) {
   EXPECT_EQ(Failure(Exchange(transport, server.Url())).kind, Kind::kTimeout);
 }
 
+TEST(CurlTransport, ARequestThatIsGivenUpEnds) {
+  ScriptedServer server({Answer(200, "")});
+  ScriptedServer hanging({});
+  CurlTransport transport;
+  transport.Send({.id = 1, .url = hanging.Url(), .body = "{}"});
+  EXPECT_EQ(Http(Exchange(transport, server.Url())).status, 200);
+  transport.GiveUp(1);
+  transport.GiveUp(1);
+  transport.GiveUp(99);
+  const std::vector<HeapResponse> answers = transport.Wait(kForever);
+  ASSERT_THAT(answers, SizeIs(1));
+  EXPECT_EQ(answers[0].request_id, 1u);
+  EXPECT_EQ(Failure(answers[0]).kind, Kind::kTimeout);
+  EXPECT_THAT(transport.Wait(kNoTime), IsEmpty());
+}
+
 TEST(CurlTransport, AHangingRequestHoldsUpNoOther) {
   ScriptedServer hanging({});
   ScriptedServer working({Answer(200, "")});

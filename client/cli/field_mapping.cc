@@ -113,7 +113,7 @@ bool LooksLikeNames(absl::Span<const absl::string_view> header) {
   });
 }
 
-// For a column whose name is that of a field in another case.
+// The way to map a column whose name is that of a field in another case.
 std::string HowToMap(absl::string_view field, absl::string_view column) {
   return absl::StrCat("--map=", field, "=", column,
                       " if it holds that, --map=", "properties.", column, "=",

@@ -83,7 +83,7 @@ class FieldMapping {
   // `typing` is kTyped.
   std::vector<std::string> TextColumns() const;
 
-  // What people should know of the columns' names: those that look the same.
+  // Notes for people on the columns' names: those that look the same.
   std::vector<std::string> NotesOnNames() const;
 
   // The other columns that become properties, with their places.

@@ -17,13 +17,13 @@ bool IsValidUtf8(absl::string_view text);
 std::string Printable(absl::string_view text);
 
 // The same for a name that is compared with others: combining marks and blanks
-// beyond ASCII are escaped as well ("cafe\\u0301", not "café").
+// beyond ASCII are escaped as well ("cafe\u0301", not "café").
 std::string PrintableName(absl::string_view name);
 
-// The same with all characters beyond ASCII escaped ("caf\\u00e9").
+// The same with all characters beyond ASCII escaped ("caf\u00e9").
 std::string CodePointsOf(absl::string_view name);
 
-// Whether two different names look the same where letters with accents are
+// True if two different names look the same where letters with accents are
 // shown: one has an accented letter as one character, the other as two
 // (Unicode's NFC and NFD). Knows no other characters that look alike.
 bool LooksLike(absl::string_view name, absl::string_view other);

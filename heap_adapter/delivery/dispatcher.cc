@@ -278,7 +278,8 @@ void Dispatcher::FindHanging(MonotonicTime now) {
   }
 }
 
-// Of events alone: an update that Heap takes late would undo a newer one.
+// Only events are given up: an update that Heap takes late would undo a newer
+// one.
 std::optional<MonotonicTime> Dispatcher::GivesUpAt(
     const Attempt& attempt) const {
   const OfEndpoint& endpoint = Of(attempt.endpoint());

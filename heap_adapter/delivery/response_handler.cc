@@ -157,9 +157,9 @@ std::optional<Duration> ResponseHandler::Decide(const Attempt& attempt,
   HEAPSYNC_UNREACHABLE();
 }
 
-// Mostly of all requests. One text or identity may be throttled alone, by a
-// firewall on the way or because others send for it, too: a batch that is
-// throttled again and again is tried in parts.
+// A 429 is mostly meant for all requests. But one text or identity may be
+// throttled alone, by a firewall on the way or because others send for it, too:
+// a batch that is throttled again and again is tried in parts.
 Duration ResponseHandler::OnThrottled(const Attempt& attempt,
                                       const Verdict& verdict, Now now,
                                       SpoolChange& change) {

@@ -40,9 +40,9 @@ struct SameInAnotherCase {
   absl::string_view earlier;
 };
 
-// Of the keys that differ only in case, all but the first in the order of their
-// bytes, each with that one. Knows the letters of ASCII, Latin-1, Greek and
-// Cyrillic. The views are those of `keys`. Pure.
+// Each key that differs only in case from an earlier one in the order of their
+// bytes, with the first of these. Knows the letters of ASCII, Latin-1, Greek
+// and Cyrillic. The views are those of `keys`. Pure.
 std::vector<SameInAnotherCase> KeysThatDifferInCase(
     absl::Span<const absl::string_view> keys);
 

@@ -97,7 +97,7 @@ const TextSet& SharedAccounts() {
   return *accounts;
 }
 
-// What is hashed where there is no value.
+// Texts that are hashed where there is no value.
 constexpr absl::string_view kHashedNothings[] = {
     "",     " ",    "null", "NULL", "Null", "undefined", "nil",
     "none", "None", "NONE", "nan",  "NaN",  "N/A",       "unknown"};

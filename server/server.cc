@@ -33,6 +33,7 @@
 #include "server/net/connection_guard.h"
 #include "server/net/tls_credentials.h"
 #include "server/observe/call_metrics.h"
+#include "server/observe/call_observer.h"
 #include "server/observe/certificate_metrics.h"
 #include "server/observe/connection_metrics.h"
 #include "server/observe/flow_history.h"
@@ -212,12 +213,7 @@ absl::Status RunningServer::Listen() {
 
   grpc::ServerBuilder builder;
   auto connections = AddPort(config_, certificates_.get(), builder);
-  std::vector<
-      std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
-      interceptors;
-  interceptors.push_back(guard_.NewInterceptorFactory());
-  interceptors.push_back(calls_.NewInterceptorFactory());
-  builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  ObserveCalls(guard_, &calls_, builder);
   health_.SetServing(kLiveness, true);
   SetReady(true, health_);
   builder.RegisterService(&health_);

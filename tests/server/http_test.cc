@@ -28,6 +28,7 @@
 #include "server/data/data_service.h"
 #include "server/observe/attempt_metrics.h"
 #include "server/observe/call_metrics.h"
+#include "server/observe/call_observer.h"
 #include "server/observe/flow_history.h"
 #include "server/observe/flow_sampler.h"
 #include "server/observe/http_server.h"
@@ -376,12 +377,9 @@ TEST_F(HttpTest, MetricsCountRetriesAndDeadLettersByTheirCause) {
 TEST_F(HttpTest, MetricsCountCallsByMethodAndCode) {
   const Access access;
   DataService service(*engines_, access);
-  std::vector<
-      std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
-      interceptors;
-  interceptors.push_back(calls_.NewInterceptorFactory());
+  ConnectionGuard guard({});
   grpc::ServerBuilder builder;
-  builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  ObserveCalls(guard, &calls_, builder);
   builder.RegisterService(&service);
   const auto server = builder.BuildAndStart();
   const auto stub = v1::HeapSyncService::NewStub(server->InProcessChannel({}));

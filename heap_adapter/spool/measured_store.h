@@ -1,13 +1,9 @@
-#ifndef HEAPSYNC_SERVER_OBSERVE_MEASURED_STORE_H_
-#define HEAPSYNC_SERVER_OBSERVE_MEASURED_STORE_H_
-
-#include <prometheus/collectable.h>
-#include <prometheus/histogram.h>
-#include <prometheus/registry.h>
+#ifndef HEAPSYNC_HEAP_ADAPTER_SPOOL_MEASURED_STORE_H_
+#define HEAPSYNC_HEAP_ADAPTER_SPOOL_MEASURED_STORE_H_
 
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,39 +16,23 @@
 
 namespace heapsync {
 
-// The writes to a spool, whatever stores it has, and the space on its disk. Any
-// thread.
-class SpoolMetrics final : public prometheus::Collectable {
- public:
-  // The spool is in `folder`; empty: in no folder. `reserve_bytes` is only
-  // reported: new items are refused while the folder's file system has less
-  // space free.
-  SpoolMetrics(std::string folder, uint64_t reserve_bytes);
-
-  void OnWrite(std::chrono::duration<double> took, size_t bytes,
-               Durability durability, const absl::Status& status);
-
-  // Leaves out values that the file system does not report.
-  std::vector<prometheus::MetricFamily> Collect() const override;
-
- private:
-  const std::string folder_;
-  const uint64_t reserve_bytes_;
-  prometheus::Registry registry_;
-  // Owned by `registry_`.
-  prometheus::Histogram& synced_;
-  prometheus::Histogram& unsynced_;
-  prometheus::Counter& bytes_;
-  prometheus::Counter& failures_;
+// A write to a store.
+struct StoreWrite {
+  std::chrono::nanoseconds took{};
+  size_t bytes = 0;  // of keys and values
+  bool synced = false;
+  bool ok = true;
 };
 
 // A decorator that measures the writes of another store. Behaves like `store`;
 // the same threads may call it.
 class MeasuredStore final : public Store {
  public:
-  // Both must outlive this.
-  MeasuredStore(Store& store, SpoolMetrics& metrics)
-      : store_(store), metrics_(metrics) {}
+  using Sink = std::function<void(const StoreWrite&)>;
+
+  // `store` must outlive this. `sink` is called by the thread that wrote.
+  MeasuredStore(Store& store, Sink sink)
+      : store_(store), sink_(std::move(sink)) {}
 
   absl::Status Write(const StoreBatch& batch, Durability durability) override;
   bool shared() const override { return store_.shared(); }
@@ -84,9 +64,9 @@ class MeasuredStore final : public Store {
                        Durability durability);
 
   Store& store_;
-  SpoolMetrics& metrics_;
+  const Sink sink_;
 };
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_SERVER_OBSERVE_MEASURED_STORE_H_
+#endif  // HEAPSYNC_HEAP_ADAPTER_SPOOL_MEASURED_STORE_H_

@@ -1,5 +1,5 @@
-#ifndef HEAPSYNC_SERVER_MEMBERSHIP_H_
-#define HEAPSYNC_SERVER_MEMBERSHIP_H_
+#ifndef HEAPSYNC_HEAP_ADAPTER_MEMBERSHIP_H_
+#define HEAPSYNC_HEAP_ADAPTER_MEMBERSHIP_H_
 
 #include <atomic>
 #include <chrono>
@@ -13,31 +13,15 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "heap_adapter/adapter.h"
 #include "heap_adapter/base/mutex.h"
 #include "heap_adapter/engines.h"
 #include "heap_adapter/spool/postgres/connection.h"
 #include "heap_adapter/spool/postgres/other_writers.h"
 #include "heap_adapter/spool/postgres/server_lease.h"
 #include "heap_adapter/spool/postgres/shard_table.h"
-#include "server/config/server_config.h"
-#include "server/observe/cluster_status.h"
-#include "server/standby_ports.h"
 
 namespace heapsync {
-
-// A server that has its place among those that share a spool.
-struct Joined {
-  std::string name;  // unique, and tells a person where to look
-  std::unique_ptr<PostgresConnection> connection;
-  std::unique_ptr<ServerLease> lease;  // null: a stop signal came first
-  // The ports of the wait, still open; null if there was no wait.
-  std::unique_ptr<StandbyPorts> standby;
-};
-
-// Waits until the database of `config.spool` can be used, and takes a place
-// there. Belongs to the main thread. Errors: the set-up of the database is
-// wrong, or a port cannot be opened.
-absl::StatusOr<Joined> JoinSpool(const ServerConfig& config);
 
 // A thread that does what a member of the cluster does beside serving: it sees
 // to it that this server has its fair part of the shards, and looks for what
@@ -46,8 +30,14 @@ absl::StatusOr<Joined> JoinSpool(const ServerConfig& config);
 // and releases. Any thread may ask.
 class Membership {
  public:
-  // `lease` and `engines` must outlive this.
-  Membership(const ServerConfig& config,
+  // A connection to the database of a spool with `shards` shards, which is set
+  // up if it is not yet. Errors: kFailedPrecondition if its set-up is wrong,
+  // and those of the connection.
+  static absl::StatusOr<std::unique_ptr<PostgresConnection>> Connected(
+      const std::string& uri, uint32_t shards);
+
+  // `connection` is one to `uri`. `lease` and `engines` must outlive this.
+  Membership(std::string uri, uint32_t shards,
              std::unique_ptr<PostgresConnection> connection, ServerLease& lease,
              Engines& engines);
   ~Membership() { Stop(); }
@@ -67,8 +57,8 @@ class Membership {
   // True if the database answered last time; error() is its error otherwise.
   bool reachable() const { return reachable_; }
   std::string error() const;
-  // As it was last read, without `not_delivering`.
-  ClusterStatus cluster() const;
+  // As it was last read.
+  ClusterView cluster() const;
 
  private:
   using Time = std::chrono::steady_clock::time_point;
@@ -86,7 +76,7 @@ class Membership {
   absl::Status KeepOrder(Time now);
 
   const std::string uri_;
-  const int32_t shards_;
+  const uint32_t shards_;
   ServerLease& lease_;
   Engines& engines_;
   std::atomic<bool> reachable_{true};
@@ -107,11 +97,11 @@ class Membership {
   std::vector<ShardClaim> claims_ ABSL_GUARDED_BY(mutex_);
   std::vector<int32_t> give_back_ ABSL_GUARDED_BY(mutex_);
   std::vector<int32_t> released_ ABSL_GUARDED_BY(mutex_);
-  ClusterStatus cluster_ ABSL_GUARDED_BY(mutex_);
+  ClusterView cluster_ ABSL_GUARDED_BY(mutex_);
   std::string error_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;
 };
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_SERVER_MEMBERSHIP_H_
+#endif  // HEAPSYNC_HEAP_ADAPTER_MEMBERSHIP_H_

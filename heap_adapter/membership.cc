@@ -1,17 +1,10 @@
-#include "server/membership.h"
-
-#include <unistd.h>
+#include "heap_adapter/membership.h"
 
 #include <algorithm>
 #include <optional>
-#include <random>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "heap_adapter/spool/postgres/schema.h"
-#include "heap_adapter/spool/postgres/spool_uri.h"
-#include "server/log/log.h"
-#include "server/process.h"
 
 namespace heapsync {
 namespace {
@@ -26,89 +19,32 @@ constexpr std::chrono::seconds kBusyFor{1};
 constexpr std::chrono::seconds kLook{1};
 constexpr std::chrono::seconds kKeepOrder{2};
 constexpr std::chrono::minutes kSeen{1};
-constexpr std::chrono::milliseconds kStartPoll{250};
 constexpr std::chrono::seconds kPatience{5};
 constexpr std::chrono::seconds kSchemaPatience{30};
 // Servers that could not renew their leases because the database was away do so
 // as soon as it is back: the first to return leaves them this time.
 constexpr std::chrono::seconds kTimeToReturn{5};
 
-// Unique, and tells a person where to look.
-std::string NewName() {
-  char host[256] = "unknown";
-  gethostname(host, sizeof(host) - 1);
-  return absl::StrCat(host, "/", getpid(), "/",
-                      absl::Hex(std::random_device()(), absl::kZeroPad8));
-}
-
 SqlDeadline Soon() { return std::chrono::steady_clock::now() + kPatience; }
 
-absl::StatusOr<std::unique_ptr<PostgresConnection>> Connected(
-    const std::string& uri, int32_t shards) {
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PostgresConnection>> Membership::Connected(
+    const std::string& uri, uint32_t shards) {
   auto connection = PostgresConnection::Open(uri);
   if (!connection.ok()) return connection.status();
-  const absl::Status prepared = PrepareSchema(
-      **connection, shards, std::chrono::steady_clock::now() + kSchemaPatience);
+  const absl::Status prepared =
+      PrepareSchema(**connection, static_cast<int32_t>(shards),
+                    std::chrono::steady_clock::now() + kSchemaPatience);
   if (!prepared.ok()) return prepared;
   return connection;
 }
 
-absl::StatusOr<Joined> Join(const ServerConfig& config) {
-  auto connection =
-      Connected(config.spool, static_cast<int32_t>(config.spool_shards));
-  if (!connection.ok()) return connection.status();
-  const std::string name = NewName();
-  auto lease = ServerLease::Take(
-      **connection, {.uri = config.spool, .length = config.spool_lease}, name);
-  if (!lease.ok()) return lease.status();
-  return Joined{.name = name,
-                .connection = *std::move(connection),
-                .lease = *std::move(lease),
-                .standby = nullptr};
-}
-
-}  // namespace
-
-absl::StatusOr<Joined> JoinSpool(const ServerConfig& config) {
-  std::unique_ptr<StandbyPorts> standby;
-  std::string logged;
-  while (true) {
-    auto joined = Join(config);
-    if (joined.ok()) {
-      joined->standby = std::move(standby);
-      return joined;
-    }
-    // A set-up that was right when this server started may be so again.
-    if (absl::IsFailedPrecondition(joined.status()) && standby == nullptr) {
-      return joined.status();
-    }
-    StandbyReason reason{
-        .text = "the database of the spool cannot be used at the moment",
-        .detail = std::string(joined.status().message())};
-    if (logged != reason.detail) {
-      logged = reason.detail;
-      Log(LogSeverity::kWarning, "waiting for the spool",
-          {{"spool", SpoolPlace(config.spool)},
-           {"reason", reason.text},
-           {"detail", reason.detail}});
-    }
-    if (standby == nullptr) {
-      auto ports = StandbyPorts::Listen(config, std::move(reason));
-      if (!ports.ok()) return ports.status();
-      standby = *std::move(ports);
-      NotifyReady();
-    } else {
-      standby->SetReason(std::move(reason));
-    }
-    if (WaitForSignal(kStartPoll) == Signal::kStop) return Joined{};
-  }
-}
-
-Membership::Membership(const ServerConfig& config,
+Membership::Membership(std::string uri, uint32_t shards,
                        std::unique_ptr<PostgresConnection> connection,
                        ServerLease& lease, Engines& engines)
-    : uri_(config.spool),
-      shards_(static_cast<int32_t>(config.spool_shards)),
+    : uri_(std::move(uri)),
+      shards_(shards),
       lease_(lease),
       engines_(engines),
       connection_(std::move(connection)),
@@ -149,7 +85,7 @@ std::string Membership::error() const {
   return error_;
 }
 
-ClusterStatus Membership::cluster() const {
+ClusterView Membership::cluster() const {
   MutexLock lock(mutex_);
   return cluster_;
 }
@@ -254,7 +190,7 @@ absl::Status Membership::Claim(const std::vector<int32_t>& shards,
 
 void Membership::Publish(const ShardTable::View& view,
                          std::vector<int32_t> give_back) {
-  ClusterStatus shown;
+  ClusterView shown;
   for (const ShardTable::Server& server : view.servers) {
     shown.members.push_back(
         {.name = server.name,

@@ -1,11 +1,13 @@
-#include "server/observe/measured_store.h"
+#include "server/observe/spool_metrics.h"
 
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <system_error>
+#include <utility>
 
 #include "heap_adapter/base/file_system_space.h"
 #include "server/observe/metric_rows.h"
@@ -74,44 +76,10 @@ SpoolMetrics::SpoolMetrics(std::string folder, uint64_t reserve_bytes)
                     .Add({})) {}
 
 void SpoolMetrics::OnWrite(std::chrono::duration<double> took, size_t bytes,
-                           Durability durability, const absl::Status& status) {
-  (durability == Durability::kDisk ? synced_ : unsynced_).Observe(took.count());
+                           bool synced, bool ok) {
+  (synced ? synced_ : unsynced_).Observe(took.count());
   bytes_.Increment(static_cast<double>(bytes));
-  if (!status.ok()) failures_.Increment();
-}
-
-// `bytes` is read after `write` has returned.
-absl::Status MeasuredStore::Measure(absl::FunctionRef<absl::Status()> write,
-                                    size_t& bytes, Durability durability) {
-  const auto began = std::chrono::steady_clock::now();
-  absl::Status status = write();
-  metrics_.OnWrite(std::chrono::steady_clock::now() - began, bytes, durability,
-                   status);
-  return status;
-}
-
-absl::Status MeasuredStore::Write(const StoreBatch& batch,
-                                  Durability durability) {
-  size_t bytes = batch.bytes();
-  return Measure([&] { return store_.Write(batch, durability); }, bytes,
-                 durability);
-}
-
-absl::Status MeasuredStore::Update(const std::vector<std::string>& keys,
-                                   BatchMaker make, Durability durability) {
-  size_t bytes = 0;
-  return Measure(
-      [&] {
-        return store_.Update(
-            keys,
-            [&](const std::vector<std::optional<std::string>>& values) {
-              StoreBatch batch = make(values);
-              bytes = batch.bytes();
-              return batch;
-            },
-            durability);
-      },
-      bytes, durability);
+  if (!ok) failures_.Increment();
 }
 
 std::vector<prometheus::MetricFamily> SpoolMetrics::Collect() const {

@@ -24,8 +24,8 @@
 #include "heap_adapter/config/config.h"
 #include "heap_adapter/delivery/dispatcher.h"
 #include "heap_adapter/delivery/snapshot.h"
-#include "heap_adapter/encoding/chunk_encoder.h"
-#include "heap_adapter/encoding/findings.h"
+#include "heap_adapter/encoding/chunk_encoder.h"  // IWYU pragma: export
+#include "heap_adapter/encoding/findings.h"       // IWYU pragma: export
 #include "heap_adapter/inspection/dead_letter_admin.h"
 #include "heap_adapter/inspection/delivery_lookup.h"
 #include "heap_adapter/intake/admission.h"
@@ -33,8 +33,8 @@
 #include "heap_adapter/intake/dead_letter_usage.h"
 #include "heap_adapter/intake/lane_directory.h"
 #include "heap_adapter/intake/settlement.h"
-#include "heap_adapter/model/destination.h"
-#include "heap_adapter/model/object_type.h"
+#include "heap_adapter/model/destination.h"  // IWYU pragma: export
+#include "heap_adapter/model/object_type.h"  // IWYU pragma: export
 #include "heap_adapter/sharing/sharing.h"
 #include "heap_adapter/spool/disk_space.h"
 #include "heap_adapter/spool/receipt.h"

@@ -15,7 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "heap_adapter/base/clock.h"
 #include "heap_adapter/config/config.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engine.h"  // IWYU pragma: export
 #include "heap_adapter/intake/settlement.h"
 #include "heap_adapter/model/destination.h"
 

@@ -185,4 +185,15 @@ absl::StatusOr<DestinationConfig> ParseDestinationConfig(
   return ConfigReader().Read(json);
 }
 
+std::vector<DestinationKeyText> DescribeDestinationKeys() {
+  std::vector<DestinationKeyText> texts;
+  for (const DestinationKey& key : DestinationKeys()) {
+    texts.push_back({.path = key.Path(),
+                     .default_value = key.default_value,
+                     .values = key.values,
+                     .meaning = key.meaning});
+  }
+  return texts;
+}
+
 }  // namespace heapsync

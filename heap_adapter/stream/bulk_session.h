@@ -20,7 +20,7 @@
 #include "heap_adapter/spool/receipt.h"
 #include "heap_adapter/stream/bulk_types.h"
 #include "heap_adapter/stream/open_streams.h"
-#include "heap_adapter/stream/unsent_bytes.h"
+#include "heap_adapter/stream/unsent_bytes.h"  // IWYU pragma: export
 #include "heap_adapter/stream/unsent_refusals.h"
 
 namespace heapsync {

@@ -15,7 +15,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "heap_adapter/base/mutex.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "server/observe/metric_destinations.h"
 
 namespace heapsync {

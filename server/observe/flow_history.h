@@ -13,7 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "heap_adapter/base/clock.h"
 #include "heap_adapter/base/mutex.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "server/observe/compact_count.h"
 
 namespace heapsync {

@@ -476,7 +476,7 @@ MUTANTS = [
     Mutant("the headers of a response are not limited", "heap_adapter/transport/curl_transport.cc",
            "    if (transfer.head_bytes > kMaxHeadBytes) return 0;\n", "",
            "transport_test", "CurlTransport.CallsHugeHeadersMalformed"),
-    Mutant("plain http goes anywhere", "heap_adapter/config/url.cc",
+    Mutant("plain http goes anywhere", "heap_adapter/config/setting_checks.cc",
            "if (scheme == \"http\" && plaintext ==", "if (false && plaintext ==",
            "config_test", "HeapUrl.MayBePlainHttpElsewhereOnlyWhenAllowed"),
     # What is sent.

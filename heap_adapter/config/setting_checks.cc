@@ -1,4 +1,4 @@
-#include "heap_adapter/config/url.h"
+#include "heap_adapter/config/setting_checks.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

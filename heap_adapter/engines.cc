@@ -5,9 +5,9 @@
 #include <optional>
 #include <utility>
 
-#include "heap_adapter/base/check.h"
-#include "heap_adapter/base/mutex.h"
-#include "heap_adapter/base/promise.h"
+#include "base/check.h"
+#include "base/mutex.h"
+#include "base/promise.h"
 #include "heap_adapter/spool/shards.h"
 
 namespace heapsync {

@@ -9,8 +9,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/json_faults.h"
 #include "heap_adapter/config/destination_keys.h"
-#include "heap_adapter/config/json_faults.h"
 
 namespace heapsync {
 namespace {

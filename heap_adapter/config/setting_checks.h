@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/config/duration_text.h"
+#include "base/duration_text.h"
 
 namespace heapsync {
 

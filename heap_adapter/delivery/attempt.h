@@ -6,13 +6,13 @@
 #include <optional>
 #include <vector>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
+#include "base/trace_context.h"
 #include "heap_adapter/delivery/batch.h"
 #include "heap_adapter/delivery/destination_queue.h"
 #include "heap_adapter/delivery/region_slots.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/object_type.h"
-#include "heap_adapter/model/trace_context.h"
 #include "heap_adapter/spool/records.h"
 #include "heap_adapter/transport/classify.h"
 

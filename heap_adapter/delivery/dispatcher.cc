@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 #include "heap_adapter/delivery/work.h"
 #include "heap_adapter/model/object_type.h"
 

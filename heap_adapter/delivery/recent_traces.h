@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "absl/container/btree_map.h"
+#include "base/trace_context.h"
 #include "heap_adapter/delivery/batch.h"
-#include "heap_adapter/model/trace_context.h"
 #include "heap_adapter/spool/records.h"
 
 namespace heapsync {

@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/object_type.h"
 #include "heap_adapter/spool/records.h"

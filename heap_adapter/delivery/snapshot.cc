@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 
 namespace heapsync {
 

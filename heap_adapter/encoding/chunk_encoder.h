@@ -9,14 +9,14 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/check.h"
-#include "heap_adapter/base/clock.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/trace_context.h"
 #include "heap_adapter/encoding/findings.h"         // IWYU pragma: export
 #include "heap_adapter/encoding/idempotency_key.h"  // IWYU pragma: export
 #include "heap_adapter/encoding/timestamp_text.h"
 #include "heap_adapter/model/destination.h"  // IWYU pragma: export
 #include "heap_adapter/model/object_type.h"  // IWYU pragma: export
-#include "heap_adapter/model/trace_context.h"
 #include "heapsync/v1/items.pb.h"
 
 namespace heapsync {

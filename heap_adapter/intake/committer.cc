@@ -8,7 +8,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 #include "heap_adapter/model/object_type.h"
 
 namespace heapsync {

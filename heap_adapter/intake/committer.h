@@ -13,7 +13,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
 #include "heap_adapter/intake/backlog.h"
 #include "heap_adapter/intake/notifier.h"

@@ -4,7 +4,7 @@
 #include <limits>
 #include <utility>
 
-#include "heap_adapter/base/file_system_space.h"
+#include "base/file_system_space.h"
 
 namespace heapsync {
 

@@ -1,6 +1,6 @@
 #include "heap_adapter/spool/measured_store.h"
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 
 namespace heapsync {
 

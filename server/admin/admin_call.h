@@ -9,7 +9,7 @@
 #include <variant>
 
 #include "absl/functional/any_invocable.h"
-#include "heap_adapter/base/promise.h"
+#include "base/promise.h"
 #include "heap_adapter/engines.h"
 #include "server/access/access.h"
 #include "server/admin/admin_worker.h"

@@ -11,7 +11,7 @@
 #include <utility>
 #include <variant>
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 #include "heap_adapter/engines.h"
 #include "heap_adapter/stream/bulk_session.h"
 #include "server/access/access.h"

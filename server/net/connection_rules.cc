@@ -7,7 +7,7 @@
 #include <tuple>
 #include <utility>
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 #include "server/net/peer_name.h"
 
 namespace heapsync {

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 
 namespace heapsync {
 namespace {

@@ -9,7 +9,7 @@
 #include <system_error>
 #include <utility>
 
-#include "heap_adapter/base/file_system_space.h"
+#include "base/file_system_space.h"
 #include "server/observe/metric_rows.h"
 
 namespace heapsync {

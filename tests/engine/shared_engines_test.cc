@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
+#include "base/promise.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "heap_adapter/base/check.h"
-#include "heap_adapter/base/promise.h"
 #include "heap_adapter/engine.h"
 #include "heap_adapter/inspection/dead_letter_order.h"
 #include "heap_adapter/spool/spool.h"

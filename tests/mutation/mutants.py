@@ -151,7 +151,7 @@ MUTANTS = [
     Mutant("a time since 1970 is a wait of fifty years", "heap_adapter/transport/retry_after.cc",
            "    wait = time.has_value() ?", "    wait = false ?",
            "transport_test", "RetryAfter.*"),
-    Mutant("a certificate that expired is accepted", "heap_adapter/base/certificate_times.cc",
+    Mutant("a certificate that expired is accepted", "base/certificate_times.cc",
            "  if (times.not_after < now) {", "  if (false) {",
            "transport_test", "CertificateTimes.*"),
     Mutant("an expired certificate of Heap's side is named without its date", "heap_adapter/transport/curl_transport.cc",
@@ -419,7 +419,7 @@ MUTANTS = [
     Mutant("a settlement before the answer is lost", INTAKE + "notifier.cc",
            "  if (append.gate != nullptr) append.gate->Open();\n", "",
            "intake_test", "CommitterTest.ASettlementNeverOvertakesTheAnswerAndIsNeverLost"),
-    Mutant("answers go first come, first served", "heap_adapter/base/round_robin_queue.h",
+    Mutant("answers go first come, first served", "base/round_robin_queue.h",
            "      turns_.push_back(std::move(owner));\n    }\n    Entry next", "      turns_.push_front(std::move(owner));\n    }\n    Entry next",
            "intake_test", "CommitterTest.ALaneWithOneCallDoesNotWaitForTheManyOfAnother"),
     # A disk with little space.

@@ -16,9 +16,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "heap_adapter/base/check.h"
 #include "heap_adapter/spool/postgres/other_writers.h"
 #include "heap_adapter/spool/postgres/schema.h"
 #include "heap_adapter/spool/postgres/server_lease.h"

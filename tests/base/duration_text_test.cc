@@ -1,4 +1,4 @@
-#include "heap_adapter/config/duration_text.h"
+#include "base/duration_text.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "heap_adapter/base/certificate_times.h"
+#include "base/certificate_times.h"
 
 #include <openssl/asn1.h>
 #include <openssl/bio.h>

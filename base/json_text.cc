@@ -1,4 +1,4 @@
-#include "heap_adapter/encoding/json_text.h"
+#include "base/json_text.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "heap_adapter/base/file_system_space.h"
+#include "base/file_system_space.h"
 
 #include <sys/statvfs.h>
 

@@ -1,5 +1,5 @@
-#ifndef HEAPSYNC_HEAP_ADAPTER_BASE_MUTEX_H_
-#define HEAPSYNC_HEAP_ADAPTER_BASE_MUTEX_H_
+#ifndef HEAPSYNC_BASE_MUTEX_H_
+#define HEAPSYNC_BASE_MUTEX_H_
 
 #include <chrono>
 #include <condition_variable>
@@ -105,4 +105,4 @@ class CondVar {
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_HEAP_ADAPTER_BASE_MUTEX_H_
+#endif  // HEAPSYNC_BASE_MUTEX_H_

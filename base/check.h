@@ -1,5 +1,5 @@
-#ifndef HEAPSYNC_HEAP_ADAPTER_BASE_CHECK_H_
-#define HEAPSYNC_HEAP_ADAPTER_BASE_CHECK_H_
+#ifndef HEAPSYNC_BASE_CHECK_H_
+#define HEAPSYNC_BASE_CHECK_H_
 
 #include <cstdlib>
 #include <iostream>
@@ -57,4 +57,4 @@ struct Void {
 #define HEAPSYNC_UNREACHABLE() \
   ::heapsync::check_internal::Unreachable(__FILE__, __LINE__)
 
-#endif  // HEAPSYNC_HEAP_ADAPTER_BASE_CHECK_H_
+#endif  // HEAPSYNC_BASE_CHECK_H_

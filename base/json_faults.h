@@ -1,5 +1,5 @@
-#ifndef HEAPSYNC_HEAP_ADAPTER_CONFIG_JSON_FAULTS_H_
-#define HEAPSYNC_HEAP_ADAPTER_CONFIG_JSON_FAULTS_H_
+#ifndef HEAPSYNC_BASE_JSON_FAULTS_H_
+#define HEAPSYNC_BASE_JSON_FAULTS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -74,4 +74,4 @@ class ObjectReader {
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_HEAP_ADAPTER_CONFIG_JSON_FAULTS_H_
+#endif  // HEAPSYNC_BASE_JSON_FAULTS_H_

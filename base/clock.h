@@ -1,5 +1,5 @@
-#ifndef HEAPSYNC_HEAP_ADAPTER_BASE_CLOCK_H_
-#define HEAPSYNC_HEAP_ADAPTER_BASE_CLOCK_H_
+#ifndef HEAPSYNC_BASE_CLOCK_H_
+#define HEAPSYNC_BASE_CLOCK_H_
 
 #include <chrono>
 #include <cstdint>
@@ -39,4 +39,4 @@ const Clock& SystemClock();
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_HEAP_ADAPTER_BASE_CLOCK_H_
+#endif  // HEAPSYNC_BASE_CLOCK_H_

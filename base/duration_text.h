@@ -1,5 +1,5 @@
-#ifndef HEAPSYNC_HEAP_ADAPTER_CONFIG_DURATION_TEXT_H_
-#define HEAPSYNC_HEAP_ADAPTER_CONFIG_DURATION_TEXT_H_
+#ifndef HEAPSYNC_BASE_DURATION_TEXT_H_
+#define HEAPSYNC_BASE_DURATION_TEXT_H_
 
 #include <chrono>
 #include <optional>
@@ -32,4 +32,4 @@ struct DurationRange {
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_HEAP_ADAPTER_CONFIG_DURATION_TEXT_H_
+#endif  // HEAPSYNC_BASE_DURATION_TEXT_H_

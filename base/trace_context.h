@@ -1,5 +1,5 @@
-#ifndef HEAPSYNC_HEAP_ADAPTER_MODEL_TRACE_CONTEXT_H_
-#define HEAPSYNC_HEAP_ADAPTER_MODEL_TRACE_CONTEXT_H_
+#ifndef HEAPSYNC_BASE_TRACE_CONTEXT_H_
+#define HEAPSYNC_BASE_TRACE_CONTEXT_H_
 
 #include <array>
 #include <cstdint>
@@ -35,4 +35,4 @@ std::string SpanId(uint64_t span);
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_HEAP_ADAPTER_MODEL_TRACE_CONTEXT_H_
+#endif  // HEAPSYNC_BASE_TRACE_CONTEXT_H_

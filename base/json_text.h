@@ -1,5 +1,5 @@
-#ifndef HEAPSYNC_HEAP_ADAPTER_ENCODING_JSON_TEXT_H_
-#define HEAPSYNC_HEAP_ADAPTER_ENCODING_JSON_TEXT_H_
+#ifndef HEAPSYNC_BASE_JSON_TEXT_H_
+#define HEAPSYNC_BASE_JSON_TEXT_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -44,4 +44,4 @@ void AppendJsonNumber(double number, std::string& json);
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_HEAP_ADAPTER_ENCODING_JSON_TEXT_H_
+#endif  // HEAPSYNC_BASE_JSON_TEXT_H_

@@ -1,4 +1,4 @@
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 
 #include <fstream>
 #include <functional>

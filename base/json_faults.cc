@@ -1,4 +1,4 @@
-#include "heap_adapter/config/json_faults.h"
+#include "base/json_faults.h"
 
 #include <algorithm>
 #include <utility>

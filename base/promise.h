@@ -1,13 +1,13 @@
-#ifndef HEAPSYNC_HEAP_ADAPTER_BASE_PROMISE_H_
-#define HEAPSYNC_HEAP_ADAPTER_BASE_PROMISE_H_
+#ifndef HEAPSYNC_BASE_PROMISE_H_
+#define HEAPSYNC_BASE_PROMISE_H_
 
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <utility>
 
-#include "heap_adapter/base/check.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/check.h"
+#include "base/mutex.h"
 
 namespace heapsync {
 namespace promise_internal {
@@ -100,4 +100,4 @@ class Promise {
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_HEAP_ADAPTER_BASE_PROMISE_H_
+#endif  // HEAPSYNC_BASE_PROMISE_H_

@@ -1,4 +1,4 @@
-#include "heap_adapter/model/trace_context.h"
+#include "base/trace_context.h"
 
 #include <algorithm>
 #include <cstddef>

@@ -1,5 +1,5 @@
-#ifndef HEAPSYNC_HEAP_ADAPTER_BASE_ROUND_ROBIN_QUEUE_H_
-#define HEAPSYNC_HEAP_ADAPTER_BASE_ROUND_ROBIN_QUEUE_H_
+#ifndef HEAPSYNC_BASE_ROUND_ROBIN_QUEUE_H_
+#define HEAPSYNC_BASE_ROUND_ROBIN_QUEUE_H_
 
 #include <cstddef>
 #include <deque>
@@ -79,4 +79,4 @@ class RoundRobinQueue {
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_HEAP_ADAPTER_BASE_ROUND_ROBIN_QUEUE_H_
+#endif  // HEAPSYNC_BASE_ROUND_ROBIN_QUEUE_H_

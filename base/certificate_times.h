@@ -1,12 +1,12 @@
-#ifndef HEAPSYNC_HEAP_ADAPTER_BASE_CERTIFICATE_TIMES_H_
-#define HEAPSYNC_HEAP_ADAPTER_BASE_CERTIFICATE_TIMES_H_
+#ifndef HEAPSYNC_BASE_CERTIFICATE_TIMES_H_
+#define HEAPSYNC_BASE_CERTIFICATE_TIMES_H_
 
 #include <openssl/types.h>
 
 #include <string>
 #include <vector>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 
 namespace heapsync {
 
@@ -31,4 +31,4 @@ std::string DateText(WallTime time);
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_HEAP_ADAPTER_BASE_CERTIFICATE_TIMES_H_
+#endif  // HEAPSYNC_BASE_CERTIFICATE_TIMES_H_

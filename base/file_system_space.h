@@ -1,5 +1,5 @@
-#ifndef HEAPSYNC_HEAP_ADAPTER_BASE_FILE_SYSTEM_SPACE_H_
-#define HEAPSYNC_HEAP_ADAPTER_BASE_FILE_SYSTEM_SPACE_H_
+#ifndef HEAPSYNC_BASE_FILE_SYSTEM_SPACE_H_
+#define HEAPSYNC_BASE_FILE_SYSTEM_SPACE_H_
 
 #include <cstdint>
 #include <optional>
@@ -19,4 +19,4 @@ std::optional<FileSystemSpace> ReadFileSystemSpace(const std::string& path);
 
 }  // namespace heapsync
 
-#endif  // HEAPSYNC_HEAP_ADAPTER_BASE_FILE_SYSTEM_SPACE_H_
+#endif  // HEAPSYNC_BASE_FILE_SYSTEM_SPACE_H_

@@ -764,7 +764,7 @@ void Engine::PublishSnapshots(SpoolChange& change) {
 
 absl::Status Engine::ReadFigures() {
   std::vector<std::pair<std::string, OwnerFigures>> read;
-  const absl::Status status = spool_->VisitFigures(
+  const absl::Status status = spool_->published().VisitFigures(
       [&](absl::string_view destination, const OwnerFigures& figures) {
         read.emplace_back(std::string(destination), figures);
       });

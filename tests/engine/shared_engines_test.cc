@@ -432,7 +432,7 @@ TEST_F(SharedEnginesTest, AReplayIsFinishedByTheNextOwner) {
   const auto result_of = [&](CommandId id) -> DeadLetterResult {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
     while (std::chrono::steady_clock::now() < deadline) {
-      const auto answers = spool->ReadAnswers({&id, 1});
+      const auto answers = spool->published().ReadAnswers({&id, 1});
       if (!answers.ok() || !(*answers)[0].has_value()) continue;
       const auto results = DecodeResults((*answers)[0]->body);
       if (results.ok() && results->size() == 1) return results->front();

@@ -991,7 +991,7 @@ MUTANTS = [
     Mutant("one caller's dead letters stop everybody", INTAKE + "dead_letter_usage.cc",
            "own->second.bytes < max_bytes / 2", "own->second.bytes < max_bytes",
            "admin_test", "FullOfDeadLettersTest.ACallerWithHalfOfThemIsRefusedAlone"),
-    Mutant("discarded dead letters still count", "heap_adapter/spool/spool.cc",
+    Mutant("discarded dead letters still count", "heap_adapter/spool/dead_letter_counter.cc",
            "    Count(change.key, **stored, -1, delta);\n", "",
            "spool_test", "SpoolTest.CountsDeadLettersByLaneOverAStartToo"),
     Mutant("unread refusals of all streams have no bound", STREAM + "bulk_session.cc",
@@ -1074,7 +1074,7 @@ MUTANTS = [
     Mutant("an answer holds all destinations", "server/observe/status_list.cc",
            "  const size_t end = std::min(begin + query.per_page, matches.size());", "  const size_t end = matches.size();",
            "status_test", "StatusTest.TenThousandDestinationsMakeNoLargerAnswerThanAPage"),
-    Mutant("a discarded dead letter still counts for its reason", "heap_adapter/spool/spool.cc",
+    Mutant("a discarded dead letter still counts for its reason", "heap_adapter/spool/dead_letter_counter.cc",
            "  delta.by_reason[DeadLetter::ReasonNumber(letter)] += sign;\n", "  if (sign > 0) ++delta.by_reason[DeadLetter::ReasonNumber(letter)];\n",
            "spool_test", "SpoolTest.CountsDeadLettersByReasonOverAStartToo"),
 ]

@@ -57,6 +57,9 @@ class RegionSlots {
     return Probes(Of(endpoint.region), Of(endpoint), asking);
   }
 
+  // Items of a request that only probes, of a lane with that many.
+  static uint32_t ProbeItems(uint64_t queued_items);
+
   // REQUIRES: not full().
   void Take(Endpoint endpoint);
   // REQUIRES: a slot of it was taken, and its request does not hang.

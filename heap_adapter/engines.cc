@@ -263,7 +263,7 @@ void Engines::StopAccepting() {
 
 bool Engines::Drain(Duration timeout) {
   if (size() == 1) return engines_.front()->Drain(timeout);
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  const MonotonicTime deadline = clock().Read().monotonic + timeout;
   bool drained = true;
   std::vector<Future<Settlement>> ends;
   for (const auto& engine : engines_) {
@@ -280,11 +280,9 @@ bool Engines::Drain(Duration timeout) {
     drained = begun.ok() && drained;
   }
   for (Future<Settlement>& end : ends) {
-    const auto left = std::max(deadline - std::chrono::steady_clock::now(),
-                               std::chrono::steady_clock::duration::zero());
-    drained =
-        end.WaitFor(std::chrono::duration_cast<Duration>(left)).has_value() &&
-        drained;
+    const Duration left =
+        std::max(deadline - clock().Read().monotonic, Duration::zero());
+    drained = end.WaitFor(left).has_value() && drained;
   }
   return drained;
 }

@@ -6,11 +6,11 @@
 #include <optional>
 #include <utility>
 
-#include "absl/container/btree_map.h"
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/base/check.h"
-#include "heap_adapter/base/promise.h"
+#include "base/check.h"
+#include "base/promise.h"
+#include "heap_adapter/delivery/open_lanes.h"
 #include "heap_adapter/delivery/published_snapshot.h"
 #include "heap_adapter/inspection/dead_letter_order.h"
 #include "heap_adapter/inspection/edited_item.h"
@@ -35,10 +35,6 @@ constexpr Duration kWaitRetry = std::chrono::seconds(1);
 // Of a snapshot, in one step of the dispatcher.
 constexpr size_t kDestinationsAtOnce = 250;
 
-// Interval at which figures are published. Longer: less is written, and other
-// servers notice later that a destination has too much.
-constexpr Duration kPublishInterval = std::chrono::seconds(1);
-
 absl::Status NoSuchDestination() {
   return absl::NotFoundError("no such destination");
 }
@@ -49,7 +45,8 @@ Engine::Engine(Transport& transport, const Clock& clock, EngineOptions options)
     : transport_(transport),
       clock_(clock),
       options_(std::move(options)),
-      disk_(options_.spool_path, options_.min_free_disk_bytes) {
+      disk_(options_.spool_path, options_.min_free_disk_bytes),
+      thread_(transport, clock, Hooks()) {
   generations_.push_back(std::make_unique<Generation>(options_.destinations));
   current_ = generations_.back().get();
 }
@@ -76,8 +73,11 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(
   engine->directory_ =
       std::make_unique<LaneDirectory>(LaneDirectory::Bounds{.shared = shared});
   absl::StatusOr<std::vector<StoredLane>> lanes =
-      shared ? engine->OpenSharedLanes() : engine->OpenLanes();
+      OpenLanes(*engine->spool_, engine->destinations(), *engine->directory_);
   if (!lanes.ok()) return lanes.status();
+  engine->publisher_ = std::make_unique<OwnerPublisher>(
+      *engine->directory_, engine->dead_letters_,
+      [e = engine.get()](DestinationSnapshot& each) { e->Complete(each); });
   engine->CountDeadLetters();
   engine->SetBacklogs(*engine->generations_.front());
 
@@ -117,19 +117,13 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Start(
 }
 
 absl::Status Engine::Deliver() {
-  {
-    // Reads from here on see everything whose notice was not kept.
-    MutexLock lock(mutex_);
-    has_dispatcher_ = true;
-    sends_ = true;
-    at_rest_ = false;
-    leaving_ = false;
-  }
+  // Reads from here on see everything whose notice was not kept.
+  thread_.Open();
   if (absl::Status s = StartDispatcher(); !s.ok()) {
     DropDispatcher();
     return s;
   }
-  published_.clear();
+  publisher_->Restart();
   auto generation = std::make_unique<Generation>(Current().config);
   // Callers of an earlier one may have destinations that are not in this.
   generation->backlogs = Current().backlogs;
@@ -138,7 +132,7 @@ absl::Status Engine::Deliver() {
         dispatcher_->BacklogOf(destination.name);
   }
   Renew(std::move(generation));
-  dispatcher_thread_ = std::thread([this] { RunDispatcher(); });
+  thread_.Run(*dispatcher_, spool_->shared());
   delivers_.store(true, std::memory_order_release);
   if (sharing_ == nullptr) return absl::OkStatus();
   sharing_->Obey(
@@ -172,44 +166,17 @@ absl::Status Engine::StartDispatcher() {
                             clock_.Epoch());
 }
 
-// Nothing was asked of it, and it has asked for nothing.
+// It has asked for nothing, and who has asked it something asks the store.
 void Engine::DropDispatcher() {
   dispatcher_.reset();
-  std::vector<Committer::Notices> kept;
-  {
-    MutexLock lock(mutex_);
-    has_dispatcher_ = false;
-    kept = std::exchange(notices_, {});
+  for (Committer::Notices& notices : thread_.Close()) {
+    Receive(std::move(notices));
   }
-  for (Committer::Notices& notices : kept) Receive(std::move(notices));
 }
 
 void Engine::Renew(std::unique_ptr<Generation> generation) {
   current_.store(generation.get(), std::memory_order_release);
   generations_.push_back(std::move(generation));
-}
-
-void Engine::StopSending() {
-  {
-    MutexLock lock(mutex_);
-    sends_ = false;
-    at_rest_ = false;
-  }
-  transport_.Wake();
-}
-
-void Engine::GoOnSending() {
-  {
-    MutexLock lock(mutex_);
-    sends_ = true;
-    at_rest_ = false;
-  }
-  transport_.Wake();
-}
-
-bool Engine::IsAtRest() const {
-  MutexLock lock(mutex_);
-  return at_rest_;
 }
 
 absl::Status Engine::StopDelivering() {
@@ -218,12 +185,7 @@ absl::Status Engine::StopDelivering() {
   sharing_->Rest();
   // The last outcomes, and what the dispatcher does once they are stored.
   if (absl::Status s = Barrier(); !s.ok()) return s;
-  {
-    MutexLock lock(mutex_);
-    leaving_ = true;
-  }
-  transport_.Wake();
-  dispatcher_thread_.join();
+  thread_.Leave();
   auto generation = std::make_unique<Generation>(Current().config);
   generation->backlogs = Current().backlogs;
   SetBacklogs(*generation);
@@ -261,92 +223,11 @@ void Engine::SetBacklogs(Generation& generation) {
   }
 }
 
-// Lanes of the destinations come into being in one commit; others may make the
-// same ones.
-absl::StatusOr<std::vector<StoredLane>> Engine::OpenSharedLanes() {
-  const auto keys = spool_->LaneKeys();
-  if (!keys.ok()) return keys.status();
-  std::vector<StoredLane> lanes;
-  for (const auto& [id, key] : *keys) {
-    directory_->Add(id, key);
-    lanes.push_back({.id = id, .key = key, .progress = {}});
-  }
-  absl::btree_map<LaneId, LaneKey> added;
-  for (const Destination& destination : destinations()) {
-    for (const ObjectType type : kObjectTypes) {
-      const auto lane = directory_->FindOrAdd(destination.name, type, "");
-      if (!lane.is_new) continue;
-      const LaneKey key{
-          .destination = destination.name, .type = type, .caller = {}};
-      added.emplace(lane.id, key);
-      lanes.push_back({.id = lane.id, .key = key, .progress = {}});
-    }
-  }
-  if (added.empty()) return lanes;
-  std::vector<LaneId> ids;
-  for (const auto& [id, key] : added) ids.push_back(id);
-  SpoolChange change;
-  absl::Status taken;
-  absl::Status made = spool_->CommitAtEnds(
-      ids,
-      [&](const std::vector<std::optional<LaneEnd>>& ends)
-          -> const SpoolChange& {
-        change = SpoolChange();
-        taken = absl::OkStatus();
-        for (size_t i = 0; i < ids.size(); ++i) {
-          if (!ends[i].has_value()) {
-            change.PutLane(ids[i], added[ids[i]]);
-            change.PutEnd(ids[i], {});
-            continue;
-          }
-          const auto key = spool_->ReadLaneKey(ids[i]);
-          if (!key.ok()) {
-            taken = key.status();
-          } else if (!key->has_value() || **key != added[ids[i]]) {
-            taken = absl::UnavailableError(
-                "another server gave the number of a new lane to another lane; "
-                "the next start reads it");
-          }
-        }
-        return change;
-      });
-  made.Update(taken);
-  if (!made.ok()) return made;
-  return lanes;
-}
-
-absl::StatusOr<std::vector<StoredLane>> Engine::OpenLanes() {
-  absl::StatusOr<std::vector<StoredLane>> lanes = spool_->Lanes();
-  if (!lanes.ok()) return lanes;
-  for (const StoredLane& lane : *lanes) directory_->Add(lane.id, lane.key);
-  SpoolChange change;
-  for (const Destination& destination : destinations()) {
-    for (const ObjectType type : kObjectTypes) {
-      const auto lane = directory_->FindOrAdd(destination.name, type, "");
-      if (!lane.is_new) continue;
-      const LaneKey key{
-          .destination = destination.name, .type = type, .caller = {}};
-      change.PutLane(lane.id, key);
-      lanes->push_back({.id = lane.id, .key = key, .progress = {}});
-    }
-  }
-  if (!change.empty()) {
-    change.RequireDisk();
-    if (absl::Status s = spool_->Commit(change); !s.ok()) return s;
-  }
-  return lanes;
-}
-
 Engine::~Engine() {
   space_reclaimer_.reset();
   if (committer_ != nullptr) StopAccepting();
   if (sharing_ != nullptr) sharing_->Stop();
-  {
-    MutexLock lock(mutex_);
-    stopping_ = true;
-  }
-  transport_.Wake();
-  if (dispatcher_thread_.joinable()) dispatcher_thread_.join();
+  thread_.Stop();
   if (committer_ != nullptr) committer_->Stop();
   if (committer_thread_.joinable()) committer_thread_.join();
 }
@@ -379,7 +260,7 @@ absl::Status Engine::SetDestinations(DestinationConfig destinations) {
   Generation& next = *generation;
   next.backlogs = Current().backlogs;
   absl::Status status = absl::UnavailableError("the server is shutting down");
-  Ask([&](Dispatcher& dispatcher, Now now) {
+  thread_.Ask([&](Dispatcher& dispatcher, Now now) {
     status = dispatcher.SetDestinations(next.config.destinations, *lanes, now);
     if (!status.ok()) return;
     for (const Destination& destination : next.config.destinations) {
@@ -499,20 +380,9 @@ void Engine::Receive(Committer::Notices notices) {
   for (const AddedLane& lane : notices.lanes) {
     directory_->Add(lane.id, lane.key);
   }
-  bool kept = false;
-  {
-    MutexLock lock(mutex_);
-    kept = has_dispatcher_;
-    if (kept) {
-      notices_.push_back(std::move(notices));
-    } else {
-      for (const Appended& appended : notices.appended) {
-        accepted_[appended.lane] += appended.items.size();
-      }
-    }
-  }
-  if (kept) return;
+  if (thread_.Notify(notices)) return;
   for (Appended& appended : notices.appended) {
+    accepted_.Add(appended.lane, appended.items.size());
     // It was meant for a dispatcher that has left meanwhile.
     if (appended.on_settled) {
       sharing_->Wait(appended.lane, appended.items,
@@ -524,31 +394,6 @@ void Engine::Receive(Committer::Notices notices) {
     if (backlog == Current().backlogs.end()) continue;
     backlog->second->AddBytes(appended.text_bytes);
   }
-}
-
-bool Engine::Post(Command& command) {
-  {
-    MutexLock lock(mutex_);
-    if (stopping_) {
-      command = nullptr;
-      return true;
-    }
-    if (!has_dispatcher_) return false;
-    commands_.push_back(std::move(command));
-  }
-  transport_.Wake();
-  return true;
-}
-
-bool Engine::Ask(absl::FunctionRef<void(Dispatcher&, Now)> question) {
-  Promise<bool> ran;
-  Future<bool> over = ran.future();
-  Command command = [question, ran = std::move(ran)](Dispatcher& dispatcher,
-                                                     Now now) mutable {
-    question(dispatcher, now);
-    ran.Set(true);
-  };
-  return Post(command) && over.Wait().has_value();
 }
 
 absl::Status Engine::Apply(SpoolChange change) {
@@ -563,7 +408,7 @@ absl::Status Engine::Apply(SpoolChange change) {
   return result.Wait().value_or(ShuttingDown());
 }
 
-absl::Status Engine::Barrier() {
+absl::Status Engine::Barrier(std::optional<Duration> timeout) {
   Promise<absl::Status> passed;
   Future<absl::Status> result = passed.future();
   const absl::Status queued = committer_->Barrier(
@@ -571,7 +416,9 @@ absl::Status Engine::Barrier() {
         passed.Set(std::move(status));
       });
   if (!queued.ok()) return queued;
-  return result.Wait().value_or(ShuttingDown());
+  if (!timeout.has_value()) return result.Wait().value_or(ShuttingDown());
+  return result.WaitFor(*timeout).value_or(
+      absl::DeadlineExceededError("the spool has not stored all in time"));
 }
 
 CommandRecord Engine::NewCommand(CommandRecord::Kind kind,
@@ -612,16 +459,17 @@ absl::Status Engine::FlushHere(absl::string_view destination,
       [this, name = std::string(destination),
        done = std::move(done)](const absl::Status& status) mutable {
         if (!status.ok()) return;
-        Command command = [name = std::move(name), done = std::move(done)](
-                              Dispatcher& dispatcher, Now) mutable {
-          dispatcher.Flush(name, std::move(done));
-        };
-        static_cast<void>(Post(command));
+        DispatcherThread::Command command =
+            [name = std::move(name), done = std::move(done)](
+                Dispatcher& dispatcher, Now) mutable {
+              dispatcher.Flush(name, std::move(done));
+            };
+        static_cast<void>(thread_.Post(command));
       });
 }
 
 bool Engine::Drain(Duration timeout) {
-  if (!delivers()) return Barrier().ok();
+  if (!delivers()) return Barrier(timeout).ok();
   Promise<Settlement> drained;
   Future<Settlement> end = drained.future();
   const absl::Status begun =
@@ -730,7 +578,7 @@ void Engine::Obey(const StoredCommand& stored, std::weak_ptr<const void> wanted,
 
 absl::Status Engine::SetPausedHere(absl::string_view destination, bool paused) {
   bool found = false;
-  if (!Ask([&](Dispatcher& dispatcher, Now) {
+  if (!thread_.Ask([&](Dispatcher& dispatcher, Now) {
         found = dispatcher.Pause(destination, paused);
       })) {
     return ShuttingDown();
@@ -739,52 +587,9 @@ absl::Status Engine::SetPausedHere(absl::string_view destination, bool paused) {
   return found ? Barrier() : NoSuchDestination();
 }
 
-std::vector<DestinationSnapshot> Engine::AcceptedHere() const {
-  absl::flat_hash_map<LaneId, uint64_t> accepted;
-  {
-    MutexLock lock(mutex_);
-    accepted = accepted_;
-  }
-  std::vector<DestinationSnapshot> snapshots;
-  absl::flat_hash_map<std::string, std::vector<LaneSnapshot>> lanes;
-  for (const auto& [lane, items] : accepted) {
-    const std::optional<LaneKey> key = directory_->KeyOf(lane);
-    if (!key.has_value()) continue;
-    LaneSnapshot& to = lanes[key->destination].emplace_back();
-    to.id = lane;
-    to.type = key->type;
-    to.caller = key->caller;
-    to.counts.appended = items;
-  }
-  for (const Destination& destination : destinations()) {
-    DestinationSnapshot& to = snapshots.emplace_back();
-    to.delivers = false;
-    to.name = destination.name;
-    to.region = destination.region;
-    to.masked_app_id = destination.app_id.Masked();
-    to.lanes = std::move(lanes[destination.name]);
-  }
-  return snapshots;
-}
-
-void Engine::PublishSnapshots(SpoolChange& change) {
-  const auto snapshots = dispatcher_->Snapshot(
-      next_published_, kDestinationsAtOnce, clock_.Read());
-  next_published_ += snapshots.size();
-  if (snapshots.size() < kDestinationsAtOnce) next_published_ = 0;
-  for (DestinationSnapshot snapshot : snapshots) {
-    Complete(snapshot);
-    std::string encoded = EncodeSnapshot(snapshot);
-    std::string& before = published_snapshots_[snapshot.name];
-    if (before == encoded) continue;
-    before = encoded;
-    change.PutSnapshot(snapshot.name, std::move(encoded));
-  }
-}
-
 absl::Status Engine::ReadFigures() {
   std::vector<std::pair<std::string, OwnerFigures>> read;
-  const absl::Status status = spool_->VisitFigures(
+  const absl::Status status = spool_->published().VisitFigures(
       [&](absl::string_view destination, const OwnerFigures& figures) {
         read.emplace_back(std::string(destination), figures);
       });
@@ -809,37 +614,6 @@ absl::Status Engine::ReadFigures() {
   return status;
 }
 
-void Engine::PublishFigures() {
-  absl::flat_hash_map<std::string, OwnerFigures> figures;
-  for (const Destination& destination : destinations()) {
-    const auto backlog = dispatcher_->BacklogOf(destination.name);
-    if (backlog == nullptr) continue;
-    OwnerFigures& to = figures[destination.name];
-    to.queued_bytes = backlog->bytes();
-    if (const auto drained_in = backlog->drained_in()) {
-      to.drained_in = static_cast<uint64_t>(
-          std::chrono::ceil<std::chrono::seconds>(*drained_in).count());
-    }
-  }
-  for (const auto& [lane, totals] : dead_letters_.Lanes()) {
-    const std::optional<LaneKey> key = directory_->KeyOf(lane);
-    if (!key.has_value()) continue;
-    figures[key->destination].dead_letters.push_back(
-        {.lane = lane, .letters = totals.letters, .bytes = totals.bytes});
-  }
-  SpoolChange change;
-  for (auto& [destination, now_is] : figures) {
-    std::sort(now_is.dead_letters.begin(), now_is.dead_letters.end(),
-              [](const auto& a, const auto& b) { return a.lane < b.lane; });
-    OwnerFigures& before = published_[destination];
-    if (before == now_is) continue;
-    change.PutFigures(destination, now_is);
-    before = std::move(now_is);
-  }
-  PublishSnapshots(change);
-  if (!change.empty()) committer_->Apply(std::move(change), nullptr);
-}
-
 std::optional<LaneKey> Engine::FindLane(LaneId lane) const {
   std::optional<LaneKey> known = directory_->KeyOf(lane);
   if (known.has_value() || !spool_->shared()) return known;
@@ -856,8 +630,9 @@ void Engine::RequestSnapshot(absl::AnyInvocable<void(EngineSnapshot)> done) {
 // other work.
 void Engine::ContinueSnapshot(EngineSnapshot snapshot,
                               std::shared_ptr<SnapshotDone> done) {
-  Command command = [this, snapshot = std::move(snapshot), done](
-                        Dispatcher& dispatcher, Now now) mutable {
+  DispatcherThread::Command command = [this, snapshot = std::move(snapshot),
+                                       done](Dispatcher& dispatcher,
+                                             Now now) mutable {
     std::vector<DestinationSnapshot> next = dispatcher.Snapshot(
         snapshot.destinations.size(), kDestinationsAtOnce, now);
     snapshot.taken_at = now;
@@ -869,23 +644,24 @@ void Engine::ContinueSnapshot(EngineSnapshot snapshot,
     if (complete) return (*done)(std::move(snapshot));
     ContinueSnapshot(std::move(snapshot), std::move(done));
   };
-  if (!Post(command)) (*done)(SnapshotOfOthers());
+  if (!thread_.Post(command)) (*done)(SnapshotOfOthers());
 }
 
 void Engine::RequestFlows(absl::AnyInvocable<void(EngineFlows)> done) {
   if (!delivers()) return done(FlowsOfOthers());
   const auto shared =
       std::make_shared<absl::AnyInvocable<void(EngineFlows)>>(std::move(done));
-  Command command = [shared](Dispatcher& dispatcher, Now now) {
+  DispatcherThread::Command command = [shared](Dispatcher& dispatcher,
+                                               Now now) {
     (*shared)(
         {.taken_at = now, .destinations = dispatcher.Flows(now.monotonic)});
   };
-  if (!Post(command)) (*shared)(FlowsOfOthers());
+  if (!thread_.Post(command)) (*shared)(FlowsOfOthers());
 }
 
 EngineSnapshot Engine::SnapshotOfOthers() const {
   EngineSnapshot snapshot{.taken_at = clock_.Read()};
-  snapshot.accepted = AcceptedHere();
+  snapshot.accepted = accepted_.Snapshots(destinations(), *directory_);
   auto published = ReadPublished(*spool_, destinations());
   // The items accepted here are known without the store.
   snapshot.destinations =
@@ -919,7 +695,7 @@ EngineFlows Engine::FlowsOfOthers() const {
 absl::StatusOr<EngineSnapshot> Engine::SnapshotOf(
     const std::vector<absl::string_view>& destinations) {
   EngineSnapshot snapshot;
-  if (Ask([&](Dispatcher& dispatcher, Now now) {
+  if (thread_.Ask([&](Dispatcher& dispatcher, Now now) {
         snapshot.taken_at = now;
         for (const absl::string_view name : destinations) {
           auto each = dispatcher.SnapshotOf(name, now);
@@ -930,7 +706,7 @@ absl::StatusOr<EngineSnapshot> Engine::SnapshotOf(
       })) {
     return snapshot;
   }
-  if (IsStopping()) return Stopping();
+  if (thread_.stopping()) return Stopping();
   snapshot.taken_at = clock_.Read();
   std::vector<const Destination*> known;
   for (const absl::string_view name : destinations) {
@@ -946,18 +722,13 @@ absl::StatusOr<EngineSnapshot> Engine::SnapshotOf(
   return snapshot;
 }
 
-bool Engine::IsStopping() const {
-  MutexLock lock(mutex_);
-  return stopping_;
-}
-
 absl::StatusOr<std::vector<ItemDelivery>> Engine::LookUp(
     LaneId lane, const std::vector<SeqRange>& items) {
   std::vector<InFlightAttempt> in_flight;
-  if (!Ask([&](Dispatcher& dispatcher, Now) {
+  if (!thread_.Ask([&](Dispatcher& dispatcher, Now) {
         in_flight = dispatcher.InFlightAttempts(lane);
       }) &&
-      IsStopping()) {
+      thread_.stopping()) {
     return Stopping();
   }
   return LookUpDeliveries(*spool_, lane, items, in_flight);
@@ -1013,59 +784,17 @@ std::variant<EncodedChunk, std::vector<Finding>> Engine::EncodeEdited(
                           json, field, clock_.Read().wall);
 }
 
-void Engine::RunDispatcher() {
-  while (true) {
-    std::vector<Committer::Notices> notices;
-    std::vector<Command> commands;
-    bool sends = true;
-    bool leaves = false;
-    {
-      MutexLock lock(mutex_);
-      if (stopping_) return;
-      notices = std::exchange(notices_, {});
-      commands = std::exchange(commands_, {});
-      sends = sends_;
-      leaves = leaving_;
-      if (!sends && dispatcher_->in_flight() == 0) at_rest_ = true;
-      if (leaving_ && notices.empty() && commands.empty()) {
-        has_dispatcher_ = false;
-        return;
-      }
-    }
-    const Now now = clock_.Read();
-    CountDeadLetters();
-    for (Committer::Notices& each : notices) {
-      Measure([&] { dispatcher_->OnNotices(std::move(each), now); });
-    }
-    for (Command& command : commands) {
-      Measure([&] { command(*dispatcher_, now); });
-    }
-    dispatcher_->SetDiskShort(disk_.Short());
-    if (spool_->shared() && sends &&
-        now.monotonic - published_at_ >= kPublishInterval) {
-      published_at_ = now.monotonic;
-      Measure([&] { PublishFigures(); });
-    }
-    Duration idle = kPublishInterval;
-    if (sends) Measure([&] { idle = dispatcher_->Step(now); });
-    // More may come all the time: what was taken is what there was.
-    if (leaves) idle = Duration(0);
-    if (spool_->shared()) idle = std::min(idle, kPublishInterval);
-    const std::vector<HeapResponse> answers = transport_.Wait(idle);
-    // The clock is read after the wait: a slot of a limit would be free before
-    // its time otherwise.
-    const Now answered = clock_.Read();
-    for (const HeapResponse& answer : answers) {
-      Measure([&] { dispatcher_->OnResponse(answer, answered); });
-    }
-  }
+DispatcherThread::Hooks Engine::Hooks() {
+  return {.turn = [this] { CountDeadLetters(); },
+          .disk_short = [this] { return disk_.Short(); },
+          .publish = [this] { PublishFigures(); },
+          .step = options_.on_step};
 }
 
-void Engine::Measure(absl::FunctionRef<void()> step) const {
-  if (!options_.on_step) return step();
-  const MonotonicTime begin = clock_.Read().monotonic;
-  step();
-  options_.on_step(clock_.Read().monotonic - begin);
+void Engine::PublishFigures() {
+  SpoolChange change =
+      publisher_->Next(destinations(), *dispatcher_, clock_.Read());
+  if (!change.empty()) committer_->Apply(std::move(change), nullptr);
 }
 
 }  // namespace heapsync

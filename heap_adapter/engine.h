@@ -15,17 +15,18 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/clock.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/clock.h"
 #include "heap_adapter/config/config.h"
+#include "heap_adapter/delivery/accepted_items.h"
 #include "heap_adapter/delivery/dispatcher.h"
+#include "heap_adapter/delivery/dispatcher_thread.h"
+#include "heap_adapter/delivery/owner_publisher.h"
 #include "heap_adapter/delivery/snapshot.h"
-#include "heap_adapter/encoding/chunk_encoder.h"
-#include "heap_adapter/encoding/findings.h"
+#include "heap_adapter/encoding/chunk_encoder.h"  // IWYU pragma: export
+#include "heap_adapter/encoding/findings.h"       // IWYU pragma: export
 #include "heap_adapter/inspection/dead_letter_admin.h"
 #include "heap_adapter/inspection/delivery_lookup.h"
 #include "heap_adapter/intake/admission.h"
@@ -33,8 +34,8 @@
 #include "heap_adapter/intake/dead_letter_usage.h"
 #include "heap_adapter/intake/lane_directory.h"
 #include "heap_adapter/intake/settlement.h"
-#include "heap_adapter/model/destination.h"
-#include "heap_adapter/model/object_type.h"
+#include "heap_adapter/model/destination.h"  // IWYU pragma: export
+#include "heap_adapter/model/object_type.h"  // IWYU pragma: export
 #include "heap_adapter/sharing/sharing.h"
 #include "heap_adapter/spool/disk_space.h"
 #include "heap_adapter/spool/receipt.h"
@@ -148,9 +149,9 @@ class Engine {
   // For a shared spool, of which another server is to go on. StopSending():
   // from now on no request begins. IsAtRest(): since then, none is in flight
   // any more. GoOnSending() takes it back. Any thread.
-  void StopSending();
-  bool IsAtRest() const;
-  void GoOnSending();
+  void StopSending() { thread_.Rest(); }
+  bool IsAtRest() const { return thread_.IsAtRest(); }
+  void GoOnSending() { thread_.GoOn(); }
   // Ends what Deliver() began: when this returns, all that was delivered is
   // stored, and nothing of it is written any more. Those that wait for the
   // delivery of items go on waiting for what the next owner stores; flushes
@@ -284,8 +285,9 @@ class Engine {
 
   // Waits until everything that was handed over before this call is stored, its
   // callers have their answers, and the dispatcher is notified of it. Errors:
-  // kUnavailable if the engine stops, kDataLoss once the spool failed.
-  absl::Status Barrier();
+  // kUnavailable if the engine stops, kDataLoss once the spool failed,
+  // kDeadlineExceeded after `timeout`; none: it waits for as long as it takes.
+  absl::Status Barrier(std::optional<Duration> timeout = std::nullopt);
 
   // Calls `done` once every item that was appended before this call, to one
   // destination or with an empty name to all, is delivered or dead-lettered;
@@ -317,9 +319,9 @@ class Engine {
   const Clock& clock() const { return clock_; }
 
  private:
-  using Command = absl::AnyInvocable<void(Dispatcher&, Now)>;
-
   Engine(Transport& transport, const Clock& clock, EngineOptions options);
+
+  DispatcherThread::Hooks Hooks();
 
   // The destinations of one configuration. Never changes.
   struct Generation {
@@ -333,13 +335,6 @@ class Engine {
     return *current_.load(std::memory_order_acquire);
   }
 
-  // Runs `command` on the dispatcher's thread. If the engine stops first, it is
-  // destroyed without a call. False: nothing delivers, and `command` is as it
-  // was.
-  bool Post(Command& command);
-  // Runs `question` on the dispatcher's thread and waits until it has. False:
-  // the engine stops, or does not deliver, and it never ran.
-  bool Ask(absl::FunctionRef<void(Dispatcher&, Now)> question);
   // Waits until `change` is stored. Errors: see Committer::Change.
   absl::Status Apply(SpoolChange change);
   void SetPaused(absl::string_view destination, bool paused, const Asker& asker,
@@ -364,30 +359,21 @@ class Engine {
   using SnapshotDone = absl::AnyInvocable<void(EngineSnapshot)>;
   void ContinueSnapshot(EngineSnapshot snapshot,
                         std::shared_ptr<SnapshotDone> done);
-  bool IsStopping() const;
   void CountDeadLetters();
-  // Publishes what ReadFigures() reads elsewhere.
+  // Publishes what ReadFigures() reads elsewhere. On the dispatcher's thread.
   void PublishFigures();
   // Publishes the backlogs of the generation that is next.
   void Renew(std::unique_ptr<Generation> generation);
   // What the owner has published.
   EngineSnapshot SnapshotOfOthers() const;
   EngineFlows FlowsOfOthers() const;
-  // Some of the dispatcher's snapshots, those that have changed.
-  void PublishSnapshots(SpoolChange& change);
-  std::vector<DestinationSnapshot> AcceptedHere() const;
   DeadLetterAdmin::Lanes LanesOfSpool() const;
   // Adds what the dispatcher does not know.
   void Complete(DestinationSnapshot& snapshot) const;
 
   Backlog& BacklogOf(const Destination& destination) const;
   uint64_t QueuedBytes() const;
-  absl::StatusOr<std::vector<StoredLane>> OpenLanes();
-  absl::StatusOr<std::vector<StoredLane>> OpenSharedLanes();
   void SetBacklogs(Generation& generation);
-  void RunDispatcher();
-  // Runs `step` on the dispatcher's thread, and reports how long it took.
-  void Measure(absl::FunctionRef<void()> step) const;
   void Receive(Committer::Notices notices);
 
   Transport& transport_;
@@ -411,28 +397,11 @@ class Engine {
   absl::flat_hash_map<std::string, std::shared_ptr<Backlog>>
       accepting_backlogs_;
   std::atomic<bool> delivers_{false};
-  // The dispatcher's: what was published last, and when.
-  absl::flat_hash_map<std::string, OwnerFigures> published_;
-  absl::flat_hash_map<std::string, std::string> published_snapshots_;
-  size_t next_published_ = 0;
-  MonotonicTime published_at_;
-
-  mutable Mutex mutex_;
-  // Items accepted while nothing was delivered.
-  absl::flat_hash_map<LaneId, uint64_t> accepted_ ABSL_GUARDED_BY(mutex_);
-  // Notices are kept, and commands taken, for the dispatcher that is, or will
-  // be, there.
-  bool has_dispatcher_ ABSL_GUARDED_BY(mutex_) = false;
-  bool sends_ ABSL_GUARDED_BY(mutex_) = true;
-  bool at_rest_ ABSL_GUARDED_BY(mutex_) = false;
-  // The dispatcher ends once it has taken all that was meant for it.
-  bool leaving_ ABSL_GUARDED_BY(mutex_) = false;
-  std::vector<Committer::Notices> notices_ ABSL_GUARDED_BY(mutex_);
-  std::vector<Command> commands_ ABSL_GUARDED_BY(mutex_);
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::unique_ptr<OwnerPublisher> publisher_;  // the dispatcher's
+  AcceptedItems accepted_;
+  DispatcherThread thread_;
 
   std::thread committer_thread_;
-  std::thread dispatcher_thread_;
   std::unique_ptr<SpaceReclaimer> space_reclaimer_;
   std::unique_ptr<Sharing> sharing_;  // null unless the spool is shared
 };

@@ -5,9 +5,9 @@
 #include <optional>
 #include <utility>
 
-#include "heap_adapter/base/check.h"
-#include "heap_adapter/base/mutex.h"
-#include "heap_adapter/base/promise.h"
+#include "base/check.h"
+#include "base/mutex.h"
+#include "base/promise.h"
 #include "heap_adapter/spool/shards.h"
 
 namespace heapsync {
@@ -263,12 +263,16 @@ void Engines::StopAccepting() {
 
 bool Engines::Drain(Duration timeout) {
   if (size() == 1) return engines_.front()->Drain(timeout);
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  const MonotonicTime deadline = clock().Read().monotonic + timeout;
+  const auto left = [&] {
+    return std::max<Duration>(deadline - clock().Read().monotonic,
+                              Duration::zero());
+  };
   bool drained = true;
   std::vector<Future<Settlement>> ends;
   for (const auto& engine : engines_) {
     if (!engine->delivers()) {
-      drained = engine->Barrier().ok() && drained;
+      drained = engine->Barrier(left()).ok() && drained;
       continue;
     }
     Promise<Settlement> end;
@@ -280,11 +284,7 @@ bool Engines::Drain(Duration timeout) {
     drained = begun.ok() && drained;
   }
   for (Future<Settlement>& end : ends) {
-    const auto left = std::max(deadline - std::chrono::steady_clock::now(),
-                               std::chrono::steady_clock::duration::zero());
-    drained =
-        end.WaitFor(std::chrono::duration_cast<Duration>(left)).has_value() &&
-        drained;
+    drained = end.WaitFor(left()).has_value() && drained;
   }
   return drained;
 }

@@ -13,9 +13,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/config/config.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engine.h"  // IWYU pragma: export
 #include "heap_adapter/intake/settlement.h"
 #include "heap_adapter/model/destination.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 #include "server/access/call_slots.h"
 #include "server/net/grpc_port.h"
 

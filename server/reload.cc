@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "heap_adapter/base/certificate_times.h"
+#include "base/certificate_times.h"
 #include "server/config/settings.h"
 #include "server/log/log.h"
 

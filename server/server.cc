@@ -21,18 +21,19 @@
 #include "heap_adapter/engines.h"
 #include "heap_adapter/spool/postgres/spool_uri.h"
 #include "server/access/access.h"
-#include "server/adapter.h"
+#include "server/adapter_observer.h"
 #include "server/admin/admin_service.h"
 #include "server/data/data_service.h"
 #include "server/health/health_service.h"
+#include "server/join_spool.h"
 #include "server/log/call_log.h"
 #include "server/log/idle_memory.h"
 #include "server/log/log.h"
-#include "server/membership.h"
 #include "server/net/connection_acceptor.h"
 #include "server/net/connection_guard.h"
 #include "server/net/tls_credentials.h"
 #include "server/observe/call_metrics.h"
+#include "server/observe/call_observer.h"
 #include "server/observe/certificate_metrics.h"
 #include "server/observe/connection_metrics.h"
 #include "server/observe/flow_history.h"
@@ -69,10 +70,6 @@ constexpr std::chrono::milliseconds kTick{200};
 // The same where a spool is shared, whose shards come and go.
 constexpr std::chrono::milliseconds kTakeOverTick{50};
 
-// Interval at which a server reads what the owners of other shards have
-// published.
-constexpr std::chrono::seconds kReadFigures{1};
-
 absl::Status Failed(absl::string_view what, const absl::Status& status) {
   return absl::Status(status.code(),
                       absl::StrCat(what, ": ", status.message()));
@@ -97,10 +94,11 @@ std::vector<std::string> ServiceNames() {
 
 class RunningServer final : public HeapSyncServer {
  public:
-  // `connection` is null unless the spool is shared.
-  RunningServer(const ServerConfig& config, std::unique_ptr<Adapter> adapter,
-                std::unique_ptr<PostgresConnection> connection)
+  RunningServer(const ServerConfig& config,
+                std::unique_ptr<AdapterObserver> observer,
+                std::unique_ptr<Adapter> adapter)
       : config_(config),
+        observer_(std::move(observer)),
         adapter_(std::move(adapter)),
         guard_(ConnectionLimitsOf(config.port)),
         status_(adapter_->engines()),
@@ -134,10 +132,6 @@ class RunningServer final : public HeapSyncServer {
     health_.SetOnChecked(
         [this](const std::string& peer) { guard_.HealthChecked(peer); });
     if (config.access.has_value()) access_.SetRules(*config.access);
-    if (connection != nullptr) {
-      membership_.emplace(config, std::move(connection), *adapter_->lease(),
-                          adapter_->engines());
-    }
   }
 
   void Reread(absl::string_view why) { reload_.Run(why); }
@@ -149,8 +143,7 @@ class RunningServer final : public HeapSyncServer {
   void LogStart() const;
   bool CheckSpool();
   void LogTrouble(const std::string& trouble);
-  // Takes shards over that were claimed, hands surplus back, and reads what
-  // other owners publish. False: the spool could not be read.
+  // See Adapter::Follow(). False: the spool could not be read.
   bool FollowSpool(MonotonicTime now);
   // Why this server does not deliver; empty: it does. Any thread.
   std::string NotDelivering() const;
@@ -160,11 +153,10 @@ class RunningServer final : public HeapSyncServer {
 
   const ServerConfig config_;
   // In the order in which they need each other.
+  const std::unique_ptr<AdapterObserver> observer_;
   std::unique_ptr<Adapter> adapter_;
   CertificateMetrics expiries_{[this] { return reload_.Expiries(); }};
-  std::optional<OwnerMetrics> owner_;     // if the spool is shared
-  std::optional<Membership> membership_;  // likewise
-  MonotonicTime figures_read_at_;
+  std::optional<OwnerMetrics> owner_;  // if the spool is shared
   bool ready_ = true;
   std::string logged_trouble_;  // while not ready
   CallMetrics calls_{{kDataService, kAdminService}};
@@ -189,19 +181,22 @@ class RunningServer final : public HeapSyncServer {
 };
 
 absl::Status RunningServer::Listen() {
-  std::vector<const prometheus::Collectable*> metrics = adapter_->metrics();
+  std::vector<const prometheus::Collectable*> metrics = observer_->metrics();
   metrics.insert(metrics.end(),
                  {&calls_, &connections_, &slots_, &process_, &expiries_});
-  if (membership_.has_value()) {
-    owner_.emplace([&adapter = *adapter_] { return adapter.ownership(); });
-    metrics.push_back(&*owner_);
-  }
   std::function<ClusterStatus()> cluster;
-  if (membership_.has_value()) cluster = [this] { return Cluster(); };
+  if (adapter_->shared()) {
+    owner_.emplace([&adapter = *adapter_] {
+      return Ownership{.lease_left = adapter.LeaseLeft(),
+                       .shards = adapter.OwnedShards()};
+    });
+    metrics.push_back(&*owner_);
+    cluster = [this] { return Cluster(); };
+  }
   auto http =
       HttpServer::Start(config_.http_listen,
                         OperatorPages(status_, history_, HEAPSYNC_VERSION,
-                                      adapter_->metric_destinations(),
+                                      observer_->destinations(),
                                       std::move(metrics), std::move(cluster)));
   if (!http.ok()) return Failed("cannot listen for HTTP", http.status());
   http_ = *std::move(http);
@@ -212,12 +207,7 @@ absl::Status RunningServer::Listen() {
 
   grpc::ServerBuilder builder;
   auto connections = AddPort(config_, certificates_.get(), builder);
-  std::vector<
-      std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
-      interceptors;
-  interceptors.push_back(guard_.NewInterceptorFactory());
-  interceptors.push_back(calls_.NewInterceptorFactory());
-  builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  ObserveCalls(guard_, &calls_, builder);
   health_.SetServing(kLiveness, true);
   SetReady(true, health_);
   builder.RegisterService(&health_);
@@ -254,44 +244,40 @@ void RunningServer::LogStart() const {
 }
 
 ClusterStatus RunningServer::Cluster() const {
-  ClusterStatus cluster = membership_->cluster();
-  cluster.not_delivering = NotDelivering();
+  ClusterView seen = adapter_->Cluster();
+  ClusterStatus cluster{.members = {},
+                        .owners = std::move(seen.owners),
+                        .not_delivering = NotDelivering()};
+  for (ClusterView::Member& member : seen.members) {
+    cluster.members.push_back({.name = std::move(member.name),
+                               .shards = member.shards,
+                               .self = member.self});
+  }
   return cluster;
 }
 
 std::string RunningServer::NotDelivering() const {
-  const std::vector<bool> owned = adapter_->ownership().shards;
+  const std::vector<bool> owned = adapter_->OwnedShards();
   if (std::find(owned.begin(), owned.end(), true) != owned.end()) return "";
-  if (!membership_->reachable()) {
+  if (!adapter_->reachable()) {
     return "the database of the spool cannot be used at the moment";
   }
   return "other servers own all shards of the spool";
 }
 
 bool RunningServer::FollowSpool(MonotonicTime now) {
-  if (!membership_.has_value()) return true;
-  if (const absl::Status s = adapter_->Follow(*membership_); !s.ok()) {
-    Log(LogSeverity::kError, "the shared spool cannot be read",
-        {{"error", s.message()}});
-    return false;
-  }
-  if (now - figures_read_at_ < kReadFigures || !membership_->reachable()) {
-    return true;
-  }
-  figures_read_at_ = now;
-  for (size_t shard = 0; shard < engines().size(); ++shard) {
-    Engine& engine = engines()[shard];
-    // Bounds stay as they were if it fails.
-    if (!engine.delivers()) static_cast<void>(engine.ReadFigures());
-  }
-  return true;
+  const absl::Status followed = adapter_->Follow(now);
+  if (followed.ok()) return true;
+  Log(LogSeverity::kError, "the shared spool cannot be read",
+      {{"error", followed.message()}});
+  return false;
 }
 
 // Tells the health service how the spool is. False: a shared spool is lost.
 bool RunningServer::CheckSpool() {
   const bool healthy = engines().healthy();
-  const bool is_shared = membership_.has_value();
-  const bool other_owner = is_shared && adapter_->lease()->lost();
+  const bool is_shared = adapter_->shared();
+  const bool other_owner = adapter_->lost();
   if (is_shared && (other_owner || !healthy)) {
     SetReady(false, health_);
     Log(LogSeverity::kError,
@@ -299,13 +285,9 @@ bool RunningServer::CheckSpool() {
         {{"other_owner", other_owner}, {"error", engines().failure()}});
     return false;
   }
-  const bool ready =
-      healthy &&
-      (!is_shared || (!adapter_->waiting() && membership_->reachable()));
+  const bool ready = healthy && !adapter_->waiting() && adapter_->reachable();
   if (ready == ready_) {
-    const std::string trouble = membership_.has_value() && !ready && healthy
-                                    ? membership_->error()
-                                    : "";
+    const std::string trouble = !ready && healthy ? adapter_->trouble() : "";
     if (!trouble.empty() && trouble != logged_trouble_) LogTrouble(trouble);
     return true;
   }
@@ -316,7 +298,7 @@ bool RunningServer::CheckSpool() {
         "the spool failed to write; nothing is accepted until a restart",
         {{"error", engines().failure()}});
   } else if (!ready) {
-    LogTrouble(membership_->error());
+    LogTrouble(adapter_->trouble());
   } else {
     Log(LogSeverity::kInfo, "ready again: the shared spool can be used");
   }
@@ -338,7 +320,7 @@ void RunningServer::LogTrouble(const std::string& trouble) {
 ServerEnd RunningServer::ServeUntilEnd() {
   IdleMemory idle_memory;
   while (true) {
-    switch (WaitForSignal(membership_.has_value() ? kTakeOverTick : kTick)) {
+    switch (WaitForSignal(adapter_->shared() ? kTakeOverTick : kTick)) {
       case Signal::kStop:
         return ServerEnd::kStopped;
       case Signal::kReload:
@@ -351,9 +333,7 @@ ServerEnd RunningServer::ServeUntilEnd() {
     if (!FollowSpool(now) || !CheckSpool()) return ServerEnd::kLostSpool;
     reload_.Tick(now);
     // The flows of what others deliver are read from the database.
-    if (!membership_.has_value() || membership_->reachable()) {
-      sampler_.Tick(now);
-    }
+    if (adapter_->reachable()) sampler_.Tick(now);
     idle_memory.Tick(now);
     LogSuppressedCounts();
   }
@@ -372,8 +352,6 @@ ServerEnd RunningServer::Wait() {
   ExitAfter(drain_timeout + kCallGrace + kStopGrace);
   SetReady(false, health_);
   engines().StopAccepting();
-  // Nothing is taken over any more.
-  if (membership_.has_value()) membership_->Stop();
   adapter_->KeepShards();
   data_.EndStreams();
   const bool drained = engines().Drain(drain_timeout);
@@ -383,7 +361,6 @@ ServerEnd RunningServer::Wait() {
   grpc_->Shutdown(std::chrono::system_clock::now() + kCallGrace);
   admin_.Stop();
   http_.reset();
-  membership_.reset();
   adapter_.reset();
   Log(LogSeverity::kInfo, "stopped", {{"drained", drained}});
   return end;
@@ -397,16 +374,19 @@ absl::StatusOr<std::unique_ptr<HeapSyncServer>> HeapSyncServer::Start(
   if (!config.spool.empty()) {
     auto able = JoinSpool(config);
     if (!able.ok()) return Failed("cannot use the spool", able.status());
-    if (able->lease == nullptr) return nullptr;
+    if (able->spool == nullptr) return nullptr;
     joined = *std::move(able);
   }
+  auto observer = std::make_unique<AdapterObserver>(config);
+  AdapterOptions options = AdapterOptionsOf(config);
   auto adapter =
       config.spool.empty()
-          ? Adapter::OpenFolder(config)
-          : Adapter::OpenShared(config, joined.name, std::move(joined.lease));
+          ? Adapter::OpenFolder(std::move(options), observer->Events())
+          : Adapter::OpenShared(std::move(options), observer->Events(),
+                                std::move(joined.spool));
   if (!adapter.ok()) return adapter.status();
-  auto server = std::make_unique<RunningServer>(config, *std::move(adapter),
-                                                std::move(joined.connection));
+  auto server = std::make_unique<RunningServer>(config, std::move(observer),
+                                                *std::move(adapter));
   if (joined.standby != nullptr) {
     // Files may have changed during the wait.
     server->Reread("the spool can be used");

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
+#include "server/observe/call_observer.h"
 #include "server/port_setup.h"
 #include "server/wire/rich_status.h"
 
@@ -120,11 +121,7 @@ absl::Status StandbyPorts::Start(const ServerConfig& config) {
   acceptor_ = *std::move(acceptor);
   grpc::ServerBuilder builder;
   auto connections = AddPort(config, certificates_.get(), builder);
-  std::vector<
-      std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
-      interceptors;
-  interceptors.push_back(guard_.NewInterceptorFactory());
-  builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  ObserveCalls(guard_, nullptr, builder);
   health_.SetServing(kLiveness, true);
   SetReady(false, health_);
   builder.RegisterService(&health_);

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 #include "server/config/server_config.h"
 #include "server/health/health_service.h"
 #include "server/net/connection_acceptor.h"

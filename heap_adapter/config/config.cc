@@ -9,8 +9,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/json_faults.h"
 #include "heap_adapter/config/destination_keys.h"
-#include "heap_adapter/config/json_faults.h"
 
 namespace heapsync {
 namespace {
@@ -183,6 +183,17 @@ class ConfigReader {
 absl::StatusOr<DestinationConfig> ParseDestinationConfig(
     absl::string_view json) {
   return ConfigReader().Read(json);
+}
+
+std::vector<DestinationKeyText> DescribeDestinationKeys() {
+  std::vector<DestinationKeyText> texts;
+  for (const DestinationKey& key : DestinationKeys()) {
+    texts.push_back({.path = key.Path(),
+                     .default_value = key.default_value,
+                     .values = key.values,
+                     .meaning = key.meaning});
+  }
+  return texts;
 }
 
 }  // namespace heapsync

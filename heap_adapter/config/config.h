@@ -6,7 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/model/destination.h"
+#include "heap_adapter/model/destination.h"  // IWYU pragma: export
 
 namespace heapsync {
 
@@ -19,7 +19,8 @@ struct DestinationConfig {
   bool operator==(const DestinationConfig&) const = default;
 };
 
-// Reads the JSON form (comments allowed), whose keys are DestinationKeys():
+// Reads the JSON form (comments allowed), whose keys are those of
+// DescribeDestinationKeys():
 //
 //   {"destinations": [{"name": "prod", "app_id": "1234567890",
 //                      "batch": {"max_wait": "2s"}}],
@@ -33,6 +34,17 @@ struct DestinationConfig {
 // it.
 absl::StatusOr<DestinationConfig> ParseDestinationConfig(
     absl::string_view json);
+
+// A key of a destination in that JSON, for people.
+struct DestinationKeyText {
+  std::string path;           // "batch.max_items"
+  std::string default_value;  // empty: none
+  std::string values;         // that are accepted
+  std::string meaning;
+};
+
+// All keys, in the order in which they are read.
+std::vector<DestinationKeyText> DescribeDestinationKeys();
 
 }  // namespace heapsync
 

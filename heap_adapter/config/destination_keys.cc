@@ -7,7 +7,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/config/ranges.h"
+#include "heap_adapter/config/setting_checks.h"
 #include "heap_adapter/encoding/placeholder.h"
 
 namespace heapsync {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "heap_adapter/config/json_faults.h"
+#include "base/json_faults.h"
 #include "heap_adapter/model/destination.h"
 
 namespace heapsync {

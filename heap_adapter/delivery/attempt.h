@@ -6,24 +6,17 @@
 #include <optional>
 #include <vector>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/delivery/batch.h"
 #include "heap_adapter/delivery/destination_queue.h"
+#include "heap_adapter/delivery/recent_traces.h"
 #include "heap_adapter/delivery/region_slots.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/object_type.h"
-#include "heap_adapter/model/trace_context.h"
 #include "heap_adapter/spool/records.h"
 #include "heap_adapter/transport/classify.h"
 
 namespace heapsync {
-
-// The place of a request in a trace. Its items may have come in many traces; it
-// belongs to that of the first item that has one, with a span of its own.
-struct BatchTrace {
-  TraceContext context;
-  uint64_t span;  // of this attempt
-};
 
 // A request that waits for its response.
 struct Attempt {
@@ -69,6 +62,11 @@ struct ExpiryEvent {
 // Called on the dispatcher's thread; must not block.
 using AttemptSink = std::function<void(const AttemptEvent&)>;
 using ExpirySink = std::function<void(const ExpiryEvent&)>;
+
+// Tells `sink` of a request that has ended at `now`.
+void ReportEnd(const Attempt& attempt, const Verdict& verdict,
+               std::optional<Duration> next_try, Now now,
+               const AttemptSink& sink);
 
 }  // namespace heapsync
 

@@ -15,13 +15,14 @@ constexpr Duration kUsageKept = std::chrono::seconds(60);
 }  // namespace
 
 absl::Status AttemptHistory::Recover() {
-  const absl::StatusOr<AttemptId> last = spool_.LastAttempt();
+  const absl::StatusOr<AttemptId> last = spool_.attempts().LastAttempt();
   if (!last.ok()) return last.status();
   last_ = *last;
-  return spool_.VisitAttempts(0, [this](AttemptId id, const AttemptRecord&) {
-    if (kept_++ == 0) oldest_kept_ = id;
-    return true;
-  });
+  return spool_.attempts().VisitAttempts(
+      0, [this](AttemptId id, const AttemptRecord&) {
+        if (kept_++ == 0) oldest_kept_ = id;
+        return true;
+      });
 }
 
 AttemptId AttemptHistory::NextId(WallTime now) {
@@ -47,7 +48,7 @@ void AttemptHistory::Prune(MonotonicTime now, SpoolChange& change) {
   }
   if (kept_ < max_kept_ + kPruneStep) return;
   uint64_t forgotten = 0;
-  const absl::Status status = spool_.VisitAttempts(
+  const absl::Status status = spool_.attempts().VisitAttempts(
       oldest_kept_, [&](AttemptId id, const AttemptRecord& record) {
         oldest_kept_ = id;
         if (forgotten == kPruneStep) return false;

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/delivery/overtakers.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/scheduling/backoff.h"

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/base/check.h"
 #include "heap_adapter/delivery/work.h"
 #include "heap_adapter/model/object_type.h"
 
@@ -15,19 +14,6 @@ constexpr Duration kMaxSleep = std::chrono::seconds(60);
 constexpr Duration kStorageRetry = std::chrono::seconds(1);
 // Appends whose trace is remembered; see RecentTraces.
 constexpr size_t kMaxTraces = 1 << 16;
-
-// Items of a request that only probes. More: the first request that gets
-// through delivers more, but probes of an outage use up more of Heap's limits,
-// since nobody knows what Heap counted.
-constexpr uint64_t kMaxProbeItems = 32;
-// A probe takes at most this part of what waits: while some hang, others need
-// items too.
-constexpr uint64_t kProbePart = 12;
-
-uint32_t ProbeItems(const Lane& lane) {
-  return static_cast<uint32_t>(std::clamp<uint64_t>(
-      lane.queued_items() / kProbePart, 1, kMaxProbeItems));
-}
 
 // True if the response shows that Heap is there, whatever it says of the items.
 bool GetsThrough(ResponseClass response_class) {
@@ -51,6 +37,7 @@ Dispatcher::Dispatcher(Spool& spool, Committer& committer, Transport& transport,
       history_(spool, rules.max_attempts_kept),
       region_slots_(rules.max_in_flight_per_region),
       responses_(rules_, history_, region_slots_, std::move(random01)),
+      in_flight_(rules_, region_slots_),
       traces_(kMaxTraces) {}
 
 absl::Status Dispatcher::Start(const std::vector<Destination>& destinations,
@@ -83,9 +70,10 @@ absl::Status Dispatcher::SetDestinations(
     const std::vector<StoredLane>& lanes, Now now) {
   std::vector<const Destination*> added;
   for (const Destination& destination : destinations) {
-    if (QueueOf(destination.name) == nullptr) added.push_back(&destination);
+    if (queues_.Find(destination.name) != nullptr) continue;
+    added.push_back(&destination);
   }
-  std::vector<std::unique_ptr<DestinationQueue>> queues;
+  DestinationQueues::Queues queues;
   std::vector<StoredUsage> usage;
   if (!added.empty()) {
     auto read_queues = ReadQueues(
@@ -98,7 +86,7 @@ absl::Status Dispatcher::SetDestinations(
   }
   // Everything was read: nothing can fail from here on.
   for (const Destination& destination : destinations) {
-    DestinationQueue* known = QueueOf(destination.name);
+    DestinationQueue* known = queues_.Find(destination.name);
     if (known == nullptr) continue;
     known->SetDestination(destination, now.monotonic);
     Enqueue(*known);
@@ -107,49 +95,10 @@ absl::Status Dispatcher::SetDestinations(
   return absl::OkStatus();
 }
 
-void Dispatcher::Adopt(std::vector<std::unique_ptr<DestinationQueue>> queues,
+void Dispatcher::Adopt(DestinationQueues::Queues queues,
                        std::vector<StoredUsage> usage, Now now) {
-  absl::flat_hash_map<LaneId, QueuedLane*> adopted;
-  for (std::unique_ptr<DestinationQueue>& queue : queues) {
-    for (const auto& lane : queue->lanes()) {
-      adopted.emplace(lane->id(), lane.get());
-      lanes_.emplace(lane->id(), lane.get());
-      schedule_.Enqueue(lane->schedule);
-    }
-    by_name_.emplace(queue->destination().name, queue.get());
-    queue->UpdateBacklog(now.monotonic);
-    queues_.push_back(std::move(queue));
-  }
-  for (StoredUsage& each : usage) {
-    const auto lane = adopted.find(each.record.lane);
-    if (lane == adopted.end()) continue;
-    UsageLedger* ledger = lane->second->queue.LedgerOf(lane->second->type());
-    if (ledger == nullptr) continue;
-    ledger->Begin(each.id, std::move(each.record.identities), each.record.lane);
-    ledger->End(each.id, each.ended);
-  }
-}
-
-QueuedLane& Dispatcher::LaneOf(LaneId lane) {
-  const auto it = lanes_.find(lane);
-  HEAPSYNC_CHECK(it != lanes_.end()) << "no lane " << lane;
-  return *it->second;
-}
-
-DestinationQueue* Dispatcher::QueueOf(absl::string_view destination) const {
-  const auto it = by_name_.find(destination);
-  return it == by_name_.end() ? nullptr : it->second;
-}
-
-std::vector<DestinationQueue*> Dispatcher::QueuesOf(
-    absl::string_view destination) const {
-  std::vector<DestinationQueue*> found;
-  if (destination.empty()) {
-    for (const auto& queue : queues_) found.push_back(queue.get());
-  } else if (DestinationQueue* queue = QueueOf(destination); queue != nullptr) {
-    found.push_back(queue);
-  }
-  return found;
+  for (const auto& queue : queues) Enqueue(*queue);
+  queues_.Adopt(std::move(queues), std::move(usage), now);
 }
 
 void Dispatcher::Enqueue(DestinationQueue& queue) {
@@ -158,49 +107,47 @@ void Dispatcher::Enqueue(DestinationQueue& queue) {
 
 void Dispatcher::OnNotices(Committer::Notices notices, Now now) {
   for (AddedLane& added : notices.lanes) {
-    DestinationQueue* queue = QueueOf(added.key.destination);
+    DestinationQueue* queue = queues_.Find(added.key.destination);
     // Others add lanes to a shared spool: of destinations that are not
     // configured here, and ones that this has taken over from it.
-    if (queue == nullptr || lanes_.contains(added.id)) continue;
-    QueuedLane& lane = queue->AddLane(
-        spool_, {.id = added.id, .key = std::move(added.key), .progress = {}},
-        {});
-    lanes_.emplace(lane.id(), &lane);
-    schedule_.Enqueue(lane.schedule);
+    if (queue == nullptr || queues_.FindLane(added.id) != nullptr) continue;
+    schedule_.Enqueue(
+        queues_.AddLane(*queue, spool_, added.id, std::move(added.key))
+            .schedule);
   }
   for (Appended& appended : notices.appended) {
-    const auto known = lanes_.find(appended.lane);
+    QueuedLane* const lane = queues_.FindLane(appended.lane);
     // The destination is not configured here.
-    if (known == lanes_.end()) continue;
-    QueuedLane& lane = *known->second;
+    if (lane == nullptr) continue;
     if (appended.trace.has_value()) {
-      traces_.Remember(lane.id(), appended.items, *appended.trace);
+      traces_.Remember(lane->id(), appended.items, *appended.trace);
     }
     // Given back once the backlog counts the items.
     const Backlog::Reservation reservation = std::move(appended.reservation);
-    lane.lane.OnAppended(std::move(appended), now.monotonic, rules_.overtaking,
-                         overtaking_memory_);
-    lane.queue.UpdateBacklog(now.monotonic);
-    schedule_.Enqueue(lane.schedule);
+    lane->lane.OnAppended(std::move(appended), now.monotonic, rules_.overtaking,
+                          overtaking_memory_);
+    lane->queue.UpdateBacklog(now.monotonic);
+    schedule_.Enqueue(lane->schedule);
   }
   for (auto& done : notices.applied) done();
 }
 
 Duration Dispatcher::Step(Now now) {
-  FindHanging(now.monotonic);
+  BeginHanging(now.monotonic);
   schedule_.WakeDue(now.monotonic);
   // A lane that starts something goes to the end of the line.
   uint64_t work = 0;
   while (in_flight_.size() < static_cast<size_t>(rules_.max_in_flight)) {
     if (!schedule_.HasReady() && !OfferRegionSlot(now.monotonic)) break;
     if (work >= rules_.max_step_work) return kMoreToDo;
-    work += Work::kPull + TryStart(LaneOf(schedule_.TakeReady()), now);
+    work += Work::kPull + TryStart(queues_.LaneOf(schedule_.TakeReady()), now);
   }
   std::optional<MonotonicTime> wake = schedule_.NextWake();
   if (const auto probe = region_slots_.NextProbe(); probe.has_value()) {
     wake = std::min(wake.value_or(*probe), *probe);
   }
-  wake = std::min(wake.value_or(next_hanging_), next_hanging_);
+  const MonotonicTime hanging = in_flight_.next_overdue();
+  wake = std::min(wake.value_or(hanging), hanging);
   if (*wake == MonotonicTime::max()) return kMaxSleep;
   return std::clamp<Duration>(*wake - now.monotonic, Duration(1), kMaxSleep);
 }
@@ -211,93 +158,34 @@ bool Dispatcher::OfferRegionSlot(MonotonicTime now) {
   for (const RegionRow& row : kRegions) {
     const std::optional<LaneId> lane = region_slots_.Offer(row.region, now);
     if (!lane.has_value()) continue;
-    schedule_.Offer(LaneOf(*lane).schedule);
+    schedule_.Offer(queues_.LaneOf(*lane).schedule);
     return true;
   }
   return false;
 }
 
-bool Dispatcher::Fails(const Attempt& attempt) const {
-  return attempt.lane->failures > 0 || attempt.lane->suspected_failures > 0 ||
-         region_slots_.silent(attempt.endpoint());
-}
-
-Duration Dispatcher::HangsAfter(const Attempt& attempt) const {
-  if (Fails(attempt)) return rules_.hangs_after;
-  // While others are answered, it is slow.
-  return std::max<Duration>(
-      rules_.stalls_after, Of(attempt.endpoint()).last_response -
-                               attempt.started.monotonic + rules_.stalls_after);
-}
-
-void Dispatcher::FindHanging(MonotonicTime now) {
-  if (now < next_hanging_) return;
-  next_hanging_ = MonotonicTime::max();
-  std::vector<Attempt*> hanging;
-  for (auto& [id, attempt] : in_flight_) {
-    if (attempt.role == RequestRole::kHanging) {
-      if (!attempt.silence.has_value()) {
-        attempt.silence = region_slots_.SilenceOf(attempt.endpoint());
-      }
-      if (const auto at = GivesUpAt(attempt); at.has_value()) {
-        if (*at <= now) {
-          attempt.given_up = true;
-          transport_.GiveUp(id);
-        } else {
-          next_hanging_ = std::min(next_hanging_, *at);
-        }
-      }
-      continue;
-    }
-    const MonotonicTime hangs_at =
-        attempt.started.monotonic + HangsAfter(attempt);
-    if (hangs_at <= now) {
-      hanging.push_back(&attempt);
-    } else {
-      next_hanging_ = std::min(next_hanging_, hangs_at);
-    }
-  }
-  // The map has no order.
-  std::sort(hanging.begin(), hanging.end(),
-            [](const Attempt* a, const Attempt* b) { return a->id < b->id; });
-  for (Attempt* attempt : hanging) {
+void Dispatcher::BeginHanging(MonotonicTime now) {
+  const RequestsInFlight::Overdue overdue = in_flight_.FindOverdue(now);
+  for (const AttemptId id : overdue.given_up) transport_.GiveUp(id);
+  for (Attempt* attempt : overdue.hanging) {
     DestinationQueue& queue = attempt->lane->queue;
     const MonotonicTime next_probe =
         attempt->started.monotonic + rules_.hanging_probe_interval;
-    if (!Fails(*attempt)) {
+    if (!in_flight_.Fails(*attempt)) {
       region_slots_.BeginStall(attempt->endpoint());
-      next_hanging_ = now;  // those sent since may hang as well
+      in_flight_.LookAgain(now);  // those sent since may hang as well
     }
     attempt->silence = region_slots_.SilenceOf(attempt->endpoint());
     region_slots_.BeginHanging(attempt->endpoint(), next_probe);
     queue.BeginHanging(*attempt->lane, attempt->batch.standing, attempt->role,
                        next_probe);
-    attempt->role = RequestRole::kHanging;
-    ++hanging_;
+    in_flight_.SetHanging(*attempt);
     Enqueue(queue);
   }
 }
 
-// Only events are given up: an update that Heap takes late would undo a newer
-// one.
-std::optional<MonotonicTime> Dispatcher::GivesUpAt(
-    const Attempt& attempt) const {
-  const OfEndpoint& endpoint = Of(attempt.endpoint());
-  // A batch that hangs again, while others get through, may be the cause.
-  const bool of_outage =
-      attempt.silence.has_value() || attempt.batch.tries == 1;
-  if (attempt.given_up || !of_outage ||
-      PolicyOf(attempt.lane->type()).coalesces ||
-      attempt.batch.standing == Standing::kIsolated ||
-      endpoint.last_reached <= attempt.started.monotonic) {
-    return std::nullopt;
-  }
-  return attempt.started.monotonic + rules_.hanging_probe_interval +
-         2 * endpoint.latency;
-}
-
 void Dispatcher::Wake(Endpoint endpoint) {
-  for (const auto& queue : queues_) {
+  for (const auto& queue : queues_.all()) {
     if (queue->destination().region != endpoint.region) continue;
     queue->EndWaits(endpoint.type);
     Enqueue(*queue);
@@ -344,7 +232,9 @@ uint64_t Dispatcher::TryStart(QueuedLane& lane, Now now) {
     return 0;
   }
   if (region_slots_.probes(endpoint, asking) || (fails && lane.hanging > 0)) {
-    turn.max_items = std::min(turn.max_items, ProbeItems(turn.lane->lane));
+    turn.max_items =
+        std::min(turn.max_items,
+                 RegionSlots::ProbeItems(turn.lane->lane.queued_items()));
   }
   const uint64_t work = Pull(*turn.lane, turn.max_items, now);
   if (turn.lane != &lane) schedule_.Enqueue(lane.schedule);
@@ -422,7 +312,8 @@ void Dispatcher::Send(QueuedLane& lane, Lane::Pull pull, SpoolChange change,
 HeapRequest Dispatcher::BeginAttempt(QueuedLane& lane, AttemptId id,
                                      Batch batch, Now now) {
   const Region region = lane.queue.destination().region;
-  const std::optional<BatchTrace> trace = TraceOf(lane.id(), batch, id);
+  const std::optional<BatchTrace> trace =
+      traces_.TraceOf(lane.id(), batch.items, id, spool_.id());
   HeapRequest request{.id = id,
                       .url = absl::StrCat(rules_.region_urls[IndexOf(region)],
                                           PolicyOf(lane.type()).heap_path),
@@ -432,28 +323,14 @@ HeapRequest Dispatcher::BeginAttempt(QueuedLane& lane, AttemptId id,
   }
   region_slots_.Take({.region = region, .type = lane.type()});
   const Standing standing = batch.standing;
-  const Attempt& attempt =
-      in_flight_
-          .emplace(id, Attempt{.id = id,
-                               .lane = &lane,
-                               .batch = std::move(batch),
-                               .started = now,
-                               .trace = trace,
-                               .region = region,
-                               .role = lane.queue.Begin(lane, standing)})
-          .first->second;
-  next_hanging_ = std::min(next_hanging_, now.monotonic + HangsAfter(attempt));
+  in_flight_.Add({.id = id,
+                  .lane = &lane,
+                  .batch = std::move(batch),
+                  .started = now,
+                  .trace = trace,
+                  .region = region,
+                  .role = lane.queue.Begin(lane, standing)});
   return request;
-}
-
-std::optional<BatchTrace> Dispatcher::TraceOf(LaneId lane, const Batch& batch,
-                                              AttemptId attempt) const {
-  const auto context = traces_.FirstOf(lane, batch.items);
-  if (!context.has_value()) return std::nullopt;
-  // Attempts of other spools must not get the same span in one trace, and zero
-  // is none. The multiplier is that of Knuth's 64-bit congruential generator.
-  const uint64_t span = (attempt ^ spool_.id()) * 6'364'136'223'846'793'005u;
-  return BatchTrace{.context = *context, .span = std::max<uint64_t>(span, 1)};
 }
 
 // The continuation of a change.
@@ -466,34 +343,25 @@ void Dispatcher::OnStored(QueuedLane& lane, bool awaited, Finished finished) {
 }
 
 void Dispatcher::OnResponse(const HeapResponse& response, Now now) {
-  const auto it = in_flight_.find(response.request_id);
-  HEAPSYNC_CHECK(it != in_flight_.end())
-      << "no request " << response.request_id << " in flight";
-  const Attempt attempt = std::move(it->second);
-  in_flight_.erase(it);
+  const Attempt attempt = in_flight_.Take(response.request_id, now.monotonic);
   QueuedLane& lane = *attempt.lane;
   DestinationQueue& queue = lane.queue;
 
   if (attempt.role == RequestRole::kHanging) {
-    --hanging_;
     region_slots_.EndHanging(attempt.endpoint());
   }
   region_slots_.GiveBack(attempt.endpoint());
-  Of(attempt.endpoint()).last_response = now.monotonic;
   queue.End(lane, attempt.batch.standing, attempt.role);
   const Verdict verdict =
       Classify(response, lane.type(), attempt.batch.items.size(), now.wall,
                rules_.max_retry_after);
   if (GetsThrough(verdict.response_class)) {
-    OfEndpoint& endpoint = Of(attempt.endpoint());
-    endpoint.last_reached = now.monotonic;
-    endpoint.latency = now.monotonic - attempt.started.monotonic;
-    if (hanging_ > 0) next_hanging_ = std::min(next_hanging_, now.monotonic);
+    in_flight_.GotThrough(attempt, now.monotonic);
     for (const ObjectType type : region_slots_.OnReached(attempt.endpoint())) {
       Wake({.region = attempt.region, .type = type});
     }
   } else {
-    next_hanging_ = std::min(next_hanging_, now.monotonic);
+    in_flight_.LookAgain(now.monotonic);
   }
   SpoolChange change;
   const std::optional<Duration> next_try =
@@ -506,38 +374,17 @@ void Dispatcher::OnResponse(const HeapResponse& response, Now now) {
                     finished = lane.lane.waiters().TakeFinished()]() mutable {
                      OnStored(lane, awaited, std::move(finished));
                    });
-  Report(attempt, verdict, next_try, now);
+  if (sink_) ReportEnd(attempt, verdict, next_try, now, sink_);
   // The lane that waits for the region goes before the one just served.
   if (const auto waiting = region_slots_.Offer(attempt.region, now.monotonic);
       waiting.has_value()) {
-    schedule_.OfferFirst(LaneOf(*waiting).schedule);
+    schedule_.OfferFirst(queues_.LaneOf(*waiting).schedule);
   }
   Enqueue(queue);
 }
 
-void Dispatcher::Report(const Attempt& attempt, const Verdict& verdict,
-                        std::optional<Duration> next_try, Now now) const {
-  if (!sink_) return;
-  WallTime oldest = now.wall;
-  for (const BatchItem& item : attempt.batch.items) {
-    oldest = std::min(oldest, item.accepted_at);
-  }
-  sink_({.destination = attempt.lane->queue.destination(),
-         .type = attempt.lane->type(),
-         .batch_id = attempt.batch.id,
-         .attempt_id = attempt.id,
-         .tries = attempt.batch.tries,
-         .items = attempt.batch.items,
-         .ended_at = now.wall,
-         .trace = attempt.trace,
-         .verdict = verdict,
-         .latency = now.monotonic - attempt.started.monotonic,
-         .oldest_item_age = now.wall - oldest,
-         .next_try_in = next_try});
-}
-
 bool Dispatcher::Pause(absl::string_view destination, bool paused) {
-  const std::vector<DestinationQueue*> queues = QueuesOf(destination);
+  const std::vector<DestinationQueue*> queues = queues_.Named(destination);
   if (queues.empty() && !destination.empty()) return false;
   SpoolChange change;
   for (DestinationQueue* queue : queues) {
@@ -551,104 +398,9 @@ bool Dispatcher::Pause(absl::string_view destination, bool paused) {
 }
 
 bool Dispatcher::Flush(absl::string_view destination, SettledCallback done) {
-  const std::vector<DestinationQueue*> queues = QueuesOf(destination);
-  if (queues.empty() && !destination.empty()) return false;
-  struct Join {
-    size_t open = 1;
-    Settlement total;
-    SettledCallback done;
-    void End(Settlement part) {
-      total.delivered += part.delivered;
-      total.dead_lettered += part.dead_lettered;
-      total.abandoned = total.abandoned || part.abandoned;
-      if (--open == 0) done(total);
-    }
-  };
-  // Shared by the lanes' callbacks: the last of them ends it.
-  const auto join = std::make_shared<Join>();
-  const auto listener = done.listener();
-  join->done = std::move(done);
-  for (DestinationQueue* queue : queues) {
-    for (const auto& each : queue->lanes()) {
-      Lane& lane = each->lane;
-      if (lane.queued_items() == 0) continue;
-      ++join->open;
-      lane.FlushPartialBatches();
-      lane.waiters().WaitForAllBelow(
-          lane.head(), lane.queued_items(),
-          {listener, [join](Settlement part) { join->End(part); }});
-      schedule_.Enqueue(each->schedule);
-    }
-  }
-  join->End({});
-  return true;
-}
-
-std::vector<Dispatcher::Waiter> Dispatcher::TakeWaiters() {
-  std::vector<Waiter> waiters;
-  for (const auto& [id, lane] : lanes_) {
-    for (auto& [items, callback] : lane->lane.waiters().TakeAll()) {
-      waiters.push_back(
-          {.lane = id, .items = items, .callback = std::move(callback)});
-    }
-    for (auto& [callback, settlement] : lane->lane.waiters().TakeFinished()) {
-      callback(settlement);
-    }
-  }
-  return waiters;
-}
-
-std::vector<DestinationSnapshot> Dispatcher::Snapshot(size_t first, size_t max,
-                                                      Now now) const {
-  std::vector<DestinationSnapshot> snapshots;
-  for (size_t i = first; i < queues_.size() && snapshots.size() < max; ++i) {
-    snapshots.push_back(queues_[i]->Snapshot(now.monotonic));
-  }
-  return snapshots;
-}
-
-std::vector<DestinationFlow> Dispatcher::Flows(MonotonicTime now) const {
-  std::vector<DestinationFlow> flows;
-  flows.reserve(queues_.size());
-  for (const auto& queue : queues_) flows.push_back(queue->Flow(now));
-  return flows;
-}
-
-std::optional<DestinationSnapshot> Dispatcher::SnapshotOf(
-    absl::string_view destination, Now now) const {
-  const DestinationQueue* queue = QueueOf(destination);
-  if (queue == nullptr) return std::nullopt;
-  return queue->Snapshot(now.monotonic);
-}
-
-std::vector<InFlightAttempt> Dispatcher::InFlightAttempts(LaneId lane) const {
-  std::vector<InFlightAttempt> attempts;
-  for (const auto& [id, attempt] : in_flight_) {
-    if (attempt.lane->id() != lane) continue;
-    attempts.push_back(
-        {.id = id,
-         .batch_id = attempt.batch.id,
-         .started_at = attempt.started.wall,
-         .items = static_cast<uint32_t>(attempt.batch.items.size()),
-         .seqs = attempt.batch.Seqs()});
-  }
-  std::sort(attempts.begin(), attempts.end(),
-            [](const InFlightAttempt& a, const InFlightAttempt& b) {
-              return a.id < b.id;
-            });
-  return attempts;
-}
-
-std::shared_ptr<Backlog> Dispatcher::BacklogOf(
-    absl::string_view destination) const {
-  const DestinationQueue* queue = QueueOf(destination);
-  return queue == nullptr ? nullptr : queue->backlog();
-}
-
-uint64_t Dispatcher::queued_items() const {
-  uint64_t items = 0;
-  for (const auto& [id, lane] : lanes_) items += lane->lane.queued_items();
-  return items;
+  return queues_.Flush(destination, std::move(done), [this](QueuedLane& lane) {
+    schedule_.Enqueue(lane.schedule);
+  });
 }
 
 }  // namespace heapsync

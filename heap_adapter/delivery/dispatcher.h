@@ -1,32 +1,29 @@
 #ifndef HEAPSYNC_HEAP_ADAPTER_DELIVERY_DISPATCHER_H_
 #define HEAPSYNC_HEAP_ADAPTER_DELIVERY_DISPATCHER_H_
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "heap_adapter/delivery/attempt.h"
 #include "heap_adapter/delivery/attempt_history.h"
 #include "heap_adapter/delivery/delivery_rules.h"
-#include "heap_adapter/delivery/destination_queue.h"
+#include "heap_adapter/delivery/destination_queues.h"
 #include "heap_adapter/delivery/lane_schedule.h"
 #include "heap_adapter/delivery/recent_traces.h"
 #include "heap_adapter/delivery/region_slots.h"
+#include "heap_adapter/delivery/requests_in_flight.h"
 #include "heap_adapter/delivery/response_handler.h"
 #include "heap_adapter/delivery/snapshot.h"
 #include "heap_adapter/delivery/stored_state.h"
 #include "heap_adapter/intake/backlog.h"
 #include "heap_adapter/intake/committer.h"
 #include "heap_adapter/model/destination.h"
-#include "heap_adapter/model/object_type.h"
 #include "heap_adapter/spool/spool.h"
 #include "heap_adapter/transport/transport.h"
 
@@ -93,45 +90,38 @@ class Dispatcher {
   // all. False: no such destination.
   bool Flush(absl::string_view destination, SettledCallback done);
 
-  // One that waits for the delivery of items.
-  struct Waiter {
-    LaneId lane = 0;
-    SeqRange items;
-    SettledCallback callback;
-  };
-  // Takes them out, and tells flushes that they are abandoned. The last call.
-  std::vector<Waiter> TakeWaiters();
+  using Waiter = DestinationQueues::Waiter;
+  // See DestinationQueues. The last call.
+  std::vector<Waiter> TakeWaiters() { return queues_.TakeWaiters(); }
 
-  // Of at most `max` destinations from the `first` on, in an order that stays;
-  // fewer at the end. Without reading the spool.
+  // See DestinationQueues for these.
   std::vector<DestinationSnapshot> Snapshot(size_t first, size_t max,
-                                            Now now) const;
-  std::vector<DestinationFlow> Flows(MonotonicTime now) const;
-  // The same of one; none for an unknown destination.
+                                            Now now) const {
+    return queues_.Snapshot(first, max, now);
+  }
+  std::vector<DestinationFlow> Flows(MonotonicTime now) const {
+    return queues_.Flows(now);
+  }
   std::optional<DestinationSnapshot> SnapshotOf(absl::string_view destination,
-                                                Now now) const;
+                                                Now now) const {
+    return queues_.SnapshotOf(destination, now);
+  }
+  std::shared_ptr<Backlog> BacklogOf(absl::string_view destination) const {
+    return queues_.BacklogOf(destination);
+  }
+  uint64_t queued_items() const { return queues_.queued_items(); }
+
   // The requests of a lane that wait for their response, by id.
-  std::vector<InFlightAttempt> InFlightAttempts(LaneId lane) const;
-
-  // Backlog of a destination; null if there is none of this name. See Backlog
-  // for what any thread may do.
-  std::shared_ptr<Backlog> BacklogOf(absl::string_view destination) const;
-
-  // Items of all lanes that are not settled, and requests in flight.
-  uint64_t queued_items() const;
+  std::vector<InFlightAttempt> InFlightAttempts(LaneId lane) const {
+    return in_flight_.OfLane(lane);
+  }
   size_t in_flight() const { return in_flight_.size(); }
 
  private:
   using Finished = std::vector<std::pair<SettledCallback, Settlement>>;
 
-  QueuedLane& LaneOf(LaneId lane);
-  // Null: no such destination.
-  DestinationQueue* QueueOf(absl::string_view destination) const;
-  // The queues that `destination` names; empty: all.
-  std::vector<DestinationQueue*> QueuesOf(absl::string_view destination) const;
-
-  void Adopt(std::vector<std::unique_ptr<DestinationQueue>> queues,
-             std::vector<StoredUsage> usage, Now now);
+  void Adopt(DestinationQueues::Queues queues, std::vector<StoredUsage> usage,
+             Now now);
   void Enqueue(DestinationQueue& queue);
   // These give the work that was done.
   uint64_t TryStart(QueuedLane& lane, Now now);
@@ -140,22 +130,11 @@ class Dispatcher {
   void Send(QueuedLane& lane, Lane::Pull pull, SpoolChange change, Now now);
   HeapRequest BeginAttempt(QueuedLane& lane, AttemptId id, Batch batch,
                            Now now);
-  std::optional<BatchTrace> TraceOf(LaneId lane, const Batch& batch,
-                                    AttemptId attempt) const;
   bool OfferRegionSlot(MonotonicTime now);
-  // True if the attempt is to be watched: others wait for it with what they
-  // have to send to a failing endpoint.
-  bool Fails(const Attempt& attempt) const;
-  // The age at which it hangs, unless it has its response before.
-  Duration HangsAfter(const Attempt& attempt) const;
-  void FindHanging(MonotonicTime now);
-  // When a request that hangs is given up, because others got through since;
-  // none: not before its time-out.
-  std::optional<MonotonicTime> GivesUpAt(const Attempt& attempt) const;
+  // Others need not wait any more for requests that have begun to hang.
+  void BeginHanging(MonotonicTime now);
   void Wake(Endpoint endpoint);
   void OnStored(QueuedLane& lane, bool awaited, Finished finished);
-  void Report(const Attempt& attempt, const Verdict& verdict,
-              std::optional<Duration> next_try, Now now) const;
 
   Spool& spool_;
   Committer& committer_;
@@ -167,27 +146,10 @@ class Dispatcher {
   AttemptHistory history_;
   RegionSlots region_slots_;
   ResponseHandler responses_;
+  RequestsInFlight in_flight_;
   LaneSchedule schedule_;
   Overtakers::Memory overtaking_memory_;  // of the lanes in `queues_`
-  std::vector<std::unique_ptr<DestinationQueue>> queues_;
-  absl::flat_hash_map<std::string, DestinationQueue*> by_name_;
-  absl::flat_hash_map<LaneId, QueuedLane*> lanes_;
-  absl::flat_hash_map<AttemptId, Attempt> in_flight_;
-  MonotonicTime next_hanging_ = MonotonicTime::max();  // when one may hang
-  int hanging_ = 0;                                    // of those in flight
-  struct OfEndpoint {
-    MonotonicTime last_response;  // any
-    MonotonicTime last_reached;   // when a request got through
-    Duration latency{0};          // of that
-  };
-  OfEndpoint& Of(Endpoint endpoint) {
-    return endpoints_[IndexOf(endpoint.region)][IndexOf(endpoint.type)];
-  }
-  const OfEndpoint& Of(Endpoint endpoint) const {
-    return endpoints_[IndexOf(endpoint.region)][IndexOf(endpoint.type)];
-  }
-  std::array<std::array<OfEndpoint, kObjectTypes.size()>, kRegions.size()>
-      endpoints_{};
+  DestinationQueues queues_;
   RecentTraces traces_;
   bool disk_short_ = false;
   uint64_t epoch_ = 0;

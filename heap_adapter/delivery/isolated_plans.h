@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/container/btree_map.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/delivery/batch.h"
 
 namespace heapsync {

@@ -59,7 +59,7 @@ absl::Status Lane::Restore(AttemptId id, const PlanRecord& record) {
     }
   }
   for (const auto& [hash, seq] : record.deferred) {
-    auto item = spool_.FindDeferred(id_, seq);
+    auto item = spool_.deferred().FindDeferred(id_, seq);
     if (!item.ok()) return item.status();
     if (!item->has_value() || !deferred_.Claim(hash, seq)) continue;
     in_flight_.insert(hash);
@@ -71,7 +71,7 @@ absl::Status Lane::Restore(AttemptId id, const PlanRecord& record) {
 
 absl::Status Lane::RestoreIsolated(const IsolatedItem& item,
                                    MonotonicTime next_try) {
-  auto deferred = spool_.FindDeferred(id_, item.seq);
+  auto deferred = spool_.deferred().FindDeferred(id_, item.seq);
   if (!deferred.ok()) return deferred.status();
   if (!deferred->has_value()) return absl::OkStatus();
   if (!deferred_.Claim(item.identity_hash, item.seq)) return absl::OkStatus();
@@ -358,7 +358,7 @@ absl::Status Lane::ForgetForwardings(WallTime before, SpoolChange& change) {
     // A discarded item must never be reported as delivered.
     if (forwarding.kind == Forwarding::Kind::kDiscarded) continue;
     if (!progress_.IsSettled(forwarding.into)) continue;
-    const auto deferred = spool_.FindDeferred(id_, forwarding.into);
+    const auto deferred = spool_.deferred().FindDeferred(id_, forwarding.into);
     const auto letter = spool_.FindDeadLetter(id_, forwarding.into);
     const auto further = spool_.FindForwarding(id_, forwarding.into);
     status.Update(deferred.status());

@@ -275,8 +275,8 @@ absl::StatusOr<bool> Lane::Puller::CoalesceIntoDeferred(
   if (const auto open = set_deferred_.find(hash); open != set_deferred_.end()) {
     return Coalesce(item, open->second);
   }
-  auto stored =
-      lane_.spool_.FindDeferred(lane_.id_, lane_.deferred_.LastOf(hash));
+  auto stored = lane_.spool_.deferred().FindDeferred(
+      lane_.id_, lane_.deferred_.LastOf(hash));
   if (!stored.ok()) return stored.status();
   work_ += Work::kRecord;
   if (!stored->has_value()) return false;
@@ -410,9 +410,9 @@ absl::Status Lane::Puller::FromDeferred() {
     limit = std::min<uint64_t>(limit, max - builder_.size());
     if (lane_.coalesces_) limit = 1;
     // Items in flight are still in the spool, and are passed over.
-    auto items =
-        lane_.spool_.ReadDeferred(lane_.id_, hash, deferred.NextOf(hash),
-                                  limit + deferred.InFlightOf(hash).size());
+    auto items = lane_.spool_.deferred().ReadDeferred(
+        lane_.id_, hash, deferred.NextOf(hash),
+        limit + deferred.InFlightOf(hash).size());
     if (!items.ok()) return items.status();
     work_ += Work::kRecord;
     uint64_t offered_items = 0;

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/container/btree_set.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/spool/records.h"
 
 namespace heapsync {

@@ -72,7 +72,7 @@ absl::StatusOr<std::vector<PlanItem>> ReadPlan(const Spool& spool, LaneId lane,
                                                const BatchPlan& plan) {
   std::vector<PlanItem> items;
   for (const auto& [hash, seq] : plan.deferred) {
-    auto item = spool.FindDeferred(lane, seq);
+    auto item = spool.deferred().FindDeferred(lane, seq);
     if (!item.ok()) return item.status();
     if (!item->has_value()) continue;
     items.push_back({.item = {.seq = seq,

@@ -173,7 +173,7 @@ absl::StatusOr<DestinationSnapshot> DecodeSnapshot(absl::string_view bytes) {
 absl::StatusOr<std::vector<DestinationSnapshot>> ReadPublished(
     const Spool& spool, const std::vector<Destination>& destinations) {
   absl::flat_hash_map<std::string, std::string> published;
-  const absl::Status read = spool.VisitSnapshots(
+  const absl::Status read = spool.published().VisitSnapshots(
       [&](absl::string_view destination, absl::string_view snapshot) {
         published.emplace(destination, snapshot);
       });
@@ -189,7 +189,7 @@ absl::StatusOr<std::vector<DestinationSnapshot>> ReadPublishedOf(
     const Spool& spool, const std::vector<const Destination*>& destinations) {
   std::vector<absl::string_view> names;
   for (const Destination* each : destinations) names.emplace_back(each->name);
-  const auto published = spool.ReadSnapshots(names);
+  const auto published = spool.published().ReadSnapshots(names);
   if (!published.ok()) return published.status();
   std::vector<DestinationSnapshot> shown;
   for (size_t i = 0; i < destinations.size(); ++i) {

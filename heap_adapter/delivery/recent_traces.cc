@@ -49,4 +49,15 @@ std::optional<TraceContext> RecentTraces::FirstOf(
   return std::nullopt;
 }
 
+std::optional<BatchTrace> RecentTraces::TraceOf(
+    LaneId lane, const std::vector<BatchItem>& items, AttemptId attempt,
+    uint64_t spool_id) const {
+  const auto context = FirstOf(lane, items);
+  if (!context.has_value()) return std::nullopt;
+  // Attempts of other spools must not get the same span in one trace, and zero
+  // is none. The multiplier is that of Knuth's 64-bit congruential generator.
+  const uint64_t span = (attempt ^ spool_id) * 6'364'136'223'846'793'005u;
+  return BatchTrace{.context = *context, .span = std::max<uint64_t>(span, 1)};
+}
+
 }  // namespace heapsync

@@ -2,16 +2,24 @@
 #define HEAPSYNC_HEAP_ADAPTER_DELIVERY_RECENT_TRACES_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <utility>
 
 #include "absl/container/btree_map.h"
+#include "base/trace_context.h"
 #include "heap_adapter/delivery/batch.h"
-#include "heap_adapter/model/trace_context.h"
 #include "heap_adapter/spool/records.h"
 
 namespace heapsync {
+
+// The place of a request in a trace. Its items may have come in many traces; it
+// belongs to that of the first item that has one, with a span of its own.
+struct BatchTrace {
+  TraceContext context;
+  uint64_t span;  // of this attempt
+};
 
 // Trace contexts of recently accepted items. In memory only, and bounded: an
 // item that waits for long, or over a restart, loses its
@@ -28,6 +36,11 @@ class RecentTraces {
   // an item are not asked.
   std::optional<TraceContext> FirstOf(
       LaneId lane, const std::vector<BatchItem>& items) const;
+
+  // The place of a request with these items; none without a trace.
+  std::optional<BatchTrace> TraceOf(LaneId lane,
+                                    const std::vector<BatchItem>& items,
+                                    AttemptId attempt, uint64_t spool_id) const;
 
   size_t size() const { return entries_.size(); }
 

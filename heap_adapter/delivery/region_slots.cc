@@ -5,6 +5,17 @@
 #include "heap_adapter/model/object_type.h"
 
 namespace heapsync {
+namespace {
+
+// Items of a request that only probes. More: the first request that gets
+// through delivers more, but probes of an outage use up more of Heap's limits,
+// since nobody knows what Heap counted.
+constexpr uint64_t kMaxProbeItems = 32;
+// A probe takes at most this part of what waits: while some hang, others need
+// items too.
+constexpr uint64_t kProbePart = 12;
+
+}  // namespace
 
 void RegionSlots::Failures::Add(const DestinationQueue* destination,
                                 uint64_t batch_id) {
@@ -14,6 +25,11 @@ void RegionSlots::Failures::Add(const DestinationQueue* destination,
   }
   of_several_destinations |= destination != first_destination;
   of_several_batches |= batch_id != first_batch;
+}
+
+uint32_t RegionSlots::ProbeItems(uint64_t queued_items) {
+  return static_cast<uint32_t>(
+      std::clamp<uint64_t>(queued_items / kProbePart, 1, kMaxProbeItems));
 }
 
 RegionSlots::EndpointSlots& RegionSlots::Of(Endpoint endpoint) {

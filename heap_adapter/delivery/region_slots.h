@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/object_type.h"
 #include "heap_adapter/spool/records.h"
@@ -58,6 +58,9 @@ class RegionSlots {
   bool probes(Endpoint endpoint, Asking asking) const {
     return Probes(Of(endpoint.region), Of(endpoint), asking);
   }
+
+  // Items of a request that only probes, of a lane with that many.
+  static uint32_t ProbeItems(uint64_t queued_items);
 
   // REQUIRES: not full().
   void Take(Endpoint endpoint);

@@ -4,7 +4,7 @@
 #include <utility>
 #include <variant>
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 
 namespace heapsync {
 namespace {

@@ -5,7 +5,7 @@
 #include <functional>
 #include <optional>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/delivery/attempt.h"
 #include "heap_adapter/delivery/attempt_history.h"
 #include "heap_adapter/delivery/delivery_rules.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 
 namespace heapsync {
 
@@ -59,7 +59,7 @@ absl::StatusOr<std::optional<WallTime>> OldestWaiting(
     }
   }
   for (const uint64_t hash : lane.some_deferred_identities) {
-    auto items = spool.ReadDeferred(lane.id, hash, 0, 1);
+    auto items = spool.deferred().ReadDeferred(lane.id, hash, 0, 1);
     if (!items.ok()) return items.status();
     for (const DeferredItem& item : *items) {
       oldest = std::min(oldest.value_or(item.accepted_at), item.accepted_at);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/delivery/lane.h"
 #include "heap_adapter/intake/dead_letter_usage.h"
 #include "heap_adapter/model/destination.h"

@@ -11,12 +11,12 @@ absl::StatusOr<std::vector<StoredUsage>> ReadUsage(const Spool& spool, Now now,
                                                    uint64_t epoch) {
   std::vector<StoredUsage> usage;
   absl::Status visited =
-      spool.VisitUsage([&](AttemptId id, const UsageRecord& record) {
+      spool.attempts().VisitUsage([&](AttemptId id, const UsageRecord& record) {
         usage.push_back({.id = id, .record = record, .ended = now.monotonic});
       });
   if (!visited.ok()) return visited;
   for (StoredUsage& each : usage) {
-    const auto attempt = spool.FindAttempt(each.id);
+    const auto attempt = spool.attempts().FindAttempt(each.id);
     if (!attempt.ok()) return attempt.status();
     if (attempt->has_value() && (*attempt)->epoch == epoch) {
       each.ended = std::min((*attempt)->ended, now.monotonic);
@@ -51,9 +51,9 @@ absl::StatusOr<std::vector<std::unique_ptr<DestinationQueue>>> ReadQueues(
   for (const StoredLane& stored : lanes) {
     const auto queue = by_name.find(stored.key.destination);
     if (queue == by_name.end()) continue;
-    const auto deferred = spool.DeferredIdentities(stored.id);
+    const auto deferred = spool.deferred().DeferredIdentities(stored.id);
     if (!deferred.ok()) return deferred.status();
-    const auto isolated = spool.IsolatedItems(stored.id);
+    const auto isolated = spool.deferred().IsolatedItems(stored.id);
     if (!isolated.ok()) return isolated.status();
     QueuedLane& lane = queue->second->AddLane(spool, stored, *deferred);
     by_lane.emplace(stored.id, &lane);
@@ -64,7 +64,7 @@ absl::StatusOr<std::vector<std::unique_ptr<DestinationQueue>>> ReadQueues(
   }
   absl::Status restored = absl::OkStatus();
   absl::Status visited =
-      spool.VisitPlans([&](AttemptId id, const PlanRecord& record) {
+      spool.attempts().VisitPlans([&](AttemptId id, const PlanRecord& record) {
         const auto lane = by_lane.find(record.lane);
         if (lane == by_lane.end()) return;
         restored.Update(lane->second->lane.Restore(id, record));

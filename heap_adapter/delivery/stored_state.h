@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/delivery/destination_queue.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/spool/records.h"

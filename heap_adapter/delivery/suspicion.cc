@@ -1,6 +1,6 @@
 #include "heap_adapter/delivery/suspicion.h"
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 
 namespace heapsync {
 namespace {

@@ -8,7 +8,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/encoding/json_text.h"
+#include "base/json_text.h"
+#include "heap_adapter/encoding/batch_body.h"
 #include "heap_adapter/encoding/placeholder.h"
 #include "heap_adapter/encoding/property_writer.h"
 #include "heap_adapter/encoding/reasons.h"
@@ -67,6 +68,17 @@ struct ChunkEncoder::IdRule {
   absl::string_view denied_reason;
   absl::string_view denied_description;
 };
+
+std::string BodyOf(const AppId& app_id, ObjectType type,
+                   const EncodedChunk& chunk) {
+  BatchBody body(app_id, type);
+  absl::string_view text = chunk.text;
+  for (const EncodedChunk::Item& item : chunk.items) {
+    body.AppendItem(text.substr(0, item.size));
+    text.remove_prefix(item.size);
+  }
+  return std::move(body).Finish();
+}
 
 uint64_t CallerNumber(absl::string_view name) {
   if (name.empty()) return 0;

@@ -9,14 +9,14 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/check.h"
-#include "heap_adapter/base/clock.h"
-#include "heap_adapter/encoding/findings.h"
-#include "heap_adapter/encoding/idempotency_key.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/trace_context.h"
+#include "heap_adapter/encoding/findings.h"         // IWYU pragma: export
+#include "heap_adapter/encoding/idempotency_key.h"  // IWYU pragma: export
 #include "heap_adapter/encoding/timestamp_text.h"
-#include "heap_adapter/model/destination.h"
-#include "heap_adapter/model/object_type.h"
-#include "heap_adapter/model/trace_context.h"
+#include "heap_adapter/model/destination.h"  // IWYU pragma: export
+#include "heap_adapter/model/object_type.h"  // IWYU pragma: export
 #include "heapsync/v1/items.pb.h"
 
 namespace heapsync {
@@ -53,6 +53,10 @@ struct EncodedChunk {
   std::vector<Item> items;
   std::string text;  // JSON objects, concatenated without separators
 };
+
+// The body of the one request to Heap that has all items of the chunk.
+std::string BodyOf(const AppId& app_id, ObjectType type,
+                   const EncodedChunk& chunk);
 
 // A number for the name of a caller; zero for no name.
 uint64_t CallerNumber(absl::string_view name);

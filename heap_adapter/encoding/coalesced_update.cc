@@ -6,7 +6,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/match.h"
-#include "heap_adapter/encoding/json_text.h"
+#include "base/json_text.h"
 
 namespace heapsync {
 namespace {

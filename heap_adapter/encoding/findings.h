@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "heap_adapter/encoding/reasons.h"
+#include "heap_adapter/encoding/reasons.h"  // IWYU pragma: export
 
 namespace heapsync {
 

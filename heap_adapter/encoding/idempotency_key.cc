@@ -10,7 +10,7 @@
 #include <limits>
 
 #include "absl/random/random.h"
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 #include "xxhash.h"
 
 namespace heapsync {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -89,6 +90,22 @@ class DerivedKeys {
 
   std::unique_ptr<void, FreeDigest> digest_;  // an EVP_MD_CTX
   std::string name_;  // namespace and scope; a zero byte behind each part
+};
+
+// Gives the idempotency keys of a request's items: derived from its scope and
+// each item's content, or random where it has no request id.
+class KeySource {
+ public:
+  explicit KeySource(const KeyScope& scope) {
+    if (!scope.request_id.empty()) derived_.emplace(scope);
+  }
+  IdempotencyKey At(uint64_t index, const EventContent& content) {
+    return derived_.has_value() ? derived_->At(index, content.Digest())
+                                : IdempotencyKey::Random();
+  }
+
+ private:
+  std::optional<DerivedKeys> derived_;
 };
 
 }  // namespace heapsync

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 
 namespace heapsync {
 namespace {

@@ -10,7 +10,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/encoding/json_text.h"
+#include "base/json_text.h"
 #include "heap_adapter/encoding/key_casing.h"
 #include "heap_adapter/encoding/placeholder.h"
 #include "heap_adapter/encoding/reasons.h"

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <cstddef>
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 
 namespace heapsync {
 namespace {

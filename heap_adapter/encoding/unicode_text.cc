@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "absl/strings/ascii.h"
-#include "heap_adapter/encoding/json_text.h"
+#include "base/json_text.h"
 
 namespace heapsync {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "heap_adapter/base/promise.h"
+#include "base/promise.h"
 #include "heap_adapter/inspection/dead_letter_order.h"
 
 namespace heapsync {

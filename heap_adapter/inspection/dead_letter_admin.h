@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
 #include "heap_adapter/intake/committer.h"
 #include "heap_adapter/model/object_type.h"

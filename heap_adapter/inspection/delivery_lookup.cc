@@ -20,8 +20,8 @@ class Lookup {
         in_flight_(in_flight) {}
 
   // `attempts` are those that carried it, and others.
-  absl::StatusOr<ItemDelivery> Find(Seq seq,
-                                    const Spool::Attempts& attempts) const {
+  absl::StatusOr<ItemDelivery> Find(
+      Seq seq, const AttemptTables::Attempts& attempts) const {
     absl::StatusOr<ItemDelivery> item = Follow(seq);
     if (!item.ok()) return item;
     std::vector<const AttemptRecord*> own;
@@ -37,9 +37,9 @@ class Lookup {
       }
     }
     // One that was coalesced while it was deferred has only its carrier's.
-    Spool::Attempts of_carrier;
+    AttemptTables::Attempts of_carrier;
     if (own.empty() && item->state == ItemState::kCoalesced) {
-      auto found = spool_.FindAttempts(lane_, *item->into);
+      auto found = spool_.attempts().FindAttempts(lane_, *item->into);
       if (!found.ok()) return found.status();
       of_carrier = *std::move(found);
       for (const auto& [id, record] : of_carrier) own.push_back(&record);
@@ -61,11 +61,11 @@ class Lookup {
     }
     // In the order in which an item goes through these, so that none can slip
     // from a table not yet read to one that was.
-    auto deferred = spool_.FindDeferred(lane_, seq);
+    auto deferred = spool_.deferred().FindDeferred(lane_, seq);
     if (!deferred.ok()) return deferred.status();
     if (deferred->has_value()) {
       item.state = ItemState::kDeferred;
-      const auto isolated = spool_.FindIsolated(lane_, seq);
+      const auto isolated = spool_.deferred().FindIsolated(lane_, seq);
       if (!isolated.ok()) return isolated.status();
       if (isolated->has_value()) item.state = ItemState::kIsolated;
       if (IsInFlight(seq)) item.state = ItemState::kInFlight;
@@ -169,7 +169,8 @@ absl::StatusOr<std::vector<ItemDelivery>> LookUpDeliveries(
   std::vector<ItemDelivery> deliveries;
   for (const SeqRange& range : items) {
     if (range.empty()) continue;
-    const auto attempts = spool.FindAttempts(lane, range.begin, range.end - 1);
+    const auto attempts =
+        spool.attempts().FindAttempts(lane, range.begin, range.end - 1);
     if (!attempts.ok()) return attempts.status();
     for (Seq seq = range.begin; seq < range.end; ++seq) {
       absl::StatusOr<ItemDelivery> item = lookup.Find(seq, *attempts);

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/json_text.h"
 #include "heap_adapter/encoding/idempotency_key.h"
-#include "heap_adapter/encoding/json_text.h"
 #include "heap_adapter/encoding/reasons.h"
 #include "heapsync/v1/items.pb.h"
 

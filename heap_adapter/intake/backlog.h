@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 
 namespace heapsync {
 

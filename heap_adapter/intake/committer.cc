@@ -8,7 +8,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 #include "heap_adapter/model/object_type.h"
 
 namespace heapsync {
@@ -366,9 +366,12 @@ absl::Status Committer::WriteAtEnds(std::vector<PendingAppend>& appends,
   written.Update(refused);
   if (written.ok()) {
     disk_full_.store(false, std::memory_order_release);
-    return written;
+    for (const Notifier::Append& append : committed.appends) {
+      if (append.refused.ok()) known.erase(append.lane);
+    }
   }
-  // The sink was not notified of the items of others.
+  // Where nothing was appended the sink is not notified of the items of others:
+  // a look finds them.
   for (const auto& [lane, end] : known) {
     Tail& tail = TailOf(lane);
     std::tie(tail.next, tail.lane_bytes) = end;
@@ -378,6 +381,7 @@ absl::Status Committer::WriteAtEnds(std::vector<PendingAppend>& appends,
 
 // Entries that cannot be read now are found by a later look.
 Notifier::Committed Committer::FindAppends(Look look) {
+  if (std::exchange(look_failed_, false)) look = Look::kAll;
   Notifier::Committed found;
   const auto add = [&found](LaneId lane, Tail& tail, const LaneEnd& end) {
     found.notices.appended.push_back(
@@ -392,17 +396,22 @@ Notifier::Committed Committer::FindAppends(Look look) {
     tail.lane_bytes = end.lane_bytes;
   };
   std::vector<std::pair<LaneId, LaneEnd>> unknown;
-  static_cast<void>(spool_.VisitEnds([&](LaneId lane, const LaneEnd& end) {
-    const auto tail = tails_.find(lane);
-    if (tail == tails_.end()) {
-      unknown.emplace_back(lane, end);
-    } else if (end.next > tail->second.next || look == Look::kAll) {
-      add(lane, tail->second, end);
-    }
-  }));
+  const absl::Status read =
+      spool_.VisitEnds([&](LaneId lane, const LaneEnd& end) {
+        const auto tail = tails_.find(lane);
+        if (tail == tails_.end()) {
+          unknown.emplace_back(lane, end);
+        } else if (end.next > tail->second.next || look == Look::kAll) {
+          add(lane, tail->second, end);
+        }
+      });
+  look_failed_ = look == Look::kAll && !read.ok();
   if (look == Look::kAll) {
     auto keys = spool_.LaneKeys();
-    if (!keys.ok()) return found;
+    if (!keys.ok()) {
+      look_failed_ = true;
+      return found;
+    }
     for (auto& [lane, key] : *keys) {
       found.notices.lanes.push_back({.id = lane, .key = std::move(key)});
     }

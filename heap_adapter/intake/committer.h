@@ -13,8 +13,8 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "heap_adapter/base/mutex.h"
-#include "heap_adapter/base/pause_watch.h"
+#include "base/mutex.h"
+#include "base/pause_watch.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
 #include "heap_adapter/intake/backlog.h"
 #include "heap_adapter/intake/notifier.h"
@@ -222,6 +222,7 @@ class Committer {
   // committing thread.
   std::vector<PendingChange> waiting_;
   SpoolChange waiting_change_;
+  bool look_failed_ = false;  // one for all; the next one is for all, too
   // Builders that have been used and keep their memory. The lanes share a few:
   // with one each, thousands of lanes would keep a block's size each.
   std::vector<BlockBuilder> spare_builders_;

@@ -10,7 +10,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 #include "heap_adapter/model/object_type.h"
 #include "heap_adapter/spool/records.h"
 

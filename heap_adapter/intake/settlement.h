@@ -16,7 +16,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 #include "heap_adapter/spool/seq_set.h"
 
 namespace heapsync {

@@ -1,6 +1,6 @@
 #include "heap_adapter/model/response_class.h"
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 
 namespace heapsync {
 

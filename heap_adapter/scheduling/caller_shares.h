@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/scheduling/even_pacer.h"
 #include "heap_adapter/scheduling/recent_peak.h"
 #include "heap_adapter/scheduling/usage_ledger.h"

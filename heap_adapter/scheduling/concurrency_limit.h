@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 
 namespace heapsync {
 

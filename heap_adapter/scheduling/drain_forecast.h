@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 
 namespace heapsync {
 

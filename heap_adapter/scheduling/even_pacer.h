@@ -5,7 +5,7 @@
 #include <chrono>
 #include <cstdint>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/scheduling/usage_ledger.h"
 
 namespace heapsync {

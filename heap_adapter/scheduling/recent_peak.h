@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 
 namespace heapsync {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 
 namespace heapsync {
 

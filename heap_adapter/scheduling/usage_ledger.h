@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 
 namespace heapsync {
 

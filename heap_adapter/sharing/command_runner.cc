@@ -15,7 +15,7 @@ CommandRunner::CommandRunner(const Spool& spool, Committer& committer,
       obey_(std::move(obey)) {}
 
 absl::Status CommandRunner::Look(MonotonicTime now) {
-  const auto stored = spool_.Commands();
+  const auto stored = spool_.published().Commands();
   if (!stored.ok()) return stored.status();
   SpoolChange change;
   absl::flat_hash_set<CommandId> seen;

@@ -11,7 +11,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/intake/committer.h"
 #include "heap_adapter/spool/spool.h"
 

@@ -82,7 +82,7 @@ void CommandSender::Look(MonotonicTime now) {
     for (const auto& [id, open] : open_) ids.push_back(id);
   }
   if (ids.empty()) return;
-  const auto answers = spool_.ReadAnswers(ids);
+  const auto answers = spool_.published().ReadAnswers(ids);
   SpoolChange change;
   Ended ended;
   // Destroyed after the lock is released.

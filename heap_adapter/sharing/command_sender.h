@@ -14,8 +14,8 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "heap_adapter/base/clock.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/clock.h"
+#include "base/mutex.h"
 #include "heap_adapter/intake/committer.h"
 #include "heap_adapter/spool/spool.h"
 

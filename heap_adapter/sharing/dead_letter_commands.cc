@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "absl/container/btree_map.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 
 namespace heapsync {
 namespace {

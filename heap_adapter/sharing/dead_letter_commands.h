@@ -5,7 +5,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/inspection/dead_letter_admin.h"
 #include "heap_adapter/inspection/dead_letter_order.h"
 #include "heap_adapter/sharing/sharing.h"

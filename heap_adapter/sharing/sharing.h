@@ -5,8 +5,8 @@
 #include <optional>
 #include <thread>
 
-#include "heap_adapter/base/clock.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/clock.h"
+#include "base/mutex.h"
 #include "heap_adapter/intake/committer.h"
 #include "heap_adapter/sharing/command_runner.h"
 #include "heap_adapter/sharing/command_sender.h"

@@ -4,7 +4,7 @@
 #include <limits>
 #include <utility>
 
-#include "heap_adapter/base/file_system_space.h"
+#include "base/file_system_space.h"
 
 namespace heapsync {
 
@@ -17,11 +17,10 @@ bool DiskSpace::Short() const { return FreeBytes() < min_free_bytes_ / 4 * 3; }
 
 uint64_t DiskSpace::FreeBytes() const {
   if (path_.empty()) return std::numeric_limits<uint64_t>::max();
-  constexpr int64_t kInterval = 200'000'000;
-  const int64_t now =
-      std::chrono::steady_clock::now().time_since_epoch().count();
-  int64_t next = next_check_ns_.load(std::memory_order_relaxed);
-  if (now >= next && next_check_ns_.compare_exchange_strong(
+  constexpr Duration kInterval = std::chrono::milliseconds(200);
+  const MonotonicTime now = SystemClock().Read().monotonic;
+  MonotonicTime next = next_check_.load(std::memory_order_relaxed);
+  if (now >= next && next_check_.compare_exchange_strong(
                          next, now + kInterval, std::memory_order_relaxed)) {
     if (const auto space = ReadFileSystemSpace(path_); space.has_value()) {
       free_bytes_.store(space->free_bytes, std::memory_order_relaxed);

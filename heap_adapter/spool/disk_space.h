@@ -6,6 +6,8 @@
 #include <limits>
 #include <string>
 
+#include "base/clock.h"
+
 namespace heapsync {
 
 // Monitors the free space of the file system of one folder. All methods may be
@@ -27,7 +29,7 @@ class DiskSpace {
 
   const std::string path_;
   const uint64_t min_free_bytes_;
-  mutable std::atomic<int64_t> next_check_ns_{0};
+  mutable std::atomic<MonotonicTime> next_check_{MonotonicTime()};
   mutable std::atomic<uint64_t> free_bytes_{
       std::numeric_limits<uint64_t>::max()};
 };

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 #include "heap_adapter/spool/coding.h"
 
 namespace heapsync {

@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/model/object_type.h"
 #include "heap_adapter/model/response_class.h"
 #include "heap_adapter/spool/seq_set.h"

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 
 namespace heapsync {
 namespace {

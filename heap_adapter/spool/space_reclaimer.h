@@ -6,7 +6,7 @@
 #include <functional>
 #include <thread>
 
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 #include "heap_adapter/spool/disk_space.h"
 #include "heap_adapter/spool/store.h"
 

@@ -8,72 +8,20 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "heap_adapter/base/mutex.h"
+#include "heap_adapter/spool/attempt_tables.h"
+#include "heap_adapter/spool/dead_letter_counter.h"
+#include "heap_adapter/spool/deferred_tables.h"
+#include "heap_adapter/spool/published_tables.h"
 #include "heap_adapter/spool/records.h"
+#include "heap_adapter/spool/spool_change.h"  // IWYU pragma: export
 #include "heap_adapter/spool/store.h"
 
 namespace heapsync {
-
-// Changes to the spool that are applied atomically. Only builds keys and
-// values; nothing is stored before Spool::Commit().
-class SpoolChange {
- public:
-  void PutLane(LaneId lane, const LaneKey& key);
-  // `last` is the sequence of the block's last item.
-  void PutBlock(LaneId lane, Seq last, std::string block);
-  void DeleteBlock(LaneId lane, Seq last);
-  void PutProgress(LaneId lane, const LaneProgress& progress);
-  void PutDeferred(LaneId lane, const DeferredItem& item);
-  void DeleteDeferred(LaneId lane, uint64_t identity_hash, Seq seq);
-  void PutIsolated(LaneId lane, const IsolatedItem& item);
-  void DeleteIsolated(LaneId lane, Seq seq);
-  void PutDeadLetter(LaneId lane, const DeadLetter& letter);
-  void DeleteDeadLetter(LaneId lane, Seq seq);
-  void PutForwarding(LaneId lane, const Forwarding& forwarding);
-  void DeleteForwarding(LaneId lane, SeqRange from);
-  void PutAttempt(AttemptId id, const AttemptRecord& record);
-  void DeleteAttempt(AttemptId id, const AttemptRecord& record);
-  void PutUsage(AttemptId id, const UsageRecord& record);
-  void DeleteUsage(AttemptId id);
-  void PutPlan(AttemptId id, const PlanRecord& record);
-  void DeletePlan(AttemptId id);
-  void PutPaused(absl::string_view destination, bool paused);
-  void PutEnd(LaneId lane, const LaneEnd& end);
-  void PutFigures(absl::string_view destination, const OwnerFigures& figures);
-
-  // A destination as the server that delivers it sees it; see
-  // EncodeSnapshot().
-  void PutSnapshot(absl::string_view destination, std::string snapshot);
-  void PutCommand(CommandId id, const CommandRecord& command);
-  void PutAnswer(CommandId id, const CommandAnswer& answer);
-  // Deletes a command with its answer.
-  void DeleteCommand(CommandId id);
-
-  // The change must be synced to disk before Commit() returns.
-  void RequireDisk() { durability_ = Durability::kDisk; }
-
-  void Append(SpoolChange other);
-  // Number of changes so far. CutTo(size) removes those added since.
-  size_t size() const { return batch_.changes().size(); }
-  void CutTo(size_t size) { batch_.CutTo(size); }
-  bool empty() const { return batch_.empty(); }
-  size_t bytes() const { return batch_.bytes(); }
-  Durability durability() const { return durability_; }
-  const StoreBatch& batch() const { return batch_; }
-  // True if it may add or remove dead letters.
-  bool has_dead_letters() const { return has_dead_letters_; }
-
- private:
-  StoreBatch batch_;
-  bool has_dead_letters_ = false;
-  Durability durability_ = Durability::kProcess;
-};
 
 // A block as it was read; BlockReader decodes `value`.
 struct StoredBlock {
@@ -93,37 +41,12 @@ struct StoredLane {
   uint64_t settled_bytes = 0;
 };
 
-// Dead letters of one lane that came, or went (below zero), and the bytes of
-// their records.
-struct DeadLetterDelta {
-  LaneId lane = 0;
-  int64_t letters = 0;
-  int64_t bytes = 0;
-  CountsByReason<int64_t> by_reason{};
-};
-
-// A command as it is stored.
-struct StoredCommand {
-  CommandId id = 0;
-  // None: it was taken back, or is damaged. Its answer came too late.
-  std::optional<CommandRecord> command;
-  bool answered = false;
-};
-
 // The state of settled items, at one moment.
 struct StoredFate {
   bool deferred = false;     // some of them are
   bool dead_letter = false;  // likewise
   // The first that covers some of them.
   std::optional<Forwarding> forwarding;
-};
-
-// Summary of the deferred items of one identity.
-struct DeferredIdentity {
-  uint64_t hash = 0;
-  uint64_t items = 0;
-  Seq first = 0;
-  Seq last = 0;
 };
 
 // The accepted items and their delivery state, in a Store.
@@ -148,6 +71,11 @@ class Spool {
   // True if others append to the lanes, too.
   bool shared() const { return store_.shared(); }
 
+  // Reads of some tables.
+  const AttemptTables& attempts() const { return attempts_; }
+  const DeferredTables& deferred() const { return deferred_; }
+  const PublishedTables& published() const { return published_; }
+
   absl::Status Commit(const SpoolChange& change);
 
   // For a shared spool. Commits what `make` returns for the present ends of
@@ -163,22 +91,6 @@ class Spool {
   absl::StatusOr<std::optional<LaneKey>> ReadLaneKey(LaneId lane) const;
   // The keys of all lanes.
   absl::StatusOr<std::vector<std::pair<LaneId, LaneKey>>> LaneKeys() const;
-  // The last figures that the server that delivers has published.
-  absl::Status VisitFigures(
-      absl::FunctionRef<void(absl::string_view, const OwnerFigures&)> visit)
-      const;
-  // The last snapshots that were published, of all destinations.
-  absl::Status VisitSnapshots(
-      absl::FunctionRef<void(absl::string_view, absl::string_view)> visit)
-      const;
-  // The same of some; none for one that never was.
-  absl::StatusOr<std::vector<std::optional<std::string>>> ReadSnapshots(
-      absl::Span<const absl::string_view> destinations) const;
-  // All commands, as of one moment.
-  absl::StatusOr<std::vector<StoredCommand>> Commands() const;
-  // The answers to some; none: not yet.
-  absl::StatusOr<std::vector<std::optional<CommandAnswer>>> ReadAnswers(
-      absl::Span<const CommandId> commands) const;
   // The progress of lanes, in one request.
   absl::StatusOr<std::vector<LaneProgress>> ReadProgress(
       absl::Span<const LaneId> lanes) const;
@@ -209,26 +121,6 @@ class Spool {
   absl::StatusOr<std::optional<StoredBlock>> ReadBlock(LaneId lane,
                                                        Seq from) const;
 
-  // Deferred items of one identity with sequence >= `from`, in order, at most
-  // `limit`. An item whose record is damaged has no text.
-  absl::StatusOr<std::vector<DeferredItem>> ReadDeferred(LaneId lane,
-                                                         uint64_t identity_hash,
-                                                         Seq from,
-                                                         size_t limit) const;
-  // Item `seq` if it is deferred; without text if its record is damaged.
-  absl::StatusOr<std::optional<DeferredItem>> FindDeferred(LaneId lane,
-                                                           Seq seq) const;
-  // All identities that have deferred items.
-  absl::StatusOr<std::vector<DeferredIdentity>> DeferredIdentities(
-      LaneId lane) const;
-
-  // Item `seq` if it is isolated.
-  absl::StatusOr<std::optional<IsolatedItem>> FindIsolated(LaneId lane,
-                                                           Seq seq) const;
-  // The isolated items of a lane, in order. One whose record is damaged is left
-  // out: it is a deferred item like others then.
-  absl::StatusOr<std::vector<IsolatedItem>> IsolatedItems(LaneId lane) const;
-
   absl::StatusOr<std::optional<DeadLetter>> FindDeadLetter(LaneId lane,
                                                            Seq seq) const;
   // The same of several, in one request.
@@ -246,10 +138,12 @@ class Spool {
 
   // Counts the stored dead letters again. Once, before a shared spool is
   // delivered from; Open() does it otherwise. Errors: those of reading.
-  absl::Status MeasureDeadLetters();
+  absl::Status MeasureDeadLetters() { return dead_letters_.Measure(); }
   // The changes since the last call, and at the first one after
   // MeasureDeadLetters() all that are stored.
-  std::vector<DeadLetterDelta> TakeDeadLetterDeltas();
+  std::vector<DeadLetterDelta> TakeDeadLetterDeltas() {
+    return dead_letters_.Take();
+  }
 
   absl::StatusOr<std::optional<Forwarding>> FindForwarding(LaneId lane,
                                                            Seq seq) const;
@@ -259,45 +153,18 @@ class Spool {
       LaneId lane, Seq from,
       absl::FunctionRef<bool(const Forwarding&)> visit) const;
 
-  // Attempts that carried item `seq`, or any of `first` to `last`, oldest
-  // first.
-  using Attempts = std::vector<std::pair<AttemptId, AttemptRecord>>;
-  absl::StatusOr<Attempts> FindAttempts(LaneId lane, Seq seq) const {
-    return FindAttempts(lane, seq, seq);
-  }
-  absl::StatusOr<Attempts> FindAttempts(LaneId lane, Seq first, Seq last) const;
-  // Visits attempts with id >= `from`, oldest first, until `visit` returns
-  // false.
-  absl::Status VisitAttempts(
-      AttemptId from,
-      absl::FunctionRef<bool(AttemptId, const AttemptRecord&)> visit) const;
-  absl::StatusOr<std::optional<AttemptRecord>> FindAttempt(AttemptId id) const;
-  // The greatest attempt id in use; zero if there is none.
-  absl::StatusOr<AttemptId> LastAttempt() const;
-
-  // Visits all plans, oldest first.
-  absl::Status VisitPlans(
-      absl::FunctionRef<void(AttemptId, const PlanRecord&)> visit) const;
-
-  // Visits all usage records, oldest first.
-  absl::Status VisitUsage(
-      absl::FunctionRef<void(AttemptId, const UsageRecord&)> visit) const;
-
  private:
-  using DeadLetterDeltas = absl::flat_hash_map<LaneId, DeadLetterDelta>;
-
   Spool(Store& store, uint64_t id) : store_(store), id_(id) {}
-
-  DeadLetterDeltas DeadLettersIn(const StoreBatch& batch) const;
-  void AddDeadLetters(const DeadLetterDeltas& deltas);
 
   // Sets the fields of `lane` that follow from its blocks.
   absl::Status MeasureBlocks(StoredLane& lane) const;
 
   Store& store_;
   const uint64_t id_;
-  Mutex mutex_;
-  DeadLetterDeltas dead_letters_ ABSL_GUARDED_BY(mutex_);
+  const AttemptTables attempts_{store_};
+  const DeferredTables deferred_{store_};
+  const PublishedTables published_{store_};
+  DeadLetterCounter dead_letters_{store_};
 };
 
 }  // namespace heapsync

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 
 namespace heapsync {
 namespace {
@@ -70,7 +70,7 @@ bool BulkSession::HasRoom() const {
 
 void BulkSession::DropUnsent() {
   MutexLock lock(mutex_);
-  client_gone_ = true;
+  mute_ = true;
   refusals_.Clear();
   previews_.clear();
   preview_bytes_ = 0;
@@ -164,7 +164,7 @@ void BulkSession::Written(WriteResult result, MonotonicTime now) {
     MutexLock lock(mutex_);
     heard_ = now;
     writing_ = false;
-    if (result == WriteResult::kFailed) client_gone_ = true;
+    if (result == WriteResult::kFailed) client_gone_ = mute_ = true;
     ops = NextOps();
   }
   Perform(std::move(ops));
@@ -184,7 +184,7 @@ void BulkSession::Cancelled() {
   Ops ops;
   {
     MutexLock lock(mutex_);
-    client_gone_ = true;
+    client_gone_ = mute_ = true;
     Fail(BulkEnd::Reason::kCancelled);
     ops = NextOps();
   }
@@ -220,9 +220,11 @@ bool BulkSession::EndIfSilent(MonotonicTime time) {
   return true;
 }
 
-bool BulkSession::HasClient() const {
+bool BulkSession::IsWaitedFor() const {
   MutexLock lock(mutex_);
-  return !client_gone_;
+  const bool lost =
+      phase_ != Phase::kOpen && end_.reason == BulkEnd::Reason::kNotStored;
+  return !client_gone_ && !lost;
 }
 
 void BulkSession::Durable(const absl::StatusOr<SeqRange>& range) {
@@ -292,7 +294,7 @@ BulkSession::Ops BulkSession::NextOps() {
   Ops ops;
   if (phase_ == Phase::kFinished) return ops;
   ops.call = call_;
-  if (!writing_ && HasNews() && !client_gone_) {
+  if (!writing_ && HasNews() && !mute_) {
     writing_ = true;
     ops.write = TakeAnswer();
   }
@@ -331,8 +333,7 @@ bool BulkSession::MayRead() const {
 bool BulkSession::MayFinish() const {
   const bool failed = phase_ == Phase::kFailed;
   const bool all_received = intake_ == Intake::kClosed || failed;
-  const bool all_sent =
-      client_gone_ || (!HasNews() && (unsettled_ == 0 || failed));
+  const bool all_sent = mute_ || (!HasNews() && (unsettled_ == 0 || failed));
   return all_received && all_sent && !writing_ &&
          intake_ != Intake::kTakingIn && in_flight_appends_ == 0 &&
          performing_ == 0;

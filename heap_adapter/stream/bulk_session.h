@@ -13,14 +13,14 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "heap_adapter/base/clock.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/clock.h"
+#include "base/mutex.h"
 #include "heap_adapter/encoding/findings.h"
 #include "heap_adapter/intake/settlement.h"
 #include "heap_adapter/spool/receipt.h"
 #include "heap_adapter/stream/bulk_types.h"
 #include "heap_adapter/stream/open_streams.h"
-#include "heap_adapter/stream/unsent_bytes.h"
+#include "heap_adapter/stream/unsent_bytes.h"  // IWYU pragma: export
 #include "heap_adapter/stream/unsent_refusals.h"
 
 namespace heapsync {
@@ -123,8 +123,9 @@ class BulkSession final : public EndableStream,
   void PauseOver();
   // The client is gone.
   void Cancelled();
-  // False once that is known. Any thread.
-  bool HasClient() const;
+  // False once that is known, or the stream ends because something could not be
+  // stored: the client sends again what comes behind it. Any thread.
+  bool IsWaitedFor() const;
   // The server stops.
   void End() override;
 
@@ -211,7 +212,8 @@ class BulkSession final : public EndableStream,
   bool abort_ ABSL_GUARDED_BY(mutex_) = false;  // the write, next
   // When the client last sent something or read an answer.
   MonotonicTime heard_ ABSL_GUARDED_BY(mutex_);
-  bool client_gone_ ABSL_GUARDED_BY(mutex_) = false;  // nothing is written
+  bool client_gone_ ABSL_GUARDED_BY(mutex_) = false;
+  bool mute_ ABSL_GUARDED_BY(mutex_) = false;  // nothing is written any more
   Duration pause_ ABSL_GUARDED_BY(mutex_) = Duration::zero();  // to be set
   // Pause() has not returned. The next one must not begin, so the message stays
   // held.

@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 #include "heap_adapter/transport/heap_origin.h"
 #include "heap_adapter/transport/named_app_id.h"
 #include "heap_adapter/transport/named_item.h"

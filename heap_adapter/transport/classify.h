@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/model/object_type.h"
 #include "heap_adapter/model/response_class.h"
 #include "heap_adapter/transport/transport.h"

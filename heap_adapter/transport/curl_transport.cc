@@ -7,8 +7,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/certificate_times.h"
-#include "heap_adapter/base/check.h"
+#include "base/certificate_times.h"
+#include "base/check.h"
 #include "heap_adapter/transport/curl_failure.h"
 
 namespace heapsync {

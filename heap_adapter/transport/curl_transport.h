@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/transport/connection_reuse.h"
 #include "heap_adapter/transport/root_certificates.h"
 #include "heap_adapter/transport/transport.h"

@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 
 namespace heapsync {
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 #include "heap_adapter/engines.h"
 #include "server/access/access_rules.h"
 #include "server/access/call_slots.h"

@@ -7,7 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "heap_adapter/config/json_faults.h"
+#include "base/json_faults.h"
 
 namespace heapsync {
 namespace {

@@ -10,7 +10,7 @@
 #include <variant>
 
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 #include "server/access/access_rules.h"
 #include "server/access/token_bucket.h"
 #include "server/wire/rich_status.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 
 namespace heapsync {
 namespace {

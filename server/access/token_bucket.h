@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <deque>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 
 namespace heapsync {
 

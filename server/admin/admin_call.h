@@ -9,8 +9,8 @@
 #include <variant>
 
 #include "absl/functional/any_invocable.h"
-#include "heap_adapter/base/promise.h"
-#include "heap_adapter/engine.h"
+#include "base/promise.h"
+#include "heap_adapter/engines.h"
 #include "server/access/access.h"
 #include "server/admin/admin_worker.h"
 #include "server/log/call_log.h"

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 #include "server/admin/admin_call.h"
 
 namespace heapsync {

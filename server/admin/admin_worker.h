@@ -11,8 +11,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
-#include "heap_adapter/base/mutex.h"
-#include "heap_adapter/base/round_robin_queue.h"
+#include "base/mutex.h"
+#include "base/round_robin_queue.h"
 
 namespace heapsync {
 

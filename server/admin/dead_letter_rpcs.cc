@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "heap_adapter/base/check.h"
-#include "heap_adapter/base/mutex.h"
-#include "heap_adapter/encoding/json_text.h"
+#include "base/check.h"
+#include "base/json_text.h"
+#include "base/mutex.h"
 #include "server/admin/admin_fields.h"
 #include "server/admin/dead_letter_choice.h"
 

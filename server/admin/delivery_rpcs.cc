@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 #include "server/admin/admin_fields.h"
 
 namespace heapsync {

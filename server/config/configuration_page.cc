@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "heap_adapter/config/destination_keys.h"
+#include "heap_adapter/config/config.h"
 #include "server/config/settings.h"
 
 namespace heapsync {
@@ -77,8 +77,8 @@ std::string ConfigurationPage() {
                     Reload(setting.on_reload), " | ", setting.meaning, " |\n");
   }
   absl::StrAppend(&page, kFile);
-  for (const DestinationKey& key : DestinationKeys()) {
-    absl::StrAppend(&page, "| `", key.Path(), "` | ", Code(key.default_value),
+  for (const DestinationKeyText& key : DescribeDestinationKeys()) {
+    absl::StrAppend(&page, "| `", key.path, "` | ", Code(key.default_value),
                     " | ", key.values, " | ", key.meaning, " |\n");
   }
   return page;

@@ -7,7 +7,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
-#include "heap_adapter/config/url.h"
+#include "heap_adapter/config/setting_checks.h"
 
 namespace heapsync {
 

@@ -12,7 +12,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "heap_adapter/config/config.h"
-#include "heap_adapter/model/destination.h"
 #include "server/access/access_rules.h"
 #include "server/config/file_watch.h"
 #include "server/config/tls_material.h"

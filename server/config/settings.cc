@@ -9,9 +9,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/config/duration_text.h"
-#include "heap_adapter/config/ranges.h"
-#include "heap_adapter/config/url.h"
+#include "base/duration_text.h"
+#include "heap_adapter/config/setting_checks.h"
 #include "heap_adapter/spool/postgres/spool_uri.h"
 #include "server/config/listen_address.h"
 

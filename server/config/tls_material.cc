@@ -10,7 +10,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/base/certificate_times.h"
+#include "base/certificate_times.h"
 
 namespace heapsync {
 namespace {

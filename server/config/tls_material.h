@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 
 namespace heapsync {
 

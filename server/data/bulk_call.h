@@ -11,10 +11,9 @@
 #include <utility>
 #include <variant>
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 #include "heap_adapter/engines.h"
 #include "heap_adapter/stream/bulk_session.h"
-#include "heap_adapter/stream/unsent_bytes.h"
 #include "server/access/access.h"
 #include "server/access/call_slots.h"
 #include "server/data/bulk_intake.h"

@@ -12,15 +12,14 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/encoding/idempotency_key.h"
-#include "heap_adapter/encoding/reasons.h"
+#include "heap_adapter/encoding/chunk_encoder.h"
+#include "heap_adapter/encoding/findings.h"
 #include "heap_adapter/encoding/repeated_keys.h"
 #include "heap_adapter/engines.h"
 #include "heap_adapter/stream/bulk_session.h"
 #include "server/access/access.h"
 #include "server/access/caller.h"
 #include "server/data/call_rules.h"
-#include "server/data/key_source.h"
 #include "server/wire/rich_status.h"
 #include "server/wire/wire_message.h"
 
@@ -296,7 +295,7 @@ class BulkIntake {
     if (count == 0 || settings_->validate_only()) {
       std::string preview;
       if (count > 0) {
-        preview = PreviewOf(*destination_, Traits::kType, encoder.Take());
+        preview = BodyOf(destination_->app_id, Traits::kType, encoder.Take());
       }
       session_.AddWithoutAppend(std::move(preview), next_index_, part);
       if (HasRoom()) return std::nullopt;
@@ -316,7 +315,7 @@ class BulkIntake {
             absl::StatusOr<SeqRange> range) { session->Durable(range); },
         std::move(on_settled),
         [session = session_.shared_from_this()] {
-          return session->HasClient();
+          return session->IsWaitedFor();
         });
     if (admission.ok()) return std::nullopt;
     session_.AppendFailed();

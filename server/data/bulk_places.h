@@ -6,8 +6,8 @@
 #include <string>
 #include <variant>
 
-#include "heap_adapter/base/clock.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/clock.h"
+#include "base/mutex.h"
 #include "heap_adapter/stream/open_streams.h"
 #include "server/access/access.h"
 #include "server/access/call_slots.h"

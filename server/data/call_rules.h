@@ -5,13 +5,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/encoding/batch_body.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
 #include "heap_adapter/encoding/findings.h"
-#include "heap_adapter/encoding/json_text.h"
-#include "heap_adapter/encoding/reasons.h"
-#include "heap_adapter/model/destination.h"
-#include "heap_adapter/model/object_type.h"
 #include "heapsync/v1/heap_sync_service.pb.h"
 
 namespace heapsync {
@@ -44,18 +39,6 @@ inline void FillViolation(const Finding& finding, v1::FieldViolation* to) {
   to->set_field(finding.field);
   to->set_reason(finding.reason);
   to->set_description(finding.description);
-}
-
-// The bodies that a destination's Heap would get for these items.
-inline std::string PreviewOf(const Destination& destination, ObjectType type,
-                             const EncodedChunk& chunk) {
-  BatchBody body(destination.app_id, type);
-  absl::string_view text = chunk.text;
-  for (const EncodedChunk::Item& item : chunk.items) {
-    body.AppendItem(text.substr(0, item.size));
-    text.remove_prefix(item.size);
-  }
-  return std::move(body).Finish();
 }
 
 }  // namespace heapsync

@@ -2,7 +2,6 @@
 
 #include "absl/strings/string_view.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
-#include "heap_adapter/model/object_type.h"
 #include "server/data/bulk_call.h"
 #include "server/data/unary_call.h"
 

@@ -8,8 +8,8 @@
 #include <cstdint>
 
 #include "heap_adapter/engines.h"
+#include "heap_adapter/stream/bulk_session.h"
 #include "heap_adapter/stream/open_streams.h"
-#include "heap_adapter/stream/unsent_bytes.h"
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
 #include "server/access/access.h"
 #include "server/access/call_slots.h"

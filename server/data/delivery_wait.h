@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
-#include "heap_adapter/base/mutex.h"
-#include "heap_adapter/engine.h"
+#include "base/mutex.h"
+#include "heap_adapter/engines.h"
 #include "heap_adapter/stream/open_streams.h"
 
 namespace heapsync {

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "heap_adapter/encoding/chunk_encoder.h"
 #include "heap_adapter/engines.h"
 #include "heap_adapter/stream/open_streams.h"
 #include "server/access/access.h"
@@ -18,7 +19,6 @@
 #include "server/access/caller.h"
 #include "server/data/call_rules.h"
 #include "server/data/delivery_wait.h"
-#include "server/data/key_source.h"
 #include "server/log/call_log.h"
 #include "server/wire/rich_status.h"
 #include "server/wire/wire_message.h"
@@ -204,7 +204,8 @@ class UnaryCall final {
       FillViolation(violation, answer_.add_violations());
     }
     if (violations.empty()) {
-      answer_.set_preview_json(PreviewOf(*destination_, Traits::kType, chunk));
+      answer_.set_preview_json(
+          BodyOf(destination_->app_id, Traits::kType, chunk));
     }
   }
 

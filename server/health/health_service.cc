@@ -6,7 +6,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 #include "server/wire/rich_status.h"
 #include "server/wire/wire_message.h"
 

@@ -9,7 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/model/trace_context.h"
+#include "base/trace_context.h"
 #include "server/log/log.h"
 
 namespace heapsync {

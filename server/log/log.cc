@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 #include "nlohmann/json.hpp"
 #include "server/log/log_flow.h"
 #include "server/log/log_writer.h"

@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 
 namespace heapsync {
 

@@ -39,6 +39,10 @@ constexpr Duration kRest = std::chrono::milliseconds(20);
 // attacker gets little done, rarely enough to cost nothing.
 constexpr int kUnprovenLookMs = 20;
 constexpr int kKnownLookMs = 50;
+// Looks, a second of them, at which no connection had sent anything: then the
+// next bytes of one are waited for instead, for so long.
+constexpr int kQuietLooks = 20;
+constexpr int kAsleepLookMs = 1'000;
 // At the most often: what drips in wakes the thread much more often.
 constexpr Duration kMinLook = std::chrono::milliseconds(5);
 // More than the system holds of what came on a connection.
@@ -126,7 +130,8 @@ void ConnectionAcceptor::Run() {
 }
 
 bool ConnectionAcceptor::Wait() {
-  int timeout = connections_.empty() ? -1 : kKnownLookMs;
+  int timeout = asleep_ ? kAsleepLookMs : kKnownLookMs;
+  if (connections_.empty()) timeout = -1;
   if (resting_until_.has_value() || !leaving_.empty() || arrivals_.size() > 0 ||
       guard_.HasUnproven()) {
     timeout = kUnprovenLookMs;
@@ -140,6 +145,10 @@ bool ConnectionAcceptor::Wait() {
     return false;
   }
   const MonotonicTime now = SystemClock().Read().monotonic;
+  if (count > 0) {
+    asleep_ = false;
+    quiet_looks_ = 0;
+  }
   // Descriptors are given to new connections only after all events were
   // handled, so that none is taken for that of an earlier one.
   std::vector<int> ready;
@@ -147,7 +156,11 @@ bool ConnectionAcceptor::Wait() {
     const int descriptor = events[i].data.fd;
     if (descriptor == stop_event_) return false;
     if (connections_.contains(descriptor)) {
-      Left(descriptor, now);
+      if ((events[i].events & (EPOLLERR | EPOLLHUP)) != 0) {
+        Left(descriptor, now);
+      } else {
+        SetWatched(descriptor, 0);
+      }
     } else if (arrivals_.Contains(descriptor)) {
       Look(descriptor, (events[i].events & ~uint32_t{EPOLLIN}) != 0);
     } else {
@@ -167,6 +180,7 @@ bool ConnectionAcceptor::Wait() {
       if (!IsHeld(descriptor)) Forget(descriptor);
     }
     EndLate(now);
+    SleepIfQuiet();
   }
   HandOver(now);
   guard_.SetArriving(arrivals_.size());
@@ -321,12 +335,45 @@ bool ConnectionAcceptor::Keep(int connection, const sockaddr_storage& peer,
 }
 
 void ConnectionAcceptor::EndSome(MonotonicTime now) {
-  for (const int descriptor : guard_.ToLookAt(now)) {
-    guard_.Progressed(descriptor, ReadTcpProgress(descriptor), now);
+  const std::vector<ConnectionGuard::Id> ids = guard_.ToLookAt(now);
+  bool progressed = false;
+  for (const int id : ids) {
+    progressed |= guard_.Progressed(id, ReadTcpProgress(id), now);
+  }
+  if (progressed) {
+    // Bytes that gRPC has read already wake nobody.
+    asleep_ = false;
+    quiet_looks_ = 0;
+  } else if (ids.size() == connections_.size()) {
+    ++quiet_looks_;
   }
   const uint64_t resident = ResidentBytes();
   const uint64_t growth = resident - std::min(resident, resident_at_start_);
   for (const auto& closing : guard_.Due(now, growth)) End(closing);
+}
+
+void ConnectionAcceptor::SleepIfQuiet() {
+  if (asleep_ || quiet_looks_ < kQuietLooks || connections_.empty() ||
+      guard_.HasUnproven() || !leaving_.empty()) {
+    return;
+  }
+  for (const auto& [descriptor, _] : connections_) {
+    SetWatched(descriptor, EPOLLIN | EPOLLONESHOT);
+  }
+  // Bytes that came before that, and that gRPC has read, wake nobody.
+  const MonotonicTime now = SystemClock().Read().monotonic;
+  bool progressed = false;
+  for (const auto& [descriptor, _] : connections_) {
+    progressed |=
+        guard_.Progressed(descriptor, ReadTcpProgress(descriptor), now);
+  }
+  quiet_looks_ = 0;
+  asleep_ = !progressed;
+}
+
+void ConnectionAcceptor::SetWatched(int descriptor, uint32_t events) {
+  epoll_event event{.events = events, .data = {.fd = descriptor}};
+  epoll_ctl(epoll_, EPOLL_CTL_MOD, descriptor, &event);
 }
 
 void ConnectionAcceptor::End(const ConnectionGuard::Closing& closing) {

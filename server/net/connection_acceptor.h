@@ -4,6 +4,7 @@
 #include <grpcpp/server_builder.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -16,7 +17,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "server/net/arrivals.h"
 #include "server/net/connection_guard.h"
 #include "server/net/greeting.h"
@@ -56,6 +57,10 @@ class ConnectionAcceptor {
   void Start(
       std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> server);
 
+  // True while all connections are known and silent: the thread looks at them
+  // once a second, or when something comes. Any thread.
+  bool asleep() const { return asleep_; }
+
   // Closes the port. Must be called before the server shuts down; idempotent.
   void Stop();
 
@@ -82,6 +87,11 @@ class ConnectionAcceptor {
   bool Keep(int connection, const sockaddr_storage& peer, MonotonicTime now);
   void EndSome(MonotonicTime now);
   void End(const ConnectionGuard::Closing& closing);
+  // Waits for the next bytes of every connection, if there were none for a
+  // while.
+  void SleepIfQuiet();
+  // Watches a connection for these events besides its end.
+  void SetWatched(int descriptor, uint32_t events);
   // Handles the end of a connection.
   void Left(int descriptor, MonotonicTime now);
   // True while gRPC's descriptor of the connection is open, which it is until
@@ -98,6 +108,7 @@ class ConnectionAcceptor {
   int epoll_ = -1;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> server_;
   std::thread thread_;
+  std::atomic<bool> asleep_{false};
 
   uint64_t resident_at_start_ = 0;
 
@@ -109,6 +120,8 @@ class ConnectionAcceptor {
   MonotonicTime next_look_;
   MonotonicTime next_complaint_;
   MonotonicTime next_hand_over_;
+  // Looks at all connections in succession at which none had sent anything.
+  int quiet_looks_ = 0;
   Arrivals arrivals_;
   // For each of `arrivals_`.
   struct Arrival {

@@ -1,8 +1,5 @@
 #include "server/net/connection_guard.h"
 
-#include <grpcpp/server_context.h>
-#include <grpcpp/support/byte_buffer.h>
-
 #include <chrono>
 #include <utility>
 
@@ -14,88 +11,36 @@ namespace {
 // A call given up later than this was worth its while to the server.
 constexpr Duration kShortLife = std::chrono::seconds(1);
 
-MonotonicTime MonotonicNow() { return SystemClock().Read().monotonic; }
-
 }  // namespace
 
-// Lives as long as its call.
-class ConnectionGuard::Interceptor final
-    : public grpc::experimental::Interceptor {
- public:
-  Interceptor(ConnectionGuard& guard, grpc::ServerContextBase& context)
-      : guard_(guard),
-        context_(context),
-        peer_(PeerName(context.peer())),
-        began_(MonotonicNow()) {
-    MutexLock lock(guard_.mutex_);
-    held_ = guard_.rules_.CallBegan(peer_, began_);
-  }
-  ~Interceptor() override {
-    End(true);
-    MutexLock lock(guard_.mutex_);
-    if (held_ != nullptr) guard_.rules_.CallFreed(*held_);
-  }
+ConnectionGuard::Call::Call(ConnectionGuard& guard,
+                            const std::string& grpc_peer, MonotonicTime now)
+    : guard_(guard), began_(now) {
+  const std::string peer = PeerName(grpc_peer);
+  MutexLock lock(guard_.mutex_);
+  connection_ = guard_.rules_.Find(peer);
+  if (connection_ != nullptr) guard_.rules_.CallBegan(*connection_, now);
+}
 
-  void Intercept(
-      grpc::experimental::InterceptorBatchMethods* methods) override {
-    if (methods->QueryInterceptionHookPoint(
-            grpc::experimental::InterceptionHookPoints::PRE_SEND_STATUS)) {
-      End(context_.IsCancelled());
-    } else if (methods->QueryInterceptionHookPoint(
-                   grpc::experimental::InterceptionHookPoints::
-                       POST_RECV_MESSAGE)) {
-      Count(methods->GetRecvMessage());
-    }
-    methods->Proceed();
-  }
+ConnectionGuard::Call::~Call() {
+  if (connection_ == nullptr || ConnectionRules::IsProven(*connection_)) return;
+  MutexLock lock(guard_.mutex_);
+  guard_.rules_.CallFreed(*connection_);
+}
 
- private:
-  // Every service of the server takes its messages as they came.
-  void Count(const void* message) {
-    if (message == nullptr) return;
-    const size_t bytes =
-        static_cast<const grpc::ByteBuffer*>(message)->Length();
-    MutexLock lock(guard_.mutex_);
-    guard_.rules_.MessageArrived(peer_, bytes);
-  }
+void ConnectionGuard::Call::MessageArrived(size_t bytes) {
+  if (connection_ == nullptr) return;
+  ConnectionRules::MessageArrived(*connection_, bytes);
+}
 
-  void End(bool cancelled) {
-    if (std::exchange(ended_, true)) return;
-    const MonotonicTime now = MonotonicNow();
-    const bool given_up = cancelled && now - began_ < kShortLife;
-    MutexLock lock(guard_.mutex_);
-    guard_.rules_.CallEnded(peer_,
-                            given_up ? ConnectionRules::CallEnd::kGivenUp
-                                     : ConnectionRules::CallEnd::kAnswered,
-                            now);
-  }
-
-  ConnectionGuard& guard_;
-  grpc::ServerContextBase& context_;
-  const std::string peer_;
-  const MonotonicTime began_;
-  // Guarded by the guard's mutex.
-  std::shared_ptr<ConnectionRules::HeldCalls> held_;
-  bool ended_ = false;
-};
-
-class ConnectionGuard::Factory final
-    : public grpc::experimental::ServerInterceptorFactoryInterface {
- public:
-  explicit Factory(ConnectionGuard& guard) : guard_(guard) {}
-
-  grpc::experimental::Interceptor* CreateServerInterceptor(
-      grpc::experimental::ServerRpcInfo* info) override {
-    return new Interceptor(guard_, *info->server_context());
-  }
-
- private:
-  ConnectionGuard& guard_;
-};
-
-std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>
-ConnectionGuard::NewInterceptorFactory() {
-  return std::make_unique<Factory>(*this);
+void ConnectionGuard::Call::End(bool cancelled, MonotonicTime now) {
+  if (connection_ == nullptr) return;
+  const bool given_up = cancelled && now - began_ < kShortLife;
+  MutexLock lock(guard_.mutex_);
+  guard_.rules_.CallEnded(*connection_,
+                          given_up ? ConnectionRules::CallEnd::kGivenUp
+                                   : ConnectionRules::CallEnd::kAnswered,
+                          now);
 }
 
 ConnectionGuard::Admission ConnectionGuard::Admitted(
@@ -175,10 +120,10 @@ std::vector<ConnectionGuard::Id> ConnectionGuard::ToLookAt(MonotonicTime now) {
   return rules_.ToLookAt(now);
 }
 
-void ConnectionGuard::Progressed(Id id, const TcpProgress& progress,
+bool ConnectionGuard::Progressed(Id id, const TcpProgress& progress,
                                  MonotonicTime now) {
   MutexLock lock(mutex_);
-  rules_.Progressed(id, progress, now);
+  return rules_.Progressed(id, progress, now);
 }
 
 std::vector<ConnectionGuard::Closing> ConnectionGuard::Due(MonotonicTime now,

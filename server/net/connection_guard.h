@@ -1,8 +1,6 @@
 #ifndef HEAPSYNC_SERVER_NET_CONNECTION_GUARD_H_
 #define HEAPSYNC_SERVER_NET_CONNECTION_GUARD_H_
 
-#include <grpcpp/support/server_interceptor.h>
-
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -13,8 +11,8 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/clock.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/clock.h"
+#include "base/mutex.h"
 #include "server/net/connection_rules.h"
 #include "server/net/tcp_progress.h"
 
@@ -37,9 +35,26 @@ class ConnectionGuard {
   Admission Admitted(const std::string& grpc_peer, absl::string_view caller);
   void HealthChecked(const std::string& grpc_peer);
 
-  // Counts the calls of each connection. The guard must outlive the server.
-  std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>
-  NewInterceptorFactory();
+  // A call, from its beginning until the server has freed its memory.
+  class Call {
+   public:
+    // `guard` must outlive it.
+    Call(ConnectionGuard& guard, const std::string& grpc_peer,
+         MonotonicTime now);
+    ~Call();
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
+    void MessageArrived(size_t bytes);
+    // It is answered, or was cancelled before.
+    void End(bool cancelled, MonotonicTime now);
+
+   private:
+    ConnectionGuard& guard_;
+    const MonotonicTime began_;
+    // Null for a peer without a connection.
+    std::shared_ptr<ConnectionRules::Connection> connection_;
+  };
 
   struct Counts {
     size_t arriving = 0;  // gRPC has not got them yet
@@ -65,14 +80,11 @@ class ConnectionGuard {
   void Closed(Id id);
   bool HasUnproven() const;
   std::vector<Id> ToLookAt(MonotonicTime now);
-  void Progressed(Id id, const TcpProgress& progress, MonotonicTime now);
+  bool Progressed(Id id, const TcpProgress& progress, MonotonicTime now);
   // `growth`: see ConnectionRules::SetGrowth().
   std::vector<Closing> Due(MonotonicTime now, uint64_t growth);
 
  private:
-  class Interceptor;
-  class Factory;
-
   void Count(ClosingReason reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable Mutex mutex_;

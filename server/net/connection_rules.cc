@@ -1,11 +1,13 @@
 #include "server/net/connection_rules.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <list>
 #include <tuple>
 #include <utility>
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 #include "server/net/peer_name.h"
 
 namespace heapsync {
@@ -85,6 +87,51 @@ absl::string_view NameOf(ClosingReason reason) {
   HEAPSYNC_UNREACHABLE();
 }
 
+// Known connections of one caller that are not about to be closed.
+struct ConnectionRules::Group {
+  std::list<Id> idle;  // without open calls, the longest idle one first
+  std::list<Id> busy;
+  size_t size() const { return idle.size() + busy.size(); }
+};
+
+struct ConnectionRules::Connection {
+  Id id = 0;
+  std::string peer;
+  std::string network;
+  MonotonicTime opened;
+  Trust standing = Trust::kStranger;
+  bool closing = false;
+  bool floods = false;
+  bool keeps_place = false;  // see Left()
+  uint64_t received = 0;     // in all, at `seen`
+  MonotonicTime seen;
+  uint64_t charged = 0;  // of them, what counts against the maximum
+  // Those of them that belong to no whole message, and bytes of whole ones
+  // since `seen`.
+  uint64_t unfinished = 0;
+  std::atomic<uint64_t> finished{0};
+  uint64_t open_calls = 0;
+  // Calls that the server has not freed, while the connection is unproven.
+  uint64_t unproven_calls = 0;
+  std::atomic<bool> proven{false};
+  Duration silence = Duration::zero();
+  // Calls since `window`.
+  MonotonicTime window;
+  uint64_t begun = 0;
+  uint64_t ended = 0;
+  uint64_t given_up = 0;
+  // If it is in a group: that, whose it is, and where.
+  Group* group = nullptr;
+  std::string caller;
+  std::list<Id>::iterator position;
+  uint64_t idle_since = 0;  // a number of idle_turns_
+};
+
+ConnectionRules::ConnectionRules(const ConnectionLimits& limits)
+    : limits_(limits) {}
+
+ConnectionRules::~ConnectionRules() = default;
+
 bool ConnectionRules::IsLoud(uint64_t bytes) { return bytes > kQuietBytes; }
 
 bool ConnectionRules::HasPlace(bool loud) const {
@@ -119,7 +166,7 @@ std::optional<ConnectionRules::Id> ConnectionRules::FirstToGiveWay(
   using Rank = std::tuple<Trust, int64_t, MonotonicTime>;
   std::optional<std::pair<Rank, Id>> first;
   for (const Id id : unproven_) {
-    const Connection& connection = connections_.at(id);
+    const Connection& connection = *connections_.at(id);
     if (only_loud && !IsLoud(connection)) continue;
     const size_t of_network = unproven_by_network_.at(connection.network);
     const bool waits =
@@ -149,14 +196,15 @@ void ConnectionRules::EndLoud(MonotonicTime now, std::vector<Closing>& due) {
 
 void ConnectionRules::Opened(Id id, absl::string_view peer, MonotonicTime now) {
   HEAPSYNC_CHECK(!connections_.contains(id)) << id;
-  Connection connection;
-  connection.peer = std::string(peer);
-  connection.network = NetworkOf(peer);
-  connection.opened = now;
-  connection.window = connection.seen = now;
+  auto connection = std::make_shared<Connection>();
+  connection->id = id;
+  connection->peer = std::string(peer);
+  connection->network = NetworkOf(peer);
+  connection->opened = now;
+  connection->window = connection->seen = now;
   // A peer may come again before the end of its last connection is seen.
-  by_peer_[connection.peer] = id;
-  ++unproven_by_network_[connection.network];
+  by_peer_[connection->peer] = connection;
+  ++unproven_by_network_[connection->network];
   unproven_.insert(id);
   connections_.emplace(id, std::move(connection));
 }
@@ -164,23 +212,27 @@ void ConnectionRules::Opened(Id id, absl::string_view peer, MonotonicTime now) {
 bool ConnectionRules::Left(Id id) {
   std::vector<Closing> due;
   Close(id, ClosingReason::kGaveWay, due);
-  return connections_.at(id).keeps_place;
+  return connections_.at(id)->keeps_place;
 }
 
 void ConnectionRules::Closed(Id id) {
   const auto found = connections_.find(id);
   HEAPSYNC_CHECK(found != connections_.end()) << id;
-  if (unproven_.erase(id) > 0) Release(found->second);
-  LeaveGroup(found->second);
-  if (found->second.keeps_place) --kept_places_;
-  const auto peer = by_peer_.find(found->second.peer);
-  if (peer != by_peer_.end() && peer->second == id) by_peer_.erase(peer);
+  const std::shared_ptr<Connection> connection = found->second;
+  if (unproven_.erase(id) > 0) Release(*connection);
+  LeaveGroup(*connection);
+  if (connection->keeps_place) --kept_places_;
+  const auto peer = by_peer_.find(connection->peer);
+  if (peer != by_peer_.end() && peer->second == connection) {
+    by_peer_.erase(peer);
+  }
   connections_.erase(found);
 }
 
-ConnectionRules::Connection* ConnectionRules::Find(absl::string_view peer) {
-  const auto id = by_peer_.find(peer);
-  return id == by_peer_.end() ? nullptr : &connections_.at(id->second);
+std::shared_ptr<ConnectionRules::Connection> ConnectionRules::Find(
+    absl::string_view peer) const {
+  const auto found = by_peer_.find(peer);
+  return found == by_peer_.end() ? nullptr : found->second;
 }
 
 bool ConnectionRules::IsLoud(const Connection& connection) {
@@ -190,13 +242,13 @@ bool ConnectionRules::IsLoud(const Connection& connection) {
 size_t ConnectionRules::LoudPlaces() const {
   return kept_places_ + static_cast<size_t>(std::count_if(
                             unproven_.begin(), unproven_.end(), [&](Id id) {
-                              return IsLoud(connections_.at(id));
+                              return IsLoud(*connections_.at(id));
                             }));
 }
 
 void ConnectionRules::Floods(Connection& connection) {
   if (std::exchange(connection.floods, true)) return;
-  flooding_.push_back(by_peer_.at(connection.peer));
+  flooding_.push_back(connection.id);
 }
 
 void ConnectionRules::Roll(Connection& connection, MonotonicTime now) {
@@ -205,36 +257,41 @@ void ConnectionRules::Roll(Connection& connection, MonotonicTime now) {
   connection.begun = connection.ended = connection.given_up = 0;
 }
 
-std::shared_ptr<ConnectionRules::HeldCalls> ConnectionRules::CallBegan(
-    absl::string_view peer, MonotonicTime now) {
-  Connection* const connection = Find(peer);
-  if (connection == nullptr) return nullptr;
-  ++connection->held->count;
-  if (connection->held->unproven) ++unproven_calls_;
-  Roll(*connection, now);
-  ++connection->begun;
-  if (++connection->open_calls == 1) MoveInGroup(*connection);
-  connection->finished += kCallOverhead;
+void ConnectionRules::CallBegan(Connection& connection, MonotonicTime now) {
+  if (connection.standing != Trust::kKnown) {
+    ++connection.unproven_calls;
+    ++unproven_calls_;
+  }
+  Roll(connection, now);
+  ++connection.begun;
+  if (++connection.open_calls == 1) MoveInGroup(connection);
+  AddFinished(connection, kCallOverhead);
   const uint64_t max_known_open =
       uint64_t{2} * limits_.max_streams_per_connection + kEndingCalls;
-  const bool too_many = connection->standing == Trust::kKnown
-                            ? connection->open_calls > max_known_open
-                            : connection->open_calls > kMaxUnprovenOpen ||
-                                  connection->begun > kMaxUnprovenBegun;
-  if (too_many) Floods(*connection);
-  return connection->held;
+  const bool too_many = connection.standing == Trust::kKnown
+                            ? connection.open_calls > max_known_open
+                            : connection.open_calls > kMaxUnprovenOpen ||
+                                  connection.begun > kMaxUnprovenBegun;
+  if (too_many) Floods(connection);
 }
 
-void ConnectionRules::CallFreed(HeldCalls& calls) {
-  HEAPSYNC_CHECK(calls.count > 0) << "a call was freed twice";
-  --calls.count;
-  if (calls.unproven) --unproven_calls_;
+void ConnectionRules::CallFreed(Connection& connection) {
+  if (connection.standing == Trust::kKnown) return;
+  HEAPSYNC_CHECK(connection.unproven_calls > 0) << "a call was freed twice";
+  --connection.unproven_calls;
+  --unproven_calls_;
 }
 
-void ConnectionRules::MessageArrived(absl::string_view peer, uint64_t bytes) {
-  Connection* const connection = Find(peer);
-  if (connection == nullptr) return;
-  connection->finished += bytes + bytes / kOverheadPart + kMessageOverhead;
+bool ConnectionRules::IsProven(const Connection& connection) {
+  return connection.proven.load(std::memory_order_acquire);
+}
+
+void ConnectionRules::AddFinished(Connection& connection, uint64_t bytes) {
+  connection.finished.fetch_add(bytes, std::memory_order_relaxed);
+}
+
+void ConnectionRules::MessageArrived(Connection& connection, uint64_t bytes) {
+  AddFinished(connection, bytes + bytes / kOverheadPart + kMessageOverhead);
 }
 
 std::vector<ConnectionRules::Id> ConnectionRules::ToLookAt(MonotonicTime now) {
@@ -252,31 +309,29 @@ std::vector<ConnectionRules::Id> ConnectionRules::ToLookAt(MonotonicTime now) {
   return ids;
 }
 
-void ConnectionRules::CallEnded(absl::string_view peer, CallEnd end,
+void ConnectionRules::CallEnded(Connection& connection, CallEnd end,
                                 MonotonicTime now) {
-  Connection* const connection = Find(peer);
-  // The call of an earlier connection of the same peer may end here.
-  if (connection == nullptr || connection->open_calls == 0) return;
-  if (--connection->open_calls == 0) MoveInGroup(*connection);
-  Roll(*connection, now);
-  ++connection->ended;
+  HEAPSYNC_CHECK(connection.open_calls > 0) << "a call ended twice";
+  if (--connection.open_calls == 0) MoveInGroup(connection);
+  Roll(connection, now);
+  ++connection.ended;
   if (end == CallEnd::kAnswered) return;
-  ++connection->given_up;
-  if (connection->given_up > kMaxGivenUp &&
-      2 * connection->given_up > connection->ended) {
-    Floods(*connection);
+  ++connection.given_up;
+  if (connection.given_up > kMaxGivenUp &&
+      2 * connection.given_up > connection.ended) {
+    Floods(connection);
   }
 }
 
 void ConnectionRules::Probed(absl::string_view peer) {
-  Connection* const connection = Find(peer);
+  const std::shared_ptr<Connection> connection = Find(peer);
   if (connection == nullptr || connection->standing != Trust::kStranger) return;
   connection->standing = Trust::kProbe;
 }
 
 ConnectionRules::Admission ConnectionRules::Admitted(absl::string_view peer,
                                                      absl::string_view caller) {
-  Connection* const connection = Find(peer);
+  const std::shared_ptr<Connection> connection = Find(peer);
   if (connection == nullptr || connection->closing ||
       connection->standing == Trust::kKnown) {
     return Admission::kAdmitted;
@@ -284,11 +339,10 @@ ConnectionRules::Admission ConnectionRules::Admitted(absl::string_view peer,
   const Admission place = MakeKnownPlace(caller);
   if (place != Admission::kAdmitted) return place;
   connection->standing = Trust::kKnown;
-  connection->held->unproven = false;
-  unproven_calls_ -= connection->held->count;
-  const Id id = by_peer_.at(peer);
-  if (unproven_.erase(id) > 0) Release(*connection);
-  JoinGroup(id, caller);
+  unproven_calls_ -= std::exchange(connection->unproven_calls, 0);
+  connection->proven.store(true, std::memory_order_release);
+  if (unproven_.erase(connection->id) > 0) Release(*connection);
+  JoinGroup(*connection, caller);
   return Admission::kAdmitted;
 }
 
@@ -305,7 +359,7 @@ ConnectionRules::Admission ConnectionRules::MakeKnownPlace(
   } else if (known_ >= limits_.max_connections) {
     using Rank = std::pair<size_t, uint64_t>;
     const auto rank = [this](const Group& group) -> Rank {
-      const uint64_t since = connections_.at(group.idle.front()).idle_since;
+      const uint64_t since = connections_.at(group.idle.front())->idle_since;
       return {group.size(), idle_turns_ - since};
     };
     for (const auto& [name, group] : groups_) {
@@ -321,15 +375,15 @@ ConnectionRules::Admission ConnectionRules::MakeKnownPlace(
   return Admission::kAdmitted;
 }
 
-void ConnectionRules::JoinGroup(Id id, absl::string_view caller) {
+void ConnectionRules::JoinGroup(Connection& connection,
+                                absl::string_view caller) {
   std::unique_ptr<Group>& group = groups_[caller];
   if (group == nullptr) group = std::make_unique<Group>();
-  Connection& connection = connections_.at(id);
   connection.group = group.get();
   connection.caller = std::string(caller);
   connection.idle_since = ++idle_turns_;
   std::list<Id>& list = connection.open_calls == 0 ? group->idle : group->busy;
-  connection.position = list.insert(list.end(), id);
+  connection.position = list.insert(list.end(), connection.id);
   ++known_;
 }
 
@@ -353,11 +407,11 @@ void ConnectionRules::MoveInGroup(Connection& connection) {
   }
 }
 
-void ConnectionRules::Progressed(Id id, const TcpProgress& progress,
+bool ConnectionRules::Progressed(Id id, const TcpProgress& progress,
                                  MonotonicTime now) {
   const auto found = connections_.find(id);
-  if (found == connections_.end()) return;
-  Connection& connection = found->second;
+  if (found == connections_.end()) return false;
+  Connection& connection = *found->second;
   if (connection.standing == Trust::kProbe) {
     const auto elapsed = static_cast<uint64_t>((now - connection.seen).count());
     const uint64_t spent = elapsed * kProbeBytesPerSecond / 1'000'000;
@@ -370,10 +424,11 @@ void ConnectionRules::Progressed(Id id, const TcpProgress& progress,
       progress.received - std::min(progress.received, connection.received);
   connection.charged += more;
   connection.unfinished += more;
-  connection.unfinished -= std::min(
-      connection.unfinished, std::exchange(connection.finished, 0) + idle);
+  connection.unfinished -=
+      std::min(connection.unfinished, connection.finished.exchange(0) + idle);
   connection.received = progress.received;
   connection.silence = progress.silence;
+  return more > 0;
 }
 
 void ConnectionRules::Release(Connection& connection) {
@@ -383,7 +438,7 @@ void ConnectionRules::Release(Connection& connection) {
 
 void ConnectionRules::Close(Id id, ClosingReason reason,
                             std::vector<Closing>& due) {
-  Connection& connection = connections_.at(id);
+  Connection& connection = *connections_.at(id);
   if (std::exchange(connection.closing, true)) return;
   LeaveGroup(connection);
   if (unproven_.erase(id) > 0) {
@@ -398,7 +453,8 @@ void ConnectionRules::EndUnfinished(std::vector<Closing>& due) {
   unfinished_ = 0;
   const bool none = growth_ < limits_.all_unfinished_bytes / 2;
   std::vector<std::pair<uint64_t, Id>> held;
-  for (auto& [id, each] : connections_) {
+  for (const auto& [id, connection] : connections_) {
+    Connection& each = *connection;
     if (none) each.unfinished = 0;
     if (each.standing != Trust::kKnown || each.closing) continue;
     unfinished_ += each.unfinished;
@@ -419,7 +475,7 @@ std::vector<ConnectionRules::Closing> ConnectionRules::Due(MonotonicTime now) {
   for (const Closing& each : std::exchange(displaced_, {})) {
     // The descriptor may belong to a new connection by now.
     const auto found = connections_.find(each.id);
-    if (found != connections_.end() && found->second.closing) {
+    if (found != connections_.end() && found->second->closing) {
       due.push_back(each);
     }
   }
@@ -428,13 +484,13 @@ std::vector<ConnectionRules::Closing> ConnectionRules::Due(MonotonicTime now) {
   for (const Id id : std::exchange(flooding_, {})) {
     const auto found = connections_.find(id);
     // The descriptor may belong to a new connection by now.
-    if (found == connections_.end() || !found->second.floods) continue;
+    if (found == connections_.end() || !found->second->floods) continue;
     Close(id, ClosingReason::kCalls, due);
   }
   std::vector<std::pair<uint64_t, Id>> held;
   uint64_t all_bytes = 0;
   for (const Id id : std::vector<Id>(unproven_.begin(), unproven_.end())) {
-    const Connection& connection = connections_.at(id);
+    const Connection& connection = *connections_.at(id);
     if (connection.standing == Trust::kStranger &&
         now - connection.opened >= limits_.unproven_time) {
       Close(id, ClosingReason::kUnproven, due);
@@ -456,7 +512,7 @@ size_t ConnectionRules::Count(Trust standing) const {
   if (standing == Trust::kKnown) return known_;
   return static_cast<size_t>(std::count_if(
       unproven_.begin(), unproven_.end(),
-      [&](Id id) { return connections_.at(id).standing == standing; }));
+      [&](Id id) { return connections_.at(id)->standing == standing; }));
 }
 
 }  // namespace heapsync

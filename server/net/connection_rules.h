@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,7 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "server/net/tcp_progress.h"
 
 namespace heapsync {
@@ -82,13 +81,11 @@ class ConnectionRules {
     ClosingReason reason = ClosingReason::kUnproven;
   };
 
-  explicit ConnectionRules(const ConnectionLimits& limits) : limits_(limits) {}
+  explicit ConnectionRules(const ConnectionLimits& limits);
+  ~ConnectionRules();
 
-  // Calls of one connection that the server still holds, which may outlive it.
-  struct HeldCalls {
-    uint64_t count = 0;
-    bool unproven = true;
-  };
+  // A connection, by which its calls find it again. They may outlive it.
+  struct Connection;
 
   // False: the next connection must wait, or take the place that MakePlace()
   // frees. Known connections take none of these places, however many they are.
@@ -115,16 +112,19 @@ class ConnectionRules {
   // Its descriptor is about to be closed.
   void Closed(Id id);
 
-  // Calls of a connection; unknown peers are ignored. What CallBegan() returns,
-  // null for an unknown peer, goes to CallFreed() once the server has freed the
+  // The connection of a peer; null if there is none.
+  std::shared_ptr<Connection> Find(absl::string_view peer) const;
+
+  // Calls of a connection. CallFreed() is for when the server has freed a
   // call's memory, which is after its end if its answer is not read.
-  std::shared_ptr<HeldCalls> CallBegan(absl::string_view peer,
-                                       MonotonicTime now);
+  void CallBegan(Connection& connection, MonotonicTime now);
   enum class CallEnd { kAnswered, kGivenUp };
-  void CallEnded(absl::string_view peer, CallEnd end, MonotonicTime now);
-  void CallFreed(HeldCalls& calls);
-  // A whole message of `bytes` arrived on a call of the connection.
-  void MessageArrived(absl::string_view peer, uint64_t bytes);
+  void CallEnded(Connection& connection, CallEnd end, MonotonicTime now);
+  void CallFreed(Connection& connection);
+  // True if the freeing of its calls is of no consequence. Any thread.
+  static bool IsProven(const Connection& connection);
+  // A whole message of `bytes` arrived on a call of the connection. Any thread.
+  static void MessageArrived(Connection& connection, uint64_t bytes);
   // Its health check was answered.
   void Probed(absl::string_view peer);
   // A call of `caller`, empty if it cannot be told from others, has the right
@@ -145,7 +145,8 @@ class ConnectionRules {
   // are among them now and then: often where they send much without an end.
   const absl::flat_hash_set<Id>& unproven() const { return unproven_; }
   std::vector<Id> ToLookAt(MonotonicTime now);
-  void Progressed(Id id, const TcpProgress& progress, MonotonicTime now);
+  // True if bytes came since the last look.
+  bool Progressed(Id id, const TcpProgress& progress, MonotonicTime now);
 
   // Bytes by which the process has grown since its start. While they are few,
   // nothing can be unfinished: what seems so was thrown away, such as the rest
@@ -161,43 +162,9 @@ class ConnectionRules {
   uint64_t unproven_calls() const { return unproven_calls_; }
 
  private:
-  // Known connections of one caller that are not about to be closed.
-  struct Group {
-    std::list<Id> idle;  // without open calls, the longest idle one first
-    std::list<Id> busy;
-    size_t size() const { return idle.size() + busy.size(); }
-  };
-  struct Connection {
-    std::string peer;
-    std::string network;
-    MonotonicTime opened;
-    Trust standing = Trust::kStranger;
-    bool closing = false;
-    bool floods = false;
-    bool keeps_place = false;  // see Left()
-    uint64_t received = 0;     // in all, at `seen`
-    MonotonicTime seen;
-    uint64_t charged = 0;  // of them, what counts against the maximum
-    // Those of them that belong to no whole message, and bytes of whole ones
-    // since `seen`.
-    uint64_t unfinished = 0;
-    uint64_t finished = 0;
-    uint64_t open_calls = 0;
-    std::shared_ptr<HeldCalls> held = std::make_shared<HeldCalls>();
-    Duration silence = Duration::zero();
-    // Calls since `window`.
-    MonotonicTime window;
-    uint64_t begun = 0;
-    uint64_t ended = 0;
-    uint64_t given_up = 0;
-    // If it is in a group: that, whose it is, and where.
-    Group* group = nullptr;
-    std::string caller;
-    std::list<Id>::iterator position;
-    uint64_t idle_since = 0;  // a number of idle_turns_
-  };
+  struct Group;
 
-  Connection* Find(absl::string_view peer);
+  static void AddFinished(Connection& connection, uint64_t bytes);
   static bool IsLoud(const Connection& connection);
   // The places of loud connections, and those that are kept; see Left().
   size_t LoudPlaces() const;
@@ -210,7 +177,7 @@ class ConnectionRules {
   std::optional<Id> FirstToGiveWay(std::optional<size_t> neighbours,
                                    bool only_loud, MonotonicTime now) const;
   void EndLoud(MonotonicTime now, std::vector<Closing>& due);
-  void JoinGroup(Id id, absl::string_view caller);
+  void JoinGroup(Connection& connection, absl::string_view caller);
   void LeaveGroup(Connection& connection);
   // To be called when `open_calls` became zero, or was zero.
   void MoveInGroup(Connection& connection);
@@ -220,8 +187,8 @@ class ConnectionRules {
   void Floods(Connection& connection);
 
   const ConnectionLimits limits_;
-  absl::flat_hash_map<Id, Connection> connections_;
-  absl::flat_hash_map<std::string, Id> by_peer_;
+  absl::flat_hash_map<Id, std::shared_ptr<Connection>> connections_;
+  absl::flat_hash_map<std::string, std::shared_ptr<Connection>> by_peer_;
   absl::flat_hash_set<Id> unproven_;
   absl::flat_hash_map<std::string, size_t> unproven_by_network_;
   absl::flat_hash_map<std::string, std::unique_ptr<Group>> groups_;

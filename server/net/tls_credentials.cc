@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 
 namespace heapsync {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 #include "server/config/server_config.h"
 #include "server/config/tls_material.h"
 

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "heap_adapter/base/mutex.h"
-#include "heap_adapter/engine.h"
+#include "base/mutex.h"
+#include "heap_adapter/engines.h"
 #include "server/observe/metric_destinations.h"
 
 namespace heapsync {

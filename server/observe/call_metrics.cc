@@ -3,6 +3,7 @@
 #include <google/protobuf/descriptor.h>
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <utility>
 
@@ -42,64 +43,36 @@ const char* TypeOf(const google::protobuf::MethodDescriptor& method) {
 
 }  // namespace
 
-// Lives as long as its call.
-class CallMetrics::Interceptor final : public grpc::experimental::Interceptor {
- public:
-  explicit Interceptor(Method& method)
-      : method_(method), began_(std::chrono::steady_clock::now()) {
-    method_.started.fetch_add(1, std::memory_order_relaxed);
-  }
-  // A call that ended without a status was cancelled.
-  ~Interceptor() override { End(grpc::StatusCode::CANCELLED); }
-
-  void Intercept(
-      grpc::experimental::InterceptorBatchMethods* methods) override {
-    if (methods->QueryInterceptionHookPoint(
-            grpc::experimental::InterceptionHookPoints::PRE_SEND_STATUS)) {
-      End(methods->GetSendStatus().error_code());
-    }
-    methods->Proceed();
-  }
-
- private:
-  void End(grpc::StatusCode code) {
-    if (std::exchange(ended_, true)) return;
-    method_.End(code, std::chrono::steady_clock::now() - began_);
-  }
-
-  Method& method_;
-  const std::chrono::steady_clock::time_point began_;
-  bool ended_ = false;
+struct CallMetrics::Method {
+  std::string service;
+  std::string name;
+  std::string type;
+  std::atomic<uint64_t> started{0};
+  std::array<std::atomic<uint64_t>, kCodes> handled{};
+  std::array<std::atomic<uint64_t>, kBuckets.size() + 1> durations{};
+  std::atomic<uint64_t> microseconds{0};
 };
 
-class CallMetrics::Factory final
-    : public grpc::experimental::ServerInterceptorFactoryInterface {
- public:
-  explicit Factory(CallMetrics& metrics) : metrics_(metrics) {}
+CallMetrics::~CallMetrics() = default;
 
-  grpc::experimental::Interceptor* CreateServerInterceptor(
-      grpc::experimental::ServerRpcInfo* info) override {
-    const auto method =
-        metrics_.methods_.find(absl::string_view(info->method()));
-    if (method == metrics_.methods_.end()) return nullptr;
-    return new Interceptor(*method->second);
-  }
+CallMetrics::Method* CallMetrics::Begin(absl::string_view method) const {
+  const auto found = methods_.find(method);
+  if (found == methods_.end()) return nullptr;
+  found->second->started.fetch_add(1, std::memory_order_relaxed);
+  return found->second.get();
+}
 
- private:
-  CallMetrics& metrics_;
-};
-
-void CallMetrics::Method::End(grpc::StatusCode code,
-                              std::chrono::nanoseconds duration) {
+void CallMetrics::End(Method& method, grpc::StatusCode code,
+                      std::chrono::nanoseconds duration) {
   auto index = static_cast<size_t>(code);
   if (index >= kCodes) index = static_cast<size_t>(grpc::StatusCode::UNKNOWN);
-  handled[index].fetch_add(1, std::memory_order_relaxed);
+  method.handled[index].fetch_add(1, std::memory_order_relaxed);
   const double seconds = std::chrono::duration<double>(duration).count();
   const auto bucket =
       std::lower_bound(kBuckets.begin(), kBuckets.end(), seconds);
-  durations[static_cast<size_t>(bucket - kBuckets.begin())].fetch_add(
+  method.durations[static_cast<size_t>(bucket - kBuckets.begin())].fetch_add(
       1, std::memory_order_relaxed);
-  microseconds.fetch_add(
+  method.microseconds.fetch_add(
       static_cast<uint64_t>(
           std::chrono::duration_cast<std::chrono::microseconds>(duration)
               .count()),
@@ -121,11 +94,6 @@ CallMetrics::CallMetrics(const std::vector<std::string>& services) {
                        std::move(method));
     }
   }
-}
-
-std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>
-CallMetrics::NewInterceptorFactory() {
-  return std::make_unique<Factory>(*this);
 }
 
 std::vector<MetricFamily> CallMetrics::Collect() const {

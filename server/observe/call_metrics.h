@@ -5,7 +5,6 @@
 #include <prometheus/collectable.h>
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -27,34 +26,23 @@ class CallMetrics final : public prometheus::Collectable {
   // "heapsync.v1.HeapSyncService"; those that are not linked into this program
   // are left out, and so are calls of all other methods.
   explicit CallMetrics(const std::vector<std::string>& services);
+  ~CallMetrics() override;
 
-  // For grpc::ServerBuilder's interceptors. This must outlive the server.
-  std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>
-  NewInterceptorFactory();
+  struct Method;
+  // Counts a call that begins. `method` is its full name, "/service/method".
+  // Null: its calls are not counted. Any thread.
+  Method* Begin(absl::string_view method) const;
+  static void End(Method& method, grpc::StatusCode code,
+                  std::chrono::nanoseconds duration);
 
   // Any thread.
   std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
-  class Factory;
-  class Interceptor;
-
   static constexpr size_t kCodes = 17;  // OK to UNAUTHENTICATED
   // Upper bounds in seconds; longer calls are counted in one more bucket.
   static constexpr std::array<double, 11> kBuckets = {
       0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10};
-
-  struct Method {
-    std::string service;
-    std::string name;
-    std::string type;
-    std::atomic<uint64_t> started{0};
-    std::array<std::atomic<uint64_t>, kCodes> handled{};
-    std::array<std::atomic<uint64_t>, kBuckets.size() + 1> durations{};
-    std::atomic<uint64_t> microseconds{0};
-
-    void End(grpc::StatusCode code, std::chrono::nanoseconds duration);
-  };
 
   // By full name, "/service/method"; its entries never change.
   absl::flat_hash_map<std::string, std::unique_ptr<Method>> methods_;

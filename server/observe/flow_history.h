@@ -11,9 +11,9 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/clock.h"
-#include "heap_adapter/base/mutex.h"
-#include "heap_adapter/engine.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "heap_adapter/engines.h"
 #include "server/observe/compact_count.h"
 
 namespace heapsync {

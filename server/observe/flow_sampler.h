@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 #include "heap_adapter/engines.h"
 #include "server/observe/flow_history.h"
 

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <utility>
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 
 namespace heapsync {
 namespace {

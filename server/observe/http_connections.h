@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 
 namespace heapsync {
 

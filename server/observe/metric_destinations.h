@@ -7,7 +7,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 
 namespace heapsync {
 

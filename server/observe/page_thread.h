@@ -5,7 +5,7 @@
 #include <functional>
 #include <thread>
 
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 
 namespace heapsync {
 

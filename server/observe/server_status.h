@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 #include "heap_adapter/engines.h"
 
 namespace heapsync {

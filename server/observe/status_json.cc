@@ -13,7 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "heap_adapter/model/object_type.h"
+#include "heap_adapter/engines.h"
 #include "nlohmann/json.hpp"
 #include "server/observe/status_list.h"
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "server/observe/flow_history.h"
 #include "server/observe/server_status.h"
 #include "server/observe/status_query.h"

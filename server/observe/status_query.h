@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 #include "server/observe/flow_history.h"
 
 namespace heapsync {

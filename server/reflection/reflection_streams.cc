@@ -1,6 +1,6 @@
 #include "server/reflection/reflection_streams.h"
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 
 namespace heapsync {
 

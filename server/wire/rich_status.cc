@@ -9,7 +9,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/error_info.pb.h"
 #include "google/rpc/status.pb.h"
-#include "heap_adapter/engine.h"
+#include "heap_adapter/engines.h"
 
 namespace heapsync {
 namespace {

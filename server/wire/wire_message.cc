@@ -16,8 +16,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/encoding/json_text.h"
-#include "heap_adapter/encoding/reasons.h"
+#include "base/json_text.h"
+#include "heap_adapter/encoding/findings.h"
 #include "server/wire/inflate.h"
 
 namespace heapsync {

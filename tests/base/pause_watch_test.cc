@@ -1,4 +1,4 @@
-#include "heap_adapter/base/pause_watch.h"
+#include "base/pause_watch.h"
 
 #include <chrono>
 

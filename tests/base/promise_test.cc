@@ -1,4 +1,4 @@
-#include "heap_adapter/base/promise.h"
+#include "base/promise.h"
 
 #include <chrono>
 #include <memory>

@@ -1,4 +1,4 @@
-#include "heap_adapter/base/round_robin_queue.h"
+#include "base/round_robin_queue.h"
 
 #include <memory>
 #include <vector>

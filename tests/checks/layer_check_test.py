@@ -61,6 +61,16 @@ class LayerCheckTest(unittest.TestCase):
         self.add("server/main.cc", "heap_adapter/spool/spool.h")
         self.assertIn("program does not declare a link to heapsync_spool", self.faults())
 
+    def test_the_server_knows_few_headers_of_the_adapter(self) -> None:
+        self.write("server/CMakeLists.txt", "add_executable(program main.cc)\ntarget_link_libraries(program PRIVATE heapsync_model)\n")
+        doors = [f"heap_adapter/model/door{i}.h" for i in range(10)]
+        self.add("server/main.cc", *doors)
+        self.assertEqual(self.faults(), "")
+        # One more, by another file.
+        self.add("server/program.cc", doors[0], "heap_adapter/model/window.h")
+        self.assertIn("the server includes 11 headers of heap_adapter, and may include 10", self.faults())
+        self.assertIn("heap_adapter/model/window.h", self.faults())
+
     def test_a_circle_of_links_is_refused(self) -> None:
         self.library("heap_adapter/model", "heapsync_model", "destination.cc", deps="heapsync_spool")
         self.assertIn("a circle of links through heapsync_model", self.faults())

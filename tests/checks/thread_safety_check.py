@@ -2,7 +2,7 @@
 """Checks the lock annotations of everything that sees a lock, with clang's thread-safety analysis.
 
 The analysis needs no code, so the sources are only parsed, with the commands of a build folder that gcc compiled. Sources that do
-not include heap_adapter/base/mutex.h, directly or not, cannot violate an annotation and are left out; ninja knows which those are.
+not include base/mutex.h, directly or not, cannot violate an annotation and are left out; ninja knows which those are.
 Exits with 77 (skipped) where there is no clang, unless CI=true.
 """
 
@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 COMPILER = "clang++-14"
-LOCKS = "heap_adapter/base/mutex.h"
+LOCKS = "base/mutex.h"
 FLAGS = ["-fsyntax-only", "-Wno-everything", "-Wthread-safety", "-Werror=thread-safety"]
 
 

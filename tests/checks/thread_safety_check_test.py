@@ -18,7 +18,7 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 add_library(one OBJECT one.cc)
 target_include_directories(one PRIVATE "%s")
 """
-CODE = """#include "heap_adapter/base/mutex.h"
+CODE = """#include "base/mutex.h"
 class Counter {
  public:
   void Add() { %s++count_; }

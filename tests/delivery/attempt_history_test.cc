@@ -40,12 +40,12 @@ class AttemptHistoryTest : public ::testing::Test {
   }
   std::vector<AttemptId> Attempts() const {
     std::vector<AttemptId> ids;
-    EXPECT_TRUE(spool_
-                    ->VisitAttempts(0,
-                                    [&](AttemptId id, const AttemptRecord&) {
-                                      ids.push_back(id);
-                                      return true;
-                                    })
+    EXPECT_TRUE(spool_->attempts()
+                    .VisitAttempts(0,
+                                   [&](AttemptId id, const AttemptRecord&) {
+                                     ids.push_back(id);
+                                     return true;
+                                   })
                     .ok());
     return ids;
   }
@@ -61,8 +61,8 @@ class AttemptHistoryTest : public ::testing::Test {
     history_->Prune(now, change);
     EXPECT_TRUE(spool_->Commit(change).ok());
     std::vector<AttemptId> ids;
-    EXPECT_TRUE(spool_
-                    ->VisitUsage([&](AttemptId id, const UsageRecord&) {
+    EXPECT_TRUE(spool_->attempts()
+                    .VisitUsage([&](AttemptId id, const UsageRecord&) {
                       ids.push_back(id);
                     })
                     .ok());

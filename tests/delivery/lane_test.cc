@@ -47,10 +47,10 @@ class LaneTest : public ::testing::TestWithParam<unsigned> {
     change.PutLane(kLane, {.destination = "prod", .type = type_});
     ASSERT_TRUE(spool_->Commit(change).ok());
     const std::vector<StoredLane> lanes = *spool_->Lanes();
-    lane_ = std::make_unique<Lane>(*spool_, lanes[0],
-                                   *spool_->DeferredIdentities(kLane));
-    ASSERT_TRUE(spool_
-                    ->VisitPlans([&](AttemptId id, const PlanRecord& record) {
+    lane_ = std::make_unique<Lane>(
+        *spool_, lanes[0], *spool_->deferred().DeferredIdentities(kLane));
+    ASSERT_TRUE(spool_->attempts()
+                    .VisitPlans([&](AttemptId id, const PlanRecord& record) {
                       ASSERT_TRUE(lane_->Restore(id, record).ok());
                     })
                     .ok());
@@ -299,7 +299,7 @@ TEST_F(LaneTest, AnIdentityOverItsLimitIsDeferredAndOthersPass) {
   EXPECT_THAT(SeqsOf(Pull()), ElementsAre(0, 1, 4, 6));
   EXPECT_EQ(lane_->deferred_items(), 3);
   EXPECT_THAT(SeqsOf(Pull()), IsEmpty());
-  EXPECT_TRUE(spool_->FindDeferred(kLane, 2)->has_value());
+  EXPECT_TRUE(spool_->deferred().FindDeferred(kLane, 2)->has_value());
 }
 
 TEST_F(LaneTest, WithoutSpaceNothingIsDeferredAndTheOrderStays) {
@@ -373,7 +373,7 @@ TEST_F(LaneTest, DeferredItemsThatExpiredInAPlanBecomeDeadLetters) {
   ReturnExpired(*Pull(), now_.wall);
   EXPECT_FALSE(Pull().has_value());
   EXPECT_THAT(DeadLetters(), ElementsAre("1 EXPIRED"));
-  EXPECT_FALSE(spool_->FindDeferred(kLane, 1)->has_value());
+  EXPECT_FALSE(spool_->deferred().FindDeferred(kLane, 1)->has_value());
   EXPECT_EQ(lane_->deferred_items(), 1);
 }
 

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/promise.h"
 #include "gtest/gtest.h"
-#include "heap_adapter/base/promise.h"
 #include "heap_adapter/engine.h"
 #include "tests/spool/forwarding_store.h"
 #include "tests/spool/memory_store.h"

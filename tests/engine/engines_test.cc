@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/promise.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "heap_adapter/base/promise.h"
 #include "tests/spool/memory_store.h"
 
 namespace heapsync {

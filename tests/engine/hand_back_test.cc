@@ -9,9 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "base/promise.h"
 #include "gtest/gtest.h"
-#include "heap_adapter/base/promise.h"
 #include "heap_adapter/engine.h"
+#include "tests/spool/away_cursor.h"
 #include "tests/spool/forwarding_store.h"
 #include "tests/spool/memory_store.h"
 
@@ -19,18 +20,6 @@ namespace heapsync {
 namespace {
 
 using std::chrono::minutes;
-
-// Of a database that is away.
-class AwayCursor final : public StoreCursor {
- public:
-  bool Valid() const override { return false; }
-  absl::string_view key() const override { return {}; }
-  absl::string_view value() const override { return {}; }
-  void Next() override {}
-  absl::Status status() const override {
-    return absl::UnavailableError("away");
-  }
-};
 
 // A store of one server among several. The changes of all are guarded by
 // `mutex`.

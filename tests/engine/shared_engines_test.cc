@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
+#include "base/promise.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "heap_adapter/base/check.h"
-#include "heap_adapter/base/promise.h"
 #include "heap_adapter/engine.h"
 #include "heap_adapter/inspection/dead_letter_order.h"
 #include "heap_adapter/spool/spool.h"
@@ -432,7 +432,7 @@ TEST_F(SharedEnginesTest, AReplayIsFinishedByTheNextOwner) {
   const auto result_of = [&](CommandId id) -> DeadLetterResult {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
     while (std::chrono::steady_clock::now() < deadline) {
-      const auto answers = spool->ReadAnswers({&id, 1});
+      const auto answers = spool->published().ReadAnswers({&id, 1});
       if (!answers.ok() || !(*answers)[0].has_value()) continue;
       const auto results = DecodeResults((*answers)[0]->body);
       if (results.ok() && results->size() == 1) return results->front();

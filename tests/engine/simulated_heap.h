@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/transport/transport.h"
 #include "nlohmann/json.hpp"
 

@@ -12,7 +12,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/object_type.h"
 #include "tests/fake_heap/post_body.h"

@@ -13,7 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/model/destination.h"
 
 namespace heapsync::fake_heap {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/model/destination.h"
 #include "tests/fake_heap/fault_script.h"
 #include "tests/fake_heap/heap_state.h"

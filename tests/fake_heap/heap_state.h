@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/model/destination.h"
 #include "heap_adapter/model/object_type.h"
 #include "tests/fake_heap/app_store.h"

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/model/destination.h"
 #include "tests/fake_heap/heap_simulator.h"
 

@@ -6,7 +6,7 @@
 #include <variant>
 
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "tests/fake_heap/heap_simulator.h"
 
 namespace heapsync::fake_heap {

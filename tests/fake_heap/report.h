@@ -4,7 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "tests/fake_heap/app_store.h"
 #include "tests/fake_heap/heap_simulator.h"
 #include "tests/fake_heap/limit_meter.h"

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 #include "heap_adapter/model/destination.h"
 
 namespace heapsync::fake_heap {

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "absl/container/inlined_vector.h"
-#include "heap_adapter/base/clock.h"
+#include "base/clock.h"
 
 namespace heapsync::fake_heap {
 

@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "absl/strings/str_split.h"
+#include "base/json_text.h"
 #include "client/cli/csv_reader.h"
 #include "client/cli/field_mapping.h"
 #include "client/cli/json_reader.h"
 #include "client/cli/json_struct.h"
 #include "heap_adapter/encoding/chunk_encoder.h"
-#include "heap_adapter/encoding/json_text.h"
 #include "tests/fuzz/fuzz_check.h"
 
 namespace heapsync {

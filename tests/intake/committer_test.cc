@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "heap_adapter/spool/block.h"
 #include "tests/intake/commit_pending.h"
+#include "tests/spool/away_cursor.h"
 #include "tests/spool/forwarding_store.h"
 #include "tests/spool/memory_store.h"
 
@@ -406,7 +407,13 @@ class LossyStore final : public ForwardingStore {
     }
     return Write(make(values), durability);
   }
+  std::unique_ptr<StoreCursor> Scan(absl::string_view begin,
+                                    absl::string_view end) const override {
+    if (away) return std::make_unique<AwayCursor>();
+    return ForwardingStore::Scan(begin, end);
+  }
   std::function<void()> on_lost_attempt;
+  bool away = false;
 };
 
 class UnwantedAppendTest : public CommitterTest {
@@ -496,6 +503,57 @@ TEST_F(UnwantedAppendTest, LeavesNothingToWriteIfItIsAlone) {
   Append("waits", [] { return true; });
   CommitPending(*committer_);
   EXPECT_THAT(Stored(), ElementsAre(Pair(0, 1), Pair(1, 1)));
+}
+
+TEST_F(UnwantedAppendTest, HidesNothingThatOthersHaveAppended) {
+  std::vector<std::pair<Seq, Seq>> found;
+  Committer owner(*shared_spool_, {}, {}, [&](Committer::Notices notices) {
+    for (const Appended& each : notices.appended) {
+      if (each.accepted_here) continue;
+      found.emplace_back(each.items.begin, each.items.end);
+    }
+  });
+  owner.AddLane(kLane, {.destination = "a"});
+  ASSERT_TRUE(owner
+                  .Append(kLane, Chunk({"{}"}), Done("gone"), nullptr,
+                          [] { return false; })
+                  .ok());
+  CommitPending(owner);
+  owner.LookForAppends(Committer::Look::kNew);
+  CommitPending(owner);
+  EXPECT_THAT(found, ElementsAre(Pair(0, 1)));
+  Append("of another server", nullptr);
+  CommitPending(*committer_);
+  ASSERT_TRUE(owner
+                  .Append(kLane, Chunk({"{}"}), Done("gone"), nullptr,
+                          [] { return false; })
+                  .ok());
+  CommitPending(owner);
+  owner.LookForAppends(Committer::Look::kNew);
+  CommitPending(owner);
+  EXPECT_THAT(found, ElementsAre(Pair(0, 1), Pair(1, 2)));
+}
+
+TEST_F(CommitterTest, ALookForAllThatFailedIsMadeUpFor) {
+  MemoryStore memory;
+  LossyStore store(memory);
+  const auto spool = *Spool::Open(store, 42);
+  std::vector<LaneId> known;
+  Committer owner(*spool, {}, {}, [&](const Committer::Notices& notices) {
+    for (const Appended& each : notices.appended) known.push_back(each.lane);
+  });
+  owner.AddLane(kLane, {.destination = "a"});
+  ASSERT_TRUE(owner.Append(kLane, Chunk({"{}"}), Done("x")).ok());
+  CommitPending(owner);
+  known.clear();
+  store.away = true;
+  owner.LookForAppends(Committer::Look::kAll);
+  CommitPending(owner);
+  EXPECT_THAT(known, IsEmpty());
+  store.away = false;
+  owner.LookForAppends(Committer::Look::kNew);
+  CommitPending(owner);
+  EXPECT_THAT(known, ElementsAre(kLane));
 }
 
 TEST_F(UnwantedAppendTest, IsStoredAllTheSameInASpoolOfOneServer) {

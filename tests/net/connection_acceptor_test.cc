@@ -15,7 +15,9 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "server/health/health_service.h"
+#include "server/net/peer_name.h"
 
 namespace heapsync {
 namespace {
@@ -48,6 +50,13 @@ class Client {
   void Send(const std::string& bytes) {
     EXPECT_EQ(send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(bytes.size()));
+  }
+  // "127.0.0.1:1234"
+  std::string Name() const {
+    sockaddr_storage name{};
+    socklen_t size = sizeof(name);
+    getsockname(socket_, reinterpret_cast<sockaddr*>(&name), &size);
+    return PeerName(name);
   }
   void SendNoMore() { EXPECT_EQ(shutdown(socket_, SHUT_WR), 0); }
   // The next bytes that come; fewer if the connection ends before them.
@@ -99,6 +108,12 @@ class ConnectionAcceptorTest : public testing::Test {
     }
     ADD_FAILURE() << counts.arriving << " arriving, " << counts.strangers
                   << " strangers";
+  }
+  void ExpectAsleep(bool asleep) {
+    for (int i = 0; i < 20'000 && acceptor_->asleep() != asleep; ++i) {
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+    EXPECT_EQ(acceptor_->asleep(), asleep);
   }
   // Waits until a connection was ended for that reason.
   void ExpectEnded(ClosingReason reason) {
@@ -166,6 +181,24 @@ TEST_F(ConnectionAcceptorTest, OneThatDoesNotGreetInTimeIsEnded) {
   client.ExpectSettings();
   EXPECT_EQ(client.Receive(), "");
   ExpectEnded(ClosingReason::kUnproven);
+}
+
+TEST_F(ConnectionAcceptorTest, WhileAllAreSilentTheNextBytesAreWaitedFor) {
+  Start(hours(1));
+  auto client = std::make_unique<Client>(acceptor_->port());
+  client->Send(kGreeting);
+  ExpectCounts(0, 1);
+  guard_.Admitted(absl::StrCat("ipv4:", client->Name()), "caller");
+  ExpectAsleep(true);
+  // A ping.
+  client->Send(std::string("\0\0\x08\6\0\0\0\0\0", 9) + std::string(8, 0));
+  ExpectAsleep(false);
+  ExpectAsleep(true);
+  client.reset();
+  for (int i = 0; i < 20'000 && guard_.Read().known > 0; ++i) {
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  EXPECT_EQ(guard_.Read().known, 0u);
 }
 
 TEST_F(ConnectionAcceptorTest, AtTheEndOnesThatDidNotGreetAreClosed) {

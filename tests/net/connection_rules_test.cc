@@ -76,7 +76,7 @@ TEST_F(ConnectionRulesTest, KnownOnesThatWithholdTheEndsOfMessagesAreEnded) {
   }
   // Whole messages are none of it, however many come.
   for (int i = 1; i <= 100; ++i) {
-    rules.MessageArrived("192.0.2.1:1", kMib);
+    rules.MessageArrived(*rules.Find("192.0.2.1:1"), kMib);
     rules.Progressed(1, {.received = i * kMib}, now_);
   }
   rules.Progressed(2, {.received = 3 * kMib}, now_);
@@ -85,7 +85,7 @@ TEST_F(ConnectionRulesTest, KnownOnesThatWithholdTheEndsOfMessagesAreEnded) {
   rules.Progressed(3, {.received = 9 * kMib}, now_);
   EXPECT_THAT(rules.Due(now_), ElementsAre(Closing{3, ClosingReason::kBytes}));
   EXPECT_THAT(rules.Due(now_), IsEmpty());
-  rules.MessageArrived("192.0.2.1:2", 3 * kMib);
+  rules.MessageArrived(*rules.Find("192.0.2.1:2"), 3 * kMib);
   rules.Progressed(2, {.received = 12 * kMib}, now_);
   EXPECT_THAT(rules.Due(now_), IsEmpty());
 }
@@ -235,9 +235,9 @@ TEST_F(ConnectionRulesTest, KnownConnectionsTakeNoPlaceOfOthers) {
   }
   EXPECT_TRUE(rules_.HasPlace(false));
   // The one that has been idle for longest.
-  rules_.CallBegan(Peer(1), now_);
-  rules_.CallBegan(Peer(2), now_);
-  rules_.CallEnded(Peer(2), CallEnd::kAnswered, now_);
+  rules_.CallBegan(*rules_.Find(Peer(1)), now_);
+  rules_.CallBegan(*rules_.Find(Peer(2)), now_);
+  rules_.CallEnded(*rules_.Find(Peer(2)), CallEnd::kAnswered, now_);
   EXPECT_EQ(rules_.Admitted(Open(7)), Admission::kAdmitted);
   EXPECT_EQ(rules_.Count(Trust::kKnown), 6u);
   EXPECT_THAT(rules_.Due(now_),
@@ -248,12 +248,12 @@ TEST_F(ConnectionRulesTest, KnownConnectionsTakeNoPlaceOfOthers) {
 TEST_F(ConnectionRulesTest, ConnectionsWithOpenCallsDoNotGiveWay) {
   for (int id = 1; id <= 6; ++id) {
     rules_.Admitted(Open(id));
-    rules_.CallBegan(Peer(id), now_);
+    rules_.CallBegan(*rules_.Find(Peer(id)), now_);
   }
   EXPECT_EQ(rules_.Admitted(Open(7)), Admission::kAllTaken);
   EXPECT_EQ(rules_.Count(Trust::kStranger), 1u);
   EXPECT_THAT(rules_.Due(now_), IsEmpty());
-  rules_.CallEnded(Peer(4), CallEnd::kAnswered, now_);
+  rules_.CallEnded(*rules_.Find(Peer(4)), CallEnd::kAnswered, now_);
   EXPECT_EQ(rules_.Admitted(Peer(7)), Admission::kAdmitted);
   EXPECT_THAT(rules_.Due(now_),
               ElementsAre(Closing{4, ClosingReason::kGaveWay}));
@@ -264,9 +264,9 @@ TEST_F(ConnectionRulesTest, BeyondItsShareACallersOwnConnectionGivesWay) {
   const auto admit = [&](int id, const std::string& caller) {
     const std::string peer = absl::StrCat("192.0.2.1:", id);
     rules.Opened(id, peer, now_);
-    rules.CallBegan(peer, now_);
+    rules.CallBegan(*rules.Find(peer), now_);
     const Admission admission = rules.Admitted(peer, caller);
-    rules.CallEnded(peer, CallEnd::kAnswered, now_);
+    rules.CallEnded(*rules.Find(peer), CallEnd::kAnswered, now_);
     return admission;
   };
   admit(1, "good");
@@ -276,8 +276,8 @@ TEST_F(ConnectionRulesTest, BeyondItsShareACallersOwnConnectionGivesWay) {
   EXPECT_THAT(rules.Due(now_),
               ElementsAre(Closing{2, ClosingReason::kGaveWay}));
   // With calls on all of them the newest is refused.
-  rules.CallBegan("192.0.2.1:3", now_);
-  rules.CallBegan("192.0.2.1:4", now_);
+  rules.CallBegan(*rules.Find("192.0.2.1:3"), now_);
+  rules.CallBegan(*rules.Find("192.0.2.1:4"), now_);
   EXPECT_EQ(admit(5, "bad"), Admission::kShareTaken);
   EXPECT_THAT(rules.Due(now_), IsEmpty());
   // One that cannot be told from others has no share.
@@ -293,7 +293,8 @@ TEST_F(ConnectionRulesTest, TheCallerWithTheMostGivesWayAndNeverOneWithFewer) {
   EXPECT_EQ(rules_.Admitted(Open(7), "new"), Admission::kAdmitted);
   EXPECT_THAT(rules_.Due(now_),
               ElementsAre(Closing{1, ClosingReason::kGaveWay}));
-  for (const int id : {2, 3, 4, 5}) rules_.CallBegan(Peer(id), now_);
+  for (const int id : {2, 3, 4, 5})
+    rules_.CallBegan(*rules_.Find(Peer(id)), now_);
   EXPECT_EQ(rules_.Admitted(Open(8), "some"), Admission::kAllTaken);
   EXPECT_EQ(rules_.Admitted(Peer(8), "few"), Admission::kAdmitted);
   EXPECT_THAT(rules_.Due(now_),
@@ -327,12 +328,12 @@ TEST_F(ConnectionRulesTest, AConnectionThatGivesUpItsCallsIsEnded) {
   const std::string peer = Open(1);
   rules_.Admitted(peer);
   for (int i = 0; i < 500; ++i) {
-    rules_.CallBegan(peer, now_);
-    rules_.CallEnded(peer, CallEnd::kGivenUp, now_);
+    rules_.CallBegan(*rules_.Find(peer), now_);
+    rules_.CallEnded(*rules_.Find(peer), CallEnd::kGivenUp, now_);
   }
   EXPECT_THAT(rules_.Due(now_), IsEmpty());
-  rules_.CallBegan(peer, now_);
-  rules_.CallEnded(peer, CallEnd::kGivenUp, now_);
+  rules_.CallBegan(*rules_.Find(peer), now_);
+  rules_.CallEnded(*rules_.Find(peer), CallEnd::kGivenUp, now_);
   EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kCalls}));
 }
 
@@ -342,38 +343,38 @@ TEST_F(ConnectionRulesTest, AnUnprovenConnectionGetsFewCalls) {
   rules_.Probed(probe);
   for (const std::string& peer : {stranger, probe}) {
     for (int i = 0; i < 500; ++i) {
-      rules_.CallBegan(peer, now_);
-      rules_.CallEnded(peer, CallEnd::kAnswered, now_);
+      rules_.CallBegan(*rules_.Find(peer), now_);
+      rules_.CallEnded(*rules_.Find(peer), CallEnd::kAnswered, now_);
     }
   }
   EXPECT_THAT(rules_.Due(now_), IsEmpty());
-  rules_.CallBegan(stranger, now_);
+  rules_.CallBegan(*rules_.Find(stranger), now_);
   EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kCalls}));
   now_ += seconds(2);
-  for (int i = 0; i < 50; ++i) rules_.CallBegan(probe, now_);
+  for (int i = 0; i < 50; ++i) rules_.CallBegan(*rules_.Find(probe), now_);
   EXPECT_THAT(rules_.Due(now_), IsEmpty());
-  rules_.CallBegan(probe, now_);
+  rules_.CallBegan(*rules_.Find(probe), now_);
   EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{2, ClosingReason::kCalls}));
 }
 
 TEST_F(ConnectionRulesTest, NobodyEntersWhileTheCallsOfStrangersAreTooMany) {
-  std::vector<std::shared_ptr<ConnectionRules::HeldCalls>> calls;
-  const std::string stranger = Open(1);
+  const auto stranger = rules_.Find(Open(1));
   for (int i = 0; i < 2'000; ++i) {
     EXPECT_TRUE(rules_.HasPlace(false)) << i;
-    calls.push_back(rules_.CallBegan(stranger, now_));
+    rules_.CallBegan(*stranger, now_);
   }
   EXPECT_FALSE(rules_.HasPlace(false));
   EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_ + seconds(5)),
             std::nullopt);
   // Neither their end nor that of the connection frees their memory.
-  for (size_t i = 0; i < calls.size(); ++i) {
-    rules_.CallEnded(stranger, CallEnd::kAnswered, now_);
+  for (int i = 0; i < 2'000; ++i) {
+    rules_.CallEnded(*stranger, CallEnd::kAnswered, now_);
   }
   EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kCalls}));
   rules_.Closed(1);
   EXPECT_FALSE(rules_.HasPlace(false));
-  rules_.CallFreed(*calls.back());
+  EXPECT_FALSE(ConnectionRules::IsProven(*stranger));
+  rules_.CallFreed(*stranger);
   EXPECT_TRUE(rules_.HasPlace(false));
 }
 
@@ -442,12 +443,14 @@ TEST_F(ConnectionPlacesTest, ThoseThatSendMuchAreEndedBeyondTheirPlaces) {
 
 TEST_F(ConnectionRulesTest, TheCallsOfKnownConnectionsKeepNobodyOut) {
   const std::string peer = Open(1);
-  const auto before = rules_.CallBegan(peer, now_);
+  const auto connection = rules_.Find(peer);
+  rules_.CallBegan(*connection, now_);
   rules_.Admitted(peer);
   EXPECT_EQ(rules_.unproven_calls(), 0u);
-  for (int i = 0; i < 3'000; ++i) rules_.CallBegan(peer, now_);
+  EXPECT_TRUE(ConnectionRules::IsProven(*connection));
+  for (int i = 0; i < 3'000; ++i) rules_.CallBegan(*connection, now_);
   EXPECT_TRUE(rules_.HasPlace(false));
-  rules_.CallFreed(*before);
+  rules_.CallFreed(*connection);
   EXPECT_EQ(rules_.unproven_calls(), 0u);
 }
 
@@ -456,15 +459,15 @@ TEST_F(ConnectionRulesTest, OneThatGivesUpCallsNowAndThenStays) {
   rules_.Admitted(peer);
   for (int i = 0; i < 10'000; ++i) {
     now_ += milliseconds(1);
-    rules_.CallBegan(peer, now_);
-    rules_.CallEnded(peer, i % 3 == 0 ? CallEnd::kGivenUp : CallEnd::kAnswered,
-                     now_);
+    rules_.CallBegan(*rules_.Find(peer), now_);
+    rules_.CallEnded(*rules_.Find(peer),
+                     i % 3 == 0 ? CallEnd::kGivenUp : CallEnd::kAnswered, now_);
   }
   // All of a moment's calls, when a deadline passes.
   now_ += seconds(2);
-  for (int i = 0; i < 300; ++i) rules_.CallBegan(peer, now_);
+  for (int i = 0; i < 300; ++i) rules_.CallBegan(*rules_.Find(peer), now_);
   for (int i = 0; i < 300; ++i) {
-    rules_.CallEnded(peer, CallEnd::kGivenUp, now_);
+    rules_.CallEnded(*rules_.Find(peer), CallEnd::kGivenUp, now_);
   }
   EXPECT_THAT(rules_.Due(now_), IsEmpty());
 }
@@ -472,15 +475,15 @@ TEST_F(ConnectionRulesTest, OneThatGivesUpCallsNowAndThenStays) {
 TEST_F(ConnectionRulesTest, CallsThatEscapeTheLimitOfStreamsEndAConnection) {
   const std::string peer = Open(1);
   rules_.Admitted(peer);
-  for (int i = 0; i < 400; ++i) rules_.CallBegan(peer, now_);
+  for (int i = 0; i < 400; ++i) rules_.CallBegan(*rules_.Find(peer), now_);
   EXPECT_THAT(rules_.Due(now_), IsEmpty());
-  rules_.CallBegan(peer, now_);
+  rules_.CallBegan(*rules_.Find(peer), now_);
   EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kCalls}));
 }
 
 TEST_F(ConnectionRulesTest, AFloodIsNotBlamedOnTheNextWithItsDescriptor) {
   const std::string peer = Open(1);
-  for (int i = 0; i < 401; ++i) rules_.CallBegan(peer, now_);
+  for (int i = 0; i < 401; ++i) rules_.CallBegan(*rules_.Find(peer), now_);
   rules_.Closed(1);
   Open(1, "192.0.2.9");
   EXPECT_THAT(rules_.Due(now_), IsEmpty());
@@ -489,13 +492,18 @@ TEST_F(ConnectionRulesTest, AFloodIsNotBlamedOnTheNextWithItsDescriptor) {
 TEST_F(ConnectionRulesTest, APeerThatComesBackIsANewConnection) {
   const std::string peer = Open(1);
   rules_.Admitted(peer);
+  const auto first = rules_.Find(peer);
+  rules_.CallBegan(*first, now_);
   rules_.Opened(2, peer, now_);
+  EXPECT_NE(rules_.Find(peer), first);
   rules_.Closed(1);
   rules_.Admitted(peer);
   EXPECT_EQ(rules_.Count(Trust::kKnown), 1u);
   rules_.Closed(2);
-  rules_.CallBegan(peer, now_);
-  rules_.CallEnded(peer, CallEnd::kAnswered, now_);
+  EXPECT_EQ(rules_.Find(peer), nullptr);
+  // Calls may outlive their connection.
+  rules_.CallEnded(*first, CallEnd::kAnswered, now_);
+  rules_.CallFreed(*first);
   EXPECT_EQ(rules_.Count(Trust::kKnown), 0u);
 }
 

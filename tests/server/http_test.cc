@@ -23,18 +23,20 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "heap_adapter/engines.h"
+#include "heap_adapter/spool/measured_store.h"
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
 #include "nlohmann/json.hpp"
 #include "server/data/data_service.h"
 #include "server/observe/attempt_metrics.h"
 #include "server/observe/call_metrics.h"
+#include "server/observe/call_observer.h"
 #include "server/observe/flow_history.h"
 #include "server/observe/flow_sampler.h"
 #include "server/observe/http_server.h"
-#include "server/observe/measured_store.h"
 #include "server/observe/metric_destinations.h"
 #include "server/observe/operator_pages.h"
 #include "server/observe/process_metrics.h"
+#include "server/observe/spool_metrics.h"
 #include "tests/server/scrape.h"
 #include "tests/spool/memory_store.h"
 
@@ -178,7 +180,10 @@ class HttpTest : public ::testing::Test {
 
   MemoryStore store_;
   SpoolMetrics spool_{"/", 123};
-  MeasuredStore measured_{store_, spool_};
+  MeasuredStore measured_{store_, [this](const StoreWrite& write) {
+                            spool_.OnWrite(write.took, write.bytes,
+                                           write.synced, write.ok);
+                          }};
   InstantHeap heap_;
   MetricDestinations with_metrics_{10};
   AttemptMetrics attempts_{with_metrics_};
@@ -376,12 +381,9 @@ TEST_F(HttpTest, MetricsCountRetriesAndDeadLettersByTheirCause) {
 TEST_F(HttpTest, MetricsCountCallsByMethodAndCode) {
   const Access access;
   DataService service(*engines_, access);
-  std::vector<
-      std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
-      interceptors;
-  interceptors.push_back(calls_.NewInterceptorFactory());
+  ConnectionGuard guard({});
   grpc::ServerBuilder builder;
-  builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  ObserveCalls(guard, &calls_, builder);
   builder.RegisterService(&service);
   const auto server = builder.BuildAndStart();
   const auto stub = v1::HeapSyncService::NewStub(server->InProcessChannel({}));

@@ -109,7 +109,7 @@ class CommandsTest : public ::testing::Test {
     EXPECT_EQ(***result, body);
   }
   size_t Stored() {
-    const auto commands = asking_.spool().Commands();
+    const auto commands = asking_.spool().published().Commands();
     EXPECT_TRUE(commands.ok()) << commands.status();
     return commands->size();
   }

@@ -77,7 +77,7 @@ class SpoolTest : public ::testing::Test {
   }
   std::vector<AttemptId> AttemptsOf(Seq seq, LaneId lane = kLane) {
     std::vector<AttemptId> ids;
-    const auto attempts = spool_->FindAttempts(lane, seq);
+    const auto attempts = spool_->attempts().FindAttempts(lane, seq);
     EXPECT_TRUE(attempts.ok()) << attempts.status();
     for (const auto& [id, record] : *attempts) ids.push_back(id);
     return ids;
@@ -267,31 +267,33 @@ TEST_F(SpoolTest, ReadsDeferredItemsByIdentityAndInOrder) {
       PutDeferred(kLastLane, hash, seq - hash % 2);
     }
   }
-  EXPECT_THAT(SeqsOf(*spool_->ReadDeferred(kLastLane, kLastHash, 0, 9)),
-              ElementsAre(1, 299, kLastSeq - 1));
-  EXPECT_THAT(SeqsOf(*spool_->ReadDeferred(kLastLane, 0, 3, 9)),
+  EXPECT_THAT(
+      SeqsOf(*spool_->deferred().ReadDeferred(kLastLane, kLastHash, 0, 9)),
+      ElementsAre(1, 299, kLastSeq - 1));
+  EXPECT_THAT(SeqsOf(*spool_->deferred().ReadDeferred(kLastLane, 0, 3, 9)),
               ElementsAre(300, kLastSeq));
-  EXPECT_THAT(SeqsOf(*spool_->ReadDeferred(kLastLane, 0, 0, 2)),
+  EXPECT_THAT(SeqsOf(*spool_->deferred().ReadDeferred(kLastLane, 0, 0, 2)),
               ElementsAre(2, 300));
-  EXPECT_THAT(*spool_->ReadDeferred(kLastLane, 5, 0, 9), IsEmpty());
-  EXPECT_THAT(*spool_->ReadDeferred(kLastLane - 1, 0, 0, 9), IsEmpty());
+  EXPECT_THAT(*spool_->deferred().ReadDeferred(kLastLane, 5, 0, 9), IsEmpty());
+  EXPECT_THAT(*spool_->deferred().ReadDeferred(kLastLane - 1, 0, 0, 9),
+              IsEmpty());
 }
 
 TEST_F(SpoolTest, FindsAndDeletesAnDeferredItem) {
   PutDeferred(kLane, 7, 5);
-  const auto item = *spool_->FindDeferred(kLane, 5);
+  const auto item = *spool_->deferred().FindDeferred(kLane, 5);
   ASSERT_TRUE(item.has_value());
   EXPECT_EQ(item->seq, 5);
   EXPECT_EQ(item->identity_hash, 7);
   EXPECT_EQ(item->accepted_at, kTime);
   EXPECT_EQ(item->replays, 1);
   EXPECT_EQ(item->text, "{}");
-  EXPECT_FALSE(spool_->FindDeferred(kLane, 4)->has_value());
+  EXPECT_FALSE(spool_->deferred().FindDeferred(kLane, 4)->has_value());
   SpoolChange change;
   change.DeleteDeferred(kLane, 7, 5);
   Commit(change);
-  EXPECT_FALSE(spool_->FindDeferred(kLane, 5)->has_value());
-  EXPECT_THAT(*spool_->ReadDeferred(kLane, 7, 0, 9), IsEmpty());
+  EXPECT_FALSE(spool_->deferred().FindDeferred(kLane, 5)->has_value());
+  EXPECT_THAT(*spool_->deferred().ReadDeferred(kLane, 7, 0, 9), IsEmpty());
 }
 
 TEST_F(SpoolTest, ListsTheIdentitiesThatHaveDeferredItems) {
@@ -300,7 +302,7 @@ TEST_F(SpoolTest, ListsTheIdentitiesThatHaveDeferredItems) {
   PutDeferred(kLane, 3, 8);
   PutDeferred(kLane, 3, 6);
   PutDeferred(kLane + 1, 3, 1);
-  const auto identities = *spool_->DeferredIdentities(kLane);
+  const auto identities = *spool_->deferred().DeferredIdentities(kLane);
   ASSERT_EQ(identities.size(), 2);
   EXPECT_EQ(identities[0].hash, 3);
   EXPECT_EQ(identities[0].items, 3);
@@ -453,7 +455,7 @@ TEST_F(SpoolTest, ForgetsAnAttemptWithAllOfItsHistory) {
   const size_t before = store_.entries();
   PutAttempt(1, Seqs({100, 3'601}));
   SpoolChange change;
-  change.DeleteAttempt(1, **spool_->FindAttempt(1));
+  change.DeleteAttempt(1, **spool_->attempts().FindAttempt(1));
   Commit(change);
   EXPECT_EQ(store_.entries(), before);
 }
@@ -462,24 +464,24 @@ TEST_F(SpoolTest, VisitsAttemptsFromAnIdOn) {
   for (const AttemptId id : {5u, 1u, 3u}) PutAttempt(id, Seqs({id, id + 1}));
   std::vector<std::pair<AttemptId, Seq>> seen;
   ASSERT_TRUE(
-      spool_
-          ->VisitAttempts(2,
-                          [&](AttemptId id, const AttemptRecord& record) {
-                            seen.emplace_back(id, record.seqs.front());
-                            return true;
-                          })
+      spool_->attempts()
+          .VisitAttempts(2,
+                         [&](AttemptId id, const AttemptRecord& record) {
+                           seen.emplace_back(id, record.seqs.front());
+                           return true;
+                         })
           .ok());
   EXPECT_THAT(seen, ElementsAre(Pair(3, 3), Pair(5, 5)));
 }
 
 TEST_F(SpoolTest, LastAttemptCountsThoseThatNeverEnded) {
-  EXPECT_EQ(*spool_->LastAttempt(), 0);
+  EXPECT_EQ(*spool_->attempts().LastAttempt(), 0);
   PutAttempt(5, Seqs({1, 2}));
-  EXPECT_EQ(*spool_->LastAttempt(), 5);
+  EXPECT_EQ(*spool_->attempts().LastAttempt(), 5);
   SpoolChange change;
   change.PutUsage(9, {.lane = kLane, .identities = {}});
   Commit(change);
-  EXPECT_EQ(*spool_->LastAttempt(), 9);
+  EXPECT_EQ(*spool_->attempts().LastAttempt(), 9);
 }
 
 TEST_F(SpoolTest, KeepsAndForgetsUsage) {
@@ -492,13 +494,13 @@ TEST_F(SpoolTest, KeepsAndForgetsUsage) {
     EXPECT_EQ(record.identities.size(), 1);
     seen.push_back(id);
   };
-  ASSERT_TRUE(spool_->VisitUsage(visit).ok());
+  ASSERT_TRUE(spool_->attempts().VisitUsage(visit).ok());
   EXPECT_THAT(seen, ElementsAre(9, kLastSeq));
   SpoolChange deletion;
   deletion.DeleteUsage(9);
   Commit(deletion);
   seen.clear();
-  ASSERT_TRUE(spool_->VisitUsage(visit).ok());
+  ASSERT_TRUE(spool_->attempts().VisitUsage(visit).ok());
   EXPECT_THAT(seen, ElementsAre(kLastSeq));
 }
 
@@ -508,13 +510,13 @@ TEST_F(SpoolTest, PassesOnWhatStorageSays) {
   EXPECT_EQ(spool_->Lanes().status().code(), absl::StatusCode::kInternal);
   EXPECT_EQ(spool_->ReadBlock(kLane, 0).status().code(),
             absl::StatusCode::kInternal);
-  EXPECT_FALSE(spool_->ReadDeferred(kLane, 1, 0, 1).ok());
-  EXPECT_FALSE(spool_->FindDeferred(kLane, 1).ok());
-  EXPECT_FALSE(spool_->DeferredIdentities(kLane).ok());
+  EXPECT_FALSE(spool_->deferred().ReadDeferred(kLane, 1, 0, 1).ok());
+  EXPECT_FALSE(spool_->deferred().FindDeferred(kLane, 1).ok());
+  EXPECT_FALSE(spool_->deferred().DeferredIdentities(kLane).ok());
   EXPECT_FALSE(spool_->FindDeadLetter(kLane, 1).ok());
   EXPECT_FALSE(spool_->FindForwarding(kLane, 1).ok());
-  EXPECT_FALSE(spool_->FindAttempts(kLane, 1).ok());
-  EXPECT_FALSE(spool_->LastAttempt().ok());
+  EXPECT_FALSE(spool_->attempts().FindAttempts(kLane, 1).ok());
+  EXPECT_FALSE(spool_->attempts().LastAttempt().ok());
   EXPECT_FALSE(spool_->IsPaused("a").ok());
 }
 

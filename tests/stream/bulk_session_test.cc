@@ -162,6 +162,24 @@ TEST_F(BulkSessionTest, UnreadRefusalsOfAllStreamsAreBounded) {
   EXPECT_EQ(End(), Reason::kRefused);
 }
 
+TEST_F(BulkSessionTest, IsWaitedForUntilItsClientIsGone) {
+  Start();
+  Message(1);
+  EXPECT_TRUE(session_->IsWaitedFor());
+  session_->DropUnsent();
+  EXPECT_TRUE(session_->IsWaitedFor());
+  session_->Cancelled();
+  EXPECT_FALSE(session_->IsWaitedFor());
+}
+
+TEST_F(BulkSessionTest, WhatComesBehindALostChunkIsNotWaitedFor) {
+  Start();
+  Message(1);
+  Message(1);
+  session_->Durable(absl::AbortedError("paused"));
+  EXPECT_FALSE(session_->IsWaitedFor());
+}
+
 TEST_F(BulkSessionTest, AStreamWithFewUnreadRefusalsGoesOnWhateverOthersDo) {
   limits_.answer_bytes = 100;
   all_unsent_ = std::make_shared<UnsentBytes>(0);

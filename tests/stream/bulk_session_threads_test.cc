@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/mutex.h"
 #include "gtest/gtest.h"
-#include "heap_adapter/base/mutex.h"
 #include "heap_adapter/stream/bulk_session.h"
 #include "tests/stream/refusal_list.h"
 

@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-#include "heap_adapter/base/certificate_times.h"
+#include "base/certificate_times.h"
 #include "heap_adapter/transport/curl_transport.h"
 #include "heap_adapter/transport/root_certificates.h"
 #include "tests/transport/scripted_server.h"

@@ -9,7 +9,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 #include "heap_adapter/spool/coding.h"
 #include "heap_adapter/spool/postgres/sql_error.h"
 

@@ -22,6 +22,13 @@ constexpr SqlStatement kForgetOld{
     "OR (seen_at < now() - interval '10 minutes' AND NOT EXISTS "
     "(SELECT 1 FROM heapsync_server "
     "WHERE heapsync_server.id = heapsync_writer.server))"};
+// Rows in use are passed over: their sessions end soon.
+constexpr SqlStatement kForgetLost{
+    "forget_lost",
+    "DELETE FROM heapsync_writer WHERE id IN "
+    "(SELECT id FROM heapsync_writer AS writer WHERE server <> 0 "
+    "AND NOT EXISTS (SELECT 1 FROM heapsync_server "
+    "WHERE heapsync_server.id = writer.server) FOR UPDATE SKIP LOCKED)"};
 constexpr SqlStatement kSeen{
     "seen", "UPDATE heapsync_writer SET seen_at = now() WHERE server = $1"};
 
@@ -56,6 +63,11 @@ absl::Status OtherWriters::EndStuck(PostgresConnection& connection,
 absl::Status OtherWriters::ForgetOld(PostgresConnection& connection,
                                      SqlDeadline deadline) {
   return connection.Run({kForgetOld}, deadline).status();
+}
+
+absl::Status OtherWriters::ForgetLost(PostgresConnection& connection,
+                                      SqlDeadline deadline) {
+  return connection.Run({kForgetLost}, deadline).status();
 }
 
 absl::Status OtherWriters::Seen(PostgresConnection& connection, ServerId server,

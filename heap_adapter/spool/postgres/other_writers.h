@@ -31,6 +31,10 @@ class OtherWriters {
   // servers are gone. One that wakes up later ends, to start again.
   static absl::Status ForgetOld(PostgresConnection& connection,
                                 SqlDeadline deadline);
+  // Deletes the rows of writers whose servers have lost their places: what they
+  // still hold for their callers is refused, and they end, to start again.
+  static absl::Status ForgetLost(PostgresConnection& connection,
+                                 SqlDeadline deadline);
   // The writers of `server`, if it has any, have been seen.
   static absl::Status Seen(PostgresConnection& connection, ServerId server,
                            SqlDeadline deadline);

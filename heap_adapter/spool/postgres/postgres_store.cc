@@ -57,7 +57,10 @@ constexpr SqlStatement kMakeRow{
     "make_row",
     "INSERT INTO heapsync_writer "
     "(id, server, shard, epoch, last_write, seen_at) "
-    "VALUES ($1, $2, $3, 0, 0, now()) ON CONFLICT (id) DO NOTHING"};
+    "SELECT $1, $2::bigint, $3, 0, 0, now() "
+    "WHERE $2::bigint = 0 "
+    "OR EXISTS (SELECT 1 FROM heapsync_server WHERE id = $2::bigint) "
+    "ON CONFLICT (id) DO NOTHING"};
 // A row that waits for its lock is read as it is then.
 constexpr SqlStatement kLock{
     "lock",
@@ -325,8 +328,8 @@ SqlParameters PostgresStore::ProofOf(int64_t number) const {
 absl::Status PostgresStore::Fenced() {
   if (!row_.of_owner) {
     return absl::AbortedError(
-        "this server was away for so long that its row in heapsync_writer was "
-        "deleted");
+        "this server was away for so long that it lost its place among those "
+        "that share the spool");
   }
   if (options_.on_fenced) options_.on_fenced();
   return absl::AbortedError(

@@ -18,7 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 #include "heap_adapter/spool/postgres/connection.h"
 #include "heap_adapter/spool/postgres/sessions.h"
 #include "heap_adapter/spool/postgres/shard_table.h"

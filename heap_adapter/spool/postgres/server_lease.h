@@ -10,8 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "heap_adapter/base/boot_time.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/boot_time.h"
+#include "base/mutex.h"
 #include "heap_adapter/spool/postgres/connection.h"
 #include "heap_adapter/spool/shards.h"
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 #include "heap_adapter/spool/postgres/connection.h"
 
 namespace heapsync {

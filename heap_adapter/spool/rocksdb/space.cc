@@ -104,7 +104,7 @@ void RocksDbSpace::Reclaim(rocksdb::DB& db, const Store::SpaceNeeds& needs,
   const bool compacts = !needs.nearly_full || MayCompact(env_, path_);
   if (compacts != compacts_) SetCompaction(db, compacts);
   if (!needs.nearly_full || !HasSpaceFor(bytes_in_memory)) return;
-  const auto now = std::chrono::steady_clock::now();
+  const MonotonicTime now = SystemClock().Read().monotonic;
   // A flush without a compaction would only use up space, file by file.
   if (!compacts && (now < next_try_ || !HasSpaceFor(needs.live_bytes))) return;
   const bool is_time = now - reclaimed_at_ >= kMaxKept;
@@ -144,7 +144,7 @@ void RocksDbSpace::CompactAll(rocksdb::DB& db, const Store::SpaceNeeds& needs) {
   guard_->End();
   rest_ = compacted ? std::chrono::seconds::zero()
                     : std::clamp(2 * rest_, kMinRest, kMaxRest);
-  next_try_ = std::chrono::steady_clock::now() + rest_;
+  next_try_ = SystemClock().Read().monotonic + rest_;
 }
 
 }  // namespace heapsync

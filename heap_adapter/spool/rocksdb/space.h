@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "base/clock.h"
 #include "heap_adapter/spool/rocksdb/repair.h"
 #include "heap_adapter/spool/store.h"
 
@@ -102,8 +103,8 @@ class RocksDbSpace {
   const std::shared_ptr<CompactionGuard> guard_;  // shared with the database
   const DamageReport report_;
   bool compacts_ = true;  // automatic compactions are enabled
-  std::chrono::steady_clock::time_point reclaimed_at_;
-  std::chrono::steady_clock::time_point next_try_;
+  MonotonicTime reclaimed_at_;
+  MonotonicTime next_try_;
   std::chrono::seconds rest_{0};
 };
 

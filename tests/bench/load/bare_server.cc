@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <memory>
 
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 #include "heapsync/v1/heap_sync_service.grpc.pb.h"
 #include "tests/bench/load/group_sync.h"
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 
 namespace heapsync::bench {
 

@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 
 namespace heapsync::bench {
 namespace {

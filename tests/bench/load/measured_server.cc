@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 
 namespace heapsync::bench {
 namespace {

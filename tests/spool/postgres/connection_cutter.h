@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-#include "heap_adapter/base/mutex.h"
+#include "base/mutex.h"
 
 namespace heapsync {
 

@@ -12,7 +12,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "heap_adapter/base/check.h"
+#include "base/check.h"
 
 namespace heapsync {
 namespace {

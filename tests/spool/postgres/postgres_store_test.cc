@@ -16,9 +16,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "heap_adapter/base/check.h"
 #include "heap_adapter/spool/postgres/other_writers.h"
 #include "heap_adapter/spool/postgres/schema.h"
 #include "heap_adapter/spool/postgres/server_lease.h"
@@ -580,6 +580,27 @@ TEST_F(OtherWriterTest, TheRowsOfServersThatAreGoneAreForgotten) {
           .ok());
   ASSERT_TRUE(OtherWriters::ForgetOld(member.connection(), Soon()).ok());
   EXPECT_EQ(rows(), "1");
+}
+
+TEST_F(OtherWriterTest, AServerThatLostItsPlaceWritesNothingToAnyShard) {
+  Member member({.uri = uri_});
+  Member keeper({.uri = uri_});
+  PostgresStore known(sessions_, {.server = member.lease().id()});
+  PostgresStore unused(sessions_, {.shard = 1, .server = member.lease().id()});
+  PostgresStore live(sessions_, {.server = keeper.lease().id()});
+  AddOne(known, {"a"});
+  AddOne(live, {"a"});
+  server->Sql(database_, "DELETE FROM heapsync_server WHERE id = " +
+                             std::to_string(member.lease().id()));
+  ASSERT_TRUE(OtherWriters::ForgetLost(keeper.connection(), Soon()).ok());
+  StoreBatch batch;
+  batch.Put("a", "17");
+  for (PostgresStore* store : {&known, &unused}) {
+    EXPECT_EQ(store->Write(batch, Durability::kDisk).code(),
+              absl::StatusCode::kAborted);
+  }
+  AddOne(live, {"a"});
+  EXPECT_THAT(*live.Get("a"), Optional(std::string("3")));
 }
 
 TEST_F(OtherWriterTest, OwnersLearnToWhichShardsOthersHaveWritten) {

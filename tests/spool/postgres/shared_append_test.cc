@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "heap_adapter/base/check.h"
 #include "heap_adapter/intake/committer.h"
 #include "heap_adapter/spool/block.h"
 #include "heap_adapter/spool/postgres/postgres_store.h"

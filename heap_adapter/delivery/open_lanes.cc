@@ -1,0 +1,101 @@
+#include "heap_adapter/delivery/open_lanes.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/container/btree_map.h"
+#include "heap_adapter/model/object_type.h"
+
+namespace heapsync {
+namespace {
+
+// Lanes of the destinations come into being in one commit; others may make the
+// same ones.
+absl::StatusOr<std::vector<StoredLane>> OpenShared(
+    Spool& spool, const std::vector<Destination>& destinations,
+    LaneDirectory& directory) {
+  const auto keys = spool.LaneKeys();
+  if (!keys.ok()) return keys.status();
+  std::vector<StoredLane> lanes;
+  for (const auto& [id, key] : *keys) {
+    directory.Add(id, key);
+    lanes.push_back({.id = id, .key = key, .progress = {}});
+  }
+  absl::btree_map<LaneId, LaneKey> added;
+  for (const Destination& destination : destinations) {
+    for (const ObjectType type : kObjectTypes) {
+      const auto lane = directory.FindOrAdd(destination.name, type, "");
+      if (!lane.is_new) continue;
+      const LaneKey key{
+          .destination = destination.name, .type = type, .caller = {}};
+      added.emplace(lane.id, key);
+      lanes.push_back({.id = lane.id, .key = key, .progress = {}});
+    }
+  }
+  if (added.empty()) return lanes;
+  std::vector<LaneId> ids;
+  for (const auto& [id, key] : added) ids.push_back(id);
+  SpoolChange change;
+  absl::Status taken;
+  absl::Status made = spool.CommitAtEnds(
+      ids,
+      [&](const std::vector<std::optional<LaneEnd>>& ends)
+          -> const SpoolChange& {
+        change = SpoolChange();
+        taken = absl::OkStatus();
+        for (size_t i = 0; i < ids.size(); ++i) {
+          if (!ends[i].has_value()) {
+            change.PutLane(ids[i], added[ids[i]]);
+            change.PutEnd(ids[i], {});
+            continue;
+          }
+          const auto key = spool.ReadLaneKey(ids[i]);
+          if (!key.ok()) {
+            taken = key.status();
+          } else if (!key->has_value() || **key != added[ids[i]]) {
+            taken = absl::UnavailableError(
+                "another server gave the number of a new lane to another lane; "
+                "the next start reads it");
+          }
+        }
+        return change;
+      });
+  made.Update(taken);
+  if (!made.ok()) return made;
+  return lanes;
+}
+
+absl::StatusOr<std::vector<StoredLane>> OpenOwn(
+    Spool& spool, const std::vector<Destination>& destinations,
+    LaneDirectory& directory) {
+  absl::StatusOr<std::vector<StoredLane>> lanes = spool.Lanes();
+  if (!lanes.ok()) return lanes;
+  for (const StoredLane& lane : *lanes) directory.Add(lane.id, lane.key);
+  SpoolChange change;
+  for (const Destination& destination : destinations) {
+    for (const ObjectType type : kObjectTypes) {
+      const auto lane = directory.FindOrAdd(destination.name, type, "");
+      if (!lane.is_new) continue;
+      const LaneKey key{
+          .destination = destination.name, .type = type, .caller = {}};
+      change.PutLane(lane.id, key);
+      lanes->push_back({.id = lane.id, .key = key, .progress = {}});
+    }
+  }
+  if (!change.empty()) {
+    change.RequireDisk();
+    if (absl::Status s = spool.Commit(change); !s.ok()) return s;
+  }
+  return lanes;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<StoredLane>> OpenLanes(
+    Spool& spool, const std::vector<Destination>& destinations,
+    LaneDirectory& directory) {
+  return spool.shared() ? OpenShared(spool, destinations, directory)
+                        : OpenOwn(spool, destinations, directory);
+}
+
+}  // namespace heapsync

@@ -114,7 +114,7 @@ std::string TypesText(const InputProfile::Field& field) {
       });
 }
 
-// Of a noun that takes an s.
+// The count, and a noun that takes an s.
 std::string Counted(uint64_t count, absl::string_view noun) {
   return absl::StrCat(WithThousands(count), " ", noun, count == 1 ? "" : "s");
 }

@@ -176,6 +176,18 @@ class HttpTest : public ::testing::Test {
     settled.get_future().get();
   }
 
+  // Keeps the dispatcher busy until `over` has its value.
+  void MakeBusy(std::future<void> over) {
+    const auto busy = std::make_shared<std::promise<void>>();
+    std::future<void> begun = busy->get_future();
+    engines_->RequestSnapshot(
+        [busy, over = std::move(over)](const EngineSnapshot&) mutable {
+          busy->set_value();
+          over.get();
+        });
+    begun.get();
+  }
+
   static constexpr Duration kPatience = std::chrono::milliseconds(300);
 
   MemoryStore store_;
@@ -503,12 +515,8 @@ TEST_F(HttpTest, TheSamplerPutsTheFlowsOfTheEngineIntoTheHistory) {
 }
 
 TEST_F(HttpTest, TheSamplerDoesNotWaitForABusyDispatcher) {
-  std::promise<void> busy, go_on;
-  engines_->RequestSnapshot([&](const EngineSnapshot&) {
-    busy.set_value();
-    go_on.get_future().get();
-  });
-  busy.get_future().get();
+  std::promise<void> go_on;
+  MakeBusy(go_on.get_future());
   FlowHistory history(SystemClock().Read());
   FlowSampler sampler(*engines_, history);
   const MonotonicTime later = SystemClock().Read().monotonic;
@@ -522,12 +530,8 @@ TEST_F(HttpTest, BusyDispatcherIsShownAsItWasLastSeen) {
   ASSERT_TRUE(Append(5).ok());
   Flush();
   ASSERT_EQ(Get("/statusz.json").status, 200);
-  std::promise<void> busy, go_on;
-  engines_->RequestSnapshot([&](const EngineSnapshot&) {
-    busy.set_value();
-    go_on.get_future().get();
-  });
-  busy.get_future().get();
+  std::promise<void> go_on;
+  MakeBusy(go_on.get_future());
   nlohmann::json status;
   do {
     status = nlohmann::json::parse(Get("/statusz.json").body);

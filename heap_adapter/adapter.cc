@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <deque>
 #include <filesystem>
+#include <optional>
 #include <random>
 #include <system_error>
 #include <utility>
@@ -52,7 +52,6 @@ struct JoinedSpool::Parts {
   std::unique_ptr<PostgresSessions> sessions;
   std::unique_ptr<PostgresConnection> connection;
   std::unique_ptr<ServerLease> lease;
-  std::deque<ShardClaim> claims;  // of which nothing is delivered so far
   PauseWatch pauses;
   PauseWatchThread pause_thread{pauses};
 };
@@ -81,6 +80,7 @@ absl::StatusOr<std::unique_ptr<JoinedSpool>> JoinedSpool::Join(
 // A shard of a shared spool, or the spool in a folder.
 struct Adapter::Shard {
   std::atomic<bool> owned{false};
+  std::optional<ShardClaim> claim;  // from which nothing is delivered so far
   bool resting = false;  // it is handed back once its requests have ended
   std::unique_ptr<CurlTransport> transport;
   std::unique_ptr<GatedTransport> gated;
@@ -316,18 +316,17 @@ void Adapter::KeepShards() {
 
 absl::Status Adapter::TakeClaims() {
   for (const ShardClaim& claim : membership_->TakeClaims()) {
-    joined_->claims.push_back(claim);
+    shards_[static_cast<size_t>(claim.shard)]->claim = claim;
   }
-  std::deque<ShardClaim>& claims = joined_->claims;
-  while (!claims.empty() && membership_->reachable()) {
-    const ShardClaim claim = claims.front();
-    claims.pop_front();
-    const absl::Status taken = Take(claim);
-    if (taken.ok()) continue;
-    if (!absl::IsUnavailable(taken)) return taken;
-    // The next call begins with another one.
-    claims.push_back(claim);
-    break;
+  for (size_t i = 0; i < shards_.size() && membership_->reachable(); ++i) {
+    std::optional<ShardClaim>& claim = shards_[next_taken_]->claim;
+    // After one that cannot be read, the next call begins with another one.
+    next_taken_ = (next_taken_ + 1) % shards_.size();
+    if (!claim.has_value()) continue;
+    const absl::Status taken = Take(*claim);
+    if (absl::IsUnavailable(taken)) break;
+    if (!taken.ok()) return taken;
+    claim.reset();
   }
   return absl::OkStatus();
 }
@@ -335,11 +334,12 @@ absl::Status Adapter::TakeClaims() {
 absl::Status Adapter::Take(const ShardClaim& claim) {
   const auto number = static_cast<size_t>(claim.shard);
   Shard& shard = *shards_[number];
-  events_.shard_taken(claim.shard, claim.epoch);
   shard.shared->Own(claim);
   shard.owned = true;
   shard.resting = false;
-  return (*engines_)[number].Deliver();
+  if (absl::Status s = (*engines_)[number].Deliver(); !s.ok()) return s;
+  events_.shard_taken(claim.shard, claim.epoch);
+  return absl::OkStatus();
 }
 
 absl::Status Adapter::HandBack(size_t number) {

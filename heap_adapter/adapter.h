@@ -160,6 +160,7 @@ class Adapter {
                                  DestinationConfig destinations) const;
   void OpenTransport(std::function<bool()> may_send, Shard& shard) const;
   void OpenStore(int32_t number, Shard& shard);
+  // Delivers from what was claimed, shard by shard, as far as it can be read.
   absl::Status TakeClaims();
   absl::Status Take(const ShardClaim& claim);
   absl::Status HandBack(size_t number);
@@ -170,6 +171,7 @@ class Adapter {
   // In the order in which they need each other.
   std::unique_ptr<JoinedSpool::Parts> joined_;  // null unless shared
   std::vector<std::unique_ptr<Shard>> shards_;
+  size_t next_taken_ = 0;  // see TakeClaims()
   std::unique_ptr<Engines> engines_;
   std::unique_ptr<Membership> membership_;  // null unless shared
   MonotonicTime figures_read_at_;

@@ -244,16 +244,7 @@ void RunningServer::LogStart() const {
 }
 
 ClusterStatus RunningServer::Cluster() const {
-  ClusterView seen = adapter_->Cluster();
-  ClusterStatus cluster{.members = {},
-                        .owners = std::move(seen.owners),
-                        .not_delivering = NotDelivering()};
-  for (ClusterView::Member& member : seen.members) {
-    cluster.members.push_back({.name = std::move(member.name),
-                               .shards = member.shards,
-                               .self = member.self});
-  }
-  return cluster;
+  return {.seen = adapter_->Cluster(), .not_delivering = NotDelivering()};
 }
 
 std::string RunningServer::NotDelivering() const {

@@ -9,6 +9,26 @@
 namespace heapsync {
 namespace {
 
+// Gives the lanes that the destinations lack a number each, and adds them to
+// `lanes`.
+std::vector<StoredLane> AddMissing(const std::vector<Destination>& destinations,
+                                   LaneDirectory& directory,
+                                   std::vector<StoredLane>& lanes) {
+  std::vector<StoredLane> added;
+  for (const Destination& destination : destinations) {
+    for (const ObjectType type : kObjectTypes) {
+      const auto lane = directory.FindOrAdd(destination.name, type, "");
+      if (!lane.is_new) continue;
+      added.push_back(
+          {.id = lane.id,
+           .key = {.destination = destination.name, .type = type, .caller = {}},
+           .progress = {}});
+    }
+  }
+  lanes.insert(lanes.end(), added.begin(), added.end());
+  return added;
+}
+
 // Lanes of the destinations come into being in one commit; others may make the
 // same ones.
 absl::StatusOr<std::vector<StoredLane>> OpenShared(
@@ -22,15 +42,8 @@ absl::StatusOr<std::vector<StoredLane>> OpenShared(
     lanes.push_back({.id = id, .key = key, .progress = {}});
   }
   absl::btree_map<LaneId, LaneKey> added;
-  for (const Destination& destination : destinations) {
-    for (const ObjectType type : kObjectTypes) {
-      const auto lane = directory.FindOrAdd(destination.name, type, "");
-      if (!lane.is_new) continue;
-      const LaneKey key{
-          .destination = destination.name, .type = type, .caller = {}};
-      added.emplace(lane.id, key);
-      lanes.push_back({.id = lane.id, .key = key, .progress = {}});
-    }
+  for (StoredLane& lane : AddMissing(destinations, directory, lanes)) {
+    added.emplace(lane.id, std::move(lane.key));
   }
   if (added.empty()) return lanes;
   std::vector<LaneId> ids;
@@ -72,15 +85,8 @@ absl::StatusOr<std::vector<StoredLane>> OpenOwn(
   if (!lanes.ok()) return lanes;
   for (const StoredLane& lane : *lanes) directory.Add(lane.id, lane.key);
   SpoolChange change;
-  for (const Destination& destination : destinations) {
-    for (const ObjectType type : kObjectTypes) {
-      const auto lane = directory.FindOrAdd(destination.name, type, "");
-      if (!lane.is_new) continue;
-      const LaneKey key{
-          .destination = destination.name, .type = type, .caller = {}};
-      change.PutLane(lane.id, key);
-      lanes->push_back({.id = lane.id, .key = key, .progress = {}});
-    }
+  for (const StoredLane& lane : AddMissing(destinations, directory, *lanes)) {
+    change.PutLane(lane.id, lane.key);
   }
   if (!change.empty()) {
     change.RequireDisk();

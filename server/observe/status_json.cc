@@ -243,13 +243,13 @@ void PutHistory(const FlowHistory& history, FlowHistory::Range range,
   }
 }
 
-Json ToJson(const ClusterStatus& cluster) {
+Json ToJson(const ClusterView& cluster) {
   Json json;
   json["shards"] = cluster.owners.size();
   json["shards_without_owner"] =
       std::count(cluster.owners.begin(), cluster.owners.end(), "");
   Json& servers = json["servers"] = Json::array();
-  for (const ClusterStatus::Member& member : cluster.members) {
+  for (const ClusterView::Member& member : cluster.members) {
     servers.push_back({{"name", member.name},
                        {"shards", member.shards},
                        {"self", member.self}});
@@ -279,7 +279,7 @@ std::string StatusJson(const ServerStatus& status, const FlowHistory& history,
   json["delivers"] = cluster == nullptr || cluster->not_delivering.empty();
   json["not_delivering"] = cluster == nullptr ? "" : cluster->not_delivering;
   json["cluster"] = nullptr;
-  if (cluster != nullptr) json["cluster"] = ToJson(*cluster);
+  if (cluster != nullptr) json["cluster"] = ToJson(cluster->seen);
   json["destinations_total"] = status.destinations.size();
   json["totals"] = ToJson(list.totals);
   json["matching"] = list.matching;

@@ -12,73 +12,13 @@
 #include "base/promise.h"
 #include "gtest/gtest.h"
 #include "heap_adapter/engine.h"
-#include "tests/spool/forwarding_store.h"
+#include "tests/engine/append_event.h"
+#include "tests/engine/one_way_heap.h"
+#include "tests/spool/held_store.h"
 #include "tests/spool/memory_store.h"
 
 namespace heapsync {
 namespace {
-
-// A store whose writes wait while they are held.
-class HeldStore final : public ForwardingStore {
- public:
-  using ForwardingStore::ForwardingStore;
-
-  void Hold() {
-    MutexLock lock(mutex_);
-    held_ = true;
-  }
-  void Release() {
-    MutexLock lock(mutex_);
-    held_ = false;
-    changed_.NotifyAll();
-  }
-
-  absl::Status Write(const StoreBatch& batch, Durability durability) override {
-    {
-      MutexLock lock(mutex_);
-      while (held_) changed_.Wait(mutex_);
-    }
-    return ForwardingStore::Write(batch, durability);
-  }
-
- private:
-  Mutex mutex_;
-  CondVar changed_;
-  bool held_ ABSL_GUARDED_BY(mutex_) = false;
-};
-
-// Heap takes everything at once.
-class QuickHeap final : public Transport {
- public:
-  void Send(HeapRequest request) override {
-    ++requests_;
-    answers_.push_back(
-        {.request_id = request.id,
-         .result = HttpResponse{
-             .status = 200, .retry_after = std::nullopt, .body = "{}"}});
-  }
-  std::vector<HeapResponse> Wait(Duration timeout) override {
-    if (!answers_.empty()) return std::exchange(answers_, {});
-    MutexLock lock(mutex_);
-    if (!woken_) changed_.WaitFor(mutex_, timeout);
-    woken_ = false;
-    return {};
-  }
-  void Wake() override {
-    MutexLock lock(mutex_);
-    woken_ = true;
-    changed_.NotifyAll();
-  }
-
-  int requests() const { return requests_; }
-
- private:
-  std::vector<HeapResponse> answers_;  // of the dispatcher's thread
-  std::atomic<int> requests_{0};
-  Mutex mutex_;
-  CondVar changed_;
-  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
-};
 
 class EngineDrainTest : public ::testing::Test {
  protected:
@@ -94,25 +34,12 @@ class EngineDrainTest : public ::testing::Test {
   ~EngineDrainTest() override { store_.Release(); }
 
   Future<absl::StatusOr<SeqRange>> Append() {
-    const Destination& prod = *engine_->FindDestination("prod");
-    Promise<absl::StatusOr<SeqRange>> promise;
-    auto stored = promise.future();
-    EncodedChunk chunk;
-    chunk.accepted_at = SystemClock().Read().wall;
-    chunk.items.push_back({.size = 2, .identity_hash = 1});
-    chunk.text = "{}";
-    const Admission queued = engine_->Append(
-        prod, engine_->LaneFor(prod, ObjectType::kTrackEvent), std::move(chunk),
-        [promise = std::move(promise)](absl::StatusOr<SeqRange> items) mutable {
-          promise.Set(std::move(items));
-        });
-    EXPECT_TRUE(queued.ok()) << queued.status;
-    return stored;
+    return AppendEvent(*engine_, *engine_->FindDestination("prod"));
   }
 
   MemoryStore memory_;
   HeldStore store_{memory_};
-  QuickHeap heap_;
+  OneWayHeap heap_;
   std::unique_ptr<Engine> engine_;
 };
 

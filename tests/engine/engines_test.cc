@@ -9,6 +9,8 @@
 #include "base/promise.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/engine/append_event.h"
+#include "tests/engine/one_way_heap.h"
 #include "tests/spool/memory_store.h"
 
 namespace heapsync {
@@ -18,28 +20,6 @@ using ::testing::ElementsAre;
 using ::testing::ElementsAreArray;
 
 constexpr size_t kShards = 4;
-
-// Heap takes nothing so far.
-class SilentHeap final : public Transport {
- public:
-  void Send(HeapRequest) override {}
-  std::vector<HeapResponse> Wait(Duration timeout) override {
-    MutexLock lock(mutex_);
-    if (!woken_) changed_.WaitFor(mutex_, timeout);
-    woken_ = false;
-    return {};
-  }
-  void Wake() override {
-    MutexLock lock(mutex_);
-    woken_ = true;
-    changed_.NotifyAll();
-  }
-
- private:
-  Mutex mutex_;
-  CondVar changed_;
-  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
-};
 
 DestinationConfig Config(int destinations) {
   DestinationConfig config;
@@ -54,6 +34,7 @@ DestinationConfig Config(int destinations) {
 class EnginesTest : public ::testing::Test {
  protected:
   EnginesTest() {
+    for (OneWayHeap& heap : heaps_) heap.Go(OneWayHeap::Way::kHangs);
     std::vector<std::unique_ptr<Engine>> engines;
     for (DestinationConfig& part : Engines::Split(Config(8), kShards)) {
       EngineOptions options;
@@ -68,21 +49,9 @@ class EnginesTest : public ::testing::Test {
   std::string Track(const std::string& destination) {
     const Destination& to = *engines_->FindDestination(destination);
     Engine& engine = engines_->For(destination);
-    Promise<absl::StatusOr<SeqRange>> promise;
-    auto stored = promise.future();
-    EncodedChunk chunk;
-    chunk.accepted_at = SystemClock().Read().wall;
-    chunk.items.push_back({.size = 2, .identity_hash = 1});
-    chunk.text = "{}";
+    const auto items = AppendEvent(engine, to).Wait();
     const LaneId lane = engine.LaneFor(to, ObjectType::kTrackEvent);
-    EXPECT_TRUE(engine
-                    .Append(to, lane, std::move(chunk),
-                            [promise = std::move(promise)](
-                                absl::StatusOr<SeqRange> items) mutable {
-                              promise.Set(std::move(items));
-                            })
-                    .ok());
-    return engine.ReceiptOf(lane, {**stored.Wait()});
+    return engine.ReceiptOf(lane, {**items});
   }
   EngineSnapshot Snapshot() {
     Promise<EngineSnapshot> promise;
@@ -105,7 +74,7 @@ class EnginesTest : public ::testing::Test {
   }
 
   MemoryStore stores_[kShards];
-  SilentHeap heaps_[kShards];
+  OneWayHeap heaps_[kShards];  // take nothing so far
   std::unique_ptr<Engines> engines_;
 };
 
@@ -177,7 +146,7 @@ TEST_F(EnginesTest, AFlushOfAllWaitsForEveryEngine) {
 
 TEST_F(EnginesTest, OneEngineIsAllThereIs) {
   MemoryStore store;
-  SilentHeap heap;
+  OneWayHeap heap(OneWayHeap::Way::kHangs);
   EngineOptions options;
   options.destinations = Config(3);
   Engines one(

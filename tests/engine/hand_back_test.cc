@@ -6,14 +6,19 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/promise.h"
 #include "gtest/gtest.h"
 #include "heap_adapter/engine.h"
-#include "tests/spool/away_cursor.h"
+#include "heap_adapter/spool/failed_cursor.h"
+#include "tests/engine/append_event.h"
+#include "tests/engine/one_way_heap.h"
 #include "tests/spool/forwarding_store.h"
+#include "tests/spool/held_store.h"
 #include "tests/spool/memory_store.h"
 
 namespace heapsync {
@@ -45,7 +50,7 @@ class MemberStore final : public ForwardingStore {
   std::unique_ptr<StoreCursor> Scan(absl::string_view begin,
                                     absl::string_view end) const override {
     if (reads_left > 0 && --reads_left == 0) {
-      return std::make_unique<AwayCursor>();
+      return std::make_unique<FailedCursor>(absl::UnavailableError("away"));
     }
     return ForwardingStore::Scan(begin, end);
   }
@@ -61,59 +66,6 @@ class MemberStore final : public ForwardingStore {
   std::atomic<int> writes_{0};
 };
 
-// Heap answers what has come once it is let.
-class PatientHeap final : public Transport {
- public:
-  void Send(HeapRequest request) override {
-    MutexLock lock(mutex_);
-    waiting_.push_back(request.id);
-    ++requests_;
-    changed_.NotifyAll();
-  }
-  std::vector<HeapResponse> Wait(Duration timeout) override {
-    MutexLock lock(mutex_);
-    const bool ready = answers_ && !waiting_.empty();
-    if (!woken_ && !ready) changed_.WaitFor(mutex_, timeout);
-    woken_ = false;
-    std::vector<HeapResponse> answered;
-    if (!answers_) return answered;
-    for (const uint64_t id : std::exchange(waiting_, {})) {
-      answered.push_back(
-          {.request_id = id,
-           .result = HttpResponse{
-               .status = 200, .retry_after = std::nullopt, .body = "{}"}});
-    }
-    return answered;
-  }
-  void Wake() override {
-    MutexLock lock(mutex_);
-    woken_ = true;
-    changed_.NotifyAll();
-  }
-
-  void Answer(bool answers) {
-    MutexLock lock(mutex_);
-    answers_ = answers;
-    changed_.NotifyAll();
-  }
-  void WaitForRequests(int count) {
-    MutexLock lock(mutex_);
-    while (requests_ < count) changed_.Wait(mutex_);
-  }
-  int requests() const {
-    MutexLock lock(mutex_);
-    return requests_;
-  }
-
- private:
-  mutable Mutex mutex_;
-  CondVar changed_;
-  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
-  bool answers_ ABSL_GUARDED_BY(mutex_) = true;
-  std::vector<uint64_t> waiting_ ABSL_GUARDED_BY(mutex_);
-  int requests_ ABSL_GUARDED_BY(mutex_) = 0;
-};
-
 struct Member {
   Member(Store& all, Mutex& mutex) : store(all, mutex) {
     EngineOptions options;
@@ -127,21 +79,10 @@ struct Member {
 
   // Appends an item, and waits for its sequence.
   Seq Append(SettledCallback on_settled = nullptr) {
-    const Destination& prod = *engine->FindDestination("prod");
-    Promise<absl::StatusOr<SeqRange>> promise;
-    auto stored = promise.future();
-    EncodedChunk chunk;
-    chunk.accepted_at = SystemClock().Read().wall;
-    chunk.items.push_back({.size = 2, .identity_hash = 1});
-    chunk.text = "{}";
-    const Admission queued = engine->Append(
-        prod, engine->LaneFor(prod, ObjectType::kTrackEvent), std::move(chunk),
-        [promise = std::move(promise)](absl::StatusOr<SeqRange> items) mutable {
-          promise.Set(std::move(items));
-        },
-        std::move(on_settled));
-    EXPECT_TRUE(queued.ok()) << queued.status;
-    return (**stored.Wait()).begin;
+    return (**AppendEvent(*engine, *engine->FindDestination("prod"),
+                          std::move(on_settled))
+                  .Wait())
+        .begin;
   }
   void WaitForRest() const {
     // Each of these is a turn of the dispatcher.
@@ -158,7 +99,7 @@ struct Member {
   }
 
   MemberStore store;
-  PatientHeap heap;
+  OneWayHeap heap;
   std::unique_ptr<Engine> engine;
 };
 
@@ -166,13 +107,14 @@ class HandBackTest : public ::testing::Test {
  protected:
   MemoryStore all_;
   Mutex mutex_;
-  Member first_{all_, mutex_};
+  HeldStore held_{all_};
+  Member first_{held_, mutex_};
   Member second_{all_, mutex_};
 };
 
 TEST_F(HandBackTest, ARequestInFlightIsWaitedForAndNoOtherBegins) {
   ASSERT_TRUE(first_.engine->Deliver().ok());
-  first_.heap.Answer(false);
+  first_.heap.Go(OneWayHeap::Way::kHangs);
   const Seq in_flight = first_.Append();
   first_.heap.WaitForRequests(1);
   first_.engine->StopSending();
@@ -182,7 +124,7 @@ TEST_F(HandBackTest, ARequestInFlightIsWaitedForAndNoOtherBegins) {
     ASSERT_TRUE(first_.engine->SnapshotOf({"prod"}).ok());
     ASSERT_FALSE(first_.engine->IsAtRest());
   }
-  first_.heap.Answer(true);
+  first_.heap.Go(OneWayHeap::Way::kTakes);
   first_.WaitForRest();
   ASSERT_TRUE(first_.engine->StopDelivering().ok());
   EXPECT_FALSE(first_.engine->delivers());
@@ -196,6 +138,30 @@ TEST_F(HandBackTest, ARequestInFlightIsWaitedForAndNoOtherBegins) {
   // The last outcome is stored after that.
   EXPECT_TRUE(second_.engine->Barrier().ok());
   EXPECT_EQ(first_.StateOf(waiting), ItemState::kDelivered);
+}
+
+TEST_F(HandBackTest, AnOutcomeThatIsBeingStoredIsWaitedFor) {
+  ASSERT_TRUE(first_.engine->Deliver().ok());
+  first_.heap.Go(OneWayHeap::Way::kHangs);
+  std::atomic<bool> settled{false};
+  const Seq item = first_.Append([&](Settlement) { settled = true; });
+  first_.heap.WaitForRequests(1);
+  first_.engine->StopSending();
+  held_.Hold();
+  first_.heap.Go(OneWayHeap::Way::kTakes);
+  first_.WaitForRest();
+  std::thread leaving(
+      [&] { EXPECT_TRUE(first_.engine->StopDelivering().ok()); });
+  // The dispatcher is there still.
+  for (int turn = 0; turn < 2'000; ++turn) {
+    const auto snapshot = first_.engine->SnapshotOf({"prod"});
+    EXPECT_TRUE(snapshot.ok() && snapshot->destinations.front().delivers);
+    if (::testing::Test::HasFailure()) break;
+  }
+  held_.Release();
+  leaving.join();
+  EXPECT_TRUE(settled);
+  EXPECT_EQ(second_.StateOf(item), ItemState::kDelivered);
 }
 
 TEST_F(HandBackTest, NothingOfTheShardIsWrittenAfterIt) {

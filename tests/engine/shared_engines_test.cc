@@ -17,6 +17,8 @@
 #include "heap_adapter/engine.h"
 #include "heap_adapter/inspection/dead_letter_order.h"
 #include "heap_adapter/spool/spool.h"
+#include "tests/engine/append_event.h"
+#include "tests/engine/one_way_heap.h"
 #include "tests/spool/forwarding_store.h"
 #include "tests/spool/memory_store.h"
 
@@ -62,53 +64,6 @@ class View final : public ForwardingStore {
   Database& database_;
 };
 
-// Answers every request in one way, or not yet.
-class OneWayHeap final : public Transport {
- public:
-  enum class Way { kTakes, kRefuses, kHangs };
-  void Go(Way way) {
-    way_ = way;
-    Wake();
-  }
-  int requests() const { return requests_; }
-
-  void Send(HeapRequest request) override {
-    ++requests_;
-    waiting_.push_back(request.id);
-  }
-  std::vector<HeapResponse> Wait(Duration timeout) override {
-    const Way way = way_;
-    if (waiting_.empty() || way == Way::kHangs) {
-      MutexLock lock(mutex_);
-      if (!woken_) changed_.WaitFor(mutex_, timeout);
-      woken_ = false;
-      return {};
-    }
-    std::vector<HeapResponse> answers;
-    for (const uint64_t id : std::exchange(waiting_, {})) {
-      answers.push_back(
-          {.request_id = id,
-           .result = HttpResponse{.status = way == Way::kTakes ? 200 : 400,
-                                  .retry_after = std::nullopt,
-                                  .body = "{}"}});
-    }
-    return answers;
-  }
-  void Wake() override {
-    MutexLock lock(mutex_);
-    woken_ = true;
-    changed_.NotifyAll();
-  }
-
- private:
-  std::atomic<Way> way_{Way::kTakes};
-  std::atomic<int> requests_{0};
-  std::vector<uint64_t> waiting_;  // of the dispatcher's thread
-  Mutex mutex_;
-  CondVar changed_;
-  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
-};
-
 class Server {
  public:
   Server(Database& database, const std::string& name) : view_(database) {
@@ -144,26 +99,16 @@ class Server {
     return Append().WaitFor(patience);
   }
   Future<Settlement> Append() {
-    const Destination& prod = *engine_->FindDestination("prod");
     Promise<Settlement> settled;
     auto end = settled.future();
-    Promise<SeqRange> stored;
-    auto durable = stored.future();
-    EncodedChunk chunk;
-    chunk.accepted_at = SystemClock().Read().wall;
-    chunk.items.push_back({.size = 2, .identity_hash = 1});
-    chunk.text = "{}";
-    const Admission queued = engine_->Append(
-        prod, engine_->LaneFor(prod, ObjectType::kTrackEvent), std::move(chunk),
-        [stored = std::move(stored)](absl::StatusOr<SeqRange> items) mutable {
-          EXPECT_TRUE(items.ok()) << items.status();
-          if (items.ok()) stored.Set(*items);
-        },
-        [settled = std::move(settled)](Settlement settlement) mutable {
-          settled.Set(settlement);
-        });
-    EXPECT_TRUE(queued.ok()) << queued.status;
-    EXPECT_TRUE(durable.WaitFor(kPatience).has_value());
+    const auto stored =
+        AppendEvent(
+            *engine_, *engine_->FindDestination("prod"),
+            [settled = std::move(settled)](Settlement settlement) mutable {
+              settled.Set(settlement);
+            })
+            .WaitFor(kPatience);
+    EXPECT_TRUE(stored.has_value() && stored->ok());
     return end;
   }
   Future<Settlement> Flush() {

@@ -13,8 +13,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "heap_adapter/spool/block.h"
+#include "heap_adapter/spool/failed_cursor.h"
 #include "tests/intake/commit_pending.h"
-#include "tests/spool/away_cursor.h"
 #include "tests/spool/forwarding_store.h"
 #include "tests/spool/memory_store.h"
 
@@ -409,7 +409,9 @@ class LossyStore final : public ForwardingStore {
   }
   std::unique_ptr<StoreCursor> Scan(absl::string_view begin,
                                     absl::string_view end) const override {
-    if (away) return std::make_unique<AwayCursor>();
+    if (away) {
+      return std::make_unique<FailedCursor>(absl::UnavailableError("away"));
+    }
     return ForwardingStore::Scan(begin, end);
   }
   std::function<void()> on_lost_attempt;
@@ -514,23 +516,20 @@ TEST_F(UnwantedAppendTest, HidesNothingThatOthersHaveAppended) {
     }
   });
   owner.AddLane(kLane, {.destination = "a"});
-  ASSERT_TRUE(owner
-                  .Append(kLane, Chunk({"{}"}), Done("gone"), nullptr,
-                          [] { return false; })
-                  .ok());
-  CommitPending(owner);
-  owner.LookForAppends(Committer::Look::kNew);
-  CommitPending(owner);
+  const auto append_in_vain_and_look = [&] {
+    ASSERT_TRUE(owner
+                    .Append(kLane, Chunk({"{}"}), Done("gone"), nullptr,
+                            [] { return false; })
+                    .ok());
+    CommitPending(owner);
+    owner.LookForAppends(Committer::Look::kNew);
+    CommitPending(owner);
+  };
+  append_in_vain_and_look();
   EXPECT_THAT(found, ElementsAre(Pair(0, 1)));
   Append("of another server", nullptr);
   CommitPending(*committer_);
-  ASSERT_TRUE(owner
-                  .Append(kLane, Chunk({"{}"}), Done("gone"), nullptr,
-                          [] { return false; })
-                  .ok());
-  CommitPending(owner);
-  owner.LookForAppends(Committer::Look::kNew);
-  CommitPending(owner);
+  append_in_vain_and_look();
   EXPECT_THAT(found, ElementsAre(Pair(0, 1), Pair(1, 2)));
 }
 

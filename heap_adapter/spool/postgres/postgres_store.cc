@@ -5,6 +5,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "heap_adapter/spool/failed_cursor.h"
 
 namespace heapsync {
 namespace {
@@ -169,19 +170,6 @@ std::vector<const StoreBatch::Change*> LastChanges(const StoreBatch& batch) {
   }
   return changes;
 }
-
-class FailedCursor final : public StoreCursor {
- public:
-  explicit FailedCursor(absl::Status status) : status_(std::move(status)) {}
-  bool Valid() const override { return false; }
-  absl::string_view key() const override { return {}; }
-  absl::string_view value() const override { return {}; }
-  void Next() override {}
-  absl::Status status() const override { return status_; }
-
- private:
-  const absl::Status status_;
-};
 
 // Reads pages in one snapshot, row by row.
 class PostgresCursor final : public StoreCursor {

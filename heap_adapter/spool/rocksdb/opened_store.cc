@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/mutex.h"
+#include "heap_adapter/spool/failed_cursor.h"
 #include "heap_adapter/spool/rocksdb/log_file.h"
 
 namespace heapsync {
@@ -107,19 +108,11 @@ class RocksDbCursor final : public StoreCursor {
   std::unique_ptr<rocksdb::Iterator> iterator_;
 };
 
-// The cursor while no database is open.
-class NoCursor final : public StoreCursor {
- public:
-  bool Valid() const override { return false; }
-  absl::string_view key() const override { return {}; }
-  absl::string_view value() const override { return {}; }
-  void Next() override {}
-  absl::Status status() const override { return NotOpen(); }
-  static absl::Status NotOpen() {
-    return absl::ResourceExhaustedError(
-        "spool storage: waiting for space on the disk");
-  }
-};
+// While no database is open.
+absl::Status NotOpen() {
+  return absl::ResourceExhaustedError(
+      "spool storage: waiting for space on the disk");
+}
 
 class RocksDbStore final : public Store {
  public:
@@ -136,7 +129,7 @@ class RocksDbStore final : public Store {
 
   absl::Status Write(const StoreBatch& batch, Durability durability) override {
     const ReaderLock lock(mutex_);
-    if (db_ == nullptr) return NoCursor::NotOpen();
+    if (db_ == nullptr) return NotOpen();
     rocksdb::WriteBatch changes(batch.bytes() + 32 * batch.changes().size());
     for (const StoreBatch::Change& change : batch.changes()) {
       const rocksdb::Status added = change.value.has_value()
@@ -161,7 +154,7 @@ class RocksDbStore final : public Store {
   absl::Status Resume() override {
     {
       const ReaderLock lock(mutex_);
-      if (!HasSpaceToResume()) return NoCursor::NotOpen();
+      if (!HasSpaceToResume()) return NotOpen();
     }
     {
       const WriterLock lock(mutex_);
@@ -183,7 +176,7 @@ class RocksDbStore final : public Store {
   absl::StatusOr<std::optional<std::string>> Get(
       absl::string_view key) const override {
     const ReaderLock lock(mutex_);
-    if (db_ == nullptr) return NoCursor::NotOpen();
+    if (db_ == nullptr) return NotOpen();
     std::string value;
     const rocksdb::Status status =
         db_->Get(rocksdb::ReadOptions(), ToSlice(key), &value);
@@ -199,7 +192,7 @@ class RocksDbStore final : public Store {
     mutex_.LockShared();
     if (db_ == nullptr) {
       mutex_.UnlockShared();
-      return std::make_unique<NoCursor>();
+      return std::make_unique<FailedCursor>(NotOpen());
     }
     return std::make_unique<RocksDbCursor>(mutex_, *db_, mark_, begin, end);
   }
@@ -207,7 +200,7 @@ class RocksDbStore final : public Store {
   absl::StatusOr<std::optional<std::pair<std::string, std::string>>> Last(
       absl::string_view begin, absl::string_view end) const override {
     const ReaderLock lock(mutex_);
-    if (db_ == nullptr) return NoCursor::NotOpen();
+    if (db_ == nullptr) return NotOpen();
     const rocksdb::Slice lower = ToSlice(begin);
     rocksdb::ReadOptions options;
     options.iterate_lower_bound = &lower;

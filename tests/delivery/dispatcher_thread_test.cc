@@ -20,7 +20,7 @@ class DispatcherThreadTest : public ::testing::Test {
   std::unique_ptr<Spool> spool_ = *Spool::Open(store_, 42);
   Committer committer_{*spool_, {}, {}, [](Committer::Notices) {}};
   OneWayHeap heap_;
-  const DeliveryRules rules_;
+  const DeliveryRules rules_ = {};
   Dispatcher dispatcher_{*spool_, committer_,         heap_,
                          rules_,  [] { return 0.5; }, nullptr};
   DispatcherThread thread_{heap_,

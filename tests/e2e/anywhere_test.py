@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 import harness
-from cluster import LEASE, TAKE_OVER, Member
+from cluster import LEASE, TAKE_OVER, Member, wait_for_service
 from harness import APP_US, Binaries, FakeHeap, Program, free_ports, temporary_folder, two_regions, wait_until
 from postgres_server import PostgresServer
 from proto_stubs import generate_stubs
@@ -43,7 +43,7 @@ class AnywhereTest(unittest.TestCase):
         self.channels = {member: grpc.insecure_channel(member.address) for member in self.members}
         for channel in self.channels.values():
             self.addCleanup(channel.close)
-        wait_until(lambda: all(member.serves() for member in self.members), "the servers")
+        wait_for_service(self.members)
         wait_until(lambda: sorted(member.shards() for member in self.members) == [5, 5, 6], "each server to have its part")
         # Of "prod", and of one more destination at least.
         self.owner = wait_until(lambda: next((member for member in self.members if "prod" in member.owned()), None), "an owner")

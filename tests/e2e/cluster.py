@@ -72,6 +72,16 @@ class Member(Program):
             return 0
 
 
+def wait_for_service(members: list[Member]) -> None:
+    """Until all of them serve; what those that do not have logged is part of the error."""
+    try:
+        harness.wait_until(lambda: all(member.serves() for member in members), "all servers to serve")
+    except AssertionError as error:
+        logs = [f"{member.name} {'runs' if member.running() else 'has ended'}:\n{member.output()[-4000:]}" for member in members
+                if not member.serves()]
+        raise AssertionError("\n".join([str(error), *logs])) from None
+
+
 class Load:
     """Callers that send each call to any server. It must not fail there unless something is done to that server, and is then repeated at
     another one."""

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 import harness
-from cluster import Member
+from cluster import Member, wait_for_service
 from harness import FakeHeap, free_ports, temporary_folder, two_regions, wait_until
 from postgres_server import PostgresServer
 from proto_stubs import generate_stubs
@@ -58,7 +58,7 @@ class DatabaseErrorsTest(unittest.TestCase):
         self.config = two_regions(self.folder)
         self.members = [self.start(f"server-{number}") for number in range(2)]
         self.addCleanup(self.postgres.end_sessions)
-        wait_until(lambda: all(member.serves() for member in self.members), "the servers")
+        wait_for_service(self.members)
         self.channels = [grpc.insecure_channel(member.address) for member in self.members]
         for channel in self.channels:
             self.addCleanup(channel.close)
@@ -123,7 +123,7 @@ class DatabaseErrorsTest(unittest.TestCase):
             self.repair()
         for call in waiting:
             call.result()
-        wait_until(lambda: all(member.serves() for member in self.members), "the servers to serve again")
+        wait_for_service(self.members)
         self.accept()
         for member in self.members:
             self.assertTrue(member.running(), member.output()[-4000:])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from cluster import LEASE, LOST_SPOOL, SHARDS, TAKE_OVER, WRITERS, Load, Member
+from cluster import LEASE, LOST_SPOOL, SHARDS, TAKE_OVER, WRITERS, Load, Member, wait_for_service
 from harness import Binaries, FakeHeap, Program, free_ports, temporary_folder, wait_until
 from postgres_server import PostgresServer
 from proto_stubs import generate_stubs
@@ -54,7 +54,7 @@ class FailoverTest(unittest.TestCase):
         for number in range(count):
             # The one whose requests are looked for.
             self.members.append(self.start(f"server-{number}", "localhost" if number == 1 else "127.0.0.1", free_ports(2)))
-        wait_until(lambda: all(member.serves() for member in self.members), "the servers")
+        wait_for_service(self.members)
         self.wait_for_fair_shares()
 
     def start(self, name: str, heap_host: str, ports: list[int]) -> Member:
@@ -172,7 +172,7 @@ class FailoverTest(unittest.TestCase):
         with self.subTest("crash of the database"):
             self.postgres.crash()
             self.postgres.start()
-            wait_until(lambda: all(member.serves() for member in self.members), "the servers to serve again")
+            wait_for_service(self.members)
             self.wait_for_progress(load)
             self.wait_for_owners(TAKE_OVER)
 
@@ -292,7 +292,7 @@ class FailoverTest(unittest.TestCase):
         time_of_lease = threading.Event()
         time_of_lease.wait(LEASE)
         self.postgres.start()
-        wait_until(lambda: all(member.serves() for member in self.members), "the servers")
+        wait_for_service(self.members)
         load = Load(self.modules, self.members, list(APPS))
         self.addCleanup(load.stop)
         self.wait_for_progress(load)

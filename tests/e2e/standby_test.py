@@ -15,7 +15,7 @@ import unittest
 from pathlib import Path
 
 import harness
-from cluster import LEASE, LOST_SPOOL, Load, Member
+from cluster import LEASE, LOST_SPOOL, Load, Member, wait_for_service
 from envoy_test import envoy
 from harness import APP_US, SOURCE, Binaries, FakeHeap, Program, free_ports, skip, temporary_folder, two_regions, wait_until
 from postgres_server import PostgresServer
@@ -47,7 +47,7 @@ class StandbyTest(unittest.TestCase):
             "events_per_minute": 0, "events_per_identity_per_minute": 0, "user_requests_per_identity_per_30s": 0})
         spool = f"postgresql://postgres@127.0.0.1:{self.primary.port},127.0.0.1:{self.standby.port}/postgres"
         self.members = [self.start(f"server-{number}", spool, config, free_ports(2)) for number in range(3)]
-        wait_until(lambda: all(member.serves() for member in self.members), "the servers")
+        wait_for_service(self.members)
 
     def start(self, name: str, spool: str, config: Path, ports: list[int]) -> Member:
         member = Member(name, self.folder, self.heap, spool, config, "127.0.0.1", ports)

@@ -22,8 +22,9 @@ for argument in "$@"; do
   esac
 done
 # Beside the programs of these packages the tests need only what is built.
-readonly TEST_PACKAGES=(python3 python3-grpcio python3-protobuf python3-yaml openssl groff-base systemd bash-completion debootstrap)
-readonly END_TO_END='^e2e\.(config|crash|python_client|reload|samples|security|service_config|shutdown)$'
+readonly TEST_PACKAGES=(python3 python3-grpcio python3-protobuf python3-yaml openssl groff-base systemd bash-completion debootstrap
+  postgresql)
+readonly END_TO_END='^e2e\.(config|crash|failover|python_client|reload|samples|security|service_config|shutdown)$'
 root="${PWD}/build/releases/${release}"
 
 say() { printf '\n== %s: %s (%d s so far)\n' "${release}" "$1" "${SECONDS}"; }

@@ -147,8 +147,10 @@ bool HttpServer::ResumeFinished() {
 void HttpServer::Run() {
   std::vector<pollfd> listeners;
   while (ResumeFinished()) {
-    // First, so that no connection gives way whose request is here already.
+    // First, so that no connection gives way whose request is here already. The
+    // library may add a connection in one run and read from it in the next.
     MHD_run(daemon_);
+    if (std::exchange(accepted_, false)) MHD_run(daemon_);
     for (const int socket : connections_.Overdue(MonotonicNow())) End(socket);
     while (const auto socket = connections_.GivesWay()) End(*socket);
 
@@ -202,6 +204,7 @@ void HttpServer::Accept(int listener) {
   const int socket =
       accept4(listener, client, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (socket >= 0) {
+    accepted_ = true;
     // Closes the socket if it fails.
     MHD_add_connection(daemon_, socket, client, size);
   } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||

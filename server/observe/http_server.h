@@ -102,6 +102,7 @@ class HttpServer {
   std::map<int, Exchange> exchanges_;  // by socket
   // No connection is accepted before: the process was out of descriptors.
   MonotonicTime accept_again_;
+  bool accepted_ = false;  // since the library last ran
   Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<MHD_Connection*> finished_ ABSL_GUARDED_BY(mutex_);

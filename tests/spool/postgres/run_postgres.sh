@@ -21,7 +21,7 @@ fi
 bin="${HEAPSYNC_POSTGRES_BIN:-}"
 if [[ -z "${bin}" ]]; then
   # Debian keeps the programs of each version in a folder of their own, out of the path.
-  bin="$(find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1)"
+  bin="$(find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1 || true)"
 fi
 if [[ ! -x "${bin}/postgres" ]]; then
   echo "run_postgres: no PostgreSQL; scripts/install_dependencies.sh --test installs it" >&2

@@ -12,12 +12,12 @@ from typing import Any
 import grpc
 
 import harness
-from cluster import LEASE, TAKE_OVER, Member, wait_for_service
+from cluster import LEASE, Member, wait_for_service
 from harness import APP_US, Binaries, FakeHeap, Program, free_ports, temporary_folder, two_regions, wait_until
 from postgres_server import PostgresServer
 from proto_stubs import generate_stubs
 
-TIMEOUT = 4 * (LEASE + TAKE_OVER)
+TIMEOUT = 10 * LEASE
 REFUSE = {"match": {"body_contains": "refused-"}, "action": {"type": "status", "status": 400}}
 HANG = {"match": {"body_contains": "hanging-"}, "action": {"type": "hang"}}
 SAMPLES = 20

@@ -12,14 +12,14 @@ from typing import Any
 import grpc
 
 import harness
-from harness import Binaries, FakeHeap, Program
+from harness import Binaries, FakeHeap, Program, free_ports, wait_until
 
 LEASE = 5.0
 SHARDS = 16
-TAKE_OVER = LEASE + 2.0
 LOST_SPOOL = 75  # exit code
 WRITERS = 3
 CALL_TIMEOUT = 30.0
+APPS = {f"app-{number}": str(1_000_000_001 + number) for number in range(32)}
 
 
 class Member(Program):
@@ -75,7 +75,7 @@ class Member(Program):
 def wait_for_service(members: list[Member]) -> None:
     """Until all of them serve; what those that do not have logged is part of the error."""
     try:
-        harness.wait_until(lambda: all(member.serves() for member in members), "all servers to serve")
+        wait_until(lambda: all(member.serves() for member in members), "all servers to serve")
     except AssertionError as error:
         logs = [f"{member.name} {'runs' if member.running() else 'has ended'}:\n{member.output()[-4000:]}" for member in members
                 if not member.serves()]
@@ -158,3 +158,89 @@ class Load:
         taken = sorted(self.seconds)
         return (f"{len(taken)} calls at servers that were left alone, 0 failed; median {taken[len(taken) // 2] * 1000:.1f} ms, "
                 f"p99 {taken[len(taken) * 99 // 100] * 1000:.0f} ms, greatest {taken[-1] * 1000:.0f} ms")
+
+
+class Cluster:
+    """Servers that share a spool and deliver APPS, whose identities may send `identity_limit` events a minute; 0: any number."""
+
+    def __init__(self, folder: Path, heap: FakeHeap, spool: str, identity_limit: int) -> None:
+        self.folder, self.heap, self.spool = folder, heap, spool
+        self.members: list[Member] = []
+        self.ended: list[Member] = []
+        limits = {"events_per_minute": 0, "events_per_identity_per_minute": identity_limit, "user_requests_per_identity_per_30s": 0}
+        destinations = [{"name": name, "app_id": app_id, "region": "us", "limits": limits} for name, app_id in APPS.items()]
+        self.config = folder / "heapsync.json"
+        self.config.write_text(json.dumps({"destinations": destinations, "default_destination": "app-0"}), encoding="utf-8")
+
+    def kill(self) -> None:
+        for member in self.members + self.ended:
+            member.kill()
+
+    def start_all(self, count: int) -> None:
+        for number in range(count):
+            # The one whose requests are looked for.
+            self.start(f"server-{number}", "localhost" if number == 1 else "127.0.0.1")
+        wait_for_service(self.members)
+        self.wait_for_fair_shares()
+
+    def start(self, name: str, heap_host: str = "127.0.0.1") -> Member:
+        member = Member(name, self.folder, self.heap, self.spool, self.config, heap_host, free_ports(2))
+        self.members.append(member)
+        return member
+
+    def start_again(self, member: Member) -> None:
+        """On the same ports, in the same place of `members`."""
+        again = Member(member.name, self.folder, self.heap, self.spool, self.config, member.heap_host, member.ports)
+        again.is_left_alone = False
+        self.members[self.members.index(member)] = again
+        self.ended.append(member)
+        wait_for_service([again])
+        again.is_left_alone = True
+
+    def left_alone(self) -> list[Member]:
+        return [member for member in self.members if member.is_left_alone]
+
+    def wait_for_fair_shares(self) -> float:
+        """Seconds."""
+        began = time.monotonic()
+
+        def is_fair() -> bool:
+            shards = [member.shards() for member in self.left_alone()]
+            return sum(shards) == SHARDS and max(shards) - min(shards) <= 1
+
+        wait_until(is_fair, "fair shares")
+        return time.monotonic() - began
+
+    def wait_for_owners(self, began: float | None = None) -> float:
+        """Until every destination is delivered by a server that is left alone; seconds since `began`."""
+        began = began or time.monotonic()
+        wait_until(lambda: set().union(*(member.owned() for member in self.left_alone())) == APPS.keys(), "owners of all destinations")
+        return time.monotonic() - began
+
+    def wait_for_progress(self, load: Load) -> None:
+        seen = self.appended()
+        wait_until(lambda: self.appended() > seen + 100 or load.errors, "events at Heap")
+        if load.errors:
+            raise AssertionError("\n".join(load.errors))
+
+    def wait_for_all(self, load: Load) -> None:
+        """Until what the load's calls were promised is at Heap, each event once."""
+        expected = {f"kept-{writer}-{number:06}" for writer in range(WRITERS) for number in range(load.accepted[writer])}
+        wait_until(lambda: expected <= self.keys().keys(), "every accepted event at Heap")
+        # Events over the limit of their identity still come.
+        wait_until(lambda: self.appended() == len(self.keys()), "each event once")
+        for writer in range(WRITERS):
+            last = load.accepted[writer] - 1
+            wait_until(lambda w=writer, v=last: self.user(w) >= v, f"the last value of w{writer}")
+
+    def keys(self) -> dict[str, int]:
+        """Each event's key and how often it came."""
+        return {key: times for app_id in APPS.values() for key, times in self.heap.keys(app_id).items()}
+
+    def appended(self) -> int:
+        return sum(self.heap.count("events", "appended", app_id) for app_id in APPS.values())
+
+    def user(self, writer: int) -> int:
+        """The value of its last update that is at Heap; -1 if there is none."""
+        found = self.heap.find("users", app_id=APPS[f"app-{writer}"], identity=f"w{writer}")
+        return int(found["properties"]["v"]) if found else -1

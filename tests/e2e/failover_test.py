@@ -8,29 +8,17 @@ import signal
 import threading
 import time
 import unittest
-from pathlib import Path
 from typing import Any
 
 import harness
-from cluster import LEASE, LOST_SPOOL, SHARDS, TAKE_OVER, WRITERS, Load, Member, wait_for_service
-from harness import Binaries, FakeHeap, Program, free_ports, temporary_folder, wait_until
+from cluster import APPS, LEASE, LOST_SPOOL, SHARDS, WRITERS, Cluster, Load, Member, wait_for_service
+from harness import Binaries, FakeHeap, Program, temporary_folder, wait_until
 from postgres_server import PostgresServer
 from proto_stubs import generate_stubs
 
-# A server that is asked to stop gives its shards back; one that dies or freezes loses them.
-HANDOVER = 2.0  # A second, and what a busy machine takes.
 HOT_LIMIT = 50  # Events of one identity in a minute.
 ROUNDS = 6  # of the test that kills and freezes servers
 FREEZE = LEASE + 3.0
-APPS = {f"app-{number}": str(1_000_000_001 + number) for number in range(32)}
-
-
-def several_apps(folder: Path) -> Path:
-    limits = {"events_per_minute": 0, "events_per_identity_per_minute": HOT_LIMIT, "user_requests_per_identity_per_30s": 0}
-    destinations = [{"name": name, "app_id": app_id, "region": "us", "limits": limits} for name, app_id in APPS.items()]
-    path = folder / "heapsync.json"
-    path.write_text(json.dumps({"destinations": destinations, "default_destination": "app-0"}), encoding="utf-8")
-    return path
 
 
 class FailoverTest(unittest.TestCase):
@@ -47,61 +35,27 @@ class FailoverTest(unittest.TestCase):
         self.heap = FakeHeap(self.folder, "--limit_app_events=0", f"--limit_identity_events={HOT_LIMIT}", "--limit_user_requests=0",
                              "--keep_requests=200000")
         self.addCleanup(self.heap.kill)
-        self.config = several_apps(self.folder)
-        self.members: list[Member] = []
+        self.cluster = Cluster(self.folder, self.heap, self.postgres.uri, HOT_LIMIT)
+        self.addCleanup(self.cluster.kill)
 
     def start_all(self, count: int = 3) -> None:
-        for number in range(count):
-            # The one whose requests are looked for.
-            self.members.append(self.start(f"server-{number}", "localhost" if number == 1 else "127.0.0.1", free_ports(2)))
-        wait_for_service(self.members)
-        self.wait_for_fair_shares()
+        self.cluster.start_all(count)
+        self.members = self.cluster.members
 
-    def start(self, name: str, heap_host: str, ports: list[int]) -> Member:
-        member = Member(name, self.folder, self.heap, self.postgres.uri, self.config, heap_host, ports)
-        self.addCleanup(member.kill)
-        return member
+    def start_load(self) -> Load:
+        load = Load(self.modules, self.members, list(APPS))
+        self.addCleanup(load.stop)
+        self.cluster.wait_for_progress(load)
+        return load
 
-    def start_again(self, member: Member) -> None:
-        again = self.start(member.name, member.heap_host, member.ports)
-        again.is_left_alone = False
-        self.members[self.members.index(member)] = again
-        wait_until(again.serves, "the restarted server")
-        again.is_left_alone = True
-
-    def left_alone(self) -> list[Member]:
-        return [member for member in self.members if member.is_left_alone]
-
-    def wait_for_fair_shares(self) -> float:
-        began = time.monotonic()
-
-        def is_fair() -> bool:
-            shards = [member.shards() for member in self.left_alone()]
-            return sum(shards) == SHARDS and max(shards) - min(shards) <= 1
-
-        wait_until(is_fair, "fair shares")
-        return time.monotonic() - began
-
-    def wait_for_owners(self, seconds: float, began: float | None = None) -> float:
-        """Until every destination is delivered by a server that is left alone."""
-        began = began or time.monotonic()
-        wait_until(lambda: set().union(*(member.owned() for member in self.left_alone())) == APPS.keys(), "owners of all destinations")
-        took = time.monotonic() - began
-        print(f"take-over within {took:.2f} s of {seconds:.0f}")
-        self.assertLess(took, seconds)
+    def wait_for_owners(self, began: float | None = None) -> float:
+        took = self.cluster.wait_for_owners(began)
+        print(f"take-over within {took:.2f} s")
         return took
 
-    def keys(self) -> dict[str, int]:
-        """Each event's key and how often it came."""
-        return {key: times for app_id in APPS.values() for key, times in self.heap.keys(app_id).items()}
-
-    def appended(self) -> int:
-        return sum(self.heap.count("events", "appended", app_id) for app_id in APPS.values())
-
-    def wait_for_progress(self, load: Load) -> None:
-        seen = self.appended()
-        wait_until(lambda: self.appended() > seen + 100 or load.errors, "events at Heap")
-        self.assertEqual(load.errors, [])
+    def assert_handed_over(self) -> None:
+        """Nobody waited for the end of a lease: it was given back."""
+        self.assertLess(self.wait_for_owners(), LEASE)
 
     def last_request(self) -> int:
         requests = self.heap.get("requests", limit="1")["requests"]
@@ -113,68 +67,57 @@ class FailoverTest(unittest.TestCase):
                 if int(request["number"]) > after and json.dumps(request["headers"]).find(f'"{host}') >= 0]
 
     def assert_all_arrived(self, load: Load) -> None:
-        expected = {f"kept-{writer}-{number:06}" for writer in range(WRITERS) for number in range(load.accepted[writer])}
-        wait_until(lambda: expected <= self.keys().keys(), "every accepted event at Heap")
-        others = {key for key in self.keys() if not key.startswith("hot")}
+        self.cluster.wait_for_all(load)
         # The last call of each writer may have been accepted without its having been counted.
-        self.assertLessEqual(len(others - expected), WRITERS)
-        # Events over the limit of their identity still come.
-        wait_until(lambda: self.appended() == len(self.keys()), "each event once")
+        others = {key for key in self.cluster.keys() if not key.startswith("hot")}
+        self.assertLessEqual(len(others) - sum(load.accepted), WRITERS)
         for writer in range(WRITERS):
-            last = load.accepted[writer] - 1
-            wait_until(lambda w=writer, v=last: self.user(w) >= v, f"the last value of w{writer}")
-            self.assertEqual(self.user(writer), last)
-
-    def user(self, writer: int) -> int:
-        found = self.heap.find("users", app_id=APPS[f"app-{writer}"], identity=f"w{writer}")
-        return int(found["properties"]["v"]) if found else -1
+            self.assertEqual(self.cluster.user(writer), load.accepted[writer] - 1)
 
     def test_owners_that_die_freeze_or_stop_are_replaced_and_heap_notices_nothing(self) -> None:
         self.start_all()
-        load = Load(self.modules, self.members, list(APPS))
-        self.addCleanup(load.stop)
-        self.wait_for_progress(load)
+        load = self.start_load()
         victim = self.members[1]
         self.assertTrue(all(member.owned() for member in self.members), "each delivers some destinations")
 
         with self.subTest("kill -9"):
             victim.is_left_alone = False
             victim.kill()
-            self.wait_for_owners(TAKE_OVER)
-            self.start_again(victim)
+            self.wait_for_owners()
+            self.cluster.start_again(victim)
             victim = self.members[1]
-            self.wait_for_fair_shares()
-            self.wait_for_progress(load)
+            self.cluster.wait_for_fair_shares()
+            self.cluster.wait_for_progress(load)
 
         with self.subTest("freeze"):
             victim.is_left_alone = False
             victim.process.send_signal(signal.SIGSTOP)
-            self.wait_for_owners(TAKE_OVER)
-            self.wait_for_progress(load)
+            self.wait_for_owners()
+            self.cluster.wait_for_progress(load)
             seen = self.last_request()
             self.assertTrue(self.requests_of(self.members[0], seen - 1), "the requests of a server are known by its Host")
             victim.process.send_signal(signal.SIGCONT)
             self.assertEqual(victim.wait(), LOST_SPOOL, victim.output()[-4000:])
-            self.wait_for_progress(load)
+            self.cluster.wait_for_progress(load)
             self.assertEqual(self.requests_of(victim, seen), [], "the frozen server sent something when it woke")
-            self.start_again(victim)
+            self.cluster.start_again(victim)
             victim = self.members[1]
-            self.wait_for_fair_shares()
+            self.cluster.wait_for_fair_shares()
 
         with self.subTest("stop"):
             victim.is_left_alone = False
             self.assertEqual(victim.stop(), 0, victim.output()[-4000:])
-            self.wait_for_owners(HANDOVER)
-            self.start_again(victim)
-            self.wait_for_fair_shares()
-            self.wait_for_progress(load)
+            self.assert_handed_over()
+            self.cluster.start_again(victim)
+            self.cluster.wait_for_fair_shares()
+            self.cluster.wait_for_progress(load)
 
         with self.subTest("crash of the database"):
             self.postgres.crash()
             self.postgres.start()
             wait_for_service(self.members)
-            self.wait_for_progress(load)
-            self.wait_for_owners(TAKE_OVER)
+            self.cluster.wait_for_progress(load)
+            self.wait_for_owners()
 
         load.stop()
         self.assertEqual(load.errors, [])
@@ -182,13 +125,11 @@ class FailoverTest(unittest.TestCase):
         self.assert_all_arrived(load)
         self.assertEqual(self.heap.get("violations")["total"], 0, self.heap.get("violations"))
         # How many depends on what was in flight at each death, which counts as used.
-        wait_until(lambda: any(key.startswith("hot") for key in self.keys()), "an event of the identity that is over its limit")
+        wait_until(lambda: any(key.startswith("hot") for key in self.cluster.keys()), "an event of the identity that is over its limit")
 
     def test_no_call_fails_at_a_server_while_others_die_and_freeze(self) -> None:
         self.start_all()
-        load = Load(self.modules, self.members, list(APPS))
-        self.addCleanup(load.stop)
-        self.wait_for_progress(load)
+        load = self.start_load()
         draw = random.Random(14)
         take_overs = []
         for number in range(ROUNDS):
@@ -200,14 +141,14 @@ class FailoverTest(unittest.TestCase):
                 victim.process.send_signal(signal.SIGSTOP)
             else:
                 victim.kill()
-            take_overs.append(self.wait_for_owners(TAKE_OVER, began))
-            self.wait_for_progress(load)
+            take_overs.append(self.wait_for_owners(began))
+            self.cluster.wait_for_progress(load)
             if freezes:
                 load.ended.wait(max(0.0, began + FREEZE - time.monotonic()))
                 victim.process.send_signal(signal.SIGCONT)
                 self.assertEqual(victim.wait(), LOST_SPOOL, victim.output()[-4000:])
-            self.start_again(victim)
-            self.wait_for_fair_shares()
+            self.cluster.start_again(victim)
+            self.cluster.wait_for_fair_shares()
         load.stop()
         self.assertEqual(load.errors, [])
         print(load.summary())
@@ -217,32 +158,31 @@ class FailoverTest(unittest.TestCase):
 
     def test_servers_that_come_and_go_share_and_send_nothing_twice(self) -> None:
         self.start_all(1)
-        load = Load(self.modules, self.members, list(APPS))
-        self.addCleanup(load.stop)
-        self.wait_for_progress(load)
+        load = self.start_load()
         for number in (1, 2):
-            member = self.start(f"server-{number}", "127.0.0.1", free_ports(2))
-            wait_until(member.serves, "the new server")
-            self.members.append(member)
-            print(f"fair shares of {len(self.members)} servers within {self.wait_for_fair_shares():.2f} s")
-            self.wait_for_progress(load)
+            # Before it serves, nobody calls it.
+            self.cluster.start(f"server-{number}").is_left_alone = False
+            wait_for_service(self.members)
+            self.members[number].is_left_alone = True
+            print(f"fair shares of {len(self.members)} servers within {self.cluster.wait_for_fair_shares():.2f} s")
+            self.cluster.wait_for_progress(load)
         cluster = self.members[0].status()["cluster"]
         self.assertEqual(sorted(server["shards"] for server in cluster["servers"]), [5, 5, 6])
         self.assertEqual((cluster["shards"], cluster["shards_without_owner"]), (SHARDS, 0))
         for member in (self.members[0], self.members[2]):
             member.is_left_alone = False
             self.assertEqual(member.stop(), 0, member.output()[-4000:])
-            self.wait_for_owners(HANDOVER)
-            self.wait_for_progress(load)
+            self.assert_handed_over()
+            self.cluster.wait_for_progress(load)
         load.stop()
         self.assertEqual(load.errors, [])
         self.assert_all_arrived(load)
-        twice = {key: times for key, times in self.keys().items() if times > 1}
+        twice = {key: times for key, times in self.cluster.keys().items() if times > 1}
         self.assertEqual(twice, {})
 
     def test_a_server_says_who_delivers_where_it_matters(self) -> None:
         self.start_all()
-        self.wait_for_owners(TAKE_OVER)
+        self.wait_for_owners()
         other = self.members[0]
         there, here = sorted(APPS.keys() - other.owned())[0], sorted(other.owned())[0]
         owner = next(member for member in self.members if there in member.owned())
@@ -293,9 +233,7 @@ class FailoverTest(unittest.TestCase):
         time_of_lease.wait(LEASE)
         self.postgres.start()
         wait_for_service(self.members)
-        load = Load(self.modules, self.members, list(APPS))
-        self.addCleanup(load.stop)
-        self.wait_for_progress(load)
+        load = self.start_load()
         load.stop()
         self.assertEqual(load.errors, [])
         self.assert_all_arrived(load)

@@ -23,7 +23,7 @@ for argument in "$@"; do
 done
 # Beside the programs of these packages the tests need only what is built.
 readonly TEST_PACKAGES=(python3 python3-grpcio python3-protobuf python3-yaml openssl groff-base systemd bash-completion debootstrap
-  postgresql)
+  postgresql zstd)
 readonly END_TO_END='^e2e\.(config|crash|failover|python_client|reload|samples|security|service_config|shutdown)$'
 root="${PWD}/build/releases/${release}"
 

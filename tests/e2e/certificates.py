@@ -33,7 +33,15 @@ def new_certificate(folder: Path, ca: Pair, name: str, alternative: str = "", ex
     _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-subj", f"/CN={name}", "-keyout", pair.key, "-out",
              request)
     extensions.write_text(f"subjectAltName={alternative}\n" if alternative else "basicConstraints=CA:FALSE\n")
-    # `x509` takes no times before Debian 13, only days; a negative number of them has passed.
-    _openssl("x509", "-req", "-in", request, "-CA", ca.cert, "-CAkey", ca.key, "-CAcreateserial", "-days", "-1" if expired else "2",
-             "-extfile", extensions, "-out", pair.cert)
+    if not expired:
+        _openssl("x509", "-req", "-in", request, "-CA", ca.cert, "-CAkey", ca.key, "-CAcreateserial", "-days", "2", "-extfile", extensions,
+                 "-out", pair.cert)
+        return pair
+    # `x509` takes a time of the past in some versions only, and in each another way.
+    settings, index = folder / f"{name}.cnf", folder / f"{name}.index"
+    settings.write_text(f"[ca]\ndefault_ca = one\n[one]\ndatabase = {index}\nnew_certs_dir = {folder}\ndefault_md = sha256\n"
+                        "rand_serial = yes\npolicy = any\n[any]\ncommonName = supplied\n")
+    index.touch()
+    _openssl("ca", "-batch", "-notext", "-config", settings, "-cert", ca.cert, "-keyfile", ca.key, "-startdate",
+             "20200101000000Z", "-enddate", "20200102000000Z", "-in", request, "-extfile", extensions, "-out", pair.cert)
     return pair

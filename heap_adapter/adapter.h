@@ -28,7 +28,7 @@ struct SharedSpoolOptions {
   // The lease of a server; see ServerLeaseOptions.
   std::chrono::milliseconds lease = std::chrono::seconds(10);
   // Time for which a write waits for the database.
-  std::chrono::milliseconds patience = std::chrono::minutes(1);
+  std::chrono::milliseconds patience = std::chrono::minutes(15);
 };
 
 struct AdapterOptions {

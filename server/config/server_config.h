@@ -127,7 +127,7 @@ struct ServerConfig {
   // The lease of a server that shares the spool.
   std::chrono::milliseconds spool_lease = std::chrono::seconds(10);
   // Time for which a write waits for its database.
-  std::chrono::milliseconds spool_patience = std::chrono::minutes(1);
+  std::chrono::milliseconds spool_patience = std::chrono::minutes(15);
 
   // New items are refused while the disk has less space than this. Zero: until
   // it is full.

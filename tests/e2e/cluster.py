@@ -19,6 +19,7 @@ SHARDS = 16
 LOST_SPOOL = 75  # exit code
 WRITERS = 3
 CALL_TIMEOUT = 30.0
+SCRAPE_TIMEOUT = 10.0  # Prometheus' default
 APPS = {f"app-{number}": str(1_000_000_001 + number) for number in range(32)}
 
 
@@ -65,11 +66,15 @@ class Member(Program):
             return set()
 
     def shards(self) -> int:
-        """How many it owns."""
+        """How many it owns, as the metrics say; none if it does not run."""
         try:
-            return len(re.findall(r'^heapsync_spool_owner\{shard="\d+"\} 1$', self.get("/metrics"), re.MULTILINE))
+            return self.scrape_shards()
         except OSError:
             return 0
+
+    def scrape_shards(self) -> int:
+        with urllib.request.urlopen(self.http_url + "/metrics", timeout=SCRAPE_TIMEOUT) as answer:
+            return len(re.findall(r'^heapsync_spool_owner\{shard="\d+"\} 1$', answer.read().decode(), re.MULTILINE))
 
 
 def wait_for_service(members: list[Member]) -> None:

@@ -526,24 +526,41 @@ absl::Status PostgresStore::Resume() {
   return Write(StoreBatch(), Durability::kDisk);
 }
 
-absl::StatusOr<SqlResult> PostgresStore::Read(const SqlCommand& command) const {
-  const auto deadline =
-      std::chrono::steady_clock::now() + options_.read_patience;
+absl::Status PostgresStore::TryToRead(
+    absl::FunctionRef<absl::Status(std::unique_ptr<PostgresConnection>)> read)
+    const {
+  ReadOutage& outage = sessions_.read_outage();
+  const auto give_up_at =
+      outage.GiveUpAt(std::chrono::steady_clock::now(), options_.read_patience);
+  if (!give_up_at.ok()) return give_up_at.status();
   while (true) {
     auto session = sessions_.TakeReader();
     absl::Status status = session.status();
-    if (session.ok()) {
-      auto result = (*session)->Run(command, deadline);
-      sessions_.GiveBackReader(*std::move(session));
-      if (result.ok()) return result;
-      status = result.status();
+    if (session.ok()) status = read(*std::move(session));
+    const auto now = std::chrono::steady_clock::now();
+    if (!absl::IsUnavailable(status)) {
+      outage.Ended();
+      return status;
     }
-    if (!absl::IsUnavailable(status) ||
-        std::chrono::steady_clock::now() + kFirstBackoff >= deadline) {
+    if (now + kFirstBackoff >= *give_up_at) {
+      outage.Failed(status, now);
       return status;
     }
     std::this_thread::sleep_for(kFirstBackoff);
   }
+}
+
+absl::StatusOr<SqlResult> PostgresStore::Read(const SqlCommand& command) const {
+  absl::StatusOr<SqlResult> result;
+  const absl::Status status =
+      TryToRead([&](std::unique_ptr<PostgresConnection> session) {
+        result = session->Run(
+            command, std::chrono::steady_clock::now() + options_.read_patience);
+        sessions_.GiveBackReader(std::move(session));
+        return result.status();
+      });
+  if (!status.ok()) return status;
+  return result;
 }
 
 absl::StatusOr<std::optional<std::string>> PostgresStore::Get(
@@ -557,24 +574,16 @@ absl::StatusOr<std::optional<std::string>> PostgresStore::Get(
 
 std::unique_ptr<StoreCursor> PostgresStore::Scan(absl::string_view begin,
                                                  absl::string_view end) const {
-  const auto deadline =
-      std::chrono::steady_clock::now() + options_.read_patience;
-  while (true) {
-    auto session = sessions_.TakeReader();
-    absl::Status status = session.status();
-    if (session.ok()) {
-      auto cursor = std::make_unique<PostgresCursor>(
-          sessions_, *std::move(session), options_.shard, begin, end,
-          options_.read_patience);
-      status = cursor->status();
-      if (status.ok()) return cursor;
-    }
-    if (!absl::IsUnavailable(status) ||
-        std::chrono::steady_clock::now() + kFirstBackoff >= deadline) {
-      return std::make_unique<FailedCursor>(status);
-    }
-    std::this_thread::sleep_for(kFirstBackoff);
-  }
+  std::unique_ptr<StoreCursor> cursor;
+  const absl::Status status =
+      TryToRead([&](std::unique_ptr<PostgresConnection> session) {
+        cursor = std::make_unique<PostgresCursor>(sessions_, std::move(session),
+                                                  options_.shard, begin, end,
+                                                  options_.read_patience);
+        return cursor->status();
+      });
+  if (!status.ok()) return std::make_unique<FailedCursor>(status);
+  return cursor;
 }
 
 absl::StatusOr<std::optional<std::pair<std::string, std::string>>>

@@ -35,7 +35,7 @@ struct PostgresStoreOptions {
   // Time for which a write goes on trying while the database is away; after
   // that the store takes no more writes. Longer: longer fail-overs pass without
   // a restart of the server, but callers wait longer for their error.
-  std::chrono::milliseconds write_patience = std::chrono::minutes(1);
+  std::chrono::milliseconds write_patience = std::chrono::minutes(15);
   // An attempt that takes longer, beside half a second for each MiB, is given
   // up; what became of it is looked up. Less than the slowest commit: every
   // write costs more than one attempt.
@@ -140,6 +140,11 @@ class PostgresStore final : public Store {
   absl::Status Fenced();
   SqlParameters ProofOf(int64_t number) const;
   void FollowOwnership();
+  // Calls `read` with a session that it gives back, again while the database is
+  // away and a read may wait.
+  absl::Status TryToRead(
+      absl::FunctionRef<absl::Status(std::unique_ptr<PostgresConnection>)> read)
+      const;
   absl::StatusOr<SqlResult> Read(const SqlCommand& command) const;
   // Of an attempt to write `bytes`.
   SqlDeadline WriteDeadline(size_t bytes) const;

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "base/mutex.h"
 #include "heap_adapter/spool/postgres/connection.h"
+#include "heap_adapter/spool/postgres/read_outage.h"
 
 namespace heapsync {
 
@@ -35,6 +36,9 @@ class PostgresSessions {
   void GiveBackReader(std::unique_ptr<PostgresConnection> session);
   void GiveBackWriter(std::unique_ptr<PostgresConnection> session);
 
+  // What the reads of all shards know of the database.
+  ReadOutage& read_outage() { return read_outage_; }
+
  private:
   using Idle = std::vector<std::unique_ptr<PostgresConnection>>;
 
@@ -43,6 +47,7 @@ class PostgresSessions {
 
   const std::string uri_;
   const size_t max_writers_;
+  ReadOutage read_outage_;
   Mutex mutex_;
   CondVar writer_is_free_;
   Idle idle_readers_ ABSL_GUARDED_BY(mutex_);

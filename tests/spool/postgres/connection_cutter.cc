@@ -101,6 +101,11 @@ void ConnectionCutter::Refuse(bool refuse) {
   refuse_ = refuse;
 }
 
+int ConnectionCutter::refused() const {
+  MutexLock lock(mutex_);
+  return refused_;
+}
+
 void ConnectionCutter::Accept() {
   while (true) {
     const bool ready = WaitReadable(listener_, kTickMs);
@@ -110,6 +115,7 @@ void ConnectionCutter::Accept() {
     const int client = accept(listener_, nullptr, nullptr);
     if (client < 0) continue;
     if (refuse_) {
+      ++refused_;
       close(client);
       continue;
     }

@@ -32,6 +32,8 @@ class ConnectionCutter {
   void Release();
   // From now on connections are refused, and open ones are cut.
   void Refuse(bool refuse);
+  // Number of connections that were.
+  int refused() const;
 
  private:
   void Accept();
@@ -47,6 +49,7 @@ class ConnectionCutter {
   int met_ ABSL_GUARDED_BY(mutex_) = 0;
   int held_ ABSL_GUARDED_BY(mutex_) = 0;
   bool release_ ABSL_GUARDED_BY(mutex_) = false;
+  int refused_ ABSL_GUARDED_BY(mutex_) = 0;
   bool refuse_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_ ABSL_GUARDED_BY(mutex_);

@@ -289,6 +289,23 @@ TEST_F(PostgresStoreTest, AReadOverALostConnectionIsRepeated) {
   EXPECT_EQ(cursor->key(), "a");
 }
 
+TEST_F(PostgresStoreTest, WhileTheDatabaseIsAwayReadsOfAllShardsDoNotEachWait) {
+  ASSERT_TRUE(Put("a", "1").ok());
+  constexpr int kReads = 100;
+  PostgresStore other(sessions_, {.shard = 1});
+  cutter_.Refuse(true);
+  EXPECT_TRUE(absl::IsUnavailable(store_.Get("a").status()));
+  const int before = cutter_.refused();
+  for (int i = 0; i < kReads; ++i) {
+    EXPECT_TRUE(absl::IsUnavailable(other.Get("a").status()));
+    EXPECT_TRUE(absl::IsUnavailable(other.Scan("", "z")->status()));
+  }
+  EXPECT_LT(cutter_.refused() - before, kReads);
+  cutter_.Refuse(false);
+  EXPECT_TRUE(Eventually([&] { return store_.Get("a").ok(); }));
+  EXPECT_THAT(Get("a"), Optional(std::string("1")));
+}
+
 TEST_F(PostgresStoreTest, ALongScanSeesEveryEntryOnce) {
   constexpr int kEntries = 10'000;
   StoreBatch batch;

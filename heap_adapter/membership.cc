@@ -121,10 +121,11 @@ absl::Status Membership::Connect() {
 absl::Status Membership::Round() {
   const Time now = std::chrono::steady_clock::now();
   if (absl::Status s = Connect(); !s.ok()) return s;
+  // First: a session that is stuck may hold what the others wait for.
+  if (absl::Status s = KeepOrder(now); !s.ok()) return s;
   if (absl::Status s = ReleaseAll(); !s.ok()) return s;
   if (absl::Status s = HaveFairPart(now); !s.ok()) return s;
-  if (absl::Status s = LookForAppends(now); !s.ok()) return s;
-  return KeepOrder(now);
+  return LookForAppends(now);
 }
 
 absl::Status Membership::ReleaseAll() {
@@ -152,7 +153,7 @@ absl::Status Membership::HaveFairPart(Time now) {
                   [](const auto& server) { return server.expired; });
   if (some_expired && now - connected_at_ >= kTimeToReturn) {
     const absl::Status removed =
-        ShardTable::RemoveExpired(*connection_, Soon());
+        ShardTable::RemoveExpired(*connection_, lease_.id(), Soon());
     if (!removed.ok()) return removed;
     const absl::Status forgotten =
         OtherWriters::ForgetLost(*connection_, Soon());

@@ -34,10 +34,10 @@ std::vector<StoredLane> AddMissing(const std::vector<Destination>& destinations,
 absl::StatusOr<std::vector<StoredLane>> OpenShared(
     Spool& spool, const std::vector<Destination>& destinations,
     LaneDirectory& directory) {
-  const auto keys = spool.LaneKeys();
-  if (!keys.ok()) return keys.status();
+  const auto known = spool.LaneKeys();
+  if (!known.ok()) return known.status();
   std::vector<StoredLane> lanes;
-  for (const auto& [id, key] : *keys) {
+  for (const auto& [id, key] : *known) {
     directory.Add(id, key);
     lanes.push_back({.id = id, .key = key, .progress = {}});
   }
@@ -51,24 +51,21 @@ absl::StatusOr<std::vector<StoredLane>> OpenShared(
   SpoolChange change;
   absl::Status taken;
   absl::Status made = spool.CommitAtEnds(
-      ids,
-      [&](const std::vector<std::optional<LaneEnd>>& ends)
+      ids, ids,
+      [&](const std::vector<std::optional<LaneEnd>>& ends,
+          const std::vector<std::optional<LaneKey>>& keys)
           -> const SpoolChange& {
         change = SpoolChange();
         taken = absl::OkStatus();
         for (size_t i = 0; i < ids.size(); ++i) {
-          if (!ends[i].has_value()) {
-            change.PutLane(ids[i], added[ids[i]]);
-            change.PutEnd(ids[i], {});
-            continue;
-          }
-          const auto key = spool.ReadLaneKey(ids[i]);
-          if (!key.ok()) {
-            taken = key.status();
-          } else if (!key->has_value() || **key != added[ids[i]]) {
+          const LaneKey& key = added[ids[i]];
+          if (keys[i].has_value() && *keys[i] != key) {
             taken = absl::UnavailableError(
                 "another server gave the number of a new lane to another lane; "
                 "the next start reads it");
+          } else if (!ends[i].has_value()) {
+            change.PutLane(ids[i], key);
+            change.PutEnd(ids[i], {});
           }
         }
         return change;

@@ -33,8 +33,11 @@ class OwnerPublisher {
         dead_letters_(dead_letters),
         complete_(std::move(complete)) {}
 
-  // Another server may have published meanwhile: all figures are written again.
-  void Restart() { figures_.clear(); }
+  // Another server may have published meanwhile: everything is written again.
+  void Restart() {
+    figures_.clear();
+    snapshots_.clear();
+  }
 
   // The change to store: the figures of `destinations` that have changed, and
   // the snapshots of some that the dispatcher has.

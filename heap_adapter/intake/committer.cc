@@ -296,12 +296,6 @@ absl::Status Committer::WhyUnwanted(const PendingAppend& append) const {
   return absl::CancelledError("the caller gave up, and nothing was stored");
 }
 
-absl::StatusOr<bool> Committer::IsTaken(const AddedLane& lane) const {
-  const auto key = spool_.ReadLaneKey(lane.id);
-  if (!key.ok()) return key.status();
-  return !key->has_value() || **key != lane.key;
-}
-
 absl::Status Committer::WriteAtEnds(std::vector<PendingAppend>& appends,
                                     SpoolChange& change,
                                     Notifier::Committed& committed) {
@@ -311,9 +305,13 @@ absl::Status Committer::WriteAtEnds(std::vector<PendingAppend>& appends,
   const size_t changes_alone = change.size();
   // In this order all servers lock them.
   absl::btree_map<LaneId, std::pair<Seq, uint64_t>> known;
-  absl::flat_hash_map<LaneId, const AddedLane*> unstored;
-  for (const AddedLane& lane : unstored_lanes_) unstored[lane.id] = &lane;
-  for (const auto& [lane, added] : unstored) known[lane] = {};
+  absl::btree_map<LaneId, const LaneKey*> unstored;
+  for (const AddedLane& lane : unstored_lanes_) unstored[lane.id] = &lane.key;
+  std::vector<LaneId> new_lanes;
+  for (const auto& [lane, key] : unstored) {
+    known[lane] = {};
+    new_lanes.push_back(lane);
+  }
   for (const PendingAppend& append : appends) known[append.lane] = {};
   std::vector<LaneId> lanes;
   for (auto& [lane, end] : known) {
@@ -324,8 +322,9 @@ absl::Status Committer::WriteAtEnds(std::vector<PendingAppend>& appends,
   absl::Status refused;
   const SpoolChange nothing;
   absl::Status written = spool_.CommitAtEnds(
-      lanes,
-      [&](const std::vector<std::optional<LaneEnd>>& ends)
+      lanes, new_lanes,
+      [&](const std::vector<std::optional<LaneEnd>>& ends,
+          const std::vector<std::optional<LaneKey>>& keys)
           -> const SpoolChange& {
         refused = absl::OkStatus();
         change.CutTo(changes_alone);
@@ -334,16 +333,14 @@ absl::Status Committer::WriteAtEnds(std::vector<PendingAppend>& appends,
           const LaneEnd end = ends[i].value_or(LaneEnd());
           tail.next = end.next;
           tail.lane_bytes = end.lane_bytes;
-          const auto added = unstored.find(lanes[i]);
-          if (!ends[i].has_value() || added == unstored.end()) continue;
-          const absl::StatusOr<bool> taken = IsTaken(*added->second);
-          if (!taken.ok()) {
-            refused = taken.status();
-          } else if (*taken) {
-            refused = absl::AbortedError(
-                "another server gave the number of a new lane to another lane; "
-                "a restart reads it");
+        }
+        for (size_t i = 0; i < new_lanes.size(); ++i) {
+          if (!keys[i].has_value() || *keys[i] == *unstored[new_lanes[i]]) {
+            continue;
           }
+          refused = absl::AbortedError(
+              "another server gave the number of a new lane to another lane; a "
+              "restart reads it");
         }
         if (!refused.ok()) return nothing;
         bool adds = changes_alone > 0 || !unstored_lanes_.empty();

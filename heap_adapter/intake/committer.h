@@ -204,7 +204,6 @@ class Committer {
   absl::Status WriteAtEnds(std::vector<PendingAppend>& appends,
                            SpoolChange& change, Notifier::Committed& committed);
   Notifier::Committed FindAppends(Look look);
-  absl::StatusOr<bool> IsTaken(const AddedLane& lane) const;
   void TakeBack(const std::vector<Appended>& appended);
   std::vector<uint64_t> IdentitiesOf(const PendingAppend& append) const;
   // REQUIRES: the lane is known.

@@ -21,6 +21,24 @@ using layout::Tail;
 
 constexpr char kFormat[] = "1";
 
+// The values of entries of `lanes`. Sets `damage` if one cannot be decoded.
+template <typename Value>
+std::vector<std::optional<Value>> DecodeEach(
+    absl::Span<const std::optional<std::string>> values,
+    const std::vector<LaneId>& lanes, absl::Status& damage) {
+  std::vector<std::optional<Value>> decoded(values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (!values[i].has_value()) continue;
+    auto value = Value::Decode(*values[i]);
+    if (value.ok()) {
+      decoded[i] = *std::move(value);
+    } else {
+      damage = Located(value.status(), absl::StrCat("lane ", lanes[i]));
+    }
+  }
+  return decoded;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Spool>> Spool::Open(Store& store,
@@ -72,27 +90,24 @@ absl::Status Spool::Commit(const SpoolChange& change) {
 }
 
 absl::Status Spool::CommitAtEnds(const std::vector<LaneId>& lanes,
+                                 const std::vector<LaneId>& new_lanes,
                                  EndsVisitor make) {
-  std::vector<std::string> keys;
-  keys.reserve(lanes.size());
-  for (const LaneId lane : lanes) keys.push_back(Key(Table::kEnd, lane));
+  std::vector<std::string> names;
+  names.reserve(lanes.size() + new_lanes.size());
+  for (const LaneId lane : lanes) names.push_back(Key(Table::kEnd, lane));
+  for (const LaneId lane : new_lanes) names.push_back(Key(Table::kLane, lane));
   DeadLetterCounter::Deltas deltas;
   absl::Status damage;
   const absl::Status written = store_.Update(
-      keys,
+      names,
       [&](const std::vector<std::optional<std::string>>& values) {
-        std::vector<std::optional<LaneEnd>> ends;
-        for (size_t i = 0; i < values.size(); ++i) {
-          ends.emplace_back();
-          if (!values[i].has_value()) continue;
-          auto end = LaneEnd::Decode(*values[i]);
-          if (!end.ok()) {
-            damage = Located(end.status(), absl::StrCat("lane ", lanes[i]));
-            return StoreBatch();
-          }
-          ends.back() = *end;
-        }
-        const SpoolChange& change = make(ends);
+        const auto ends = DecodeEach<LaneEnd>(
+            absl::MakeConstSpan(values).first(lanes.size()), lanes, damage);
+        const auto keys = DecodeEach<LaneKey>(
+            absl::MakeConstSpan(values).subspan(lanes.size()), new_lanes,
+            damage);
+        if (!damage.ok()) return StoreBatch();
+        const SpoolChange& change = make(ends, keys);
         deltas.clear();
         if (change.has_dead_letters())
           deltas = dead_letters_.In(change.batch());

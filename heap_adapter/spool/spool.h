@@ -79,11 +79,16 @@ class Spool {
   absl::Status Commit(const SpoolChange& change);
 
   // For a shared spool. Commits what `make` returns for the present ends of
-  // `lanes`, which are in ascending order; nobody else appends to them
-  // meanwhile. None: the lane is new. See Store::Update().
+  // `lanes` and the present keys of `new_lanes`, both in ascending order;
+  // nobody else appends to these lanes, or makes one of them, meanwhile. None:
+  // there is no such lane yet. If anything is committed, so is a key of each of
+  // `new_lanes` that had none. See Store::Update().
   using EndsVisitor = absl::FunctionRef<const SpoolChange&(
-      const std::vector<std::optional<LaneEnd>>& ends)>;
-  absl::Status CommitAtEnds(const std::vector<LaneId>& lanes, EndsVisitor make);
+      const std::vector<std::optional<LaneEnd>>& ends,
+      const std::vector<std::optional<LaneKey>>& keys)>;
+  absl::Status CommitAtEnds(const std::vector<LaneId>& lanes,
+                            const std::vector<LaneId>& new_lanes,
+                            EndsVisitor make);
   // The ends of all lanes, in ascending order.
   absl::Status VisitEnds(
       absl::FunctionRef<void(LaneId, const LaneEnd&)> visit) const;

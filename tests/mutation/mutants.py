@@ -908,7 +908,7 @@ MUTANTS = [
            "SET epoch = epoch + 1, owner = $2", "SET epoch = epoch, owner = $2",
            "postgres_store_test", "ServerLeaseTest.AShardThatIsGivenBack*"),
     Mutant("a server whose lease runs is removed", POSTGRES + "shard_table.cc",
-           '"DELETE FROM heapsync_server WHERE lease_until < now()"', '"DELETE FROM heapsync_server"',
+           'WHERE lease_until < now() AND id <> $1"', 'WHERE id <> $1"',
            "postgres_store_test", "ServerLeaseTest.WhatAnExpiredServerHad*"),
     Mutant("anybody gives a shard back", POSTGRES + "shard_table.cc",
            '"UPDATE heapsync_shard SET owner = 0 WHERE id = $1 AND owner = $2"', '"UPDATE heapsync_shard SET owner = 0 WHERE id = $1 AND $2::bigint > 0"',

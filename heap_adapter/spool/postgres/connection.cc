@@ -56,7 +56,10 @@ struct Keywords {
 };
 
 constexpr int kExpandUri = 1;
-constexpr std::chrono::seconds kWhyNotPatience{5};
+// An attempt that took longer is not repeated to learn its SQLSTATE: nobody
+// answered, and whoever waits has a lease to renew.
+constexpr std::chrono::seconds kWhyNotPatience{1};
+constexpr absl::string_view kReadOnly = "25006";
 constexpr std::chrono::seconds kSetUpPatience{5};
 
 // Every query is a search in the order of the primary key. Statistics of a
@@ -143,10 +146,14 @@ bool SqlResult::Bool(int row, int column) const {
 absl::StatusOr<std::unique_ptr<PostgresConnection>> PostgresConnection::Open(
     const std::string& uri) {
   const Keywords keywords(uri.c_str());
+  const auto began = std::chrono::steady_clock::now();
   Session session(PQconnectdbParams(keywords.keywords.data(),
                                     keywords.values.data(), kExpandUri));
   if (session == nullptr) return absl::UnavailableError("out of memory");
   if (PQstatus(session.get()) != CONNECTION_OK) {
+    if (std::chrono::steady_clock::now() - began > kWhyNotPatience) {
+      return SqlError("", PQerrorMessage(session.get()));
+    }
     return WhyNot(uri, session.get());
   }
   std::unique_ptr<PostgresConnection> connection(
@@ -243,9 +250,7 @@ absl::StatusOr<PGresult*> PostgresConnection::Next(SqlDeadline deadline) {
   return PQgetResult(session_.get());
 }
 
-namespace {
-
-absl::Status StatusOf(const SqlResult& result) {
+absl::Status PostgresConnection::StatusOf(const SqlResult& result) {
   switch (PQresultStatus(result.get())) {
     case PGRES_COMMAND_OK:
     case PGRES_TUPLES_OK:
@@ -255,17 +260,17 @@ absl::Status StatusOf(const SqlResult& result) {
     case PGRES_PIPELINE_ABORTED:
       return absl::InternalError("an earlier command failed");
     default: {
-      const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
+      const char* field = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
+      const absl::string_view state = field == nullptr ? "" : field;
       const char* text =
           PQresultErrorField(result.get(), PG_DIAG_MESSAGE_PRIMARY);
+      // Another host may be the primary now: a new connection looks for it.
+      if (state == kReadOnly) broken_ = true;
       return SqlError(
-          state == nullptr ? "" : state,
-          text == nullptr ? PQresultErrorMessage(result.get()) : text);
+          state, text == nullptr ? PQresultErrorMessage(result.get()) : text);
     }
   }
 }
-
-}  // namespace
 
 absl::Status PostgresConnection::Prepare(const SqlStatement& statement) {
   if (prepared_.contains(statement.name)) return absl::OkStatus();

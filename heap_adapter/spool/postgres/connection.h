@@ -152,6 +152,8 @@ class PostgresConnection {
   absl::Status Drain(SqlDeadline deadline);
   absl::Status RollBackIfFailed(SqlDeadline deadline);
   absl::Status WaitFor(short events, SqlDeadline deadline);
+  // The error that a result is.
+  absl::Status StatusOf(const SqlResult& result);
   absl::Status Broken(absl::string_view why);
 
   const Session session_;

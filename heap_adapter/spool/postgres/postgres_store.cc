@@ -492,7 +492,12 @@ absl::Status PostgresStore::Repeat(
       status = attempt(number);
       sessions_.GiveBackWriter(std::move(writer_));
     }
-    if (!absl::IsUnavailable(status) && !absl::IsFailedPrecondition(status)) {
+    // An earlier attempt may still happen: only a later one that reaches its
+    // end tells.
+    const bool in_doubt =
+        attempts_.size() > 1 && absl::IsResourceExhausted(status);
+    if (!absl::IsUnavailable(status) && !absl::IsFailedPrecondition(status) &&
+        !in_doubt) {
       break;
     }
     if (!waiting_.exchange(true) && options_.on_trouble) {

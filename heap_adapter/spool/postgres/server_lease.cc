@@ -14,8 +14,8 @@ constexpr SqlStatement kTake{
     "VALUES ($1, $2, now() + $3 * interval '1 second')"};
 constexpr SqlStatement kRenew{
     "renew",
-    "UPDATE heapsync_server SET lease_until = now() + $2 * interval '1 second' "
-    "WHERE id = $1"};
+    "UPDATE heapsync_server SET lease_until = "
+    "GREATEST(lease_until, now() + $2 * interval '1 second') WHERE id = $1"};
 constexpr SqlStatement kGiveBack{"give_back",
                                  "DELETE FROM heapsync_server WHERE id = $1"};
 

@@ -12,7 +12,8 @@ constexpr SqlStatement kShards{"shards",
                                "SELECT id, owner, epoch "
                                "FROM heapsync_shard ORDER BY id"};
 constexpr SqlStatement kRemoveExpired{
-    "remove_expired", "DELETE FROM heapsync_server WHERE lease_until < now()"};
+    "remove_expired",
+    "DELETE FROM heapsync_server WHERE lease_until < now() AND id <> $1"};
 // An update that has waited for a lock sees the shard as it is then, but the
 // servers as they were before: the epoch tells whether that may differ.
 constexpr SqlStatement kClaim{
@@ -69,8 +70,9 @@ absl::StatusOr<ShardTable::View> ShardTable::Read(
 }
 
 absl::Status ShardTable::RemoveExpired(PostgresConnection& connection,
-                                       SqlDeadline deadline) {
-  return connection.Run({kRemoveExpired}, deadline).status();
+                                       ServerId self, SqlDeadline deadline) {
+  return connection.Run({kRemoveExpired, SqlParameters().Int8(self)}, deadline)
+      .status();
 }
 
 absl::StatusOr<std::optional<ShardClaim>> ShardTable::Claim(

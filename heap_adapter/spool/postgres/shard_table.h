@@ -50,9 +50,9 @@ class ShardTable {
                                    SqlDeadline deadline);
 
   // Removes the servers whose leases have expired, permanently: what they own
-  // is free then.
+  // is free then. Not `self`, which is here and renews its own.
   static absl::Status RemoveExpired(PostgresConnection& connection,
-                                    SqlDeadline deadline);
+                                    ServerId self, SqlDeadline deadline);
 
   // Claims a shard for `server` that had `seen_epoch`. None: it has changed
   // meanwhile, is not free, or the server itself has been removed. Waits for

@@ -35,6 +35,7 @@ constexpr Row kRows[] = {
     {"08", kAway, "the connection to the database was lost"},
     {"25006", kAway, "the database is read-only at the moment"},
     {"25P03", kAway, "the database ended an idle transaction"},
+    {"25P04", kAway, "the database ended a long transaction"},
     {"40", kAway, "the transaction has to be repeated"},
     {"55P03", kAway, "a row is locked"},
     {"55006", kAway, "the database is busy"},

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -89,7 +90,7 @@ class Member {
   }
   void RemoveExpired() {
     const absl::Status removed =
-        ShardTable::RemoveExpired(*connection_, Soon());
+        ShardTable::RemoveExpired(*connection_, lease_->id(), Soon());
     HEAPSYNC_CHECK(removed.ok()) << removed;
   }
   ShardTable::View View() {
@@ -263,6 +264,25 @@ TEST_F(PostgresStoreTest, AFullDatabaseRefusesAndTakesWritesAgain) {
   EXPECT_TRUE(store_.Resume().ok());
   EXPECT_TRUE(Put("a", "3").ok());
   EXPECT_THAT(Get("a"), Optional(std::string("3")));
+}
+
+TEST_F(PostgresStoreTest, ASessionThatTurnedReadOnlyIsReplaced) {
+  ASSERT_TRUE(Put("a", "1").ok());
+  const std::string session =
+      Sql("SELECT pid FROM pg_stat_activity WHERE application_name = "
+          "'heapsync-writer' AND datname = current_database()");
+  ASSERT_FALSE(session.empty());
+  Sql("ALTER DATABASE " + database_ +
+      " SET default_transaction_read_only = on");
+  // A session keeps the default of when it began: the next one refuses writes
+  // for as long as it lives.
+  Sql("SELECT count(pg_terminate_backend(" + session + "))");
+  auto putting = std::async(std::launch::async, [&] { return Put("a", "2"); });
+  ASSERT_TRUE(Eventually([&] { return store_.waiting(); }));
+  server->Sql("postgres", "ALTER DATABASE " + database_ +
+                              " RESET default_transaction_read_only");
+  EXPECT_TRUE(putting.get().ok());
+  EXPECT_THAT(Get("a"), Optional(std::string("2")));
 }
 
 TEST_F(PostgresStoreTest, AWriteGivesUpAfterItsPatienceAndForGood) {
@@ -737,6 +757,21 @@ TEST_F(ServerLeaseTest, WhatAnExpiredServerHadIsFreeOnceItIsRemovedForGood) {
   EXPECT_TRUE(Eventually([&] { return first.lease().lost(); }));
   EXPECT_FALSE(first.lease().Held());
   EXPECT_TRUE(second.lease().Held());
+}
+
+// As after an outage: its own lease is renewed a moment later than the others
+// are looked at.
+TEST_F(ServerLeaseTest, AServerDoesNotRemoveItself) {
+  Member first({.uri = proxied_}, "first");
+  ASSERT_TRUE(first.Claim(1).has_value());
+  cutter_.Refuse(true);
+  Expire(first.lease().id());
+  const auto connection = Connect(uri_);
+  ASSERT_TRUE(
+      ShardTable::RemoveExpired(*connection, first.lease().id(), Soon()).ok());
+  cutter_.Refuse(false);
+  EXPECT_TRUE(Eventually([&] { return first.lease().last_renewal().ok(); }));
+  EXPECT_FALSE(first.lease().lost());
 }
 
 TEST_F(ServerLeaseTest, AServerThatWasRemovedClaimsNothing) {

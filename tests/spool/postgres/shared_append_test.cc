@@ -17,6 +17,7 @@
 #include "heap_adapter/spool/block.h"
 #include "heap_adapter/spool/postgres/postgres_store.h"
 #include "heap_adapter/spool/postgres/schema.h"
+#include "tests/spool/forwarding_store.h"
 #include "tests/spool/postgres/test_server.h"
 
 namespace heapsync {
@@ -99,6 +100,30 @@ class Member {
   std::atomic<uint64_t> others_{0};
   Committer committer_;
   std::thread thread_;
+};
+
+// A shared store that nothing can be read from, but for what a write locks.
+class UnreadableStore final : public ForwardingStore {
+ public:
+  explicit UnreadableStore(Store& store)
+      : ForwardingStore(store), store_(store) {}
+
+  void Close() { closed_ = true; }
+
+  bool shared() const override { return true; }
+  absl::Status Update(const std::vector<std::string>& keys, BatchMaker make,
+                      Durability durability) override {
+    return store_.Update(keys, make, durability);
+  }
+  absl::StatusOr<std::optional<std::string>> Get(
+      absl::string_view key) const override {
+    if (closed_) return absl::UnavailableError("closed");
+    return ForwardingStore::Get(key);
+  }
+
+ private:
+  Store& store_;
+  std::atomic<bool> closed_{false};
 };
 
 class SharedAppendTest : public ::testing::Test {
@@ -228,6 +253,32 @@ TEST_F(SharedAppendTest, OneThatLooksFindsWhatOthersHaveAppended) {
   owner.Look();
   EXPECT_EQ(owner.others(), 12u);
   EXPECT_EQ(owner.Append(2, "{}").begin, 7u);
+}
+
+TEST_F(SharedAppendTest, ANewLaneThatAnotherOneMadeIsKnownByTheCommitAlone) {
+  Member other(uri_);
+  other.Append(1, "{}");
+  PostgresSessions sessions(uri_);
+  PostgresStore store(sessions, {});
+  UnreadableStore unreadable(store);
+  const auto spool = *Spool::Open(unreadable, 42);
+  unreadable.Close();
+  Committer committer(*spool, {}, {}, [](Committer::Notices) {});
+  committer.AddLane(1, {.destination = "a1"});
+  std::thread thread([&] { committer.Run(); });
+  std::promise<absl::StatusOr<SeqRange>> appended;
+  ASSERT_TRUE(committer
+                  .Append(1, Chunk("{}", 1),
+                          [&](const absl::StatusOr<SeqRange>& range) {
+                            appended.set_value(range);
+                          })
+                  .ok());
+  const absl::StatusOr<SeqRange> range = appended.get_future().get();
+  EXPECT_TRUE(committer.healthy());
+  committer.Stop();
+  thread.join();
+  ASSERT_TRUE(range.ok()) << range.status();
+  EXPECT_EQ(range->begin, 1u);
 }
 
 TEST_F(SharedAppendTest, ALaneWhoseNumberAnotherOneHasIsNotUsed) {

@@ -223,13 +223,32 @@ void Engine::SetBacklogs(Generation& generation) {
   }
 }
 
-Engine::~Engine() {
+Engine::~Engine() { StopThreads(); }
+
+void Engine::StopThreads() {
+  if (std::exchange(stopped_, true)) return;
   space_reclaimer_.reset();
   if (committer_ != nullptr) StopAccepting();
   if (sharing_ != nullptr) sharing_->Stop();
   thread_.Stop();
   if (committer_ != nullptr) committer_->Stop();
   if (committer_thread_.joinable()) committer_thread_.join();
+}
+
+void Engine::Stop() {
+  StopThreads();
+  delivers_.store(false, std::memory_order_release);
+  if (sharing_ != nullptr) sharing_->Abandon();
+  // Notices that no dispatcher takes any more.
+  for (Committer::Notices& notices : thread_.Close()) {
+    for (Appended& appended : notices.appended) {
+      if (appended.on_settled) appended.on_settled({.abandoned = true});
+    }
+  }
+  if (dispatcher_ == nullptr) return;
+  for (Dispatcher::Waiter& waiter : dispatcher_->TakeWaiters()) {
+    waiter.callback({.abandoned = true});
+  }
 }
 
 const Destination* Engine::FindDestination(absl::string_view name) const {
@@ -659,13 +678,17 @@ void Engine::RequestFlows(absl::AnyInvocable<void(EngineFlows)> done) {
   if (!thread_.Post(command)) (*shared)(FlowsOfOthers());
 }
 
-EngineSnapshot Engine::SnapshotOfOthers() const {
+EngineSnapshot Engine::AcceptedHere() const {
   EngineSnapshot snapshot{.taken_at = clock_.Read()};
   snapshot.accepted = accepted_.Snapshots(destinations(), *directory_);
+  snapshot.destinations = snapshot.accepted;
+  return snapshot;
+}
+
+EngineSnapshot Engine::SnapshotOfOthers() const {
+  EngineSnapshot snapshot = AcceptedHere();
   auto published = ReadPublished(*spool_, destinations());
-  // The items accepted here are known without the store.
-  snapshot.destinations =
-      published.ok() ? *std::move(published) : snapshot.accepted;
+  if (published.ok()) snapshot.destinations = *std::move(published);
   for (DestinationSnapshot& each : snapshot.destinations) {
     each.delivers = false;
   }

@@ -170,6 +170,12 @@ class Engine {
 
   // Stops its threads. What is in flight is left to the next start.
   ~Engine();
+  // The same for an engine that another one replaces, while calls may still
+  // have this one: they get errors from now on, and those that wait for
+  // deliveries hear that they are abandoned. What is stored can be read. The
+  // transport is not used any more when this returns. Waits for the disk. Not
+  // at the same time as SetDestinations(). Later calls have no effect.
+  void Stop();
 
   // The destination of this name, or for an empty name the default one; null if
   // there is none. Any thread; lives as long as the engine, but a later call
@@ -194,6 +200,11 @@ class Engine {
   // name means no particular caller. Any thread.
   LaneId LaneFor(const Destination& destination, ObjectType type,
                  absl::string_view caller = "");
+  // False: Append() must not be called for this destination, which it has never
+  // had. Any thread.
+  bool Knows(absl::string_view destination) const {
+    return Current().backlogs.contains(destination);
+  }
 
   // See Committer::Append; besides, kResourceExhausted with the limit that was
   // reached while the disk is nearly full, too much waits for the destination
@@ -254,7 +265,11 @@ class Engine {
   // or at once without one, which reads the spool: it must not block. If the
   // engine stops first, `done` is destroyed without a call.
   void RequestSnapshot(absl::AnyInvocable<void(EngineSnapshot)> done);
-  // The same with flows only, which cost the dispatcher a tenth.
+  // The items that were accepted here: all that is known without the store
+  // while this engine does not deliver.
+  EngineSnapshot AcceptedHere() const;
+  // The same as RequestSnapshot() with flows only, which cost the dispatcher a
+  // tenth.
   void RequestFlows(absl::AnyInvocable<void(EngineFlows)> done);
   // The state of the named destinations, without those that are unknown. Waits
   // for the dispatcher, or reads the spool. Errors: kCancelled if the engine
@@ -349,6 +364,7 @@ class Engine {
                            absl::string_view caller) const;
   absl::Status StartDispatcher();
   void DropDispatcher();
+  void StopThreads();
   DeadLetterAdmin::Writer DeadLetterWriter();
   // Append() without a bound on dead letters: a replay removes one.
   Admission AppendQueued(const Destination& destination, LaneId lane,
@@ -397,6 +413,7 @@ class Engine {
   absl::flat_hash_map<std::string, std::shared_ptr<Backlog>>
       accepting_backlogs_;
   std::atomic<bool> delivers_{false};
+  bool stopped_ = false;                       // see StopThreads()
   std::unique_ptr<OwnerPublisher> publisher_;  // the dispatcher's
   AcceptedItems accepted_;
   DispatcherThread thread_;

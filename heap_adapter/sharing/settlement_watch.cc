@@ -24,11 +24,29 @@ bool IsSettled(const LaneProgress& progress, SeqRange items) {
 
 void SettlementWatch::Wait(LaneId lane, SeqRange items,
                            SettledCallback callback) {
-  ++size_;
-  MutexLock lock(mutex_);
-  added_.push_back({.items = {.lane = lane, .items = items},
-                    .callback = std::move(callback),
-                    .next_look = {}});
+  {
+    MutexLock lock(mutex_);
+    if (!abandoned_) {
+      ++size_;
+      added_.push_back({.items = {.lane = lane, .items = items},
+                        .callback = std::move(callback),
+                        .next_look = {}});
+      return;
+    }
+  }
+  callback({.abandoned = true});
+}
+
+void SettlementWatch::Abandon() {
+  std::vector<Waiting> waiting = std::exchange(waiting_, {});
+  {
+    MutexLock lock(mutex_);
+    abandoned_ = true;
+    std::move(added_.begin(), added_.end(), std::back_inserter(waiting));
+    added_.clear();
+  }
+  size_ -= waiting.size();
+  for (Waiting& each : waiting) each.callback({.abandoned = true});
 }
 
 void SettlementWatch::Look(MonotonicTime now) {

@@ -39,6 +39,10 @@ class SettlementWatch {
   // waits for the next look. One thread.
   void Look(MonotonicTime now);
 
+  // Nobody looks any more: every callback hears that it is abandoned, and later
+  // ones at once. After the last Look().
+  void Abandon();
+
  private:
   struct Waiting {
     Spool::LaneItems items;
@@ -62,6 +66,7 @@ class SettlementWatch {
   std::vector<Waiting> waiting_;  // of the thread that looks
   Mutex mutex_;
   std::vector<Waiting> added_ ABSL_GUARDED_BY(mutex_);
+  bool abandoned_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace heapsync

@@ -52,6 +52,9 @@ class Sharing {
   void StopAsking();
   // Ends the threads. By the thread of the destructor.
   void Stop();
+  // After Stop(): those that wait hear that they are abandoned, and later ones
+  // at once.
+  void Abandon() { watch_.Abandon(); }
 
  private:
   // To be called when a caller waits.

@@ -17,15 +17,19 @@
 
 namespace heapsync {
 
-class Membership;
-struct ShardClaim;
+class EngineMaker;
+struct EngineParts;
+class SpoolDatabase;
 
 // A spool in PostgreSQL, which servers share.
 struct SharedSpoolOptions {
-  std::string uri;  // see CheckSpoolUri()
-  // Parts of it, which its servers deliver from.
+  // Its databases, in the order in which it was made; see CheckSpoolUri(). At
+  // most as many as `shards`.
+  std::vector<std::string> uris;
+  // Parts of it, which its servers deliver from. They are dealt out to the
+  // databases in turn.
   uint32_t shards = 16;
-  // The lease of a server; see ServerLeaseOptions.
+  // The lease of a server, in each database; see ServerLeaseOptions.
   std::chrono::milliseconds lease = std::chrono::seconds(10);
   // Time for which a write waits for the database.
   std::chrono::milliseconds patience = std::chrono::minutes(15);
@@ -65,13 +69,23 @@ struct AdapterEvents {
   // This server begins, and has ended, to deliver from a shard.
   std::function<void(int32_t shard, int64_t epoch)> shard_taken;
   std::function<void(int32_t shard)> shard_handed_back;
+  // Of several databases, this one, counted from zero, cannot be used, and can
+  // be again. `where` has no credentials.
+  std::function<void(int32_t database, const std::string& where,
+                     const absl::Status& why)>
+      database_away;
+  std::function<void(int32_t database, const std::string& where)> database_back;
+  // This server has lost its place there, and takes a new one.
+  std::function<void(int32_t database, const std::string& where,
+                     const absl::Status& why)>
+      database_left;
 };
 
 // The place of a server among those that share a spool. Gives it up at its end.
 class JoinedSpool {
  public:
-  // Tries once to take a place. Errors: kFailedPrecondition if the set-up of
-  // the database is wrong, and those of the connection.
+  // Tries once to take a place in every database. Errors: kFailedPrecondition
+  // if the set-up of one is wrong, and those of the connection.
   static absl::StatusOr<std::unique_ptr<JoinedSpool>> Join(
       const SharedSpoolOptions& options);
   ~JoinedSpool();
@@ -91,8 +105,16 @@ struct ClusterView {
     size_t shards = 0;  // that it owns
     bool self = false;
   };
+  struct Database {
+    std::string where;  // host, port and name
+    bool usable = false;
+    std::string trouble;  // why it is not
+    // Time for which this server goes on there without a renewal of its lease.
+    std::chrono::nanoseconds lease_left{};
+  };
   std::vector<Member> members;
   std::vector<std::string> owners;  // of each shard; empty: nobody
+  std::vector<Database> databases;
 };
 
 // The engines of a server, with the spool and the connections to Heap that they
@@ -107,8 +129,10 @@ class Adapter {
   // messages say what could not be done.
   static absl::StatusOr<std::unique_ptr<Adapter>> OpenFolder(
       AdapterOptions options, AdapterEvents events);
-  // Opens the shards of a shared spool. A thread begins to claim this server's
-  // part of them, which Follow() takes.
+  // Opens the shards of a shared spool. A thread for each of its databases
+  // claims this server's part of them and delivers from it, hands those back
+  // that others should have, and reads now and then what the owners of the
+  // others publish.
   static absl::StatusOr<std::unique_ptr<Adapter>> OpenShared(
       AdapterOptions options, AdapterEvents events,
       std::unique_ptr<JoinedSpool> joined);
@@ -117,64 +141,39 @@ class Adapter {
   ~Adapter();
 
   Engines& engines() { return *engines_; }
-  bool shared() const { return membership_ != nullptr; }
+  bool shared() const { return joined_ != nullptr; }
 
-  // The rest is for a shared spool, and does nothing without one.
+  // The rest is for a shared spool, and does nothing without one. Any thread,
+  // but for KeepShards().
 
-  // Time for which this server goes on without a renewal of its lease. Any
-  // thread.
-  std::chrono::nanoseconds LeaseLeft() const;
-  // For each shard, whether this server delivers from it. Any thread.
+  // For each shard, whether this server delivers from it.
   std::vector<bool> OwnedShards() const;
-  // Any thread.
   ClusterView Cluster() const;
-  // True while a write waits for the database.
-  bool waiting() const;
-  // True if the database answered last time; trouble() is its error otherwise.
-  // Any thread.
-  bool reachable() const;
+  // True if one of the databases at least answered last time, and no write
+  // waits there; trouble() is the error of one that did not.
+  bool usable() const;
   std::string trouble() const;
-  // True once others may own the shards of this server: it has to end.
+  // True if this server has to end: others may own its shards, or they cannot
+  // be read. Only with a single database; one of several is joined again.
   bool lost() const;
-
-  // Delivers from the shards that were claimed, hands those back that others
-  // should have, once their requests have ended, and reads now and then what
-  // the owners of the others publish. To be called again and again; what cannot
-  // be read while the database is away is read later. Errors: those of the
-  // spool, which is lost then.
-  absl::Status Follow(MonotonicTime now);
   // No shard is claimed or handed back any more: what waits in all of them can
   // be drained.
   void KeepShards();
 
  private:
-  struct Shard;
-
   Adapter(AdapterOptions options, AdapterEvents events);
 
-  absl::StatusOr<std::unique_ptr<Engine>> OpenEngine(
-      const std::string& folder, DestinationConfig destinations, Shard& shard);
   absl::StatusOr<std::unique_ptr<Engine>> StartOnFolder(
-      const std::string& folder, Shard& shard);
-  EngineOptions EngineOptionsFor(const std::string& folder,
-                                 DestinationConfig destinations) const;
-  void OpenTransport(std::function<bool()> may_send, Shard& shard) const;
-  void OpenStore(int32_t number, Shard& shard);
-  // Delivers from what was claimed, shard by shard, as far as it can be read.
-  absl::Status TakeClaims();
-  absl::Status Take(const ShardClaim& claim);
-  absl::Status HandBack(size_t number);
-  void ReadFigures(MonotonicTime now);
+      const std::string& folder);
 
   const AdapterOptions options_;
   const AdapterEvents events_;
   // In the order in which they need each other.
   std::unique_ptr<JoinedSpool::Parts> joined_;  // null unless shared
-  std::vector<std::unique_ptr<Shard>> shards_;
-  size_t next_taken_ = 0;  // see TakeClaims()
+  std::unique_ptr<EngineMaker> maker_;
+  std::unique_ptr<EngineParts> folder_parts_;  // null if shared
+  std::vector<std::unique_ptr<SpoolDatabase>> databases_;
   std::unique_ptr<Engines> engines_;
-  std::unique_ptr<Membership> membership_;  // null unless shared
-  MonotonicTime figures_read_at_;
 };
 
 }  // namespace heapsync

@@ -72,6 +72,15 @@ Answer Together(std::vector<Answer> answers, Now now,
   return together;
 }
 
+// Tells of every destination that its database is away, if it is.
+EngineSnapshot WithAway(EngineSnapshot part, const absl::Status& there) {
+  if (there.ok()) return part;
+  for (DestinationSnapshot& each : part.destinations) {
+    each.last_error = std::string(there.message());
+  }
+  return part;
+}
+
 absl::flat_hash_map<std::string, size_t> RanksOf(
     const std::vector<Destination>& destinations) {
   absl::flat_hash_map<std::string, size_t> ranks;
@@ -79,12 +88,6 @@ absl::flat_hash_map<std::string, size_t> RanksOf(
     ranks.emplace(destination.name, ranks.size());
   }
   return ranks;
-}
-
-std::vector<std::unique_ptr<Engine>> One(std::unique_ptr<Engine> engine) {
-  std::vector<std::unique_ptr<Engine>> one;
-  one.push_back(std::move(engine));
-  return one;
 }
 
 }  // namespace
@@ -111,29 +114,39 @@ std::vector<DestinationConfig> Engines::Split(const DestinationConfig& all,
 }
 
 Engines::Engines(std::vector<std::unique_ptr<Engine>> engines,
-                 DestinationConfig destinations)
-    : engines_(std::move(engines)) {
-  HEAPSYNC_CHECK(!engines_.empty()) << "no engine";
+                 DestinationConfig destinations) {
+  HEAPSYNC_CHECK(!engines.empty()) << "no engine";
   generations_.push_back(std::make_unique<Generation>(std::move(destinations)));
   current_ = generations_.back().get();
+  wanted_ = current_.load();
+  for (auto& engine : engines) AddEngine(std::move(engine));
 }
 
-Engines::Engines(std::unique_ptr<Engine> engine)
-    : engines_(One(std::move(engine))) {
-  generations_.push_back(
-      std::make_unique<Generation>(engines_.front()->configuration()));
+Engines::Engines(std::unique_ptr<Engine> engine) {
+  generations_.push_back(std::make_unique<Generation>(engine->configuration()));
   current_ = generations_.back().get();
+  wanted_ = current_.load();
+  AddEngine(std::move(engine));
+}
+
+void Engines::AddEngine(std::unique_ptr<Engine> engine) {
+  Slot& slot = *slots_.emplace_back(std::make_unique<Slot>());
+  slot.engine = engine.get();
+  MutexLock lock(slot.mutex);
+  slot.taken = current_;
+  MutexLock engines_lock(engines_mutex_);
+  engines_.push_back(std::move(engine));
 }
 
 size_t Engines::ShardFor(absl::string_view destination) const {
-  if (engines_.size() == 1) return 0;
+  if (size() == 1) return 0;
   return static_cast<size_t>(
-      ShardOf(destination, static_cast<int32_t>(engines_.size())));
+      ShardOf(destination, static_cast<int32_t>(size())));
 }
 
 size_t Engines::ShardWithSpool(uint64_t spool_id) const {
   size_t shard = 0;
-  while (shard < size() && engines_[shard]->spool_id() != spool_id) ++shard;
+  while (shard < size() && (*this)[shard].spool_id() != spool_id) ++shard;
   return shard;
 }
 
@@ -146,47 +159,64 @@ const Destination* Engines::FindDestination(absl::string_view name) const {
 
 absl::Status Engines::SetDestinations(DestinationConfig destinations) {
   std::vector<DestinationConfig> parts = Split(destinations, size());
+  const Generation* const next =
+      generations_
+          .emplace_back(std::make_unique<Generation>(std::move(destinations)))
+          .get();
+  // From here on, a shard that comes back takes it.
+  wanted_ = next;
   for (size_t shard = 0; shard < size(); ++shard) {
-    absl::Status set =
-        engines_[shard]->SetDestinations(std::move(parts[shard]));
+    Slot& slot = *slots_[shard];
+    if (slot.away) continue;
+    MutexLock lock(slot.mutex);
+    if (slot.away || slot.taken == next) continue;
+    absl::Status set = slot.Get().SetDestinations(std::move(parts[shard]));
     if (!set.ok()) return set;
+    slot.taken = next;
   }
-  auto generation = std::make_unique<Generation>(std::move(destinations));
-  current_.store(generation.get(), std::memory_order_release);
-  generations_.push_back(std::move(generation));
+  current_.store(next, std::memory_order_release);
   return absl::OkStatus();
 }
 
 bool Engines::delivers() const {
-  return std::all_of(engines_.begin(), engines_.end(),
-                     [](const auto& engine) { return engine->delivers(); });
+  return CheckAll().ok() &&
+         AllOf([](const Engine& engine) { return engine.delivers(); });
 }
 
 void Engines::RequestSnapshot(absl::AnyInvocable<void(EngineSnapshot)> done) {
-  if (size() == 1) return engines_.front()->RequestSnapshot(std::move(done));
+  if (size() == 1) return (*this)[0].RequestSnapshot(std::move(done));
   const auto gathering = std::make_shared<Gathering<EngineSnapshot>>(
       [now = clock().Read(), ranks = RanksOf(destinations()),
        done = std::move(done)](std::vector<EngineSnapshot> parts) mutable {
         done(Together(std::move(parts), now, ranks));
       });
-  for (const auto& engine : engines_) {
-    engine->RequestSnapshot(
-        [gathering = gathering](EngineSnapshot part) mutable {
-          gathering->Put(std::move(part));
+  for (size_t shard = 0; shard < size(); ++shard) {
+    Engine& engine = (*this)[shard];
+    const absl::Status there = CheckShard(shard);
+    if (!there.ok() && !engine.delivers()) {
+      gathering->Put(WithAway(engine.AcceptedHere(), there));
+      continue;
+    }
+    engine.RequestSnapshot(
+        [gathering = gathering, there](EngineSnapshot part) mutable {
+          gathering->Put(WithAway(std::move(part), there));
           gathering.reset();
         });
   }
 }
 
 void Engines::RequestFlows(absl::AnyInvocable<void(EngineFlows)> done) {
-  if (size() == 1) return engines_.front()->RequestFlows(std::move(done));
+  if (size() == 1) return (*this)[0].RequestFlows(std::move(done));
   const auto gathering = std::make_shared<Gathering<EngineFlows>>(
       [now = clock().Read(), ranks = RanksOf(destinations()),
        done = std::move(done)](std::vector<EngineFlows> parts) mutable {
         done(Together(std::move(parts), now, ranks));
       });
-  for (const auto& engine : engines_) {
-    engine->RequestFlows([gathering = gathering](EngineFlows part) mutable {
+  for (size_t shard = 0; shard < size(); ++shard) {
+    Engine& engine = (*this)[shard];
+    // A gap in the history.
+    if (is_away(shard) && !engine.delivers()) continue;
+    engine.RequestFlows([gathering = gathering](EngineFlows part) mutable {
       gathering->Put(std::move(part));
       gathering.reset();
     });
@@ -205,24 +235,47 @@ absl::StatusOr<EngineSnapshot> Engines::SnapshotOf(
   const Now now = clock().Read();
   for (size_t shard = 0; shard < size(); ++shard) {
     if (names[shard].empty()) continue;
-    auto part = engines_[shard]->SnapshotOf(names[shard]);
-    if (!part.ok()) return part;
-    parts.push_back(*std::move(part));
+    Engine& engine = (*this)[shard];
+    const absl::Status there = CheckShard(shard);
+    absl::StatusOr<EngineSnapshot> part;
+    if (!there.ok() && !engine.delivers()) {
+      part = engine.AcceptedHere();
+      std::erase_if(part->destinations, [&](const auto& each) {
+        return std::find(names[shard].begin(), names[shard].end(), each.name) ==
+               names[shard].end();
+      });
+    } else {
+      part = engine.SnapshotOf(names[shard]);
+      if (!part.ok()) return part;
+    }
+    parts.push_back(WithAway(*std::move(part), there));
   }
   return Together(std::move(parts), now, ranks);
 }
 
+absl::StatusOr<std::optional<WallTime>> Engines::OldestWaiting(
+    absl::string_view destination, const LaneSnapshot& lane) const {
+  const size_t shard = ShardFor(destination);
+  if (is_away(shard)) return std::nullopt;
+  return (*this)[shard].OldestWaiting(lane);
+}
+
 absl::Status Engines::Barrier() {
   absl::Status status;
-  for (const auto& engine : engines_) status.Update(engine->Barrier());
+  for (size_t shard = 0; shard < size(); ++shard) {
+    status.Update((*this)[shard].Barrier());
+  }
   return status;
 }
 
 absl::Status Engines::Flush(absl::string_view destination, SettledCallback done,
                             absl::string_view caller) {
   if (size() == 1 || !destination.empty()) {
-    return For(destination).Flush(destination, std::move(done), caller);
+    const size_t shard = ShardFor(destination);
+    if (absl::Status s = CheckShard(shard); !s.ok()) return s;
+    return (*this)[shard].Flush(destination, std::move(done), caller);
   }
+  if (absl::Status s = CheckAll(); !s.ok()) return s;
   struct Join {
     Mutex mutex;
     size_t open ABSL_GUARDED_BY(mutex) = 0;
@@ -249,8 +302,8 @@ absl::Status Engines::Flush(absl::string_view destination, SettledCallback done,
     MutexLock lock(join->mutex);
     join->open = size();
   }
-  for (const auto& engine : engines_) {
-    absl::Status begun = engine->Flush(
+  for (size_t shard = 0; shard < size(); ++shard) {
+    absl::Status begun = (*this)[shard].Flush(
         "", {listener, [join](Settlement part) { join->End(part); }}, caller);
     if (!begun.ok()) return begun;
   }
@@ -258,11 +311,13 @@ absl::Status Engines::Flush(absl::string_view destination, SettledCallback done,
 }
 
 void Engines::StopAccepting() {
-  for (const auto& engine : engines_) engine->StopAccepting();
+  for (size_t shard = 0; shard < size(); ++shard) {
+    (*this)[shard].StopAccepting();
+  }
 }
 
 bool Engines::Drain(Duration timeout) {
-  if (size() == 1) return engines_.front()->Drain(timeout);
+  if (size() == 1) return (*this)[0].Drain(timeout);
   const MonotonicTime deadline = clock().Read().monotonic + timeout;
   const auto left = [&] {
     return std::max<Duration>(deadline - clock().Read().monotonic,
@@ -270,15 +325,20 @@ bool Engines::Drain(Duration timeout) {
   };
   bool drained = true;
   std::vector<Future<Settlement>> ends;
-  for (const auto& engine : engines_) {
-    if (!engine->delivers()) {
-      drained = engine->Barrier(left()).ok() && drained;
+  for (size_t shard = 0; shard < size(); ++shard) {
+    Engine& engine = (*this)[shard];
+    if (is_away(shard)) {
+      drained = false;
+      continue;
+    }
+    if (!engine.delivers()) {
+      drained = engine.Barrier(left()).ok() && drained;
       continue;
     }
     Promise<Settlement> end;
     ends.push_back(end.future());
-    const absl::Status begun = engine->Flush(
-        "", [end = std::move(end)](Settlement settlement) mutable {
+    const absl::Status begun =
+        engine.Flush("", [end = std::move(end)](Settlement settlement) mutable {
           end.Set(settlement);
         });
     drained = begun.ok() && drained;
@@ -290,27 +350,30 @@ bool Engines::Drain(Duration timeout) {
 }
 
 bool Engines::healthy() const {
-  return std::all_of(engines_.begin(), engines_.end(),
-                     [](const auto& engine) { return engine->healthy(); });
+  return AllOf([](const Engine& engine) { return engine.healthy(); });
 }
 
 std::string Engines::failure() const {
-  for (const auto& engine : engines_) {
-    if (std::string failure = engine->failure(); !failure.empty()) {
-      return failure;
-    }
+  for (size_t shard = 0; shard < size(); ++shard) {
+    if (is_away(shard)) continue;
+    std::string failure = (*this)[shard].failure();
+    if (!failure.empty()) return failure;
   }
   return "";
 }
 
 SpoolFigures Engines::spool_figures() const {
-  SpoolFigures sum;
+  SpoolFigures sum{.healthy = healthy()};
+  for (size_t shard = 0; shard < size(); ++shard) {
+    if (is_away(shard)) continue;
+    sum.disk_nearly_full =
+        sum.disk_nearly_full || (*this)[shard].spool_figures().disk_nearly_full;
+  }
+  // A counter does not fall when an engine is replaced.
+  MutexLock lock(engines_mutex_);
   for (const auto& engine : engines_) {
-    const SpoolFigures figures = engine->spool_figures();
-    sum.healthy = sum.healthy && figures.healthy;
-    sum.disk_nearly_full = sum.disk_nearly_full || figures.disk_nearly_full;
-    sum.commits += figures.commits;
-    sum.syncs += figures.syncs;
+    sum.commits += engine->spool_figures().commits;
+    sum.syncs += engine->spool_figures().syncs;
   }
   return sum;
 }

@@ -4,8 +4,6 @@
 #include <optional>
 #include <utility>
 
-#include "heap_adapter/spool/postgres/schema.h"
-
 namespace heapsync {
 namespace {
 
@@ -30,23 +28,23 @@ SqlDeadline Soon() { return std::chrono::steady_clock::now() + kPatience; }
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PostgresConnection>> Membership::Connected(
-    const std::string& uri, uint32_t shards) {
+    const std::string& uri, SpoolPart& part) {
   auto connection = PostgresConnection::Open(uri);
   if (!connection.ok()) return connection.status();
-  const absl::Status prepared =
-      PrepareSchema(**connection, static_cast<int32_t>(shards),
-                    std::chrono::steady_clock::now() + kSchemaPatience);
-  if (!prepared.ok()) return prepared;
+  const auto spool_id = PrepareSchema(
+      **connection, part, std::chrono::steady_clock::now() + kSchemaPatience);
+  if (!spool_id.ok()) return spool_id.status();
+  part.spool_id = *spool_id;
   return connection;
 }
 
-Membership::Membership(std::string uri, uint32_t shards,
+Membership::Membership(std::string uri, const SpoolPart& part,
                        std::unique_ptr<PostgresConnection> connection,
-                       ServerLease& lease, Engines& engines)
+                       ServerLease& lease, Hooks hooks)
     : uri_(std::move(uri)),
-      shards_(shards),
+      part_(part),
       lease_(lease),
-      engines_(engines),
+      hooks_(std::move(hooks)),
       connection_(std::move(connection)),
       connected_at_(std::chrono::steady_clock::now()),
       seen_at_(connected_at_) {
@@ -94,6 +92,7 @@ void Membership::Run() {
   while (true) {
     const absl::Status status = Round();
     reachable_ = status.ok();
+    if (!status.ok()) hooks_.away(status);
     const bool busy = std::chrono::steady_clock::now() - wrote_at_ < kBusyFor;
     MutexLock lock(mutex_);
     error_ = std::string(status.message());
@@ -111,7 +110,7 @@ void Membership::Run() {
 absl::Status Membership::Connect() {
   if (connection_ != nullptr && connection_->usable()) return absl::OkStatus();
   connection_.reset();
-  auto connection = Connected(uri_, shards_);
+  auto connection = Connected(uri_, part_);
   if (!connection.ok()) return connection.status();
   connection_ = *std::move(connection);
   connected_at_ = std::chrono::steady_clock::now();
@@ -221,18 +220,12 @@ absl::Status Membership::LookForAppends(Time now) {
   for (const int32_t shard : *written) {
     if (!own_.contains(shard)) continue;
     wrote_at_ = now;
-    Look(shard);
+    hooks_.look(shard);
   }
   if (now - looked_at_ < kLook) return absl::OkStatus();
   looked_at_ = now;
-  for (const int32_t shard : own_) Look(shard);
+  for (const int32_t shard : own_) hooks_.look(shard);
   return absl::OkStatus();
-}
-
-void Membership::Look(int32_t shard) {
-  // One that begins to deliver looks by itself.
-  Engine& engine = engines_[static_cast<size_t>(shard)];
-  if (engine.delivers()) engine.LookAtOthers();
 }
 
 absl::Status Membership::KeepOrder(Time now) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -15,31 +16,41 @@
 #include "absl/status/statusor.h"
 #include "base/mutex.h"
 #include "heap_adapter/adapter.h"
-#include "heap_adapter/engines.h"
 #include "heap_adapter/spool/postgres/connection.h"
 #include "heap_adapter/spool/postgres/other_writers.h"
+#include "heap_adapter/spool/postgres/schema.h"
 #include "heap_adapter/spool/postgres/server_lease.h"
 #include "heap_adapter/spool/postgres/shard_table.h"
 
 namespace heapsync {
 
-// A thread that does what a member of the cluster does beside serving: it sees
-// to it that this server has its fair part of the shards, and looks for what
-// others append to them. What it claims is taken by the main thread, which
-// delivers from it; what there is too much of, the main thread ends to deliver
-// and releases. Any thread may ask.
+// A thread that does what a member of the cluster does beside serving, in one
+// database: it sees to it that this server has its fair part of the shards
+// there, and looks for what others append to them. What it claims is taken by
+// the thread of SpoolDatabase, which delivers from it; what there is too much
+// of, that one ends to deliver and releases. Any thread may ask. Shards have
+// the database's own numbers.
 class Membership {
  public:
-  // A connection to the database of a spool with `shards` shards, which is set
-  // up if it is not yet. Errors: kFailedPrecondition if its set-up is wrong,
-  // and those of the connection.
-  static absl::StatusOr<std::unique_ptr<PostgresConnection>> Connected(
-      const std::string& uri, uint32_t shards);
+  // Called by the thread; must not block.
+  struct Hooks {
+    // Others may have appended to a shard that this server has claimed.
+    std::function<void(int32_t shard)> look;
+    // The database did not answer.
+    std::function<void(const absl::Status&)> away;
+  };
 
-  // `connection` is one to `uri`. `lease` and `engines` must outlive this.
-  Membership(std::string uri, uint32_t shards,
+  // A connection to the database, which is set up if it is not yet; gives
+  // `part` its spool's number. Errors: kFailedPrecondition if its set-up is
+  // wrong, and those of the connection.
+  static absl::StatusOr<std::unique_ptr<PostgresConnection>> Connected(
+      const std::string& uri, SpoolPart& part);
+
+  // `connection` is one to `uri`, and `part` what Connected() has found there.
+  // `lease` must outlive this.
+  Membership(std::string uri, const SpoolPart& part,
              std::unique_ptr<PostgresConnection> connection, ServerLease& lease,
-             Engines& engines);
+             Hooks hooks);
   ~Membership() { Stop(); }
 
   // Nothing is claimed any more when this returns. By the thread of the
@@ -57,7 +68,7 @@ class Membership {
   // True if the database answered last time; error() is its error otherwise.
   bool reachable() const { return reachable_; }
   std::string error() const;
-  // As it was last read.
+  // The servers and the owners, as they were last read.
   ClusterView cluster() const;
 
  private:
@@ -72,13 +83,12 @@ class Membership {
                      const ShardTable::View& view);
   void Publish(const ShardTable::View& view, std::vector<int32_t> give_back);
   absl::Status LookForAppends(Time now);
-  void Look(int32_t shard);
   absl::Status KeepOrder(Time now);
 
   const std::string uri_;
-  const uint32_t shards_;
+  SpoolPart part_;
   ServerLease& lease_;
-  Engines& engines_;
+  const Hooks hooks_;
   std::atomic<bool> reachable_{true};
 
   // Used by the thread.

@@ -69,7 +69,7 @@ void LogCommand(const ObeyedCommand& obeyed) {
 AdapterOptions AdapterOptionsOf(const ServerConfig& config) {
   return {.destinations = config.destinations,
           .data_folder = config.data_dir,
-          .shared_spool = {.uri = config.spool,
+          .shared_spool = {.uris = config.spool,
                            .shards = config.spool_shards,
                            .lease = config.spool_lease,
                            .patience = config.spool_patience},
@@ -127,6 +127,30 @@ AdapterEvents AdapterObserver::Events() {
               [](int32_t shard) {
                 Log(LogSeverity::kInfo, "a shard of the spool is handed back",
                     {{"shard", shard}});
+              },
+          .database_away =
+              [](int32_t database, const std::string& where,
+                 const absl::Status& why) {
+                Log(LogSeverity::kWarning,
+                    "a database of the spool is away: its destinations wait",
+                    {{"database", database + 1},
+                     {"where", where},
+                     {"detail", why.message()}});
+              },
+          .database_back =
+              [](int32_t database, const std::string& where) {
+                Log(LogSeverity::kInfo, "a database of the spool is back",
+                    {{"database", database + 1}, {"where", where}});
+              },
+          .database_left =
+              [](int32_t database, const std::string& where,
+                 const absl::Status& why) {
+                Log(LogSeverity::kError,
+                    "the place in a database of the spool is lost: this server "
+                    "takes a new one",
+                    {{"database", database + 1},
+                     {"where", where},
+                     {"detail", why.message()}});
               }};
 }
 

@@ -35,7 +35,7 @@ absl::StatusOr<Joined> JoinSpool(const ServerConfig& config) {
     if (logged != reason.detail) {
       logged = reason.detail;
       Log(LogSeverity::kWarning, "waiting for the spool",
-          {{"spool", SpoolPlace(config.spool)},
+          {{"spool", SpoolPlaces(config.spool)},
            {"reason", reason.text},
            {"detail", reason.detail}});
     }

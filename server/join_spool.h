@@ -17,8 +17,8 @@ struct Joined {
   std::unique_ptr<StandbyPorts> standby;
 };
 
-// Waits until the database of `config.spool` can be used, and takes a place
-// there. Belongs to the main thread. Errors: the set-up of the database is
+// Waits until every database of `config.spool` can be used, and takes a place
+// in each. Belongs to the main thread. Errors: the set-up of a database is
 // wrong, or a port cannot be opened.
 absl::StatusOr<Joined> JoinSpool(const ServerConfig& config);
 

@@ -67,8 +67,8 @@ constexpr auto kStopGrace = std::chrono::seconds(5);
 // Interval at which the configuration's files, the spool's health, idle memory
 // and the step of the flow's history are checked.
 constexpr std::chrono::milliseconds kTick{200};
-// The same where a spool is shared, whose shards come and go.
-constexpr std::chrono::milliseconds kTakeOverTick{50};
+// The same where a spool is shared, which may be lost.
+constexpr std::chrono::milliseconds kSharedTick{50};
 
 absl::Status Failed(absl::string_view what, const absl::Status& status) {
   return absl::Status(status.code(),
@@ -143,8 +143,6 @@ class RunningServer final : public HeapSyncServer {
   void LogStart() const;
   bool CheckSpool();
   void LogTrouble(const std::string& trouble);
-  // See Adapter::Follow(). False: the spool could not be read.
-  bool FollowSpool(MonotonicTime now);
   // Why this server does not deliver; empty: it does. Any thread.
   std::string NotDelivering() const;
   // REQUIRES: the spool is shared. Any thread.
@@ -187,8 +185,12 @@ absl::Status RunningServer::Listen() {
   std::function<ClusterStatus()> cluster;
   if (adapter_->shared()) {
     owner_.emplace([&adapter = *adapter_] {
-      return Ownership{.lease_left = adapter.LeaseLeft(),
-                       .shards = adapter.OwnedShards()};
+      Ownership ownership{.shards = adapter.OwnedShards(), .databases = {}};
+      for (const auto& database : adapter.Cluster().databases) {
+        ownership.databases.push_back(
+            {.up = database.usable, .lease_left = database.lease_left});
+      }
+      return ownership;
     });
     metrics.push_back(&*owner_);
     cluster = [this] { return Cluster(); };
@@ -239,8 +241,8 @@ void RunningServer::LogStart() const {
        {"http_listen", config_.http_listen},
        {"http_port", http_->port()},
        {"destinations", config_.destinations.destinations.size()},
-       {"spool",
-        config_.spool.empty() ? config_.data_dir : SpoolPlace(config_.spool)}});
+       {"spool", config_.spool.empty() ? config_.data_dir
+                                       : SpoolPlaces(config_.spool)}});
 }
 
 ClusterStatus RunningServer::Cluster() const {
@@ -250,33 +252,25 @@ ClusterStatus RunningServer::Cluster() const {
 std::string RunningServer::NotDelivering() const {
   const std::vector<bool> owned = adapter_->OwnedShards();
   if (std::find(owned.begin(), owned.end(), true) != owned.end()) return "";
-  if (!adapter_->reachable()) {
+  if (!adapter_->usable()) {
     return "the database of the spool cannot be used at the moment";
   }
   return "other servers own all shards of the spool";
 }
 
-bool RunningServer::FollowSpool(MonotonicTime now) {
-  const absl::Status followed = adapter_->Follow(now);
-  if (followed.ok()) return true;
-  Log(LogSeverity::kError, "the shared spool cannot be read",
-      {{"error", followed.message()}});
-  return false;
-}
-
 // Tells the health service how the spool is. False: a shared spool is lost.
 bool RunningServer::CheckSpool() {
   const bool healthy = engines().healthy();
-  const bool is_shared = adapter_->shared();
-  const bool other_owner = adapter_->lost();
-  if (is_shared && (other_owner || !healthy)) {
+  if (adapter_->lost()) {
     SetReady(false, health_);
     Log(LogSeverity::kError,
         "the shared spool is lost: this server ends, to start again",
-        {{"other_owner", other_owner}, {"error", engines().failure()}});
+        {{"error", adapter_->trouble()}});
     return false;
   }
-  const bool ready = healthy && !adapter_->waiting() && adapter_->reachable();
+  // A shared spool that fails to write is lost, or its engines are replaced.
+  const bool may_be_ready = healthy || adapter_->shared();
+  const bool ready = may_be_ready && adapter_->usable();
   if (ready == ready_) {
     const std::string trouble = !ready && healthy ? adapter_->trouble() : "";
     if (!trouble.empty() && trouble != logged_trouble_) LogTrouble(trouble);
@@ -284,7 +278,7 @@ bool RunningServer::CheckSpool() {
   }
   ready_ = ready;
   SetReady(ready, health_);
-  if (!healthy) {
+  if (!may_be_ready) {
     Log(LogSeverity::kError,
         "the spool failed to write; nothing is accepted until a restart",
         {{"error", engines().failure()}});
@@ -311,7 +305,7 @@ void RunningServer::LogTrouble(const std::string& trouble) {
 ServerEnd RunningServer::ServeUntilEnd() {
   IdleMemory idle_memory;
   while (true) {
-    switch (WaitForSignal(adapter_->shared() ? kTakeOverTick : kTick)) {
+    switch (WaitForSignal(adapter_->shared() ? kSharedTick : kTick)) {
       case Signal::kStop:
         return ServerEnd::kStopped;
       case Signal::kReload:
@@ -321,10 +315,10 @@ ServerEnd RunningServer::ServeUntilEnd() {
         break;
     }
     const MonotonicTime now = engines().clock().Read().monotonic;
-    if (!FollowSpool(now) || !CheckSpool()) return ServerEnd::kLostSpool;
+    if (!CheckSpool()) return ServerEnd::kLostSpool;
     reload_.Tick(now);
     // The flows of what others deliver are read from the database.
-    if (adapter_->reachable()) sampler_.Tick(now);
+    if (adapter_->usable()) sampler_.Tick(now);
     idle_memory.Tick(now);
     LogSuppressedCounts();
   }

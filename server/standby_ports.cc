@@ -44,8 +44,10 @@ absl::StatusOr<std::unique_ptr<StandbyPorts>> StandbyPorts::Listen(
 
 StandbyPorts::StandbyPorts(const ServerConfig& config, StandbyReason reason)
     : reason_(std::move(reason)),
-      owner_([shards = config.spool_shards] {
-        return Ownership{.lease_left = {}, .shards = std::vector<bool>(shards)};
+      owner_([shards = config.spool_shards, databases = config.spool.size()] {
+        return Ownership{
+            .shards = std::vector<bool>(shards),
+            .databases = std::vector<Ownership::Database>(databases)};
       }),
       guard_(ConnectionLimitsOf(config.port)),
       certificates_(CertificatesOf(config)),

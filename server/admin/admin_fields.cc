@@ -89,6 +89,9 @@ std::variant<Receipt, CallError> ReadReceipt(const Engines& engines,
                                        "the server that accepted the items"),
                           text);
   }
+  if (const absl::Status there = engines.CheckShard(shard); !there.ok()) {
+    return DatabaseAway(there);
+  }
   const std::optional<LaneKey> lane = engines[shard].FindLane(receipt->lane);
   if (!lane.has_value() || !caller.MayUse(lane->destination)) {
     return UnknownReceipt("UNKNOWN_RECEIPT",

@@ -285,11 +285,16 @@ std::variant<DeadLetterChoice, CallError> ReadChoice(
   }
   if (!violations.empty()) return InvalidRequest(std::move(violations));
   if (!filter.destination().empty() &&
+      engines.CheckShard(engines.ShardFor(filter.destination())).ok() &&
       !engines.For(filter.destination()).HasLanes(filter.destination())) {
     return UnknownDestination(filter.destination());
   }
   choice.filter.destination = filter.destination();
   choice.shards = ShardsOf(engines, choice);
+  for (const size_t shard : choice.shards) {
+    const absl::Status there = engines.CheckShard(shard);
+    if (!there.ok()) return DatabaseAway(there);
+  }
   return choice;
 }
 

@@ -152,6 +152,9 @@ TurnResult<v1::GetDeliveryResponse> DeliveryQuestion::operator()(
   }
   if (done + turn < count) return TaskGoesOn();
   const std::optional<LaneKey> key = engine.FindLane(receipt.lane);
+  if (!key.has_value()) {
+    return NotRead(absl::UnavailableError("the database is away"));
+  }
   response_.set_destination(key->destination);
   response_.set_type(ToProto(key->type));
   response_.set_caller(key->caller);

@@ -104,7 +104,7 @@ absl::Status Fill(const Engines& engines, const DestinationSnapshot& snapshot,
       if (lane.type != object_type) continue;
       std::optional<WallTime> oldest;
       if (lane.queued_items > 0) {
-        auto read = engines.For(snapshot.name).OldestWaiting(lane);
+        auto read = engines.OldestWaiting(snapshot.name, lane);
         if (!read.ok()) return read.status();
         oldest = *read;
       }
@@ -222,7 +222,9 @@ TurnResult<Response> PauseChange<Request, Response>::operator()(
   if (auto* error = std::get_if<CallError>(&found)) return std::move(*error);
   const std::string& name = std::get<const Destination*>(found)->name;
   if (!changed_.asked()) {
-    return changed_.For([engine = &engines_->For(name), change = change_, name,
+    const auto serving = engines_->Serving(name);
+    if (!serving.ok()) return DatabaseAway(serving.status());
+    return changed_.For([engine = *serving, change = change_, name,
                          asker = AskerOf(caller, *context_)](
                             Awaited<absl::Status>::Reply reply) {
       (engine->*change)(name, asker, std::move(reply));

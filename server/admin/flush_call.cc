@@ -78,6 +78,10 @@ std::optional<CallError> FlushCall::Begin(Engines& engines,
       return std::move(*refusal);
     }
   }
+  const absl::Status there = name.empty()
+                                 ? engines.CheckAll()
+                                 : engines.CheckShard(engines.ShardFor(name));
+  if (!there.ok()) return DatabaseAway(there);
   auto slot = slots.Take(caller.name);
   if (const auto* none = std::get_if<CallSlots::Shortage>(&slot)) {
     return *none == CallSlots::Shortage::kAllTaken ? AdminBusy()

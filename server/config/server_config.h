@@ -119,9 +119,9 @@ struct ServerConfig {
   // A core dump holds identities, App IDs and private keys.
   bool allow_core_dumps = false;
 
-  // URI of a spool in PostgreSQL, which servers share; empty: the spool is in
-  // `data_dir`.
-  std::string spool;
+  // URIs of the databases of a spool in PostgreSQL, which servers share, in
+  // their order; empty: the spool is in `data_dir`.
+  std::vector<std::string> spool;
   // Parts of the shared spool, which its servers deliver from.
   uint32_t spool_shards = 16;
   // The lease of a server that shares the spool.

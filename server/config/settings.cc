@@ -4,11 +4,14 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <set>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "base/duration_text.h"
 #include "heap_adapter/config/setting_checks.h"
 #include "heap_adapter/spool/postgres/spool_uri.h"
@@ -227,11 +230,22 @@ Setting DataDirectory(Setting setting) {
 }
 
 Setting SharedSpool(Setting setting) {
-  setting.values = "postgresql:// URI, no password";
-  setting.text = [](const ServerConfig& config) { return config.spool; };
+  setting.values = "postgresql:// URIs, no password";
+  setting.text = [](const ServerConfig& config) {
+    return absl::StrJoin(config.spool, " ");
+  };
   setting.set = [](ServerConfig& config, const std::string& value) {
-    config.spool = value;
-    return CheckSpoolUri(value);
+    // A URI has no spaces, and commas between its hosts.
+    config.spool = absl::StrSplit(value, ' ', absl::SkipWhitespace());
+    if (config.spool.empty()) return CheckSpoolUri("");
+    for (const std::string& uri : config.spool) {
+      if (absl::Status s = CheckSpoolUri(uri); !s.ok()) return s;
+    }
+    const std::set<std::string> different(config.spool.begin(),
+                                          config.spool.end());
+    return different.size() == config.spool.size()
+               ? absl::OkStatus()
+               : Must("different databases");
   };
   return setting;
 }
@@ -375,7 +389,9 @@ std::vector<Setting> MakeSettings() {
                        "any number of servers may share it, each of which "
                        "accepts, and delivers a part. The password "
                        "comes from a passfile, a service file or "
-                       "PGPASSWORD."}),
+                       "PGPASSWORD. Several databases, with spaces between "
+                       "them, divide the shards; which they are, and their "
+                       "order, is fixed when they are new."}),
       Number<&ServerConfig::spool_shards>(
           kSpoolShardsRange,
           {.name = "spool_shards",

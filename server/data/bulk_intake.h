@@ -183,7 +183,10 @@ class BulkIntake {
     std::vector<Finding> violations = CheckCallFields(request);
     if (!violations.empty()) return InvalidRequest(std::move(violations));
     if (!request.validate_only()) {
-      engine_ = &engines_.For(destination_->name);
+      const absl::StatusOr<Engine*> serving =
+          engines_.Serving(destination_->name);
+      if (!serving.ok()) return DatabaseAway(serving.status());
+      engine_ = *serving;
       lane_ = engine_->LaneFor(*destination_, Traits::kType, caller_.name);
     }
     settings_.emplace();
@@ -301,6 +304,13 @@ class BulkIntake {
       if (HasRoom()) return std::nullopt;
       return AnswersUnread();
     }
+    const absl::StatusOr<Engine*> serving =
+        engines_.Serving(destination_->name);
+    if (!serving.ok()) return DatabaseAway(serving.status());
+    // Another one goes on with the stream that begins after this one.
+    if (*serving != engine_)
+      return DatabaseAway(absl::UnavailableError(
+          "the database of this destination was away: begin the stream again"));
     session_.AddAppend(count, next_index_, part);
     EncodedChunk chunk = encoder.Take();
     chunk.caller = CallerNumber(caller_.name);

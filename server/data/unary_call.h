@@ -181,8 +181,12 @@ class UnaryCall final {
                       if (auto wait = listener.lock()) wait->End(settlement);
                     }};
     }
-    lane_ = Engine().LaneFor(*destination_, Traits::kType, caller_.name);
-    const Admission admission = Engine().Append(
+    const absl::StatusOr<Engine*> serving =
+        engines_.Serving(destination_->name);
+    if (!serving.ok()) return Refuse(DatabaseAway(serving.status()));
+    engine_ = *serving;
+    lane_ = engine_->LaneFor(*destination_, Traits::kType, caller_.name);
+    const Admission admission = engine_->Append(
         *destination_, lane_, *std::exchange(chunk_, std::nullopt),
         [this](absl::StatusOr<SeqRange> items) { OnDurable(items); },
         std::move(on_settled), [this] { return IsWaitedFor(); });
@@ -196,9 +200,6 @@ class UnaryCall final {
            std::chrono::system_clock::now() < context_->deadline();
   }
 
-  // REQUIRES: there is a destination.
-  heapsync::Engine& Engine() { return engines_.For(destination_->name); }
-
   void Preview(const std::vector<Finding>& violations, EncodedChunk chunk) {
     for (const Finding& violation : violations) {
       FillViolation(violation, answer_.add_violations());
@@ -210,8 +211,13 @@ class UnaryCall final {
   }
 
   void OnDurable(const absl::StatusOr<SeqRange>& items) {
-    if (!items.ok()) return Refuse(NotStored(items.status()));
-    answer_.set_receipt(Engine().ReceiptOf(lane_, {*items}));
+    if (!items.ok()) {
+      const absl::Status there =
+          engines_.CheckShard(engines_.ShardFor(destination_->name));
+      return Refuse(there.ok() ? NotStored(items.status())
+                               : DatabaseAway(there));
+    }
+    answer_.set_receipt(engine_->ReceiptOf(lane_, {*items}));
     answer_.set_ack_level(v1::ACK_LEVEL_DURABLE);
     if (wait_ == nullptr) return Answer();
     // The caller learns of the level reached only if the answer comes before it
@@ -272,6 +278,7 @@ class UnaryCall final {
   std::optional<CallSlots::Slot> wait_slot_;
   Caller caller_;
   const Destination* destination_ = nullptr;
+  Engine* engine_ = nullptr;  // of the destination
   LaneId lane_ = 0;
   Response answer_;
   std::optional<TraceContext> trace_;

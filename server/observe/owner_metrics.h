@@ -12,13 +12,18 @@ namespace heapsync {
 
 // The part of a server in a shared spool.
 struct Ownership {
-  // Time for which it goes on without a renewal of its lease.
-  std::chrono::nanoseconds lease_left{};
+  struct Database {
+    bool up = false;
+    // Time for which it goes on there without a renewal of its lease.
+    std::chrono::nanoseconds lease_left{};
+  };
   std::vector<bool> shards;  // true: it delivers from this one
+  // At least one. Those that hold the shards in turn.
+  std::vector<Database> databases;
 };
 
-// Shows which shards of the shared spool this server owns, and for how long
-// without a renewal of its lease. Any thread.
+// Shows which shards of the shared spool this server owns, for how long without
+// a renewal of its leases, and which databases can be used. Any thread.
 class OwnerMetrics final : public prometheus::Collectable {
  public:
   explicit OwnerMetrics(std::function<Ownership()> ownership)

@@ -73,7 +73,7 @@ std::optional<WallTime> StatusReader::OldestOf(
       known->second.first_unsettled == lane.unsettled.begin) {
     return known->second.accepted_at;
   }
-  const auto oldest = engines_.For(destination.name).OldestWaiting(lane);
+  const auto oldest = engines_.OldestWaiting(destination.name, lane);
   if (!oldest.ok()) return std::nullopt;
   if (in_order && oldest->has_value()) {
     oldest_.insert_or_assign(lane.id,

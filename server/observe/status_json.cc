@@ -254,6 +254,12 @@ Json ToJson(const ClusterView& cluster) {
                        {"shards", member.shards},
                        {"self", member.self}});
   }
+  Json& databases = json["databases"] = Json::array();
+  for (const ClusterView::Database& database : cluster.databases) {
+    databases.push_back({{"where", database.where},
+                         {"usable", database.usable},
+                         {"trouble", database.trouble}});
+  }
   return json;
 }
 

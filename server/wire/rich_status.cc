@@ -218,6 +218,14 @@ CallError NotStored(const Admission& admission) {
   return error;
 }
 
+CallError DatabaseAway(const absl::Status& why) {
+  return {.code = grpc::StatusCode::UNAVAILABLE,
+          .reason = "DATABASE_AWAY",
+          .message = std::string(why.message()),
+          .violations = {},
+          .retry_delay = kRetryDelay};
+}
+
 CallError NotOwner(absl::string_view why) {
   return {.code = grpc::StatusCode::UNAVAILABLE,
           .reason = "NOT_OWNER",

@@ -63,6 +63,8 @@ CallError ShuttingDown();
 // UNAVAILABLE: another server owns the shard, or none does at the moment. `why`
 // is the message.
 CallError NotOwner(absl::string_view why);
+// One of the databases of a shared spool is away, and others are not.
+CallError DatabaseAway(const absl::Status& why);
 // The same for a call that only the server that delivers can answer.
 
 // PERMISSION_DENIED: the caller may not use this destination. With an empty

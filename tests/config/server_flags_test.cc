@@ -423,6 +423,19 @@ absl::StatusOr<ServerConfig> Load(std::vector<std::string> arguments,
                           surroundings);
 }
 
+TEST(ServerConfig, TakesSeveralDatabasesInTheirOrder) {
+  const std::string first = "postgresql://user@a,b/spool";
+  const std::string second = "postgresql://user@c/spool?service=x";
+  const ServerConfig config =
+      Good({{"app_id", "1"}, {"spool", first + "  " + second}});
+  EXPECT_THAT(config.spool, ElementsAre(first, second));
+  for (const std::string& spool : {std::string(" "), first + " mysql://c",
+                                   first + " " + second + " " + first}) {
+    EXPECT_THAT(Faults({{"app_id", "1"}, {"spool", spool}}),
+                ElementsAre(StartsWith("--spool: ")));
+  }
+}
+
 TEST(ServerFlags, ReachTheConfiguration) {
   const absl::StatusOr<ServerConfig> config =
       Load({"--app_id=42", "--listen", "0.0.0.0:1", "--allow_plaintext",

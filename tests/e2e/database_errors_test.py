@@ -208,9 +208,9 @@ class DatabaseErrorsTest(unittest.TestCase):
     def test_other_schema(self) -> None:
         for version in (1, 99):
             with self.subTest(version), self.recovers():
-                self.breaks(how=f"UPDATE heapsync_spool SET version = {version};", repair="UPDATE heapsync_spool SET version = 3;")
+                self.breaks(how=f"UPDATE heapsync_spool SET version = {version};", repair="UPDATE heapsync_spool SET version = 4;")
                 self.not_ready()
-                self.wait_for_line(f"the spool's tables have version {version}; this server knows version 3")
+                self.wait_for_line(f"the spool's tables have version {version}; this server knows version 4")
                 self.start_fails(f"the spool's tables have version {version}")
 
     def tearDown(self) -> None:

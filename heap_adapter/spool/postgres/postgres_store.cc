@@ -503,7 +503,9 @@ absl::Status PostgresStore::Repeat(
     if (!waiting_.exchange(true) && options_.on_trouble) {
       options_.on_trouble(std::string(status.message()));
     }
-    if (std::chrono::steady_clock::now() + backoff >= deadline) break;
+    if (!patient_ || std::chrono::steady_clock::now() + backoff >= deadline) {
+      break;
+    }
     std::this_thread::sleep_for(backoff);
     backoff = std::min(backoff * 2, kMaxBackoff);
   }

@@ -104,6 +104,9 @@ class PostgresStore final : public Store {
 
   // True while a write waits for the database. Any thread.
   bool waiting() const { return waiting_; }
+  // From now on no write waits for it: as if the patience were over. Any
+  // thread.
+  void LosePatience() { patient_ = false; }
 
  private:
   // A row that proves the writes of this server.
@@ -152,6 +155,7 @@ class PostgresStore final : public Store {
   PostgresSessions& sessions_;
   const PostgresStoreOptions options_;
   std::atomic<bool> waiting_{false};
+  std::atomic<bool> patient_{true};
 
   Mutex mutex_;
   std::optional<ShardClaim> claim_ ABSL_GUARDED_BY(mutex_);

@@ -1,6 +1,7 @@
 #include "heap_adapter/spool/postgres/schema.h"
 
 #include <chrono>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -10,14 +11,19 @@
 namespace heapsync {
 namespace {
 
-constexpr int32_t kVersion = 3;
+constexpr int32_t kVersion = 4;
 
 // Of making the tables.
 constexpr int kMaxTries = 10;
 constexpr std::chrono::milliseconds kTryInterval{50};
 
 constexpr SqlStatement kReadVersion{
-    "read_version", "SELECT version, shards FROM heapsync_spool WHERE id = 1"};
+    "read_version",
+    "SELECT version, shards, databases, place, spool "
+    "FROM heapsync_spool WHERE id = 1"};
+// Of tables of any version.
+constexpr SqlStatement kReadVersionAlone{
+    "read_version_alone", "SELECT version FROM heapsync_spool WHERE id = 1"};
 constexpr SqlStatement kReadSyncing{"read_syncing", "SHOW synchronous_commit"};
 constexpr SqlStatement kCheckRights{
     "check_rights", "UPDATE heapsync_shard SET epoch = epoch WHERE id = -1"};
@@ -32,7 +38,8 @@ constexpr SqlStatement kCheckEntryRights{
 // Plain SQL, which PostgreSQL's relatives know as well.
 constexpr const char* kTables[] = {
     "CREATE TABLE IF NOT EXISTS heapsync_spool ("
-    "id int PRIMARY KEY, version int NOT NULL, shards int NOT NULL)",
+    "id int PRIMARY KEY, version int NOT NULL, shards int NOT NULL, "
+    "databases int NOT NULL, place int NOT NULL, spool bigint NOT NULL)",
     "CREATE TABLE IF NOT EXISTS heapsync_server ("
     "id bigint PRIMARY KEY, name text NOT NULL, "
     "lease_until timestamp with time zone NOT NULL)",
@@ -50,13 +57,13 @@ constexpr const char* kTables[] = {
 // Last: a spool with a version is complete, and has its number of shards.
 constexpr SqlStatement kMakeSpool{
     "make_spool",
-    "INSERT INTO heapsync_spool (id, version, shards) VALUES (1, $1, $2) "
-    "ON CONFLICT DO NOTHING"};
+    "INSERT INTO heapsync_spool (id, version, shards, databases, place, spool) "
+    "VALUES (1, $1, $2, $3, $4, $5) ON CONFLICT DO NOTHING"};
 constexpr SqlStatement kMakeShard{
     "make_shard",
     "INSERT INTO heapsync_shard (id, epoch, owner, last_write) "
-    "SELECT $1::int, 0, 0, 0 WHERE $1::int < (SELECT shards FROM "
-    "heapsync_spool) "
+    "SELECT $1::int, 0, 0, 0 WHERE $1::int < (SELECT "
+    "(shards - place + databases - 1) / databases FROM heapsync_spool) "
     "ON CONFLICT DO NOTHING"};
 
 // PostgreSQL's own. A queue needs vacuum early, values are compressed already,
@@ -75,18 +82,34 @@ constexpr const char* kTuning[] = {
 
 struct Made {
   int32_t version = 0;  // zero: there is none
-  int32_t shards = 0;
+  SpoolPart part;
 };
 
 absl::StatusOr<Made> ReadMade(PostgresConnection& connection,
                               SqlDeadline deadline) {
+  const auto version = connection.Run({kReadVersionAlone}, deadline);
+  if (!version.ok()) return version.status();
+  if (version->rows() == 0) return Made();
+  if (version->Int4(0, 0) != kVersion) {
+    return Made{.version = version->Int4(0, 0), .part = {}};
+  }
   const auto row = connection.Run({kReadVersion}, deadline);
   if (!row.ok()) return row.status();
   if (row->rows() == 0) return Made();
-  return Made{.version = row->Int4(0, 0), .shards = row->Int4(0, 1)};
+  return Made{.version = row->Int4(0, 0),
+              .part = {.shards = row->Int4(0, 1),
+                       .databases = row->Int4(0, 2),
+                       .place = row->Int4(0, 3),
+                       .spool_id = row->Int8(0, 4)}};
 }
 
-absl::Status MakeTables(PostgresConnection& connection, int32_t shards,
+int64_t NewSpoolId() {
+  const auto id = static_cast<int64_t>(
+      ((uint64_t{std::random_device()()} << 32) | std::random_device()()) >> 1);
+  return id == 0 ? 1 : id;
+}
+
+absl::Status MakeTables(PostgresConnection& connection, const SpoolPart& part,
                         SqlDeadline deadline) {
   for (const char* table : kTables) {
     if (absl::Status s = connection.RunText(table, deadline); !s.ok()) return s;
@@ -98,8 +121,14 @@ absl::Status MakeTables(PostgresConnection& connection, int32_t shards,
     }
   }
   std::vector<SqlCommand> rows = {
-      {kMakeSpool, SqlParameters().Int4(kVersion).Int4(shards)}};
-  for (int32_t shard = 0; shard < shards; ++shard) {
+      {kMakeSpool,
+       SqlParameters()
+           .Int4(kVersion)
+           .Int4(part.shards)
+           .Int4(part.databases)
+           .Int4(part.place)
+           .Int8(part.spool_id == 0 ? NewSpoolId() : part.spool_id)}};
+  for (int32_t shard = 0; shard < part.OwnShards(); ++shard) {
     rows.push_back({kMakeShard, SqlParameters().Int4(shard)});
   }
   return connection.RunTogether(rows, deadline).status();
@@ -120,10 +149,46 @@ absl::Status CheckSyncing(PostgresConnection& connection,
       "would not survive its crash; ALTER ROLE … SET synchronous_commit = on");
 }
 
+absl::Status CheckMade(const Made& made, const SpoolPart& wanted) {
+  const auto wrong = [](const auto&... what) {
+    return absl::FailedPreconditionError(absl::StrCat(what...));
+  };
+  if (made.version != kVersion) {
+    return wrong("the spool's tables have version ", made.version,
+                 "; this server knows version ", kVersion);
+  }
+  const SpoolPart& part = made.part;
+  if (part.shards != wanted.shards) {
+    return wrong("the spool was made with ", part.shards,
+                 " shards, and --spool_shards says ", wanted.shards,
+                 ": it cannot be changed later");
+  }
+  if (part.databases != wanted.databases) {
+    return wrong("the spool was made with ", part.databases,
+                 part.databases == 1 ? " database" : " databases",
+                 ", and --spool names ", wanted.databases,
+                 ": it cannot be changed later");
+  }
+  if (part.place != wanted.place) {
+    return wrong("this is database ", part.place + 1,
+                 " of the spool, and --spool names it as number ",
+                 wanted.place + 1,
+                 ": none may be named twice, and their order is that in which "
+                 "the spool was made");
+  }
+  if (wanted.spool_id != 0 && part.spool_id != wanted.spool_id) {
+    return wrong(
+        "this database belongs to another spool than the first one that "
+        "--spool names");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-absl::Status PrepareSchema(PostgresConnection& connection, int32_t shards,
-                           SqlDeadline deadline) {
+absl::StatusOr<int64_t> PrepareSchema(PostgresConnection& connection,
+                                      const SpoolPart& part,
+                                      SqlDeadline deadline) {
   if (absl::Status s = CheckSyncing(connection, deadline); !s.ok()) return s;
   absl::StatusOr<Made> made = ReadMade(connection, deadline);
   // Servers that start together collide: PostgreSQL then reports that a name is
@@ -131,7 +196,7 @@ absl::Status PrepareSchema(PostgresConnection& connection, int32_t shards,
   // version, which is written last, is what counts.
   for (int tries = 0; !made.ok() || made->version == 0; ++tries) {
     if (!connection.usable()) return made.status();
-    const absl::Status status = MakeTables(connection, shards, deadline);
+    const absl::Status status = MakeTables(connection, part, deadline);
     if (!connection.usable()) return status;
     if (!status.ok()) {
       if (tries == kMaxTries) return status;
@@ -139,23 +204,15 @@ absl::Status PrepareSchema(PostgresConnection& connection, int32_t shards,
     }
     made = ReadMade(connection, deadline);
   }
-  if (made->version != kVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the spool's tables have version ", made->version,
-                     "; this server knows version ", kVersion));
-  }
-  if (made->shards != shards) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the spool was made with ", made->shards,
-                     " shards, and --spool_shards "
-                     "says ",
-                     shards, ": it cannot be changed later"));
-  }
+  if (absl::Status s = CheckMade(*made, part); !s.ok()) return s;
   const SqlCommand rights[] = {{kCheckRights},
                                {kCheckServerRights},
                                {kCheckWriterRights},
                                {kCheckEntryRights}};
-  return connection.RunTogether(rights, deadline).status();
+  const absl::Status checked =
+      connection.RunTogether(rights, deadline).status();
+  if (!checked.ok()) return checked;
+  return made->part.spool_id;
 }
 
 }  // namespace heapsync

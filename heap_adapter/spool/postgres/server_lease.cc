@@ -54,7 +54,8 @@ ServerLease::ServerLease(const ServerLeaseOptions& options, ServerId id,
   thread_ = std::thread([this] { Run(); });
 }
 
-ServerLease::~ServerLease() {
+void ServerLease::GiveUp() {
+  if (!thread_.joinable()) return;
   {
     MutexLock lock(mutex_);
     stopping_ = true;

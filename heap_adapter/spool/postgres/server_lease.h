@@ -70,7 +70,9 @@ class ServerLease {
 
   // Gives the place up, and with it all shards, so that others may claim them
   // at once, if the database answers within a second or so.
-  ~ServerLease();
+  ~ServerLease() { GiveUp(); }
+  // The same before the end. Not by two threads at once.
+  void GiveUp();
 
   ServerId id() const { return id_; }
 

@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace heapsync {
 namespace {
@@ -66,6 +67,13 @@ std::string SpoolPlace(absl::string_view uri) {
   }
   return absl::StrCat(of("host", "(default host)"), ":", of("port", "5432"),
                       "/", of("dbname", "(default database)"));
+}
+
+std::string SpoolPlaces(const std::vector<std::string>& uris) {
+  return absl::StrJoin(uris, ", ",
+                       [](std::string* text, const std::string& uri) {
+                         text->append(SpoolPlace(uri));
+                       });
 }
 
 }  // namespace heapsync

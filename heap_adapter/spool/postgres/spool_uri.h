@@ -2,6 +2,7 @@
 #define HEAPSYNC_HEAP_ADAPTER_SPOOL_POSTGRES_SPOOL_URI_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -16,6 +17,8 @@ absl::Status CheckSpoolUri(absl::string_view uri);
 
 // Host, port and database of a checked URI, for people.
 std::string SpoolPlace(absl::string_view uri);
+// The same of several.
+std::string SpoolPlaces(const std::vector<std::string>& uris);
 
 }  // namespace heapsync
 

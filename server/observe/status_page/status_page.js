@@ -197,13 +197,20 @@ function shareOf(cluster) {
   const own = cluster.servers.find(server => server.self);
   return " · delivers " + (own ? own.shards : 0) + " of " + cluster.shards + " shards, one of " + cluster.servers.length + " servers";
 }
+// The databases that are away, if others are not.
+function awayOf(cluster) {
+  if (!cluster || cluster.databases.length < 2) return "";
+  const away = cluster.databases.map((database, i) => database.usable ? "" : "Database " + (i + 1) + " (" + database.where +
+    ") of the spool is away; its destinations wait, and refuse new items. ").join("");
+  return away.trim();
+}
 function show(status) {
   lastStatus = status;
   say(byId("about"), status.version + " · up " + span(status.uptime_seconds) + shareOf(status.cluster));
   say(byId("spool"), !status.spool.healthy ?
       "A write to the spool failed. Nothing is accepted until the server is restarted." :
       status.spool.disk_nearly_full ? "The disk is nearly full. New items are rejected; the backlog still drains." : "");
-  say(byId("owner"), status.not_delivering);
+  say(byId("owner"), status.not_delivering || awayOf(status.cluster));
   fillTotals(status);
   fillVerdict(status);
   fillLetters(status.totals.dead_letters);

@@ -37,6 +37,7 @@ class PostgresServer {
   void Crash();
   void Stop();
   void Restart();
+  bool runs() const { return process_ > 0; }
 
  private:
   PostgresServer() = default;

@@ -69,7 +69,8 @@ class Member {
   explicit Member(const ServerLeaseOptions& options,
                   const std::string& name = "test")
       : connection_(Connect(options.uri)) {
-    const absl::Status prepared = PrepareSchema(*connection_, kShards, Soon());
+    const absl::Status prepared =
+        PrepareSchema(*connection_, {.shards = kShards}, Soon()).status();
     HEAPSYNC_CHECK(prepared.ok()) << prepared;
     auto lease = ServerLease::Take(*connection_, options, name);
     HEAPSYNC_CHECK(lease.ok()) << lease.status();
@@ -390,7 +391,8 @@ TEST_F(PostgresStoreTest, WhereverConnectionsAreCutEveryWriteHappensOnce) {
 class OtherWriterTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_TRUE(PrepareSchema(*Connect(uri_), kShards, Soon()).ok());
+    ASSERT_TRUE(
+        PrepareSchema(*Connect(uri_), {.shards = kShards}, Soon()).ok());
   }
   // Adds one to the numbers at `keys`, and returns those that it found.
   static std::vector<int> AddOne(Store& store,
@@ -816,7 +818,7 @@ class SchemaTest : public ::testing::Test {
   absl::Status Prepare(const std::string& uri, int32_t shards = kShards) {
     const auto connection = PostgresConnection::Open(uri);
     if (!connection.ok()) return connection.status();
-    return PrepareSchema(**connection, shards, Soon());
+    return PrepareSchema(**connection, {.shards = shards}, Soon()).status();
   }
   const std::string database_ = server->NewDatabase();
   const std::string uri_ = server->Uri(database_);

@@ -132,7 +132,7 @@ class SharedAppendTest : public ::testing::Test {
     auto connection = PostgresConnection::Open(uri_);
     ASSERT_TRUE(connection.ok());
     ASSERT_TRUE(PrepareSchema(
-                    **connection, 1,
+                    **connection, {.shards = 1},
                     std::chrono::steady_clock::now() + std::chrono::seconds(20))
                     .ok());
   }

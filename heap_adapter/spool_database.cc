@@ -19,6 +19,11 @@ constexpr std::chrono::milliseconds kJoinInterval{250};
 // Not sooner after one was taken: each costs memory.
 constexpr std::chrono::seconds kStayJoined{5};
 
+// The patience of writes where there are several databases: calls that wait for
+// one take places of those for the others, and engines that give up are
+// replaced.
+constexpr std::chrono::minutes kMaxPatience{1};
+
 // "database 2 of the spool".
 std::string NameOf(const SpoolPart& part) {
   return absl::StrCat("database ", part.place + 1, " of the spool");
@@ -73,6 +78,8 @@ std::unique_ptr<SpoolDatabase::Tenure> SpoolDatabase::NewTenure(
                                .on_trouble = events_.write_waits,
                                .on_fenced = [&lease] { lease.Lose(); }};
     if (has_neighbours()) {
+      store.write_patience =
+          std::min<std::chrono::milliseconds>(options_.patience, kMaxPatience);
       store.on_trouble = [this](const std::string& trouble) {
         events_.write_waits(absl::StrCat(NameOf(options_.part), ": ", trouble));
       };

@@ -192,19 +192,24 @@ class BulkWriter<Item>::Session {
   // Hands news over to the caller, on the caller's thread.
   void Report() ABSL_LOCKS_EXCLUDED(mutex_) {
     std::vector<v1::RejectedItem> rejected;
-    std::vector<v1::FieldViolation> warnings;
+    std::vector<v1::WarnedItem> warned;
+    std::vector<v1::UnlistedWarnings> unlisted;
     uint64_t position;
     {
       absl::MutexLock lock(&mutex_);
       rejected.swap(unreported_rejected_);
-      warnings.swap(unreported_warnings_);
+      warned.swap(unreported_warned_);
+      unlisted.swap(unreported_unlisted_);
       position = window_.durable_position();
     }
     if (options_.on_rejected) {
       for (const v1::RejectedItem& item : rejected) options_.on_rejected(item);
     }
-    if (options_.on_warning) {
-      for (const auto& warning : warnings) options_.on_warning(warning);
+    if (options_.on_warned) {
+      for (const v1::WarnedItem& item : warned) options_.on_warned(item);
+    }
+    if (options_.on_unlisted_warnings) {
+      for (const auto& each : unlisted) options_.on_unlisted_warnings(each);
     }
     reported_position_ = position;
   }
@@ -396,9 +401,7 @@ class BulkWriter<Item>::Session {
       ++totals_.rejected;
       unreported_rejected_.push_back(std::move(item));
     }
-    for (v1::FieldViolation& warning : *response.mutable_warnings()) {
-      unreported_warnings_.push_back(std::move(warning));
-    }
+    TakeWarnings(response);
     window_.Acknowledge(response.durable_position());
     rejected_ahead_.erase(
         rejected_ahead_.begin(),
@@ -406,6 +409,28 @@ class BulkWriter<Item>::Session {
     totals_.delivered = delivered_before_ + response.delivered();
     totals_.dead_lettered = dead_lettered_before_ + response.dead_lettered();
     caller_wakes_.SignalAll();
+  }
+
+  // A stream warns of its items in order, so that those below the last one that
+  // was reported come again from another stream.
+  void TakeWarnings(Response& response) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    uint64_t position = warned_position_;
+    for (v1::WarnedItem& item : *response.mutable_warned_items()) {
+      if (item.index() < warned_position_) continue;
+      position = std::max(position, item.index() + 1);
+      unreported_warned_.push_back(std::move(item));
+    }
+    for (auto& unlisted : *response.mutable_unlisted_warnings()) {
+      if (unlisted.last_index() < warned_position_) continue;
+      position = std::max(position, unlisted.last_index() + 1);
+      if (unlisted.first_index() < warned_position_) {
+        unlisted.set_count(1);
+        unlisted.set_first_index(unlisted.last_index());
+        totals_.warnings_are_partial = true;
+      }
+      unreported_unlisted_.push_back(std::move(unlisted));
+    }
+    warned_position_ = position;
   }
 
   BulkTotals TotalsLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -438,7 +463,12 @@ class BulkWriter<Item>::Session {
   // again, and the server refuses them again.
   std::set<uint64_t> rejected_ahead_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::RejectedItem> unreported_rejected_ ABSL_GUARDED_BY(mutex_);
-  std::vector<v1::FieldViolation> unreported_warnings_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::WarnedItem> unreported_warned_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::UnlistedWarnings> unreported_unlisted_
+      ABSL_GUARDED_BY(mutex_);
+  // No item below it has a warning that is still to be reported, of those that
+  // a stream has answered for.
+  uint64_t warned_position_ ABSL_GUARDED_BY(mutex_) = 0;
   grpc::ClientContext* context_ ABSL_GUARDED_BY(mutex_) = nullptr;
   bool stream_over_ ABSL_GUARDED_BY(mutex_) = false;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;     // no item follows

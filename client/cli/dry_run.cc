@@ -45,14 +45,18 @@ class TypedDryRun {
     stream.on_rejected = [this](const v1::RejectedItem& item) {
       ledger_.RejectItem(item.index(), ViolationsOfRow(item));
     };
-    stream.on_warning = [this](const v1::FieldViolation& warning) {
-      ++report_.warnings[warning.reason()];
+    stream.on_warned = [this](const v1::WarnedItem& item) {
+      report_.warnings.Add(item, ledger_);
+    };
+    stream.on_unlisted_warnings = [this](const v1::UnlistedWarnings& each) {
+      report_.warnings.Add(each, ledger_);
     };
     BulkWriter<Item> writer(client, std::move(stream));
     if (absl::Status status = ReadRows(&writer); !status.ok()) return status;
     while (true) {
       const auto result = writer.FinishFor(kPatience);
       Settle(writer.durable_position());
+      if (writer.totals().warnings_are_partial) report_.warnings.SetPartial();
       if (result.has_value()) return result->status();
       if (stop_) return absl::CancelledError("interrupted");
     }
@@ -208,10 +212,7 @@ std::string ToText(const DryRunReport& report) {
         ", first row ", fault.first_row, ": ", Printable(fault.field),
         fault.field.empty() ? "" : ": ", Printable(fault.description), "\n");
   }
-  for (const auto& [reason, count] : report.warnings) {
-    absl::StrAppend(&text, "warning: ", Printable(reason), " (",
-                    WithThousands(count), " times)\n");
-  }
+  absl::StrAppend(&text, report.warnings.ToText());
   const TypePolicy& policy = PolicyOf(profile.type());
   absl::StrAppend(
       &text, profile.subjects_are_complete() ? "" : "at least ",
@@ -252,7 +253,7 @@ std::string ToJsonLine(const DryRunReport& report, const absl::Status& status) {
       {"rejected", report.rejected},
       {"fields", std::move(fields)},
       {"faults", std::move(faults)},
-      {"warnings", report.warnings},
+      {"warnings", report.warnings.ToJson()},
       {"subjects", profile.subjects()},
       {"repeated_rows", profile.repeated_rows()},
       {"busiest", profile.busiest()},

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "client/cli/import_job.h"
 #include "client/cli/input_profile.h"
+#include "client/cli/row_findings.h"
 #include "heapsync/client/client.h"
 
 namespace heapsync {
@@ -33,8 +34,8 @@ struct DryRunReport {
   InputProfile profile;
   uint64_t rows = 0;
   uint64_t rejected = 0;
-  std::map<std::string, Fault> faults;         // by reason
-  std::map<std::string, uint64_t> warnings;    // count by reason
+  std::map<std::string, Fault> faults;  // by reason
+  RowWarnings warnings;
   std::map<std::string, std::string> columns;  // by field, where it is known
   std::vector<std::string> notes;
   bool asked_server = false;

@@ -206,7 +206,7 @@ void PrintSummaryJson(const ImportSummary& summary, const absl::Status& status,
       {"counts_are_partial", summary.counts_are_partial},
       {"reconnects", summary.stream.reconnects},
       {"request_id", summary.request_id},
-      {"warnings", summary.warnings},
+      {"warnings", summary.warnings.ToJson()},
       {"null_cells", summary.null_cells},
       {"null_like_cells", summary.null_like_cells},
       {"changed_columns", summary.changed_columns},
@@ -259,10 +259,7 @@ void PrintSummary(const ImportSummary& summary, const ImportOptions& options,
            "known only at the end of a pipe; --strings="
         << Printable(column) << " keeps them as text\n";
   }
-  for (const auto& [reason, count] : summary.warnings) {
-    out << "warning: " << Printable(reason) << " (" << WithThousands(count)
-        << " times)\n";
-  }
+  out << summary.warnings.ToText();
   if (summary.reused_keys.count > 0) {
     out << "warning: " << reason::kIdempotencyKeyReused << ": "
         << WithThousands(summary.reused_keys.count)

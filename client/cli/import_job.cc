@@ -146,10 +146,11 @@ class TypedImportJob : public ImportJob {
       stream.on_rejected = [this](const v1::RejectedItem& item) {
         ledger_.RejectItem(item.index(), ViolationsOfRow(item));
       };
-      stream.on_warning = [this](const v1::FieldViolation& warning) {
-        // Counted here, by row and over breaks of the connection.
-        if (warning.reason() == reason::kIdempotencyKeyReused) return;
-        ++summary_.warnings[warning.reason()];
+      stream.on_warned = [this](const v1::WarnedItem& item) {
+        summary_.warnings.Add(item, ledger_);
+      };
+      stream.on_unlisted_warnings = [this](const v1::UnlistedWarnings& each) {
+        summary_.warnings.Add(each, ledger_);
       };
       BulkWriter<Item> writer(client, std::move(stream));
       writer_ = &writer;
@@ -171,6 +172,9 @@ class TypedImportJob : public ImportJob {
       const absl::Status kept = Checkpoint();
       if (status.ok()) status = kept;
       summary_.stream = writer.totals();
+      if (summary_.rows_before > 0 || summary_.stream.warnings_are_partial) {
+        summary_.warnings.SetPartial();
+      }
       summary_.changed_columns = rows_.ChangedColumns();
       watch_.reset();
       progress.Finish(Snapshot());
@@ -585,22 +589,6 @@ absl::StatusOr<std::unique_ptr<QueryInput>> OpenQuery(ImportOptions& options) {
 }
 
 }  // namespace
-
-std::vector<Violation> ViolationsOfRow(const v1::RejectedItem& item) {
-  std::vector<Violation> violations;
-  for (const v1::FieldViolation& source : item.violations()) {
-    absl::string_view field = source.field();
-    const size_t bracket = field.find(']');
-    if (bracket != absl::string_view::npos &&
-        field.find('[') < field.find_first_of(".\"")) {
-      field.remove_prefix(bracket + 1);
-      if (!field.empty() && field.front() == '.') field.remove_prefix(1);
-    }
-    violations.push_back(
-        {std::string(field), source.reason(), source.description()});
-  }
-  return violations;
-}
 
 absl::StatusOr<ImportInput> OpenInput(ImportOptions& options,
                                       const std::atomic<bool>& stop) {

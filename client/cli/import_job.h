@@ -18,7 +18,9 @@
 #include "client/cli/progress.h"
 #include "client/cli/query_input.h"
 #include "client/cli/rejects_file.h"
+#include "client/cli/row_findings.h"
 #include "client/cli/row_source.h"
+#include "heap_adapter/encoding/reasons.h"
 #include "heap_adapter/encoding/repeated_keys.h"
 #include "heapsync/client/bulk_writer.h"
 #include "heapsync/client/client.h"
@@ -62,8 +64,10 @@ struct ImportSummary {
   uint64_t rejected = 0;     // of `rows`
   BulkTotals stream;         // of this process
   std::string request_id;
-  std::vector<RejectedRow> first_rejected;   // a few, of this process
-  std::map<std::string, uint64_t> warnings;  // count by reason
+  std::vector<RejectedRow> first_rejected;  // a few, of this process
+  // Those of this process, but for reused keys, which are counted over
+  // several streams, as `reused_keys`.
+  RowWarnings warnings{std::string(reason::kIdempotencyKeyReused)};
   // By column, of the rows that this process read: cells that are NULL, and
   // those whose text only looks like it.
   std::map<std::string, uint64_t> null_cells, null_like_cells;
@@ -89,9 +93,6 @@ struct ImportInput {
 // must outlive the input.
 absl::StatusOr<ImportInput> OpenInput(ImportOptions& options,
                                       const std::atomic<bool>& stop);
-
-// Violations of a stream name the item by its place in the job, these not.
-std::vector<Violation> ViolationsOfRow(const v1::RejectedItem& item);
 
 // One import: reads rows, streams items, writes rejected rows to their file
 // and keeps the state from which another process can resume. Memory is bounded

@@ -32,15 +32,26 @@ void RowLedger::Add(Pending pending) {
   pending_.push_back(std::move(pending));
 }
 
-void RowLedger::RejectItem(uint64_t index, std::vector<Violation> violations) {
+size_t RowLedger::Find(uint64_t index) const {
   auto row = std::lower_bound(
       pending_.begin(), pending_.end(), index,
       [](const Pending& pending, uint64_t i) { return pending.index < i; });
   // Rows that are no items share their index with the item behind them.
   while (row != pending_.end() && row->index == index && !row->is_item) ++row;
-  if (row == pending_.end() || row->index != index) return;
-  row->rejected = true;
-  row->violations = std::move(violations);
+  if (row == pending_.end() || row->index != index) return pending_.size();
+  return static_cast<size_t>(row - pending_.begin());
+}
+
+void RowLedger::RejectItem(uint64_t index, std::vector<Violation> violations) {
+  const size_t row = Find(index);
+  if (row == pending_.size()) return;
+  pending_[row].rejected = true;
+  pending_[row].violations = std::move(violations);
+}
+
+uint64_t RowLedger::RowOf(uint64_t index) const {
+  const size_t row = Find(index);
+  return row == pending_.size() ? 0 : rows_done_ + row + 1;
 }
 
 std::vector<RejectedRow> RowLedger::Settle(uint64_t durable_position) {

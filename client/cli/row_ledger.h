@@ -32,6 +32,9 @@ class RowLedger {
   // The server refused an item. Unknown indices are ignored.
   void RejectItem(uint64_t index, std::vector<Violation> violations);
 
+  // The row of an item that is not settled, from 1; 0 if there is none.
+  uint64_t RowOf(uint64_t index) const;
+
   // Forgets what is settled once everything below `durable_position` is durable
   // or refused. Gives the refused rows among them, in order.
   std::vector<RejectedRow> Settle(uint64_t durable_position);
@@ -64,6 +67,8 @@ class RowLedger {
   };
 
   void Add(Pending pending);
+  // Place in `pending_`; its end if there is none.
+  size_t Find(uint64_t index) const;
 
   uint64_t rows_done_;
   uint64_t next_index_;

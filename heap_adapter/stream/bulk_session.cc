@@ -8,7 +8,7 @@
 namespace heapsync {
 namespace {
 
-constexpr size_t kMaxWarnings = 100;
+constexpr size_t kMaxListedWarnings = 100;  // in one answer
 
 }  // namespace
 
@@ -74,23 +74,25 @@ void BulkSession::DropUnsent() {
   refusals_.Clear();
   previews_.clear();
   preview_bytes_ = 0;
-  warnings_.clear();
-  warnings_ahead_ = 0;
+  warned_.clear();
+  listed_warnings_ = 0;
+  unlisted_warnings_.clear();
   CountUnsent();
 }
 
-void BulkSession::Warn(const std::vector<Finding>& warnings) {
+void BulkSession::Warn(uint64_t index, std::vector<Finding> warnings) {
   MutexLock lock(mutex_);
-  for (const Finding& warning : warnings) {
-    if (warnings_.size() < kMaxWarnings) warnings_.push_back(warning);
+  const size_t listed =
+      std::min(warnings.size(), kMaxListedWarnings - listed_warnings_);
+  for (size_t i = listed; i < warnings.size(); ++i) {
+    UnlistedWarnings& unlisted = unlisted_warnings_[warnings[i].reason];
+    if (unlisted.count++ == 0) unlisted.first_index = index;
+    unlisted.last_index = index;
   }
-}
-
-void BulkSession::WarnFirst(Finding warning) {
-  MutexLock lock(mutex_);
-  if (warnings_ahead_ == kMaxWarnings) return;
-  warnings_.insert(warnings_.begin() + warnings_ahead_++, std::move(warning));
-  if (warnings_.size() > kMaxWarnings) warnings_.pop_back();
+  if (listed == 0) return;
+  warnings.resize(listed);
+  listed_warnings_ += listed;
+  warned_.push_back({.index = index, .warnings = std::move(warnings)});
 }
 
 void BulkSession::AddAppend(uint64_t items, uint64_t position, ChunkPart part) {
@@ -371,8 +373,9 @@ BulkAnswer BulkSession::TakeAnswer() {
     answer.previews.push_back(std::move(previews_.front()));
     previews_.pop_front();
   }
-  answer.warnings = std::exchange(warnings_, {});
-  warnings_ahead_ = 0;
+  answer.warned = std::exchange(warned_, {});
+  listed_warnings_ = 0;
+  answer.unlisted = std::exchange(unlisted_warnings_, {});
   news_ = !receipt_.empty();
   CountUnsent();
   return answer;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -93,11 +94,9 @@ class BulkSession final : public EndableStream,
   // Drops what is unsent: no answer follows, so that the client knows of
   // nothing that it was not told.
   void DropUnsent();
-  // Adds warnings about one item; more than 100 that are unsent are dropped.
-  void Warn(const std::vector<Finding>& warnings);
-  // Adds a warning about several items, ahead of those about one, which make
-  // space for it.
-  void WarnFirst(Finding warning);
+  // Adds warnings about one item. Those beyond the first 100 that are unsent
+  // are only counted, by reason. Indices increase.
+  void Warn(uint64_t index, std::vector<Finding> warnings);
   // Adds a chunk of at least one item that is appended next, before the append
   // is made. `position` is the index behind its last item, or behind the
   // rejected ones that follow it. Durable() follows, in the order of these
@@ -241,9 +240,10 @@ class BulkSession final : public EndableStream,
   std::deque<std::string> previews_ ABSL_GUARDED_BY(mutex_);
   size_t preview_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t counted_unsent_ ABSL_GUARDED_BY(mutex_) = 0;  // in `all_unsent_`
-  std::vector<Finding> warnings_ ABSL_GUARDED_BY(mutex_);
-  // Warnings at the front of `warnings_` that came by WarnFirst().
-  size_t warnings_ahead_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<WarnedItem> warned_ ABSL_GUARDED_BY(mutex_);
+  size_t listed_warnings_ ABSL_GUARDED_BY(mutex_) = 0;  // in `warned_`
+  std::map<std::string, UnlistedWarnings> unlisted_warnings_
+      ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace heapsync

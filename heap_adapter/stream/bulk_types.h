@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,19 @@ struct BulkTotals {
   uint64_t durable_position = 0;
 };
 
+// Warnings about one item.
+struct WarnedItem {
+  uint64_t index = 0;
+  std::vector<Finding> warnings;
+};
+
+// Warnings of one rule that are counted only.
+struct UnlistedWarnings {
+  uint64_t count = 0;
+  uint64_t first_index = 0;
+  uint64_t last_index = 0;
+};
+
 struct BulkAnswer {
   BulkTotals totals;
   // kDelivered: everything accepted so far is settled.
@@ -49,7 +63,8 @@ struct BulkAnswer {
   std::vector<SeqRange> receipt;  // at most kMaxReceiptRanges
   std::string refusals;           // encoded fields of the answer
   std::vector<std::string> previews;
-  std::vector<Finding> warnings;
+  std::vector<WarnedItem> warned;                    // by increasing index
+  std::map<std::string, UnlistedWarnings> unlisted;  // by reason
 };
 
 // The end of a stream.

@@ -135,8 +135,19 @@ class BulkCall final
     for (std::string& preview : answer.previews) {
       response.add_preview_json(std::move(preview));
     }
-    for (const Finding& warning : answer.warnings) {
-      FillViolation(warning, response.add_warnings());
+    for (const WarnedItem& item : answer.warned) {
+      v1::WarnedItem& warned = *response.add_warned_items();
+      warned.set_index(item.index);
+      for (const Finding& warning : item.warnings) {
+        FillViolation(warning, warned.add_warnings());
+      }
+    }
+    for (const auto& [reason, warnings] : answer.unlisted) {
+      v1::UnlistedWarnings& unlisted = *response.add_unlisted_warnings();
+      unlisted.set_reason(reason);
+      unlisted.set_count(warnings.count);
+      unlisted.set_first_index(warnings.first_index);
+      unlisted.set_last_index(warnings.last_index);
     }
     outgoing_ = ToByteBuffer(response, answer.refusals);
     this->StartWrite(&outgoing_);

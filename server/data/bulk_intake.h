@@ -241,55 +241,56 @@ class BulkIntake {
     encoder.Reserve(std::min(count, kChunkItems),
                     std::min(bytes + count * kMorePerItem, kChunkBytes));
     refusal_bytes_ = 0;
-    ReusedKeys reused;
     for (int i = 0; i < items.size(); ++i) {
       const uint64_t index = next_index_++;
+      const ItemPath path{.field = Traits::kBulkField, .index = index};
       if (const auto found = damaged.find(i); found != damaged.end()) {
+        for (Finding& fault : found->second) {
+          fault.field = PathOf(path, fault.field);
+        }
         if (!Reject(index, found->second)) return AnswersUnread();
         continue;
       }
       if (refusal_bytes_ >= kFullRefusalBytes) encoder.ListFewFindings();
       const absl::string_view own_key = Traits::OwnKey(items[i]);
+      bool reused = false;
       std::optional<IdempotencyKey> key;
       const auto choose_key = [&](const EventContent& content) {
         if (own_key.empty()) {
           key = keys_->At(index, content);
           return key->view();
         }
-        if (own_keys_.IsReused(own_key, content.Digest())) reused.Add(index);
+        reused = own_keys_.IsReused(own_key, content.Digest());
         return own_key;
       };
-      const Findings findings = Traits::Add(
-          encoder, items[i],
-          {.field = Traits::kBulkField, .index = static_cast<uint64_t>(i)},
-          choose_key);
+      Findings findings = Traits::Add(encoder, items[i], path, choose_key);
+      if (reused) findings.warnings.push_back(ReusedKey(path));
       if (!findings.ok() && !Reject(index, findings.violations)) {
         return AnswersUnread();
       }
-      if (!findings.warnings.empty()) session_.Warn(findings.warnings);
+      if (!findings.warnings.empty()) {
+        session_.Warn(index, std::move(findings.warnings));
+      }
       if (encoder.size() >= kChunkItems || encoder.text_size() >= kChunkBytes) {
         auto error = Append(encoder, ChunkPart::kMiddle);
         if (error.has_value()) return error;
       }
     }
-    if (reused.count > 0) WarnOfReusedKeys(reused, next_index_ - count);
     return Append(encoder, ChunkPart::kEndOfMessage);
   }
 
-  // One warning for all of a message. `start` is the message's first index.
-  void WarnOfReusedKeys(const ReusedKeys& reused, uint64_t start) {
-    reused_keys_ += reused.count;
-    const ItemPath path{.field = Traits::kBulkField,
-                        .index = reused.first_places.front() - start};
-    session_.WarnFirst(
-        {.field = absl::StrCat(path.ToString(), ".idempotency_key"),
-         .reason = std::string(reason::kIdempotencyKeyReused),
-         .description = absl::StrCat(
-             reused.count, " items of this message, ", reused_keys_,
-             " of this stream so far, have idempotency keys that were first "
-             "used with other content, and Heap keeps only the first event of "
-             "a key; indices in the job: ",
-             reused.PlacesText())});
+  // Path of a field of the item; of the item itself if `field` is empty.
+  static std::string PathOf(const ItemPath& item, absl::string_view field) {
+    if (field.empty()) return item.ToString();
+    return absl::StrCat(item.ToString(), ".", field);
+  }
+
+  static Finding ReusedKey(const ItemPath& path) {
+    return {.field = PathOf(path, "idempotency_key"),
+            .reason = std::string(reason::kIdempotencyKeyReused),
+            .description =
+                "the key was first used with other content in this stream, and "
+                "Heap keeps only the first event of a key"};
   }
 
   // Hands over the items encoded so far.
@@ -366,7 +367,6 @@ class BulkIntake {
   LaneId lane_ = 0;
   std::optional<KeySource> keys_;
   RepeatedKeys own_keys_{kMaxOwnKeys};
-  uint64_t reused_keys_ = 0;
   uint64_t next_index_ = 0;
   size_t refusal_bytes_ = 0;  // of the message that is taken in
 };

@@ -340,12 +340,6 @@ std::vector<Finding> ParseWireMessage(const ReceivedMessage& bytes,
         Diagnose(*texts[i], *field.message_type(),
                  found < kMaxItemFindings ? kMaxWireFindings : 1);
     found += findings.size();
-    for (Finding& finding : findings) {
-      const std::string place = absl::StrCat(field.name(), "[", i, "]");
-      finding.field = finding.field.empty()
-                          ? place
-                          : absl::StrCat(place, ".", finding.field);
-    }
     damaged.emplace(static_cast<int>(i), std::move(findings));
   }
   return {};

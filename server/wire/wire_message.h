@@ -73,7 +73,8 @@ std::vector<Finding> DiagnoseWireMessage(
 
 // Like ParseWireMessage() above, but an item of the repeated field `items` that
 // does not parse does not affect the others: it is empty in the message, and
-// its faults are stored in `damaged` under its index. A message with more than
+// its faults are stored in `damaged` under its index, with paths that begin
+// within the item. A message with more than
 // kMaxItemsPerMessage is not parsed: it could take a hundred times its size.
 inline constexpr size_t kMaxItemsPerMessage = 10'000;
 using DamagedItems = std::map<int, std::vector<Finding>>;

@@ -172,6 +172,54 @@ TEST_F(BulkWriterTest, RejectedItemsAreReportedOnceEachOverBreaks) {
   ExpectAllStored();
 }
 
+TEST_F(BulkWriterTest, WarningsAreReportedOnceEachOverBreaks) {
+  server_.Warn([](const std::string& name) { return name != "u0"; });
+  server_.LagBehind(4);
+  for (int i = 1; i <= 4; ++i) {
+    server_.AddStreamFault({.refuse = {},
+                            .break_after_messages = 2 * i,
+                            .last = StreamFault::Last::kAnswered});
+  }
+  std::map<uint64_t, int> warned;
+  options_.on_warned = [&](const v1::WarnedItem& item) {
+    ++warned[item.index()];
+    EXPECT_EQ(item.warnings_size(), 1);
+  };
+  const auto totals = SendTwenty();
+  ASSERT_TRUE(totals.ok()) << totals.status();
+  EXPECT_GT(totals->reconnects, 0u);
+  EXPECT_FALSE(totals->warnings_are_partial);
+  EXPECT_EQ(warned.size(), 19u);
+  EXPECT_EQ(warned.count(0), 0u);
+  for (const auto& [index, reports] : warned) EXPECT_EQ(reports, 1) << index;
+}
+
+TEST_F(BulkWriterTest, WarningsThatTheServerCountsAreNeverCountedTwice) {
+  server_.Warn([](const std::string&) { return true; }, /*listed=*/1);
+  uint64_t listed = 0, unlisted = 0;
+  options_.on_warned = [&](const v1::WarnedItem&) { ++listed; };
+  options_.on_unlisted_warnings = [&](const v1::UnlistedWarnings& each) {
+    unlisted += each.count();
+    EXPECT_EQ(each.reason(), "TIMESTAMP_IMPLAUSIBLE");
+  };
+  auto totals = SendTwenty();
+  ASSERT_TRUE(totals.ok()) << totals.status();
+  EXPECT_EQ(listed + unlisted, 20u);
+  EXPECT_EQ(listed, 7u);
+  EXPECT_FALSE(totals->warnings_are_partial);
+  // The position is within a chunk that was answered, so that the next stream
+  // begins with items that were counted.
+  server_.ForgetStored();
+  server_.LagBehind(2);
+  server_.AddStreamFault({.refuse = {},
+                          .break_after_messages = 2,
+                          .last = StreamFault::Last::kAnswered});
+  listed = unlisted = 0;
+  totals = SendTwenty();
+  ASSERT_TRUE(totals.ok()) << totals.status();
+  EXPECT_LE(listed + unlisted, 20u);
+}
+
 TEST_F(BulkWriterTest, AFullServerIsAskedAgainAfterItsDelay) {
   server_.AddStreamFault(
       {.refuse = RichStatus(grpc::StatusCode::RESOURCE_EXHAUSTED, "SPOOL_FULL",

@@ -122,6 +122,8 @@ class FakeHeapSync::Service : public v1::HeapSyncService::Service {
   std::deque<StreamFault> stream_faults;
   std::deque<grpc::Status> unary_faults;
   std::function<bool(const std::string&)> reject;
+  std::function<bool(const std::string&)> warn;
+  int listed_warnings = 100;
   uint64_t lag = 0;
   std::function<void(uint64_t)> on_message;
   std::map<std::string, std::map<uint64_t, std::string>> stored;
@@ -187,6 +189,23 @@ class FakeHeapSync::Service : public v1::HeapSyncService::Service {
       Response response;
       for (const auto& item : ItemsOf(request)) {
         const std::string& name = NameOf(item);
+        if (warn && warn(name)) {
+          if (response.warned_items_size() < listed_warnings) {
+            v1::WarnedItem& warned = *response.add_warned_items();
+            warned.set_index(next);
+            v1::FieldViolation& warning = *warned.add_warnings();
+            warning.set_field(absl::StrCat("events[", next, "].timestamp"));
+            warning.set_reason("TIMESTAMP_IMPLAUSIBLE");
+          } else {
+            if (response.unlisted_warnings_size() == 0) {
+              response.add_unlisted_warnings()->set_first_index(next);
+            }
+            auto& unlisted = *response.mutable_unlisted_warnings(0);
+            unlisted.set_reason("TIMESTAMP_IMPLAUSIBLE");
+            unlisted.set_count(unlisted.count() + 1);
+            unlisted.set_last_index(next);
+          }
+        }
         if (reject && reject(name)) {
           ++rejected;
           v1::RejectedItem& refusal = *response.add_rejected_items();
@@ -315,6 +334,13 @@ void FakeHeapSync::AddUnaryFault(grpc::Status status) {
 void FakeHeapSync::Reject(std::function<bool(const std::string&)> predicate) {
   const std::lock_guard lock(service_->mutex);
   service_->reject = std::move(predicate);
+}
+
+void FakeHeapSync::Warn(std::function<bool(const std::string&)> predicate,
+                        uint64_t listed) {
+  const std::lock_guard lock(service_->mutex);
+  service_->warn = std::move(predicate);
+  service_->listed_warnings = static_cast<int>(listed);
 }
 
 void FakeHeapSync::LagBehind(uint64_t items) {

@@ -57,6 +57,11 @@ class FakeHeapSync {
   // Names (identity or account id) for which this holds are refused.
   void Reject(std::function<bool(const std::string&)> predicate);
 
+  // Names for which this holds get a warning each, of which a response lists
+  // at most `listed` and counts the others.
+  void Warn(std::function<bool(const std::string&)> predicate,
+            uint64_t listed = 100);
+
   // The durable position stays so many items behind what was stored, until
   // the client ends its stream; refusals are told at once.
   void LagBehind(uint64_t items);

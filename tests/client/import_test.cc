@@ -195,6 +195,41 @@ TEST_F(ImportTest, NamesRowsThatUseAKeyForOtherContent) {
             nlohmann::json::parse(R"({"rows":2,"first_rows":[3,5]})"));
 }
 
+TEST_F(ImportTest, CountsWarningsAndNamesTheFirstRow) {
+  server_.Warn([](const std::string& name) { return name[0] == 'w'; },
+               /*listed=*/2);
+  std::string rows = "identity,event,timestamp\nx,e,soon\nx,e,\n";
+  for (int i = 0; i < 300; ++i) absl::StrAppend(&rows, "w,e,\n");
+  const std::string file = folder_.Write("a.csv", rows);
+  constexpr char kLine[] =
+      "warning: TIMESTAMP_IMPLAUSIBLE: 300 times, first in row 3 "
+      "(timestamp)\n";
+  EXPECT_THAT(Import({"--type=track", file}).out, HasSubstr(kLine));
+  EXPECT_THAT(Import({"--type=track", "--dry_run", file}).out,
+              HasSubstr(kLine));
+  const CommandResult json = Import({"--type=track", "--json", file});
+  EXPECT_EQ(nlohmann::json::parse(json.out).at("warnings"),
+            nlohmann::json::parse(R"({"TIMESTAMP_IMPLAUSIBLE":{"count":300,
+              "is_at_least":false,"first_row":3,
+              "first_field":"timestamp"}})"));
+}
+
+TEST_F(ImportTest, AResumedImportClaimsNoMoreThanTheWarningsThatItSaw) {
+  server_.Warn([](const std::string&) { return true; });
+  const std::string file = folder_.Write(
+      "a.csv", "identity,event,note\na,e,x\nb,e,\"x\\\"\nc,e,x\n");
+  const CommandResult first = Import({"--type=track", file});
+  EXPECT_EQ(first.exit_code, 1);
+  EXPECT_THAT(first.out, HasSubstr("TIMESTAMP_IMPLAUSIBLE: 1 time, first in "
+                                   "row 1 (timestamp)\n"));
+  const CommandResult second =
+      Import({"--type=track", "--escape=double", "--resume", file});
+  EXPECT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_THAT(second.out,
+              HasSubstr("TIMESTAMP_IMPLAUSIBLE: at least 2 times, such as in "
+                        "row 2 (timestamp)\n"));
+}
+
 class RepeatedImportTest : public ImportTest {
  protected:
   // The keys with which an import of these rows sends them, in any order.

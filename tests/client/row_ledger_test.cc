@@ -45,6 +45,21 @@ TEST(RowLedgerTest, TheServersRefusalFindsItsRowAmongRefusedOnes) {
   EXPECT_EQ(rejected[3].line, 5u);
 }
 
+TEST(RowLedgerTest, FindsTheRowOfAnItem) {
+  RowLedger ledger(10, 5);
+  ledger.AddRejected(1, "a", {});
+  ledger.AddItem(2, "b");
+  ledger.AddRejected(3, "c", {});
+  ledger.AddItem(4, "d");
+  EXPECT_EQ(ledger.RowOf(4), 0u);
+  EXPECT_EQ(ledger.RowOf(5), 12u);
+  EXPECT_EQ(ledger.RowOf(6), 14u);
+  EXPECT_EQ(ledger.RowOf(7), 0u);
+  ledger.Settle(6);
+  EXPECT_EQ(ledger.RowOf(5), 0u);
+  EXPECT_EQ(ledger.RowOf(6), 14u);
+}
+
 TEST(RowLedgerTest, UnknownIndicesAreIgnored) {
   RowLedger ledger(0, 5);
   ledger.AddItem(1, "a");

@@ -165,12 +165,36 @@ class PythonClientTest(harness.EndToEnd):
 
         messages = [service.BulkTrackEventsRequest(events=[event("py-a", "reused-1"), event("py-b", "reused-1"), event("py-a", "reused-1")]),
                     service.BulkTrackEventsRequest(events=[event("py-c", "reused-1"), event("py-d", "reused-2"), event("py-e", "reused-1")])]
-        warnings = [warning for answer in self.stub.BulkTrackEvents(iter(messages), timeout=harness.PATIENCE) for warning in answer.warnings]
-        self.assertEqual([(warning.field, warning.reason) for warning in warnings],
-                         [("events[1].idempotency_key", "IDEMPOTENCY_KEY_REUSED"), ("events[0].idempotency_key", "IDEMPOTENCY_KEY_REUSED")])
-        self.assertIn("1 items of this message, 1 of this stream so far", warnings[0].description)
-        self.assertIn("2 items of this message, 3 of this stream so far", warnings[1].description)
-        self.assertIn("indices in the job: 3, 5", warnings[1].description)
+        warned = [item for answer in self.stub.BulkTrackEvents(iter(messages), timeout=harness.PATIENCE) for item in answer.warned_items]
+        self.assertEqual([(item.index, [(warning.field, warning.reason) for warning in item.warnings]) for item in warned],
+                         [(i, [(f"events[{i}].idempotency_key", "IDEMPOTENCY_KEY_REUSED")]) for i in (1, 3, 5)])
+
+    def test_warnings_of_a_stream_have_indices_of_the_job_and_none_is_uncounted(self) -> None:
+        users = [items.UserProperties(identity=f"py-warned-{i}") for i in range(5_000)]
+        for user in users:
+            user.properties.update({"Email": "a@example.com"})
+        messages = [service.BulkUserPropertiesRequest(start_index=10_000 if i == 0 else 0, validate_only=True, users=users[i:i + 500])
+                    for i in range(0, len(users), 500)]
+        answers = list(self.stub.BulkUserProperties(iter(messages), timeout=harness.PATIENCE))
+        warned = [item.index for answer in answers for item in answer.warned_items]
+        unlisted = [entry for answer in answers for entry in answer.unlisted_warnings]
+        self.assertEqual(warned[0], 10_000)
+        self.assertEqual({entry.reason for entry in unlisted}, {"EMAIL_CASING"})
+        self.assertEqual(len(warned) + sum(entry.count for entry in unlisted), 5_000)
+        indices = warned + [index for entry in unlisted for index in range(entry.first_index, entry.last_index + 1)]
+        self.assertEqual(sorted(indices), list(range(10_000, 15_000)))
+        for answer in answers:
+            self.assertLessEqual(sum(len(item.warnings) for item in answer.warned_items), 100)
+            for item in answer.warned_items:
+                self.assertEqual(item.warnings[0].field, f"users[{item.index}].properties.Email")
+
+    def test_violations_of_a_stream_name_the_index_in_the_job(self) -> None:
+        good = self.event("py-good-neighbour")
+        messages = [service.BulkTrackEventsRequest(start_index=40, events=[good, good]),
+                    service.BulkTrackEventsRequest(events=[good, items.TrackEvent(event="E")])]
+        answers = list(self.stub.BulkTrackEvents(iter(messages), timeout=harness.PATIENCE))
+        rejected = [(item.index, item.violations[0].field) for answer in answers for item in answer.rejected_items]
+        self.assertEqual(rejected, [(43, "events[43].identity")])
 
     def test_a_stream_goes_on_from_its_durable_position(self) -> None:
         def messages(start: int) -> Iterator[Any]:

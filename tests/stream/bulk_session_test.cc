@@ -605,28 +605,44 @@ TEST_F(BulkSessionTest, AStreamWhoseClientReadsNoAnswerGivesUpItsPlace) {
   EXPECT_EQ(End(), Reason::kSilent);
 }
 
-TEST_F(BulkSessionTest, KeepsABoundedNumberOfWarnings) {
+TEST_F(BulkSessionTest, ListsABoundedNumberOfWarningsAndCountsTheOthers) {
   Start();
   Receive();
-  for (int i = 0; i < 150; ++i) session_->Warn({{.field = "f"}});
+  for (uint64_t i = 0; i < 150; ++i) {
+    session_->Warn(i, {{.reason = i % 2 == 0 ? "EVEN" : "ODD"}});
+  }
+  session_->Warn(150, {{.reason = "EVEN"}, {.reason = "EVEN"}});
   Append(1);
   Taken();
   Durable(1);
-  EXPECT_EQ(Last().warnings.size(), 100);
+  const BulkAnswer answer = Last();
+  ASSERT_EQ(answer.warned.size(), 100);
+  EXPECT_EQ(answer.warned[99].index, 99);
+  EXPECT_EQ(answer.warned[99].warnings.size(), 1);
+  ASSERT_EQ(answer.unlisted.size(), 2);
+  const UnlistedWarnings& even = answer.unlisted.at("EVEN");
+  EXPECT_EQ(even.count, 27);
+  EXPECT_EQ(even.first_index, 100);
+  EXPECT_EQ(even.last_index, 150);
+  const UnlistedWarnings& odd = answer.unlisted.at("ODD");
+  EXPECT_EQ(odd.count, 25);
+  EXPECT_EQ(odd.first_index, 101);
+  EXPECT_EQ(odd.last_index, 149);
 }
 
-TEST_F(BulkSessionTest, AWarningAboutSeveralItemsIsKeptAheadOfTheOthers) {
+TEST_F(BulkSessionTest, EachAnswerHasRoomForWarnings) {
   Start();
-  Receive();
-  for (int i = 0; i < 150; ++i) session_->Warn({{.field = "f"}});
-  session_->WarnFirst({.field = "several"});
-  session_->WarnFirst({.field = "several more"});
-  Append(1);
-  Taken();
-  Durable(1);
-  EXPECT_EQ(Last().warnings.size(), 100);
-  EXPECT_EQ(Last().warnings[0].field, "several");
-  EXPECT_EQ(Last().warnings[1].field, "several more");
+  for (uint64_t index : {0, 1}) {
+    Receive();
+    for (int i = 0; i < 101; ++i) session_->Warn(index, {{.reason = "R"}});
+    Append(1);
+    Taken();
+    Durable(1);
+    EXPECT_EQ(Last().warned.size(), 100);
+    EXPECT_EQ(Last().warned[0].index, index);
+    EXPECT_EQ(Last().unlisted.at("R").count, 1);
+    session_->Written(WriteResult::kWritten, kNow);
+  }
 }
 
 // A transport that brings the next event from within each operation, as gRPC

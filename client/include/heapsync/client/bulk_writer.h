@@ -57,9 +57,13 @@ struct BulkWriterOptions {
   // concurrently, and must not call the writer.
   std::function<void(const v1::RejectedItem&)> on_rejected;
 
-  // Called for what is allowed but probably not meant, as `on_rejected` is.
-  // After a broken connection the same warning can come twice.
-  std::function<void(const v1::FieldViolation&)> on_warning;
+  // Called once for each item with input that is allowed but probably not
+  // meant, as `on_rejected` is.
+  std::function<void(const v1::WarnedItem&)> on_warned;
+
+  // Called, in the same way, for warnings that the server only counted. See
+  // BulkTotals::warnings_are_partial.
+  std::function<void(const v1::UnlistedWarnings&)> on_unlisted_warnings;
 };
 
 // Counts of one writer, without what came before its `start_index`.
@@ -73,6 +77,10 @@ struct BulkTotals {
   uint64_t delivered = 0;
   uint64_t dead_lettered = 0;
   v1::AckLevel ack_level = v1::ACK_LEVEL_DURABLE;
+
+  // After a broken connection a count of unlisted warnings mixed items that
+  // were reported before with others: only its last item was reported.
+  bool warnings_are_partial = false;
 
   uint64_t reconnects = 0;
 

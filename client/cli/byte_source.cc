@@ -155,6 +155,9 @@ absl::StatusOr<ByteSource> ByteSource::FromDescriptor(
   if (S_ISREG(info.st_mode)) {
     source.fingerprint_.size = static_cast<uint64_t>(info.st_size);
     source.fingerprint_.modified_ns = ModifiedNs(info);
+    // Of standard input, a part may have been read by another program.
+    const off_t begin = ::lseek(descriptor, 0, SEEK_CUR);
+    source.begin_ = std::clamp<off_t>(begin, 0, info.st_size);
   }
   if (absl::Status status = source.ReadHead(); !status.ok()) return status;
   return source;
@@ -172,6 +175,9 @@ ByteSource::ByteSource(ByteSource&& other) noexcept
       options_(std::move(other.options_)),
       pieces_(std::move(other.pieces_)),
       fingerprint_(other.fingerprint_),
+      begin_(other.begin_),
+      grown_by_(other.grown_by_),
+      last_byte_(other.last_byte_),
       stored_bytes_read_(other.stored_bytes_read_),
       stored_(std::move(other.stored_)),
       used_(other.used_),
@@ -239,8 +245,9 @@ absl::StatusOr<size_t> ByteSource::ReadStored(char* buffer, size_t size) {
       const absl::StatusOr<bool> ready = WaitForInput(absl::InfiniteDuration());
       if (!ready.ok()) return ready.status();
     }
-    const ssize_t count = ::read(descriptor_, buffer, size);
+    const ssize_t count = ::read(descriptor_, buffer, Wanted(size));
     if (count >= 0) {
+      if (count > 0) last_byte_ = buffer[count - 1];
       stored_bytes_read_ += static_cast<uint64_t>(count);
       return static_cast<size_t>(count);
     }
@@ -250,16 +257,82 @@ absl::StatusOr<size_t> ByteSource::ReadStored(char* buffer, size_t size) {
   }
 }
 
-// A file that is written meanwhile may have been read in part, or with a row
-// that was cut.
-absl::Status ByteSource::CheckUnchanged() const {
+size_t ByteSource::Wanted(size_t most) const {
+  // Some systems make files up as they are read, of no size.
+  if (fingerprint_.size.value_or(0) == 0) return most;
+  const uint64_t end = *fingerprint_.size;
+  const uint64_t position = static_cast<uint64_t>(begin_) + stored_bytes_read_;
+  return static_cast<size_t>(
+      std::min<uint64_t>(most, end - std::min(end, position)));
+}
+
+std::optional<uint64_t> ByteSource::HashOfHead(size_t bytes) const {
+  std::string head(bytes, '\0');
+  size_t filled = 0;
+  while (filled < bytes) {
+    const ssize_t count =
+        ::pread(descriptor_, head.data() + filled, bytes - filled,
+                begin_ + static_cast<off_t>(filled));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return std::nullopt;
+    filled += static_cast<size_t>(count);
+  }
+  return XXH3_64bits(head.data(), head.size());
+}
+
+bool ByteSource::Continues(const InputFingerprint& earlier) const {
+  if (earlier == fingerprint_) return true;
+  const uint64_t begin = static_cast<uint64_t>(begin_);
+  if (!earlier.size || !fingerprint_.size || *earlier.size < begin ||
+      *earlier.size >= *fingerprint_.size) {
+    return false;
+  }
+  const uint64_t head = std::min<uint64_t>(kHeadBytes, *earlier.size - begin);
+  return HashOfHead(static_cast<size_t>(head)) == earlier.head_hash;
+}
+
+absl::Status ByteSource::WatchForGrowth() const {
+  if (decompressor_ != nullptr || last_byte_ == '\n' || last_byte_ == '}' ||
+      last_byte_ == ']') {
+    return absl::OkStatus();
+  }
+  constexpr absl::Duration kBetweenLooks = absl::Milliseconds(50);
+  while (true) {
+    struct stat info;
+    if (::fstat(descriptor_, &info) != 0 ||
+        static_cast<uint64_t>(info.st_size) != fingerprint_.size ||
+        absl::Now() - absl::TimeFromTimespec(info.st_mtim) >
+            options_.growth_patience) {
+      return absl::OkStatus();
+    }
+    if (options_.while_waiting) {
+      if (absl::Status status = options_.while_waiting(); !status.ok()) {
+        return status;
+      }
+    }
+    absl::SleepFor(kBetweenLooks);
+  }
+}
+
+// A file that was written meanwhile, other than at its end, may have been read
+// in part, or with a row that was cut.
+absl::Status ByteSource::LookAtEnd() {
   if (!fingerprint_.size.has_value()) return absl::OkStatus();
+  if (absl::Status status = WatchForGrowth(); !status.ok()) return status;
   struct stat info;
   if (::fstat(descriptor_, &info) != 0) {
     return absl::ErrnoToStatus(errno, "cannot look at the input");
   }
-  if (static_cast<uint64_t>(info.st_size) == fingerprint_.size &&
+  const uint64_t size = static_cast<uint64_t>(info.st_size);
+  if (size == *fingerprint_.size &&
       ModifiedNs(info) == fingerprint_.modified_ns) {
+    return absl::OkStatus();
+  }
+  const uint64_t head = std::min<uint64_t>(
+      kHeadBytes, *fingerprint_.size - static_cast<uint64_t>(begin_));
+  if (size > *fingerprint_.size &&
+      HashOfHead(static_cast<size_t>(head)) == fingerprint_.head_hash) {
+    grown_by_ = size - *fingerprint_.size;
     return absl::OkStatus();
   }
   return absl::DataLossError(
@@ -297,8 +370,8 @@ absl::StatusOr<absl::string_view> ByteSource::Read() {
     stored_.resize(count.value_or(0));
     if (!count.ok()) return count.status();
     if (*count > 0) continue;
-    if (absl::Status status = CheckUnchanged(); !status.ok()) return status;
-    if (decompressor_ != nullptr) {
+    if (absl::Status status = LookAtEnd(); !status.ok()) return status;
+    if (decompressor_ != nullptr && grown_by_ == 0) {
       const absl::Status status = decompressor_->Finish();
       if (!status.ok()) return status;
     }

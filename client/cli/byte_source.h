@@ -33,13 +33,18 @@ struct ByteSourceOptions {
   // that the first lines need not wait for more. The fingerprint is of no use
   // then.
   bool whole_head = true;
+  // A regular file whose last line has no line break and that was written so
+  // recently is watched for as long: perhaps the line is only a part of one.
+  absl::Duration growth_patience = absl::ZeroDuration();
   // Called from Open() and Read() about every 100 ms while they wait for a
-  // pipe's writer, and after a signal. An error ends them with it.
+  // pipe's writer or watch a file, and after a signal. An error ends them with
+  // it.
   std::function<absl::Status()> while_waiting;
 };
 
 // The text of a file, pipe or standard input; gzip and Zstandard are recognised
-// by their first bytes and unpacked.
+// by their first bytes and unpacked. Of a file that grows meanwhile it is what
+// the file held at first.
 class ByteSource {
  public:
   // "-" is standard input. Errors: kNotFound, kPermissionDenied,
@@ -65,8 +70,9 @@ class ByteSource {
 
   // The next piece of text, valid until the next call; empty at the end. May
   // wait for a pipe's writer. Errors: kDataLoss for compressed input that is
-  // damaged or cut off, and at the end of a file that was changed meanwhile;
-  // kUnavailable for a failing disk; those of `while_waiting`.
+  // damaged or cut off, and at the end of a file that was changed meanwhile
+  // other than by growing; kUnavailable for a failing disk; those of
+  // `while_waiting`.
   absl::StatusOr<absl::string_view> Read();
 
   // Replaces that of the options.
@@ -75,6 +81,14 @@ class ByteSource {
   }
 
   const InputFingerprint& fingerprint() const { return fingerprint_; }
+
+  // Bytes by which the file had grown when its end was reached: its text may
+  // end within a line. Zero before that, and for others than files.
+  uint64_t grown_by() const { return grown_by_; }
+
+  // True if the input is the one of which `earlier` was taken, or has only
+  // grown since, as far as its size and head tell.
+  bool Continues(const InputFingerprint& earlier) const;
 
   // True if `path` leads to the file that is read, under any name: another hard
   // link, or a symbolic link to it. False for pipes and devices.
@@ -91,12 +105,21 @@ class ByteSource {
   // True if it came within `patience`; the end of the input counts as well.
   absl::StatusOr<bool> WaitForInput(absl::Duration patience) const;
   absl::StatusOr<size_t> ReadStored(char* buffer, size_t size);
-  absl::Status CheckUnchanged() const;
+  // Bytes of a file that are left of those that it held at first.
+  size_t Wanted(size_t most) const;
+  absl::Status LookAtEnd();
+  absl::Status WatchForGrowth() const;
+  // The hash of the first `bytes` bytes of a file; nullopt if they cannot be
+  // read.
+  std::optional<uint64_t> HashOfHead(size_t bytes) const;
 
   int descriptor_;  // -1: none, see pieces_
   ByteSourceOptions options_;
   std::function<absl::StatusOr<absl::string_view>()> pieces_;
   InputFingerprint fingerprint_;
+  int64_t begin_ = 0;  // where reading a file began
+  uint64_t grown_by_ = 0;
+  char last_byte_ = '\n';  // that was read
   uint64_t stored_bytes_read_ = 0;
   std::string stored_;
   size_t used_ = 0;  // of stored_

@@ -41,6 +41,9 @@ constexpr size_t kRejectedToShow = 5;
 // Without a delivery for so long, it is said what the import waits for.
 constexpr milliseconds kDeliveriesPause{2'000};
 
+// Programs that write a file line by line pause for less within a line.
+constexpr absl::Duration kGrowthPatience = absl::Seconds(1);
+
 // Larger: one key for different content is found at a greater distance, for 40
 // bytes a key.
 constexpr size_t kMaxOwnKeys = 200'000;
@@ -128,7 +131,7 @@ class TypedImportJob : public ImportJob {
         rejects_(std::move(prepared.rejects)),
         summary_(std::move(prepared.summary)),
         stop_(prepared.stop),
-        ledger_(state_.rows_done, state_.next_index) {
+        ledger_(state_.rows_done, state_.next_index, state_.rows_hash) {
     if constexpr (std::is_same_v<Item, v1::TrackEvent>) {
       if (state_.is_repeatable) keys_.emplace(state_.request_id);
     }
@@ -171,6 +174,7 @@ class TypedImportJob : public ImportJob {
       // After an error too, what was settled is worth keeping.
       const absl::Status kept = Checkpoint();
       if (status.ok()) status = kept;
+      if (status.ok()) status = CheckWhole();
       summary_.stream = writer.totals();
       if (summary_.rows_before > 0 || summary_.stream.warnings_are_partial) {
         summary_.warnings.SetPartial();
@@ -210,6 +214,7 @@ class TypedImportJob : public ImportJob {
   }
 
   absl::Status SkipSettledRows() {
+    uint64_t hash = 0;
     for (uint64_t row = 0; row < state_.rows_done; ++row) {
       const absl::StatusOr<const Row*> skipped = rows_.Next();
       if (!skipped.ok()) return skipped.status();
@@ -217,6 +222,7 @@ class TypedImportJob : public ImportJob {
         return absl::DataLossError(
             "the input has fewer rows than the interrupted import read");
       }
+      hash = RowLedger::HashRow(hash, (*skipped)->raw);
       if (keys_.has_value()) {
         MappedRow mapped = rows_.Map(**skipped);
         if (mapped.violations.empty()) {
@@ -225,6 +231,12 @@ class TypedImportJob : public ImportJob {
         }
       }
       if (row % kRowsBetweenChores == 0 && stop_) return CheckStop();
+    }
+    if (hash != state_.rows_hash) {
+      return absl::DataLossError(
+          "cannot resume the interrupted import: the rows that it read were "
+          "changed; start again with --restart (which sends rows again that "
+          "were sent already)");
     }
     return absl::OkStatus();
   }
@@ -331,6 +343,16 @@ class TypedImportJob : public ImportJob {
     }
   }
 
+  absl::Status CheckWhole() const {
+    const uint64_t bytes = rows_.bytes().grown_by();
+    if (bytes == 0) return absl::OkStatus();
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the input grew by ", WithThousands(bytes),
+        " bytes meanwhile, which were not read: all complete rows that it held "
+        "at first are imported",
+        CanBeResumed() ? "" : ", the others are not"));
+  }
+
   absl::Status FinishStream() {
     while (true) {
       const auto result = writer_->FinishFor(kPatience);
@@ -402,6 +424,7 @@ class TypedImportJob : public ImportJob {
     }
     state_.rows_done = ledger_.rows_done();
     state_.next_index = ledger_.settled_index();
+    state_.rows_hash = ledger_.rows_hash();
     state_.rejected_rows = summary_.rejected;
     state_.rejects_bytes = rejects_.bytes();
     return WriteImportState(options_.state_path, state_);
@@ -511,6 +534,7 @@ absl::Status CheckOutputs(const ImportOptions& options, const ByteSource& in) {
 // so that another process can resume the import. Gives the lock of the state;
 // none if there is no state.
 absl::StatusOr<std::optional<RunLock>> SettleState(ImportOptions& options,
+                                                   const ByteSource& bytes,
                                                    ImportState& state,
                                                    ImportSummary& summary) {
   const bool chosen = !options.state_path.empty();
@@ -544,6 +568,7 @@ absl::StatusOr<std::optional<RunLock>> SettleState(ImportOptions& options,
             "Continue it with --resume, or start again with --restart (which "
             "sends rows again that were sent already)"));
       }
+      if (bytes.Continues((*saved)->input)) (*saved)->input = state.input;
       if (absl::Status same = CheckSameJob(**saved, state); !same.ok()) {
         return same;
       }
@@ -602,6 +627,7 @@ absl::StatusOr<ImportInput> OpenInput(ImportOptions& options,
   // Without a state there is nothing to compare the whole head with.
   ByteSourceOptions waiting{
       .whole_head = !options.state_path.empty(),
+      .growth_patience = kGrowthPatience,
       .while_waiting = [&stop] { return CheckStopped(stop); }};
   absl::StatusOr<ByteSource> bytes =
       query == nullptr ? ByteSource::Open(options.input, std::move(waiting))
@@ -633,7 +659,7 @@ absl::StatusOr<std::unique_ptr<ImportJob>> ImportJob::Prepare(
   state.is_repeatable = !options.stream.request_id.empty();
   ImportSummary summary;
   if (query != nullptr) summary.notes = query->notes();
-  auto lock = SettleState(options, state, summary);
+  auto lock = SettleState(options, rows.bytes(), state, summary);
   if (!lock.ok()) return lock.status();
   const bool appends = options.query && options.query->is_incremental();
   absl::StatusOr<RejectsFile> rejects = RejectsFile::Open(

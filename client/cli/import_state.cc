@@ -31,6 +31,7 @@ json ToJson(const ImportState& state) {
           {"input", input},
           {"options", state.options},
           {"rows_done", state.rows_done},
+          {"rows_hash", state.rows_hash},
           {"durable_position", state.next_index},
           {"rejected_rows", state.rejected_rows},
           {"rejects_bytes", state.rejects_bytes}};
@@ -70,6 +71,7 @@ ImportState FromJson(const json& object) {
   object.at("options").get_to(state.options);
   state.rows_done = CountAt(object, "rows_done");
   state.next_index = CountAt(object, "durable_position");
+  state.rows_hash = CountAt(object, "rows_hash");
   state.rejected_rows = CountAt(object, "rejected_rows");
   state.rejects_bytes = CountAt(object, "rejects_bytes");
   return state;

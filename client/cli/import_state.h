@@ -26,6 +26,7 @@ struct ImportState {
 
   uint64_t rows_done = 0;      // rows after the header
   uint64_t next_index = 0;     // of the first item behind them, in the job
+  uint64_t rows_hash = 0;      // of their text; see RowLedger::HashRow()
   uint64_t rejected_rows = 0;  // of rows_done
   uint64_t rejects_bytes = 0;  // length of the rejects file up to there
 

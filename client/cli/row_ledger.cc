@@ -1,12 +1,19 @@
 #include "client/cli/row_ledger.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <utility>
 
 namespace heapsync {
 
-RowLedger::RowLedger(uint64_t rows_done, uint64_t next_index)
-    : rows_done_(rows_done), next_index_(next_index) {}
+RowLedger::RowLedger(uint64_t rows_done, uint64_t next_index,
+                     uint64_t rows_hash)
+    : rows_done_(rows_done), next_index_(next_index), rows_hash_(rows_hash) {}
+
+uint64_t RowLedger::HashRow(uint64_t hash, absl::string_view raw) {
+  return XXH3_64bits_withSeed(raw.data(), raw.size(), hash);
+}
 
 void RowLedger::AddItem(uint64_t line, absl::string_view raw) {
   Add({.index = next_index_++,
@@ -60,6 +67,7 @@ std::vector<RejectedRow> RowLedger::Settle(uint64_t durable_position) {
     Pending& front = pending_.front();
     if (front.is_item && front.index >= durable_position) break;
     ++rows_done_;
+    rows_hash_ = HashRow(rows_hash_, front.raw);
     held_bytes_ -= sizeof(Pending) + front.raw.size();
     if (front.rejected) {
       rejected.push_back({.row = rows_done_,

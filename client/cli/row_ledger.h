@@ -19,8 +19,12 @@ namespace heapsync {
 // which only some rows become, have indices from 0 on.
 class RowLedger {
  public:
-  // Goes on behind rows that are settled already.
-  RowLedger(uint64_t rows_done, uint64_t next_index);
+  // Goes on behind rows that are settled already, of this hash.
+  RowLedger(uint64_t rows_done, uint64_t next_index, uint64_t rows_hash = 0);
+
+  // The hash of rows, where `hash` is that of those before the last one; 0
+  // without any.
+  static uint64_t HashRow(uint64_t hash, absl::string_view raw);
 
   // The next row became the next item of the job.
   void AddItem(uint64_t line, absl::string_view raw);
@@ -41,6 +45,9 @@ class RowLedger {
 
   // Rows settled, since the beginning of the input.
   uint64_t rows_done() const { return rows_done_; }
+
+  // The hash of the text of those rows.
+  uint64_t rows_hash() const { return rows_hash_; }
 
   // Rows added, or settled before, since the beginning of the input.
   uint64_t rows_read() const { return rows_done_ + pending_.size(); }
@@ -72,6 +79,7 @@ class RowLedger {
 
   uint64_t rows_done_;
   uint64_t next_index_;
+  uint64_t rows_hash_;
   size_t held_bytes_ = 0;
   std::deque<Pending> pending_;
 };

@@ -22,6 +22,8 @@ absl::StatusOr<const Row*> NextRow(ByteSource& bytes, Reader& reader) {
     const absl::StatusOr<absl::string_view> text = bytes.Read();
     if (!text.ok()) return text.status();
     if (text->empty()) {
+      // The rest may be the beginning of a row.
+      if (bytes.grown_by() > 0) return nullptr;
       reader.FinishInput();
       return reader.Next();
     }
@@ -163,6 +165,11 @@ absl::StatusOr<RowSource> RowSource::Open(ByteSource bytes,
   if (names.empty()) {
     const absl::StatusOr<const Row*> header = NextRow(bytes, reader);
     if (!header.ok()) return header.status();
+    if (*header == nullptr && bytes.grown_by() > 0) {
+      return absl::FailedPreconditionError(
+          "the input is being written: its line of column names is not "
+          "complete");
+    }
     if (*header == nullptr) {
       return absl::InvalidArgumentError(
           "the input is empty: CSV begins with a line of column names "

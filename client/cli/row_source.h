@@ -47,7 +47,8 @@ class RowSource {
                                         const RowSourceOptions& options,
                                         MappingOptions mapping);
 
-  // The next row of the input, without the CSV header; null at the end. Valid
+  // The next row of the input, without the CSV header; null at the end, which
+  // of a file that grew is the last complete row that it held at first. Valid
   // until the next call. Errors: those of ByteSource::Read(), and
   // kInvalidArgument where the text can be read in two ways: nothing behind
   // that place is given as a row. Final.

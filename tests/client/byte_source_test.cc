@@ -53,9 +53,14 @@ class ByteSourceTest : public ::testing::Test {
   std::string ReadAll(absl::string_view stored, absl::Status* error = nullptr) {
     auto source = ByteSource::Open(folder_.Write("input", stored));
     EXPECT_TRUE(source.ok()) << source.status();
+    return ReadRest(*source, error);
+  }
+
+  static std::string ReadRest(ByteSource& source,
+                              absl::Status* error = nullptr) {
     std::string all;
     while (true) {
-      const auto text = source->Read();
+      const auto text = source.Read();
       if (!text.ok()) {
         EXPECT_NE(error, nullptr) << text.status();
         if (error != nullptr) *error = text.status();
@@ -175,22 +180,76 @@ TEST_F(ByteSourceTest, DamagedInputIsAnError) {
 }
 
 TEST_F(ByteSourceTest, AFileThatIsChangedWhileItIsReadIsAnErrorAtItsEnd) {
-  const std::string path = folder_.Write("a", std::string(1'000'000, 'x'));
-  for (const off_t size : {900'000, 1'100'000}) {
+  const std::string text(1'000'000, 'x');
+  const std::string path = folder_.Write("a", text);
+  for (const std::string& changed :
+       {text.substr(0, 900'000), "y" + text + "more"}) {
+    folder_.Write("a", text);
     absl::StatusOr<ByteSource> source = ByteSource::Open(path);
     ASSERT_TRUE(source.ok());
-    ASSERT_EQ(::truncate(path.c_str(), size), 0);
-    absl::StatusOr<absl::string_view> piece = source->Read();
-    size_t bytes = 0;
-    while (piece.ok() && !piece->empty()) {
-      bytes += piece->size();
-      piece = source->Read();
-    }
-    EXPECT_EQ(bytes, static_cast<size_t>(size));
-    EXPECT_EQ(piece.status().code(), absl::StatusCode::kDataLoss);
-    EXPECT_THAT(std::string(piece.status().message()),
+    folder_.Write("a", changed);
+    absl::Status error;
+    ReadRest(*source, &error);
+    EXPECT_EQ(error.code(), absl::StatusCode::kDataLoss);
+    EXPECT_THAT(std::string(error.message()),
                 ::testing::HasSubstr("changed while it was read"));
   }
+}
+
+TEST_F(ByteSourceTest, OfAFileThatGrowsWhatItHeldAtFirstIsRead) {
+  for (const size_t size : {10, 65'536, 1'000'000}) {
+    const std::string text = std::string(size - 1, 'x') + '\n';
+    absl::StatusOr<ByteSource> source =
+        ByteSource::Open(folder_.Write("a", text));
+    ASSERT_TRUE(source.ok());
+    const InputFingerprint before = source->fingerprint();
+    folder_.Write("a", text + "more");
+    absl::Status error;
+    EXPECT_EQ(ReadRest(*source, &error), text);
+    EXPECT_TRUE(error.ok()) << error;
+    EXPECT_EQ(source->grown_by(), 4u);
+    const absl::StatusOr<ByteSource> later =
+        ByteSource::Open(folder_.File("a"));
+    EXPECT_TRUE(later->Continues(before));
+    EXPECT_FALSE(source->Continues(later->fingerprint()));
+    folder_.Write("a", "y" + text + "more");
+    EXPECT_FALSE(ByteSource::Open(folder_.File("a"))->Continues(before));
+  }
+}
+
+TEST_F(ByteSourceTest, AnEmptyFileThatGrowsHasGrown) {
+  absl::StatusOr<ByteSource> source = ByteSource::Open(folder_.Write("a", ""));
+  ASSERT_TRUE(source.ok());
+  EXPECT_EQ(source->grown_by(), 0u);
+  folder_.Write("a", "more");
+  absl::Status error;
+  ReadRest(*source, &error);
+  EXPECT_TRUE(error.ok()) << error;
+  EXPECT_EQ(source->grown_by(), 4u);
+}
+
+TEST_F(ByteSourceTest, FilesThatSystemsMakeUpAreReadWhole) {
+  absl::StatusOr<ByteSource> source = ByteSource::Open("/proc/self/status");
+  ASSERT_TRUE(source.ok());
+  absl::Status error;
+  EXPECT_THAT(ReadRest(*source, &error), ::testing::HasSubstr("Pid:"));
+  EXPECT_TRUE(error.ok()) << error;
+}
+
+// The writer is called while the source waits.
+TEST_F(ByteSourceTest, AnUnfinishedLineThatWasJustWrittenIsWatched) {
+  int looks = 0;
+  absl::StatusOr<ByteSource> source = ByteSource::Open(
+      folder_.Write("a", "a,b\nhal"),
+      {.growth_patience = absl::Hours(1), .while_waiting = [&] {
+         if (++looks == 2) folder_.Write("a", "a,b\nhalf\n");
+         return absl::OkStatus();
+       }});
+  ASSERT_TRUE(source.ok());
+  absl::Status error;
+  EXPECT_EQ(ReadRest(*source, &error), "a,b\nhal");
+  EXPECT_EQ(source->grown_by(), 2u);
+  EXPECT_EQ(looks, 2);
 }
 
 TEST_F(ByteSourceTest, AWindowTooLargeForMemoryIsNamed) {

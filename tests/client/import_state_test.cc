@@ -26,6 +26,7 @@ ImportState Example() {
   state.options = {{"type", "track"}, {"map", "identity=mail"}};
   state.rows_done = 5;
   state.next_index = 4;
+  state.rows_hash = 0xFFFFFFFFFFFFFFF0;
   state.rejected_rows = 1;
   state.rejects_bytes = 99;
   return state;

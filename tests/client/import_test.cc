@@ -914,6 +914,49 @@ TEST_F(ImportTest, ResumeRefusesAnotherMappingOrInput) {
   EXPECT_THAT(changed.err, HasSubstr("the input is another file"));
 }
 
+TEST_F(ImportTest, AFileThatGrowsIsImportedAsFarAsItWentAndThenResumed) {
+  std::string text = "identity,event\n";
+  for (int i = 0; i < 1'000; ++i) absl::StrAppend(&text, "u", i, ",e\n");
+  const std::string path = folder_.Write("a.csv", text + "v1,e");
+  // Within a row, then at its end.
+  for (const char* more : {"nd\nv2,e", "nd\nv3,e\n"}) {
+    std::atomic<bool> grown = false;
+    server_.OnMessage([&](uint64_t) {
+      if (grown.exchange(true)) return;
+      std::ofstream(path, std::ios::app) << more;
+    });
+    const CommandResult result = Import({"--type=track", "--resume", path});
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_THAT(result.err, HasSubstr("the input grew by "));
+    EXPECT_THAT(result.err, HasSubstr("run the same command with --resume"));
+    for (const v1::TrackEvent& event : server_.events()) {
+      EXPECT_EQ(event.event(), event.identity()[0] == 'v' ? "end" : "e");
+    }
+  }
+  server_.OnMessage(nullptr);
+  const CommandResult rest = Import({"--type=track", "--resume", path});
+  EXPECT_EQ(rest.exit_code, 0) << rest.err;
+  EXPECT_THAT(rest.out, HasSubstr("1,003 rows: 1,003 accepted"));
+  const std::vector<std::string> names = server_.StoredNames();
+  ASSERT_EQ(names.size(), 1'003u);
+  EXPECT_THAT(std::vector<std::string>(names.begin() + 999, names.end()),
+              ElementsAre("u999", "v1", "v2", "v3"));
+}
+
+TEST_F(ImportTest, AGrownFileWhoseSettledRowsWereChangedIsNotResumed) {
+  std::string text = "identity\n";
+  for (int i = 0; i < 20'000; ++i) absl::StrAppend(&text, "user-", i, "\n");
+  const std::string path = folder_.Write("a.csv", text + "\"x\\\"\n");
+  EXPECT_EQ(Import({"--type=user", path}).exit_code, 1);
+  // Behind the head.
+  text[text.size() - 2] = 'x';
+  folder_.Write("a.csv", text + "\"x\\\"\nmore\n");
+  const CommandResult changed =
+      Import({"--type=user", "--resume", "--escape=double", path});
+  EXPECT_EQ(changed.exit_code, 1);
+  EXPECT_THAT(changed.err, HasSubstr("the rows that it read were changed"));
+}
+
 TEST_F(ImportTest, ResumeWithoutAStateBeginsAtTheBeginning) {
   EXPECT_EQ(Import({"--type=user", "--resume",
                     folder_.Write("a.csv", "identity\na\n")})

@@ -44,6 +44,7 @@ int Serve(const ServerConfig& config) {
 
 int main(int argc, char** argv) {
   heapsync::BlockSignals();
+  const heapsync::Environment environment = heapsync::ProcessEnvironment();
   const auto config = heapsync::LoadServerConfig(argc, argv);
   if (!config.ok()) {
     std::fprintf(stderr, "heapsync-server: bad configuration:\n%s\n",
@@ -51,6 +52,12 @@ int main(int argc, char** argv) {
     return EXIT_FAILURE;
   }
   heapsync::PrepareProcess(*config);
+  for (const std::string& name :
+       heapsync::StrayVariablesOf(environment).unknown) {
+    heapsync::Log(heapsync::LogSeverity::kWarning,
+                  "a variable of the environment is no setting and is ignored",
+                  {{"name", name}});
+  }
   const int exit_code = heapsync::Serve(*config);
   heapsync::FlushLog();
   return exit_code;

@@ -13,8 +13,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "base/certificate_times.h"
+#include "base/environment_names.h"
 #include "client/cli/command_options.h"
 #include "client/cli/utf8.h"
 #include "heapsync/client/client.h"
@@ -106,6 +108,19 @@ void WarnOfExpiry(absl::string_view flag, const std::string& pem,
       << "\n";
 }
 
+// Ends the command (ThrowUsageError) if variables are misspelt: what they were
+// to set, such as TLS, is not set.
+void CheckVariables() {
+  const StrayVariables stray =
+      FindStrayVariables(ProcessEnvironment(), CommandVariables(), {});
+  if (stray.misspelt.empty()) return;
+  ThrowUsageError("environment",
+                  absl::StrJoin(stray.misspelt, "; ",
+                                [](std::string* out, const auto& variable) {
+                                  absl::StrAppend(out, FaultOf(variable));
+                                }));
+}
+
 }  // namespace
 
 std::chrono::milliseconds ServerFlags::Timeout() const {
@@ -115,6 +130,7 @@ std::chrono::milliseconds ServerFlags::Timeout() const {
 }
 
 ClientOptions ServerFlags::ToClientOptions(std::ostream& err) const {
+  CheckVariables();
   ClientOptions options;
   options.server = server;
   options.timeout = Timeout();

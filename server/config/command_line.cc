@@ -95,7 +95,16 @@ Surroundings ProcessSurroundings() {
         if (value == nullptr) return std::nullopt;
         return value;
       },
-      .file = ReadTextFile};
+      .file = ReadTextFile,
+      .environment = ProcessEnvironment()};
+}
+
+StrayVariables StrayVariablesOf(const Environment& environment) {
+  std::vector<std::string> read;
+  for (const Setting& setting : Settings()) {
+    read.push_back(EnvironmentVariable(setting.name));
+  }
+  return FindStrayVariables(environment, read, CommandVariables());
 }
 
 absl::StatusOr<ServerConfig> LoadServerConfig(
@@ -113,6 +122,10 @@ absl::StatusOr<ServerConfig> LoadServerConfig(
     // Help and version come this way too, with code 0.
     if (error.get_exit_code() == 0) std::exit(program.exit(error));
     faults.push_back(absl::StrCat("command line: ", error.what()));
+  }
+  for (const StrayVariables::Misspelt& variable :
+       StrayVariablesOf(surroundings.environment).misspelt) {
+    faults.push_back(FaultOf(variable));
   }
   FlagValues flags;
   for (const auto& [name, option] : options) {

@@ -17,6 +17,9 @@ destination's key replace that key of every destination. A flag wins over the en
 wins over the default. A bad configuration stops the start with every fault listed. One destination needs no file: `--app_id` and
 `--region` are enough, and it is called `default`.
 
+A variable whose name is nearly that of a setting, as `HEAPSYNC_REGOIN` or `HEAPSYNC_APP_ID_FILE`, is a fault, too. Other variables that begin
+so are ignored, and the log names them, except those that Kubernetes makes for a service called `heapsync` (`HEAPSYNC_PORT=tcp://…`).
+
 The column *reload* tells whether a change counts [without a restart](security.md#reloading): `yes`; `contents`, where the contents of the
 file are reloaded but not whether there is one; `restart`, where the server logs that the setting needs a restart.
 )";

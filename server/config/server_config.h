@@ -11,6 +11,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/environment_names.h"
 #include "heap_adapter/config/config.h"
 #include "server/access/access_rules.h"
 #include "server/config/file_watch.h"
@@ -155,6 +156,7 @@ struct Surroundings {
   std::function<std::optional<std::string>(const std::string& name)> variable;
   std::function<absl::StatusOr<std::string>(const std::string& path)> file;
   std::function<FileStamp(const std::string& path)> stamp = StampOf;
+  Environment environment;  // all variables, for their names
 };
 
 // The parts of a configuration, each of which can be reloaded by itself.
@@ -185,8 +187,7 @@ struct ConfigReading {
 
 // Flag > environment > file > default. A variable that is empty counts as not
 // set, and white space around its value is cut off: secrets mounted from files
-// often end with a line break. Variables with other HEAPSYNC_ names are not
-// looked at, since Kubernetes sets some for a service called "heapsync".
+// often end with a line break.
 //
 // The batch settings and the quota, where given, replace those of every
 // destination in the file. With `app_id` the one destination is called

@@ -1,13 +1,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/environment_names.h"
+#include "client/cli/command.h"
 #include "nlohmann/json.hpp"
 #include "server/access/token.h"
 #include "tests/client/command_runner.h"
@@ -118,6 +123,39 @@ TEST_F(CommandsTest, TheServerCanComeFromTheEnvironment) {
   const int exit_code = RunCommand({"health"}).exit_code;
   ::unsetenv("HEAPSYNC_SERVER");
   EXPECT_EQ(exit_code, 0);
+}
+
+TEST_F(CommandsTest, AMisspeltVariableIsAUsageErrorThatNamesTheRightOne) {
+  ::setenv("HEAPSYNC_TLSCA", "ca.pem", 1);
+  ::setenv("HEAPSYNC_TOKEN_FLIE", "token", 1);
+  ::setenv("HEAPSYNC_PORT", "tcp://10.0.0.1:50051", 1);
+  const CommandResult result = Run({"health"});
+  ::unsetenv("HEAPSYNC_TLSCA");
+  ::unsetenv("HEAPSYNC_TOKEN_FLIE");
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err,
+              HasSubstr("HEAPSYNC_TLSCA is not read; HEAPSYNC_TLS_CA is; "
+                        "HEAPSYNC_TOKEN_FLIE is not read; "
+                        "HEAPSYNC_TOKEN_FILE is"));
+  EXPECT_EQ(Run({"health"}).exit_code, 0);
+  ::unsetenv("HEAPSYNC_PORT");
+}
+
+TEST_F(CommandsTest, EveryVariableOfTheCommandIsKnownByItsName) {
+  CLI::App program;
+  CommandContext context{.out = std::cout, .err = std::cerr};
+  DeclareCommands(program, context);
+  std::set<std::string> variables;
+  for (const CLI::App* command :
+       program.get_subcommands([](CLI::App*) { return true; })) {
+    for (const CLI::Option* option : command->get_options()) {
+      if (!option->get_envname().empty()) {
+        variables.insert(option->get_envname());
+      }
+    }
+  }
+  EXPECT_EQ(variables, std::set<std::string>(CommandVariables().begin(),
+                                             CommandVariables().end()));
 }
 
 TEST_F(CommandsTest, WrongFlagsAreUsageErrors) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "server/config/command_line.h"
@@ -463,6 +464,77 @@ TEST(ServerFlags, ThatDoNotExistAreNamedWithoutTheirValue) {
       std::vector<std::string>(absl::StrSplit(config.status().message(), '\n')),
       ElementsAre("command line: there is no flag --ap_id; --help lists all",
                   StartsWith("--app_id: ")));
+}
+
+TEST(ServerFlags, MisspeltVariablesAreFaultsAndAllAreNamed) {
+  Surroundings surroundings = With({});
+  surroundings.environment = {{"HEAPSYNC_REGOIN", "eu"},
+                              {"HEAPSYNC_MAX_BACH_ITEMS", "7"},
+                              {"HEAP_SYNC_DATA_DIR", "/data"},
+                              {"heapsync_listen", "0.0.0.0:1"},
+                              {"HEAPSYNC_APP_ID_FILE", "/run/secrets/app_id"}};
+  EXPECT_THAT(
+      std::vector<std::string>(absl::StrSplit(
+          Load({"--app_id=1"}, surroundings).status().message(), '\n')),
+      ElementsAre(
+          "HEAPSYNC_APP_ID_FILE is not read; HEAPSYNC_APP_ID is",
+          "HEAPSYNC_MAX_BACH_ITEMS is not read; HEAPSYNC_MAX_BATCH_ITEMS is",
+          "HEAPSYNC_REGOIN is not read; HEAPSYNC_REGION is",
+          "HEAP_SYNC_DATA_DIR is not read; HEAPSYNC_DATA_DIR is",
+          "heapsync_listen is not read; HEAPSYNC_LISTEN is"));
+}
+
+TEST(ServerFlags, VariablesOfOthersAreNoFaults) {
+  Surroundings surroundings = With({});
+  surroundings.environment = {{"HEAPSYNC_APP_ID", "1"},
+                              {"HEAPSYNC_REGOIN", " "},
+                              {"HEAPSYNC_PATH", "/opt"},
+                              {"HEAPSYNC_PORT", "50051"},
+                              {"HEAPSYNC_SERVER", "127.0.0.1:50051"},
+                              {"HEAPSYNC_TLS_CA", "ca.pem"},
+                              {"REGOIN", "eu"}};
+  EXPECT_TRUE(Load({"--app_id=1"}, surroundings).ok());
+  EXPECT_THAT(StrayVariablesOf(surroundings.environment).unknown,
+              ElementsAre("HEAPSYNC_PATH", "HEAPSYNC_PORT"));
+}
+
+// For a service of the name of the prefix, Kubernetes sets such variables in
+// every container beside it, and links of containers do so, too.
+TEST(ServerFlags, VariablesThatAreMadeForServicesAreLeftAlone) {
+  Surroundings surroundings = With({});
+  for (const std::string service :
+       {"HEAPSYNC", "HEAP_SYNC", "HEAPSYNC_SERVER", "HEAPSYNC_CONFIG"}) {
+    for (const auto& [suffix, value] :
+         Texts{{"SERVICE_HOST", "10.0.0.1"},
+               {"SERVICE_PORT", "50051"},
+               {"SERVICE_PORT_GRPC", "50051"},
+               {"PORT", "tcp://10.0.0.1:50051"},
+               {"PORT_50051_TCP", "tcp://10.0.0.1:50051"},
+               {"PORT_50051_TCP_PROTO", "tcp"},
+               {"PORT_50051_TCP_PORT", "50051"},
+               {"PORT_50051_TCP_ADDR", "10.0.0.1"},
+               {"NAME", "/web/heapsync"},
+               {"ENV_PATH", "/bin"}}) {
+      surroundings.environment[service + "_" + suffix] = value;
+    }
+  }
+  EXPECT_TRUE(Load({"--app_id=1"}, surroundings).ok());
+  EXPECT_THAT(StrayVariablesOf(surroundings.environment).unknown,
+              ElementsAre());
+  for (const Setting& setting : Settings()) {
+    for (const char* suffix : {"_PORT", "_SERVICE_HOST", "_NAME"}) {
+      EXPECT_FALSE(absl::EndsWith(EnvironmentVariable(setting.name), suffix));
+    }
+  }
+}
+
+TEST(ServerFlags, NoVariableOfTheServerIsTakenForOneOfTheCommand) {
+  Environment environment;
+  for (const Setting& setting : Settings()) {
+    environment[EnvironmentVariable(setting.name)] = "1";
+  }
+  EXPECT_THAT(FindStrayVariables(environment, CommandVariables(), {}).misspelt,
+              SizeIs(0));
 }
 
 TEST(ServerFlags, GivenTwiceCountAsGivenLast) {

@@ -182,6 +182,26 @@ void Dispatcher::BeginHanging(MonotonicTime now) {
     in_flight_.SetHanging(*attempt);
     Enqueue(queue);
   }
+  for (const Attempt* attempt : overdue.hanging) {
+    FreeForProbe(*attempt->lane, now);
+  }
+}
+
+// An update that Heap takes late would undo a newer one, so that only events
+// are given up.
+void Dispatcher::FreeForProbe(const QueuedLane& lane, MonotonicTime now) {
+  const Endpoint endpoint{.region = lane.queue.destination().region,
+                          .type = lane.type()};
+  if (PolicyOf(lane.type()).coalesces || !region_slots_.stalls(endpoint)) {
+    return;
+  }
+  if (region_slots_.CanProbe(endpoint) &&
+      in_flight_.ItemsOf(lane) < lane.lane.queued_items()) {
+    return;
+  }
+  if (const auto id = in_flight_.GiveUpOldest(lane, now); id.has_value()) {
+    transport_.GiveUp(*id);
+  }
 }
 
 void Dispatcher::Wake(Endpoint endpoint) {

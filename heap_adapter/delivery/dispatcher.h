@@ -133,6 +133,9 @@ class Dispatcher {
   bool OfferRegionSlot(MonotonicTime now);
   // Others need not wait any more for requests that have begun to hang.
   void BeginHanging(MonotonicTime now);
+  // Where requests stall and there is nothing to probe with, because all that
+  // waits, or every slot, is in requests that hang: gives one of them up.
+  void FreeForProbe(const QueuedLane& lane, MonotonicTime now);
   void Wake(Endpoint endpoint);
   void OnStored(QueuedLane& lane, bool awaited, Finished finished);
 

@@ -73,8 +73,14 @@ class RegionSlots {
   // It has its response, or none will come. REQUIRES: BeginHanging().
   void EndHanging(Endpoint endpoint);
 
+  // False if only the end of a request lets another one probe.
+  bool CanProbe(Endpoint endpoint) const {
+    return !InUse(Of(endpoint.region), Of(endpoint), Asking::kFails);
+  }
+
   // Requests of the endpoint have had no response for long.
   void BeginStall(Endpoint endpoint) { Of(endpoint).stalls = true; }
+  bool stalls(Endpoint endpoint) const { return Of(endpoint).stalls; }
 
   // The lane gets no slot now, and stands in the line of its region.
   // REQUIRES: it stands in no line.

@@ -98,6 +98,36 @@ RequestsInFlight::Overdue RequestsInFlight::FindOverdue(MonotonicTime now) {
   return overdue;
 }
 
+uint64_t RequestsInFlight::ItemsOf(const QueuedLane& lane) const {
+  uint64_t items = 0;
+  for (const auto& [id, attempt] : attempts_) {
+    if (attempt.lane == &lane) items += attempt.batch.items.size();
+  }
+  return items;
+}
+
+std::optional<AttemptId> RequestsInFlight::GiveUpOldest(const QueuedLane& lane,
+                                                        MonotonicTime now) {
+  Attempt* oldest = nullptr;
+  uint64_t items = 0;
+  for (auto& [id, attempt] : attempts_) {
+    if (attempt.lane != &lane) continue;
+    if (attempt.given_up) return std::nullopt;
+    items += attempt.batch.items.size();
+    const Duration patience =
+        std::max(rules_.stalls_after, 2 * Of(attempt.endpoint()).latency);
+    if (attempt.role != RequestRole::kHanging || attempt.batch.tries > 1 ||
+        attempt.batch.standing != Standing::kTrusted ||
+        now - attempt.started.monotonic < patience) {
+      continue;
+    }
+    if (oldest == nullptr || id < oldest->id) oldest = &attempt;
+  }
+  if (oldest == nullptr || items == 1) return std::nullopt;
+  oldest->given_up = true;
+  return oldest->id;
+}
+
 std::vector<InFlightAttempt> RequestsInFlight::OfLane(LaneId lane) const {
   std::vector<InFlightAttempt> attempts;
   for (const auto& [id, attempt] : attempts_) {

@@ -52,6 +52,14 @@ class RequestsInFlight {
     next_overdue_ = std::min(next_overdue_, now);
   }
   void SetHanging(Attempt& attempt);
+  // Gives up the oldest request of a lane that hangs and whose items may be
+  // sent again in probes, though nothing got through since: a first try that
+  // takes much longer than any before it, and not the only item of the lane in
+  // flight. None if there is none, or one given up before has not ended.
+  std::optional<AttemptId> GiveUpOldest(const QueuedLane& lane,
+                                        MonotonicTime now);
+  // Items in the requests of a lane.
+  uint64_t ItemsOf(const QueuedLane& lane) const;
   // True if others wait for the attempt with what they have to send to a
   // failing endpoint.
   bool Fails(const Attempt& attempt) const;

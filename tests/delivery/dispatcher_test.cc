@@ -1094,7 +1094,8 @@ TEST_F(DispatcherTest, AnItemThatHangsHoldsUpTheOthersForTwoTimeoutsOnly) {
           continue;
         }
         const auto [it, is_new] = hanging.emplace(request.id, now_.monotonic);
-        if (now_.monotonic - it->second < seconds(30)) {
+        if (now_.monotonic - it->second < seconds(30) &&
+            !transport_.given_up.contains(request.id)) {
           ++n;
           continue;
         }
@@ -1251,6 +1252,53 @@ TEST_F(DispatcherTest, TheEndOfAShortOutageOfHangsIsNoticedWithinTwoSeconds) {
     heap_takes_ = false;
   }
   EXPECT_EQ(Isolated(), 0u);
+}
+
+// Nothing is left to probe with, unless a request is given up.
+TEST_F(DispatcherTest, TheEndOfAHangIsNoticedWhereEverythingHangs) {
+  for (const int events : {10, 300, 10'000}) {
+    for (const int tenths : {100, 150, 190}) {
+      Track("us", events);
+      HangFor(tenths);
+      EXPECT_EQ(requests_, 0);
+      EXPECT_LE(transport_.given_up.size(), 5u);
+      MakeHeapTake();
+      const MonotonicTime back = now_.monotonic;
+      arrived_ = 0;
+      while (arrived_ == 0) HangFor(1);
+      EXPECT_LE(now_.monotonic - back, seconds(2)) << events << " " << tenths;
+      HangFor(1'000);  // until Heap's limit is free again
+      EXPECT_EQ(queued(), 0u);
+      heap_takes_ = false;
+      transport_.given_up.clear();
+    }
+  }
+  EXPECT_EQ(Isolated(), 0u);
+}
+
+TEST_F(DispatcherTest, ASingleEventThatHangsIsNotGivenUp) {
+  Track("us", 1);
+  HangFor(190);
+  EXPECT_THAT(transport_.given_up, IsEmpty());
+  EXPECT_EQ(transport_.sent.size(), 1u);
+}
+
+// It is asked once too often, and known then.
+TEST_F(DispatcherTest, AHeapThatTakesTenSecondsGetsEachRequestOnce) {
+  MakeHeapTake();
+  latency_ = seconds(10);
+  Track("us", 5);
+  while (queued() > 0) HangFor(1);
+  transport_.given_up.clear();
+  requests_ = 0;
+  for (int i = 0; i < 5; ++i) {
+    HangFor(300);
+    Track("us", 5);
+    HangFor(120);
+    EXPECT_EQ(queued(), 0u);
+  }
+  EXPECT_THAT(transport_.given_up, IsEmpty());
+  EXPECT_EQ(requests_, 0);  // that timed out
 }
 
 TEST_F(DispatcherTest, AnUpdateThatHangsIsNotGivenUpBeforeItsTime) {

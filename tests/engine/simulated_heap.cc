@@ -132,6 +132,17 @@ void SimulatedHeap::Send(HeapRequest request) {
   max_in_flight_ = std::max(max_in_flight_, static_cast<size_t>(of_host));
 }
 
+void SimulatedHeap::GiveUp(uint64_t request_id) {
+  for (OnTheWay& each : on_the_way_) {
+    if (each.request.id != request_id || each.answered <= now_) continue;
+    ++given_up_;
+    if (!each.arrived && Chance(0.5)) Arrive(each);
+    each.arrived = true;
+    each.answered = now_;
+    each.answer.result = Failure(TransportFailure::Kind::kTimeout);
+  }
+}
+
 size_t SimulatedHeap::TakeMaxInFlight() {
   return std::exchange(max_in_flight_, 0);
 }

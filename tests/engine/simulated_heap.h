@@ -53,6 +53,8 @@ class SimulatedHeap final : public Transport {
   // --- the network
   void SetTime(MonotonicTime now) { now_ = now; }
   void Send(HeapRequest request) override;
+  // The body arrives now, or never.
+  void GiveUp(uint64_t request_id) override;
   std::vector<HeapResponse> Wait(Duration timeout) override;
   void Wake() override {}
   // Delivers everything that is due by now.
@@ -78,6 +80,7 @@ class SimulatedHeap final : public Transport {
     return accounts_;
   }
   uint64_t requests() const { return requests_; }
+  uint64_t given_up() const { return given_up_; }
   // When Heap last took a request to this URL.
   MonotonicTime LastTaken(const std::string& url) const {
     const auto it = taken_.find(url);
@@ -131,6 +134,7 @@ class SimulatedHeap final : public Transport {
   MonotonicTime now_;
   std::vector<OnTheWay> on_the_way_;
   uint64_t requests_ = 0;
+  uint64_t given_up_ = 0;  // of these
   size_t max_in_flight_ = 0;
   std::map<std::string, MonotonicTime> taken_;  // by URL
   std::map<std::string, int> carried_;          // by event key

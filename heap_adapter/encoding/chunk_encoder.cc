@@ -304,15 +304,31 @@ void ChunkEncoder::CheckId(const IdRule& rule, absl::string_view id,
           "a number that ends in .0 may be an id that a program "
           "took for a number; without the fraction it is another id");
       return;
+    case NameQuality::kRounded:
+      log.AddWarning(
+          field, reason::kIdLooksMangled,
+          "a long number that ends in zeros may have lost its last digits in a "
+          "spreadsheet, so that several ids become one; export ids as text");
+      return;
     case NameQuality::kPadded:
       log.AddWarning(field, reason::kIdLooksMangled,
                      "starts or ends with a blank or an invisible character; "
                      "without it, it is another id");
       return;
+    case NameQuality::kInvisible:
+      log.AddWarning(field, reason::kIdLooksMangled,
+                     "has an invisible character; without it, it is another "
+                     "id");
+      return;
     case NameQuality::kQuoted:
       log.AddWarning(field, reason::kIdLooksMangled,
                      "the quotes of it may be a program's; without them, "
                      "it is another id");
+      return;
+    case NameQuality::kWrapped:
+      log.AddWarning(field, reason::kIdLooksMangled,
+                     "a program may have given it another form, or put several "
+                     "together; as such it is another id");
       return;
     case NameQuality::kPartlyNone:
       log.AddWarning(

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <iterator>
 #include <string>
 #include <utility>
@@ -187,6 +188,14 @@ size_t CountDigits(absl::string_view text) {
   return std::min(text.find_first_not_of("0123456789"), text.size());
 }
 
+// A whole number that has lost the digits that a spreadsheet does not keep.
+bool IsRounded(absl::string_view digits) {
+  constexpr size_t kDigitsKept = 15;
+  constexpr size_t kMinDigits = 17;
+  return digits.size() >= kMinDigits &&
+         digits.find_first_not_of('0', kDigitsKept) == absl::string_view::npos;
+}
+
 // A number in exponent form or with a fraction of zeros. Hexadecimal ids such
 // as "12e4" are neither: programs write one digit before the point, or a sign
 // after the E, or both.
@@ -194,6 +203,7 @@ NameQuality JudgeNumber(absl::string_view text) {
   constexpr size_t kMaxExponentDigits = 3;
   if (text.front() == '-' || text.front() == '+') text.remove_prefix(1);
   const size_t whole = CountDigits(text);
+  if (whole == text.size() && IsRounded(text)) return NameQuality::kRounded;
   text.remove_prefix(whole);
   if (whole == 0 || text.empty()) return NameQuality::kGood;
   bool has_fraction = false;
@@ -224,11 +234,28 @@ NameQuality JudgeNumber(absl::string_view text) {
              : NameQuality::kGood;
 }
 
+// The text that programs make of a function or an object, where its name or
+// result was meant: the same for many people.
+bool IsShownObject(absl::string_view text) {
+  constexpr absl::string_view kBeginnings[] = {
+      "[object ",   "[Function",      "function(",  "function ",
+      "<function ", "<bound method ", "<built-in ", "<class "};
+  const auto begins = [text](absl::string_view beginning) {
+    return absl::StartsWith(text, beginning);
+  };
+  if (std::any_of(std::begin(kBeginnings), std::end(kBeginnings), begins)) {
+    return absl::StrContains("]}>", text.substr(text.size() - 1));
+  }
+  return (text.front() == '<' && text.back() == '>' &&
+          absl::StrContains(text, " at 0x")) ||
+         (text.front() == '(' && absl::StrContains(text, "=>"));
+}
+
 bool IsPlaceholder(absl::string_view text, std::string folded,
                    const EncodingRules& rules) {
   if (rules.denied_identities.contains(folded)) return true;
   if (rules.allowed_identities.contains(folded)) return false;
-  if (HasTemplate(text) || IsFormatSpecifier(folded) ||
+  if (HasTemplate(text) || IsShownObject(text) || IsFormatSpecifier(folded) ||
       HasOnlyPunctuation(folded) || IsZero(folded) || IsMinusOne(folded) ||
       IsFilledUuid(folded) || IsPlaceholderPhrase(folded) ||
       IsNoAddress(folded) || EmptyPartsOf(folded) == EmptyParts::kAll) {
@@ -339,7 +366,9 @@ bool IsPlainlyGood(absl::string_view text, unsigned traits,
     return false;
   }
   if ((traits & kJoins) != 0) return false;
-  if ((traits & kAt) != 0) return !HasWordAsLocalPart(text);
+  if ((traits & kAt) != 0) {
+    return !HasWordAsLocalPart(text) && !absl::StrContains(text, ',');
+  }
   // Words have no digits, and numbers have no letters.
   return (IsLetter(first) ? (traits & kDigit) != 0
                           : (traits & kOtherLetter) != 0);
@@ -363,11 +392,79 @@ bool HasTextMark(absl::string_view text) {
          kMarked.find(text[1]) != absl::string_view::npos;
 }
 
+// In the quotes that word processors make.
+bool IsTypographicallyQuoted(absl::string_view text) {
+  const auto is_among = [](char32_t c, std::initializer_list<char32_t> set) {
+    return std::find(set.begin(), set.end(), c) != set.end();
+  };
+  const Character first = FirstCharacter(text);
+  return first.size < text.size() &&
+         is_among(first.code, {0x2018, 0x201c, 0x201e, 0xab}) &&
+         is_among(LastCharacter(text).code, {0x2019, 0x201c, 0x201d, 0xbb});
+}
+
+// Characters that show nothing and belong into no word: soft hyphens, marks of
+// direction, blanks without width. Not those that join letters and symbols.
+bool HasInvisibleCharacter(absl::string_view text) {
+  while (!text.empty()) {
+    const Character first = FirstCharacter(text);
+    const char32_t c = first.code;
+    if (c == 0xad || c == 0x180e || c == 0x200b || c == 0x200e || c == 0x200f ||
+        (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x2069) ||
+        c == 0xfeff) {
+      return true;
+    }
+    text.remove_prefix(first.size);
+  }
+  return false;
+}
+
 bool IsQuoted(absl::string_view text) {
-  if (HasTextMark(text)) return true;
+  if (HasTextMark(text) || IsTypographicallyQuoted(text)) return true;
   absl::ConsumePrefix(&text, "=");
   return text.size() >= 2 && text.front() == text.back() &&
          (text.front() == '"' || text.front() == '\'' || text.front() == '`');
+}
+
+// "['7']", "{'id': 7}", "UUID('7')", "{id=7}", "Optional[7]", "b'7'".
+bool IsShownValue(absl::string_view text) {
+  const char last = text.back();
+  if (text.size() > 3 && (text[0] == 'b' || text[0] == 'u') &&
+      (last == '\'' || last == '"') && text[1] == last) {
+    return true;
+  }
+  constexpr absl::string_view kOpening = "([{";
+  constexpr absl::string_view kClosing = ")]}";
+  const size_t kind = kClosing.find(last);
+  if (kind == absl::string_view::npos) return false;
+  const size_t open = text.find_first_of(kOpening);
+  if (open == absl::string_view::npos || text[open] != kOpening[kind]) {
+    return false;
+  }
+  const absl::string_view name = text.substr(0, open);
+  const absl::string_view inner =
+      absl::StripLeadingAsciiWhitespace(text.substr(open + 1));
+  if (name == "Optional" || name == "Some") return true;
+  if (name.empty() && last == '}') {
+    return inner.find_first_of("=:") != absl::string_view::npos;
+  }
+  return (inner.front() == '\'' || inner.front() == '"') &&
+         std::all_of(name.begin(), name.end(),
+                     [](char c) { return IsLetter(c) || c == '.'; });
+}
+
+// "mailto:ada@example.com", "Ada <ada@example.com>", "ada%40example.com",
+// "ada&#64;example.com", or several addresses.
+bool IsOtherFormOfAddress(absl::string_view text) {
+  const auto addresses = std::count(text.begin(), text.end(), '@');
+  const size_t angle = text.find('<');
+  return absl::StartsWithIgnoreCase(text, "mailto:") ||
+         (addresses > 0 && text.back() == '>' &&
+          angle != absl::string_view::npos && angle < text.find('@')) ||
+         (addresses > 1 &&
+          text.find_first_of(",; ") != absl::string_view::npos) ||
+         (addresses == 0 && absl::StrContains(text, "%40")) ||
+         absl::StrContains(text, "&#64;") || absl::StrContains(text, "&amp;");
 }
 
 // "undefined@example.com", "acme:null".
@@ -393,7 +490,8 @@ NameQuality JudgeName(absl::string_view text, const EncodingRules& rules) {
     return NameQuality::kControlCharacter;
   }
   if (trimmed.size() > kMaxFoldedBytes && rules.denied_identities.empty()) {
-    if (HasTemplate(trimmed) || HasOnlyPunctuation(trimmed)) {
+    if (HasTemplate(trimmed) || IsShownObject(trimmed) ||
+        HasOnlyPunctuation(trimmed)) {
       return NameQuality::kPlaceholder;
     }
   } else {
@@ -415,7 +513,13 @@ NameQuality JudgeName(absl::string_view text, const EncodingRules& rules) {
     }
   }
   if (IsQuoted(trimmed)) return NameQuality::kQuoted;
+  if (IsShownValue(trimmed) || IsOtherFormOfAddress(trimmed)) {
+    return NameQuality::kWrapped;
+  }
   if (trimmed.size() != text.size()) return NameQuality::kPadded;
+  if ((traits & kNotAscii) != 0 && HasInvisibleCharacter(text)) {
+    return NameQuality::kInvisible;
+  }
   return IsTemplateWord(text) ? NameQuality::kTemplateWord : NameQuality::kGood;
 }
 

@@ -20,7 +20,7 @@ enum class NameQuality {
   kBlank,
 
   // Says "none" or "I am a program's mistake": `null`, `(not set)`, `N/A`,
-  // `-1`, `0.0`, `???`, a UUID of zeros, `{{user.id}}`.
+  // `-1`, `0.0`, `???`, a UUID of zeros, `{{user.id}}`, `[object Promise]`.
   kPlaceholder,
 
   // A number in exponent form, `1.23457E+11`: a spreadsheet cut its digits, so
@@ -34,12 +34,25 @@ enum class NameQuality {
   // it for a number.
   kFraction,
 
+  // Doubtful: a whole number of 17 digits or more, of which all but the first
+  // fifteen are zeros: `479386071891505000`. Spreadsheets keep fifteen digits.
+  kRounded,
+
   // Doubtful: starts or ends with a blank.
   kPadded,
+
+  // Doubtful: an invisible character between others, as U+200B, which was
+  // copied with it.
+  kInvisible,
 
   // Doubtful: in quotes, which a program may have written around it:
   // `'ada'`, `="00123"`.
   kQuoted,
+
+  // Doubtful: in a form that a program or a protocol gave it: `['7']`,
+  // `UUID('7')`, `mailto:ada@example.com`, `ada%40example.com`; or several
+  // addresses.
+  kWrapped,
 
   // Doubtful: a part of it says "none": `undefined@example.com`, `acme:null`.
   kPartlyNone,

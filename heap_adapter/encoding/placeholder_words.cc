@@ -42,7 +42,7 @@ constexpr absl::string_view kPhrases[] = {
     "not defined", "not found", "not identified", "not authenticated",
     "not logged in", "not signed in", "logged out", "no value", "no id",
     "no user", "no email", "object object", "object null", "object undefined",
-    "n/a n/a", "dbnull", "system.dbnull",
+    "n/a n/a", "dbnull", "system.dbnull", "optional.empty",
     // Names of fields.
     "e mail", "distinct id", "customer id", "account id", "client id",
     "device id", "session id", "email address",

@@ -98,6 +98,24 @@ TEST(PlaceholderTest, SeesTextsThatMeanNone) {
   EXPECT_EQ(Judge(std::string(200, '-')), NameQuality::kPlaceholder);
 }
 
+TEST(PlaceholderTest, SeesFunctionsAndObjectsThatAreNoText) {
+  for (const char* text :
+       {"[object Promise]", "[object HTMLInputElement]", "[Function: id]",
+        "[Function (anonymous)]", "function () { return id; }",
+        "function id() { [native code] }", "() => user.id",
+        "<built-in function id>", "<bound method User.id of <User 7>>",
+        "<__main__.User object at 0x7f8b1c0d2e50>",
+        "<function get_id at 0x7f8b1c0d2e50>", "<class 'NoneType'>",
+        "Optional.empty",
+        "<bound method User.get_id of <app.models.User object at "
+        "0x7f8b1c0>>"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kPlaceholder) << text;
+  }
+  for (const char* text : {"function", "function7", "[objective]", "at 0x7"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kGood) << text;
+  }
+}
+
 TEST(PlaceholderTest, LeavesRealNamesAlone) {
   for (const char* text : {"ada@example.com",
                            "User@Example.COM",
@@ -178,6 +196,39 @@ TEST(PlaceholderTest, DoubtsWhatAProgramMayHaveChanged) {
   for (const char* text : {"123.0", "123.00", "123,0", "-7.0", "1.0"}) {
     EXPECT_EQ(Judge(text), NameQuality::kFraction) << text;
   }
+  for (const char* text : {"479386071891505000", "12940304724278300",
+                           "1294030472427830000", "-479386071891505000"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kRounded) << text;
+  }
+  for (const char* text : {"479386071891505153", "4793860718915050",
+                           "479386071891500001", "479386071891505000a"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kGood) << text;
+  }
+  for (const char* text :
+       {"ada\u200b@example.com", "ada\u00ad7", "ada\u200elovelace",
+        "a\ufeffda@example.com", "\u202aada\u202c7"}) {
+    EXPECT_EQ(Judge(text),
+              text[0] == 'a' ? NameQuality::kInvisible : NameQuality::kPadded)
+        << text;
+  }
+  for (const char* text :
+       {"['7']", "{'id': 7}", "{\"id\":7}", "{id=7}", "UUID('7')",
+        "bson.ObjectId(\"7\")", "Decimal('12')", "Optional[ada]", "Some(7)",
+        "b'ada'", "u\"ada\"", "mailto:ada@example.com", "Ada <ada@example.com>",
+        "ada%40example.com", "ada&#64;example.com", "a&amp;b",
+        "ada@example.com;bob@example.com", "ada@example.com,bob@example.com"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kWrapped) << text;
+  }
+  for (const char* text :
+       {"ada (work)", "acme[7]", "b'ada", "f(x)", "ada@example.com@idp",
+        "100%4", "a&b", "x=7", "(7)"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kGood) << text;
+  }
+  // A joiner within a word and within a symbol.
+  for (const char* text :
+       {"\u0645\u06cc\u200c\u062e", "\U0001f469\u200d\U0001f4bb"}) {
+    EXPECT_EQ(Judge(text), NameQuality::kGood) << text;
+  }
   for (const char* text : {" ada@example.com", "ada@example.com ",
                            "\ufeffada@example.com", "ada@example.com\u200b"}) {
     EXPECT_EQ(Judge(text), NameQuality::kPadded) << text;
@@ -188,7 +239,8 @@ TEST(PlaceholderTest, DoubtsWhatAProgramMayHaveChanged) {
   }
   for (const char* text :
        {"'ada@example.com'", "\"u7\"", "`u7`", "=\"00123\"", "'00123",
-        "'+4917012345", "'@ada", " 'ada lovelace' "}) {
+        "'+4917012345", "'@ada", " 'ada lovelace' ", "\u201cada\u201d",
+        "\u2018u7\u2019", "\u201eada\u201c", "\u00abada\u00bb"}) {
     EXPECT_EQ(Judge(text), NameQuality::kQuoted) << text;
   }
   for (const char* text :

@@ -135,9 +135,8 @@ CsvReader::Scan CsvReader::PlainStep(char byte) {
   const absl::string_view run =
       absl::string_view(buffer_).substr(position_, end - position_);
   state_ = State::kPlain;
-  only_delimiters_ = false;
   if (run.find_first_not_of(" \t") != absl::string_view::npos) {
-    blank_cell_ = false;
+    only_delimiters_ = blank_cell_ = false;
   }
   after_backslash_ = run.back() == '\\' && !after_backslash_;
   Take(run.size(), run);

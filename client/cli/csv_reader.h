@@ -37,8 +37,8 @@ struct CsvDialect {
 //
 // Rows end with LF or CRLF, or with CR if the first one does; cells may be
 // quoted and then hold delimiters, line breaks and escaped quotes. A byte order
-// mark is skipped, and so are empty lines and rows of delimiters only. The
-// header, if there is one, is a row like any other.
+// mark is skipped, and so are empty lines and rows of delimiters and blanks
+// only. The header, if there is one, is a row like any other.
 //
 // Where backslashes escape and there are no quotes, \n, \t, \r, \b, \f and \v
 // stand for control characters, as in the text that PostgreSQL and MySQL print.

@@ -12,6 +12,8 @@ namespace {
 
 using Verdict = JsonStructure::Verdict;
 
+// Before each object of a JSON text sequence (RFC 7464).
+constexpr char kRecordSeparator = '\x1e';
 constexpr absl::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 bool IsBlank(char byte) {
@@ -72,7 +74,7 @@ bool JsonReader::SkipByteOrderMark() {
 bool JsonReader::ScanBetween() {
   while (!AtEnd()) {
     const char byte = buffer_[position_];
-    if (IsBlank(byte)) {
+    if (IsBlank(byte) || byte == kRecordSeparator) {
       if (byte == '\n') ++line_;
       start_ = ++position_;
       continue;

@@ -12,8 +12,9 @@
 namespace heapsync {
 
 // Splits JSON text into objects, from pieces of any size: one object a line
-// (NDJSON), a sequence of objects with any white space between them or none, or
-// one array of objects. Objects may span lines. A byte order mark is skipped.
+// (NDJSON), a sequence of objects with any white space or record separators
+// (RFC 7464) between them or none, or one array of objects. Objects may span
+// lines. A byte order mark is skipped.
 //
 // A line that is no JSON, or that was cut off, makes a row of its own, which
 // the parser refuses, and so does an object longer than the limit. Where that

@@ -81,6 +81,8 @@ TEST(CsvReaderTest, RowsEndWithCrWhereTheFirstDoes) {
 TEST(CsvReaderTest, RowsOfDelimitersOnlyAreSkippedLikeEmptyLines) {
   EXPECT_THAT(Read(",,\na,b,\n,,\n,,\r\n\"\",,\nc,,\n,,"),
               ElementsAre("2:a|b|", "5:||", "6:c||"));
+  EXPECT_THAT(Read("   \na,b\n\t\n , \n\" \",\n  c, \n  "),
+              ElementsAre("2:a|b", "5: |", "6:  c| "));
 }
 
 TEST(CsvReaderTest, ByteOrderMarkIsSkippedEvenBeforeAQuote) {

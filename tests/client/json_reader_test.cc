@@ -63,6 +63,13 @@ TEST(JsonReaderTest, ObjectsNeedNoLineBreaksBetween) {
   }
 }
 
+TEST(JsonReaderTest, RecordSeparatorsMayStandBetweenObjects) {
+  for (const size_t piece : {1, 2, 3, 5, 100}) {
+    EXPECT_THAT(Read("\x1e{\"a\":1}\n\x1e{\"b\":\"\x1e\"}\n\x1e", piece),
+                ElementsAre("1:{\"a\":1}", "2:{\"b\":\"\x1e\"}"));
+  }
+}
+
 TEST(JsonReaderTest, AnArrayOfObjectsIsRead) {
   for (const size_t piece : {1, 2, 3, 5, 100}) {
     EXPECT_THAT(

@@ -1,6 +1,7 @@
 #ifndef HEAPSYNC_HEAP_ADAPTER_DELIVERY_REGION_SLOTS_H_
 #define HEAPSYNC_HEAP_ADAPTER_DELIVERY_REGION_SLOTS_H_
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -73,14 +74,21 @@ class RegionSlots {
   // It has its response, or none will come. REQUIRES: BeginHanging().
   void EndHanging(Endpoint endpoint);
 
-  // False if only the end of a request lets another one probe.
+  // False if requests that hang keep another one from probing.
   bool CanProbe(Endpoint endpoint) const {
-    return !InUse(Of(endpoint.region), Of(endpoint), Asking::kFails);
+    return Of(endpoint.region).in_use < slots_ &&
+           Of(endpoint).hanging < kMaxHanging;
   }
 
   // Requests of the endpoint have had no response for long.
   void BeginStall(Endpoint endpoint) { Of(endpoint).stalls = true; }
   bool stalls(Endpoint endpoint) const { return Of(endpoint).stalls; }
+  // True if any endpoint of the region does.
+  bool stalls(Region region) const {
+    const auto& endpoints = Of(region).endpoints;
+    return std::any_of(endpoints.begin(), endpoints.end(),
+                       [](const EndpointSlots& each) { return each.stalls; });
+  }
 
   // The lane gets no slot now, and stands in the line of its region.
   // REQUIRES: it stands in no line.

@@ -41,6 +41,8 @@ bool RequestsInFlight::Fails(const Attempt& attempt) const {
 
 Duration RequestsInFlight::HangsAfter(const Attempt& attempt) const {
   if (Fails(attempt)) return rules_.hangs_after;
+  // The slots that its destination has may all be needed for probes.
+  if (slots_.stalls(attempt.region)) return rules_.hanging_probe_interval;
   // While others are answered, it is slow.
   return std::max<Duration>(
       rules_.stalls_after, Of(attempt.endpoint()).last_response -

@@ -1276,6 +1276,27 @@ TEST_F(DispatcherTest, TheEndOfAHangIsNoticedWhereEverythingHangs) {
   EXPECT_EQ(Isolated(), 0u);
 }
 
+// The requests of one type after the other fill the slots of the destination.
+TEST_F(DispatcherTest, TheEndOfAHangIsNoticedWhereEachTypeHangs) {
+  for (const int tenths : {150, 190}) {
+    Track("us", 5'000);
+    for (int i = 0; i < 2'000; ++i) {
+      User(absl::StrCat("u", i), tenths);
+      if (i < 500) Account(absl::StrCat("a", i));
+    }
+    HangFor(tenths);
+    EXPECT_EQ(requests_, 0);
+    MakeHeapTake();
+    const MonotonicTime back = now_.monotonic;
+    arrived_ = 0;
+    while (arrived_ == 0) HangFor(1);
+    EXPECT_LE(now_.monotonic - back, seconds(2)) << tenths;
+    HangFor(1'000);
+    EXPECT_EQ(queued(), 0u);
+    heap_takes_ = false;
+  }
+}
+
 TEST_F(DispatcherTest, ASingleEventThatHangsIsNotGivenUp) {
   Track("us", 1);
   HangFor(190);

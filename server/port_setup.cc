@@ -15,7 +15,10 @@ void SetReady(bool ready, HealthService& health) {
   }
 }
 
-ConnectionLimits ConnectionLimitsOf(const PortLimits& port) {
+ConnectionLimits ConnectionLimitsOf(const ServerConfig& config) {
+  const PortLimits& port = config.port;
+  // The part of the strangers' places for those that have sent no call yet.
+  constexpr uint32_t kGreetedPart = 2;
   // A whole first message, and the rest of the call around it.
   constexpr uint64_t kCallBytes = 128 << 10;
   // Messages of strangers have this part of the memory for messages.
@@ -29,6 +32,11 @@ ConnectionLimits ConnectionLimitsOf(const PortLimits& port) {
               CallSlots::BoundsFor(port.max_connections, port.max_caller_share)
                   .per_caller,
           .max_unproven = port.max_unproven_connections,
+          // With TLS only gRPC can see who has.
+          .max_greeted =
+              config.tls.has_value()
+                  ? port.max_unproven_connections
+                  : std::max(1U, port.max_unproven_connections / kGreetedPart),
           .unproven_time = port.unproven_time,
           .all_unproven_bytes =
               std::max(bytes, port.max_memory_bytes / kUnprovenPart),

@@ -29,7 +29,7 @@ inline constexpr char kReadiness[] = "heapsync.readiness";
 // would not help.
 void SetReady(bool ready, HealthService& health);
 
-ConnectionLimits ConnectionLimitsOf(const PortLimits& port);
+ConnectionLimits ConnectionLimitsOf(const ServerConfig& config);
 
 // The error for a call on a connection that has no place; nullopt if it has.
 std::optional<CallError> ErrorOf(ConnectionRules::Admission admission);

@@ -100,7 +100,7 @@ class RunningServer final : public HeapSyncServer {
       : config_(config),
         observer_(std::move(observer)),
         adapter_(std::move(adapter)),
-        guard_(ConnectionLimitsOf(config.port)),
+        guard_(ConnectionLimitsOf(config)),
         status_(adapter_->engines()),
         history_(adapter_->engines().clock().Read()),
         sampler_(adapter_->engines(), history_),

@@ -49,7 +49,7 @@ StandbyPorts::StandbyPorts(const ServerConfig& config, StandbyReason reason)
             .shards = std::vector<bool>(shards),
             .databases = std::vector<Ownership::Database>(databases)};
       }),
-      guard_(ConnectionLimitsOf(config.port)),
+      guard_(ConnectionLimitsOf(config)),
       certificates_(CertificatesOf(config)),
       health_(config.port.max_connections) {
   health_.SetOnChecked(

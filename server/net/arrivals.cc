@@ -13,7 +13,9 @@ constexpr Duration kMinStay = std::chrono::seconds(1);
 }  // namespace
 
 size_t Arrivals::Network::size() const {
-  return stages[0].size() + stages[1].size() + stages[2].size();
+  size_t size = 0;
+  for (const Queue& queue : stages) size += queue.size();
+  return size;
 }
 
 Arrivals::Queue& Arrivals::QueueOf(const Connection& connection) {
@@ -37,13 +39,14 @@ void Arrivals::Add(Id id, absl::string_view network, MonotonicTime now) {
   QueueOf(connection).emplace(now, id);
 }
 
-void Arrivals::Greeted(Id id, bool loud) {
+void Arrivals::Reached(Id id, Stage stage) {
   Connection& connection = connections_.at(id);
-  HEAPSYNC_CHECK(connection.stage == Stage::kUngreeted) << id;
+  HEAPSYNC_CHECK(stage >= connection.stage) << id;
+  if (stage == connection.stage) return;
+  if (connection.stage == Stage::kUngreeted) ++greeted_;
   QueueOf(connection).erase({connection.arrived, id});
-  connection.stage = loud ? Stage::kLoud : Stage::kQuiet;
+  connection.stage = stage;
   QueueOf(connection).emplace(connection.arrived, id);
-  ++greeted_;
 }
 
 void Arrivals::Remove(Id id) {
@@ -80,15 +83,17 @@ std::optional<Arrivals::Id> Arrivals::GivesWay(MonotonicTime now) const {
   for (const auto& [name, network] : networks_) {
     if (most == nullptr || network.size() > most->size()) most = &network;
   }
-  std::optional<Queue::value_type> oldest;
-  for (const Queue& queue : most->stages) {
-    if (queue.empty()) continue;
-    if (!oldest.has_value() || *queue.begin() < *oldest) {
-      oldest = *queue.begin();
-    }
+  std::optional<std::pair<bool, Queue::value_type>> first;
+  for (const Stage stage :
+       {Stage::kUngreeted, Stage::kGreeted, Stage::kAsked, Stage::kLoud}) {
+    const Queue& queue = most->stages[static_cast<size_t>(stage)];
+    if (queue.empty() || now - queue.begin()->first < kMinStay) continue;
+    const bool asked = stage == Stage::kAsked || stage == Stage::kLoud;
+    const std::pair candidate = {asked, *queue.begin()};
+    if (!first.has_value() || candidate < *first) first = candidate;
   }
-  if (now - oldest->first < kMinStay) return std::nullopt;
-  return oldest->second;
+  if (!first.has_value()) return std::nullopt;
+  return first->second.second;
 }
 
 std::vector<Arrivals::Id> Arrivals::Late(MonotonicTime now) const {

@@ -24,8 +24,9 @@ class Arrivals {
   using Id = int;  // its descriptor
   enum class Stage {
     kUngreeted,
-    kQuiet,  // greeted, and sent little
-    kLoud,   // greeted, and sent much already
+    kGreeted,
+    kAsked,  // sent a whole call
+    kLoud,   // sent much already
   };
 
   // `max_wait`: how long each may stay.
@@ -41,7 +42,8 @@ class Arrivals {
 
   // It has no greeting yet.
   void Add(Id id, absl::string_view network, MonotonicTime now);
-  void Greeted(Id id, bool loud);
+  // It has come to a later stage, or is where it was.
+  void Reached(Id id, Stage stage);
   void Remove(Id id);
 
   // The one that is next to get a place of those in a stage: of the network
@@ -52,8 +54,8 @@ class Arrivals {
       absl::FunctionRef<size_t(absl::string_view network)> unproven) const;
 
   // While it is full the next connection must wait, or take the place of the
-  // one that gives way: of the network with the most, the oldest, unless even
-  // that is new.
+  // one that gives way: of the network with the most, the oldest that has not
+  // asked, or else the oldest, unless even that is new.
   bool IsFull() const { return connections_.size() >= max_; }
   std::optional<Id> GivesWay(MonotonicTime now) const;
   // Those whose time is over.
@@ -68,7 +70,7 @@ class Arrivals {
     Stage stage = Stage::kUngreeted;
   };
   struct Network {
-    std::array<Queue, 3> stages;
+    std::array<Queue, 4> stages;
     size_t size() const;
   };
 

@@ -219,14 +219,19 @@ void ConnectionAcceptor::AcceptSome(int listener, MonotonicTime now) {
 }
 
 void ConnectionAcceptor::Look(int connection, bool gone) {
-  if (arrivals_.StageOf(connection) != Arrivals::Stage::kUngreeted) {
-    if (gone) CloseArrival(connection);
-    return;
-  }
+  using Stage = Arrivals::Stage;
+  const Stage stage = arrivals_.StageOf(connection);
+  // It left before there was a place for it.
+  if (gone && stage != Stage::kUngreeted) return CloseArrival(connection);
+  if (stage == Stage::kLoud) return;
   const Arrived arrived = ReadArrived(connection, protocol_);
+  const bool loud = ConnectionRules::IsLoud(arrived.bytes);
   switch (arrived.greeting) {
+    case Greeting::kAsked:
+      arrivals_.Reached(connection, loud ? Stage::kLoud : Stage::kAsked);
+      return;
     case Greeting::kWhole:
-      arrivals_.Greeted(connection, ConnectionRules::IsLoud(arrived.bytes));
+      arrivals_.Reached(connection, loud ? Stage::kLoud : Stage::kGreeted);
       return;
     case Greeting::kPartial:
       if (gone) CloseArrival(connection);
@@ -240,28 +245,33 @@ void ConnectionAcceptor::Look(int connection, bool gone) {
 
 void ConnectionAcceptor::HandOver(MonotonicTime now) {
   if (arrivals_.greeted() == 0 || now < next_hand_over_) return;
-  for (const auto stage : {Arrivals::Stage::kQuiet, Arrivals::Stage::kLoud}) {
+  using Stage = Arrivals::Stage;
+  constexpr std::pair<Stage, Newcomer> kTurns[] = {
+      {Stage::kAsked, Newcomer::kAsked},
+      {Stage::kGreeted, Newcomer::kGreeted},
+      {Stage::kLoud, Newcomer::kLoud}};
+  for (const auto& [stage, newcomer] : kTurns) {
     while (const auto next =
                arrivals_.Next(stage, [this](absl::string_view network) {
                  return guard_.CountUnproven(network);
                })) {
-      if (!FindPlace(arrivals_.NetworkOf(*next),
-                     stage == Arrivals::Stage::kLoud, now)) {
+      if (!FindPlace(arrivals_.NetworkOf(*next), newcomer, now)) {
         next_hand_over_ = now + kRest;
         break;
       }
-      Enter(*next, now);
+      Enter(*next, newcomer, now);
       if (resting_until_.has_value()) break;
     }
   }
 }
 
-void ConnectionAcceptor::Enter(int connection, MonotonicTime now) {
+void ConnectionAcceptor::Enter(int connection, Newcomer newcomer,
+                               MonotonicTime now) {
   const Arrival arrival = arriving_.at(connection);
   arrivals_.Remove(connection);
   arriving_.erase(connection);
   epoll_ctl(epoll_, EPOLL_CTL_DEL, connection, nullptr);
-  if (!Keep(connection, arrival.peer, now)) {
+  if (!Keep(connection, arrival.peer, newcomer, now)) {
     Log(LogSeverity::kWarning, "cannot accept a connection",
         {{"error", LastError()}});
     close(connection);
@@ -295,13 +305,13 @@ void ConnectionAcceptor::CloseArrival(int connection) {
   close(connection);
 }
 
-bool ConnectionAcceptor::FindPlace(absl::string_view network, bool loud,
+bool ConnectionAcceptor::FindPlace(absl::string_view network, Newcomer newcomer,
                                    MonotonicTime now) {
-  if (guard_.HasPlace(loud)) return true;
-  const auto closing = guard_.MakePlace(network, loud, now);
+  if (guard_.HasPlace(newcomer)) return true;
+  const auto closing = guard_.MakePlace(network, newcomer, now);
   if (closing.has_value()) {
     End(*closing);
-    if (guard_.HasPlace(loud)) return true;
+    if (guard_.HasPlace(newcomer)) return true;
   }
   if (now < next_complaint_) return false;
   next_complaint_ = now + kComplaint;
@@ -315,7 +325,7 @@ bool ConnectionAcceptor::FindPlace(absl::string_view network, bool loud,
 }
 
 bool ConnectionAcceptor::Keep(int connection, const sockaddr_storage& peer,
-                              MonotonicTime now) {
+                              Newcomer newcomer, MonotonicTime now) {
   const int descriptor = fcntl(connection, F_DUPFD_CLOEXEC, 0);
   if (descriptor < 0) return false;
   // Nothing is asked of it but its end.
@@ -328,7 +338,7 @@ bool ConnectionAcceptor::Keep(int connection, const sockaddr_storage& peer,
   struct stat socket {};
   fstat(connection, &socket);
   connections_[descriptor] = {.descriptor = connection, .inode = socket.st_ino};
-  guard_.Opened(descriptor, PeerName(peer), now);
+  guard_.Opened(descriptor, PeerName(peer), newcomer, now);
   // Bytes that it has sent already count at once.
   guard_.Progressed(descriptor, ReadTcpProgress(descriptor), now);
   return true;

@@ -78,13 +78,16 @@ class ConnectionAcceptor {
   // Hands those to gRPC that have greeted and have a place.
   void HandOver(MonotonicTime now);
   // Returns true if a connection has a place; frees one if necessary.
-  bool FindPlace(absl::string_view network, bool loud, MonotonicTime now);
-  void Enter(int connection, MonotonicTime now);
+  using Newcomer = ConnectionGuard::Newcomer;
+  bool FindPlace(absl::string_view network, Newcomer newcomer,
+                 MonotonicTime now);
+  void Enter(int connection, Newcomer newcomer, MonotonicTime now);
   void EndLate(MonotonicTime now);
   void EndArrival(int connection, ClosingReason reason);
   void CloseArrival(int connection);
   // Enters a connection; false with errno if the process is short of something.
-  bool Keep(int connection, const sockaddr_storage& peer, MonotonicTime now);
+  bool Keep(int connection, const sockaddr_storage& peer, Newcomer newcomer,
+            MonotonicTime now);
   void EndSome(MonotonicTime now);
   void End(const ConnectionGuard::Closing& closing);
   // Waits for the next bytes of every connection, if there were none for a

@@ -66,15 +66,15 @@ ConnectionGuard::Counts ConnectionGuard::Read() const {
           .ended = ended_};
 }
 
-bool ConnectionGuard::HasPlace(bool loud) const {
+bool ConnectionGuard::HasPlace(Newcomer newcomer) const {
   MutexLock lock(mutex_);
-  return rules_.HasPlace(loud);
+  return rules_.HasPlace(newcomer);
 }
 
 std::optional<ConnectionGuard::Closing> ConnectionGuard::MakePlace(
-    absl::string_view network, bool loud, MonotonicTime now) {
+    absl::string_view network, Newcomer newcomer, MonotonicTime now) {
   MutexLock lock(mutex_);
-  const std::optional<Id> id = rules_.MakePlace(network, loud, now);
+  const std::optional<Id> id = rules_.MakePlace(network, newcomer, now);
   if (!id.has_value()) return std::nullopt;
   Count(ClosingReason::kGaveWay);
   return Closing{.id = *id, .reason = ClosingReason::kGaveWay};
@@ -95,9 +95,10 @@ void ConnectionGuard::CountEnded(ClosingReason reason) {
   Count(reason);
 }
 
-void ConnectionGuard::Opened(Id id, absl::string_view peer, MonotonicTime now) {
+void ConnectionGuard::Opened(Id id, absl::string_view peer, Newcomer newcomer,
+                             MonotonicTime now) {
   MutexLock lock(mutex_);
-  rules_.Opened(id, peer, now);
+  rules_.Opened(id, peer, newcomer, now);
 }
 
 bool ConnectionGuard::Left(Id id) {

@@ -25,6 +25,7 @@ class ConnectionGuard {
  public:
   using Id = ConnectionRules::Id;
   using Closing = ConnectionRules::Closing;
+  using Newcomer = ConnectionRules::Newcomer;
 
   explicit ConnectionGuard(const ConnectionLimits& limits) : rules_(limits) {}
 
@@ -68,14 +69,15 @@ class ConnectionGuard {
   Counts Read() const;
 
   // The rest is for the accepting thread; see ConnectionRules.
-  bool HasPlace(bool loud) const;
-  std::optional<Closing> MakePlace(absl::string_view network, bool loud,
+  bool HasPlace(Newcomer newcomer) const;
+  std::optional<Closing> MakePlace(absl::string_view network, Newcomer newcomer,
                                    MonotonicTime now);
   size_t CountUnproven(absl::string_view network) const;
   // Connections that the acceptor holds, and one that it ended.
   void SetArriving(size_t count);
   void CountEnded(ClosingReason reason);
-  void Opened(Id id, absl::string_view peer, MonotonicTime now);
+  void Opened(Id id, absl::string_view peer, Newcomer newcomer,
+              MonotonicTime now);
   bool Left(Id id);
   void Closed(Id id);
   bool HasUnproven() const;

@@ -19,7 +19,19 @@ namespace {
 // waits for this server, which may be busy with handshakes, keeps its place for
 // longer.
 constexpr Duration kMaxSilence = std::chrono::milliseconds(50);
-constexpr Duration kGrace = std::chrono::seconds(1);
+// The same where those that became known lately took longer in all: as long as
+// the slowest of them, up to this.
+constexpr Duration kMaxSlowSilence = std::chrono::milliseconds(250);
+constexpr Duration kMaxYouth = std::chrono::seconds(1);
+
+// A connection that waits for this server keeps its place while it is young,
+// for kMaxYouth. Attackers that drip look as if they waited, too. So youth is
+// this many times what the slowest took of those that became known in the last
+// periods, but at least kMinYouth: as many handshakes as there are places take
+// less.
+constexpr int kYouthInProofs = 4;
+constexpr Duration kMinYouth = std::chrono::milliseconds(200);
+constexpr Duration kProofPeriod = std::chrono::seconds(5);
 
 // A health checker may go on at this rate: its bytes are forgotten.
 constexpr uint64_t kProbeBytesPerSecond = 16 << 10;
@@ -102,6 +114,8 @@ struct ConnectionRules::Connection {
   Trust standing = Trust::kStranger;
   bool closing = false;
   bool floods = false;
+  Newcomer opened_as = Newcomer::kGreeted;
+  bool had_answer = false;
   bool keeps_place = false;  // see Left()
   uint64_t received = 0;     // in all, at `seen`
   MonotonicTime seen;
@@ -115,6 +129,7 @@ struct ConnectionRules::Connection {
   uint64_t unproven_calls = 0;
   std::atomic<bool> proven{false};
   Duration silence = Duration::zero();
+  std::optional<MonotonicTime> first_call;
   // Calls since `window`.
   MonotonicTime window;
   uint64_t begun = 0;
@@ -134,13 +149,16 @@ ConnectionRules::~ConnectionRules() = default;
 
 bool ConnectionRules::IsLoud(uint64_t bytes) { return bytes > kQuietBytes; }
 
-bool ConnectionRules::HasPlace(bool loud) const {
+bool ConnectionRules::HasPlace(Newcomer newcomer) const {
   const size_t taken = unproven_.size() + kept_places_;
   if (taken >= limits_.max_unproven) return false;
   if (unproven_calls_ >= kMaxUnprovenCalls) return false;
+  if (newcomer == Newcomer::kGreeted && HasMaxGreeted()) {
+    return false;
+  }
   const size_t loud_places = LoudPlaces();
   if (loud_places < kLoudPlaces) return true;
-  return !loud && taken < kLoudPlaces + kPlacesBesideLoud;
+  return newcomer != Newcomer::kLoud && taken < kLoudPlaces + kPlacesBesideLoud;
 }
 
 size_t ConnectionRules::CountUnproven(absl::string_view network) const {
@@ -149,11 +167,16 @@ size_t ConnectionRules::CountUnproven(absl::string_view network) const {
 }
 
 std::optional<ConnectionRules::Id> ConnectionRules::MakePlace(
-    absl::string_view network, bool loud, MonotonicTime now) {
+    absl::string_view network, Newcomer newcomer, MonotonicTime now) {
   if (unproven_calls_ >= kMaxUnprovenCalls) return std::nullopt;
-  const bool only_loud = loud && LoudPlaces() >= kLoudPlaces;
+  Among among = Among::kAll;
+  if (newcomer == Newcomer::kLoud && LoudPlaces() >= kLoudPlaces) {
+    among = Among::kLoud;
+  } else if (newcomer == Newcomer::kGreeted && HasMaxGreeted()) {
+    among = Among::kGreeted;
+  }
   const std::optional<Id> first =
-      FirstToGiveWay(CountUnproven(network), only_loud, now);
+      FirstToGiveWay(CountUnproven(network), among, now);
   if (!first.has_value()) return std::nullopt;
   std::vector<Closing> due;
   Close(*first, ClosingReason::kGaveWay, due);
@@ -161,16 +184,17 @@ std::optional<ConnectionRules::Id> ConnectionRules::MakePlace(
 }
 
 std::optional<ConnectionRules::Id> ConnectionRules::FirstToGiveWay(
-    std::optional<size_t> neighbours, bool only_loud, MonotonicTime now) const {
+    std::optional<size_t> neighbours, Among among, MonotonicTime now) {
+  const Patience patience = PatienceAt(now);
   // Smallest first: strangers, the network with the most, the oldest.
   using Rank = std::tuple<Trust, int64_t, MonotonicTime>;
   std::optional<std::pair<Rank, Id>> first;
   for (const Id id : unproven_) {
     const Connection& connection = *connections_.at(id);
-    if (only_loud && !IsLoud(connection)) continue;
+    if (among == Among::kLoud && !IsLoud(connection)) continue;
+    if (among == Among::kGreeted && !HasOnlyGreeted(connection)) continue;
     const size_t of_network = unproven_by_network_.at(connection.network);
-    const bool waits =
-        connection.silence < kMaxSilence && now - connection.opened < kGrace;
+    const bool waits = Waits(connection, patience, now);
     const bool is_crowded =
         neighbours.has_value() && of_network > *neighbours + 1;
     if (waits && !is_crowded) continue;
@@ -188,19 +212,21 @@ std::optional<ConnectionRules::Id> ConnectionRules::FirstToGiveWay(
 void ConnectionRules::EndLoud(MonotonicTime now, std::vector<Closing>& due) {
   // Those that have ended are given time to be freed.
   while (LoudPlaces() - kept_places_ > kLoudPlaces) {
-    const auto first = FirstToGiveWay(std::nullopt, true, now);
+    const auto first = FirstToGiveWay(std::nullopt, Among::kLoud, now);
     if (!first.has_value()) return;
     Close(*first, ClosingReason::kGaveWay, due);
   }
 }
 
-void ConnectionRules::Opened(Id id, absl::string_view peer, MonotonicTime now) {
+void ConnectionRules::Opened(Id id, absl::string_view peer, Newcomer newcomer,
+                             MonotonicTime now) {
   HEAPSYNC_CHECK(!connections_.contains(id)) << id;
   auto connection = std::make_shared<Connection>();
   connection->id = id;
   connection->peer = std::string(peer);
   connection->network = NetworkOf(peer);
   connection->opened = now;
+  connection->opened_as = newcomer;
   connection->window = connection->seen = now;
   // A peer may come again before the end of its last connection is seen.
   by_peer_[connection->peer] = connection;
@@ -246,6 +272,57 @@ size_t ConnectionRules::LoudPlaces() const {
                             }));
 }
 
+bool ConnectionRules::HasOnlyGreeted(const Connection& connection) {
+  return connection.opened_as == Newcomer::kGreeted &&
+         !connection.first_call.has_value();
+}
+
+bool ConnectionRules::HasMaxGreeted() const {
+  const auto count = std::count_if(
+      unproven_.begin(), unproven_.end(),
+      [&](Id id) { return HasOnlyGreeted(*connections_.at(id)); });
+  return static_cast<size_t>(count) >= limits_.max_greeted;
+}
+
+bool ConnectionRules::Waits(const Connection& connection,
+                            const Patience& patience, MonotonicTime now) {
+  if (connection.had_answer) return false;
+  const Duration age = now - connection.opened;
+  if (connection.first_call.has_value()) return age < kMaxYouth;
+  // It can do no more than wait.
+  if (connection.opened_as == Newcomer::kAsked) {
+    return age < std::min(2 * patience.youth, kMaxYouth);
+  }
+  return connection.silence < patience.silence && age < patience.youth;
+}
+
+void ConnectionRules::RollProofs(MonotonicTime now) {
+  if (now - proofs_since_ <= kProofPeriod) return;
+  const bool is_long = now - proofs_since_ > 2 * kProofPeriod;
+  slowest_proof_before_ = is_long ? std::nullopt : slowest_proof_;
+  slowest_proof_.reset();
+  proofs_since_ = now;
+}
+
+ConnectionRules::Patience ConnectionRules::PatienceAt(MonotonicTime now) {
+  RollProofs(now);
+  // An empty optional is less than any time.
+  const std::optional<Duration> slowest =
+      std::max(slowest_proof_, slowest_proof_before_);
+  if (!slowest.has_value()) {
+    return {.youth = kMaxYouth, .silence = kMaxSilence};
+  }
+  return {.youth = std::clamp(kYouthInProofs * *slowest, kMinYouth, kMaxYouth),
+          .silence = std::clamp(*slowest, kMaxSilence, kMaxSlowSilence)};
+}
+
+void ConnectionRules::Proved(const Connection& connection) {
+  if (!connection.first_call.has_value()) return;
+  RollProofs(*connection.first_call);
+  slowest_proof_ = std::max<std::optional<Duration>>(
+      slowest_proof_, *connection.first_call - connection.opened);
+}
+
 void ConnectionRules::Floods(Connection& connection) {
   if (std::exchange(connection.floods, true)) return;
   flooding_.push_back(connection.id);
@@ -262,6 +339,7 @@ void ConnectionRules::CallBegan(Connection& connection, MonotonicTime now) {
     ++connection.unproven_calls;
     ++unproven_calls_;
   }
+  if (!connection.first_call.has_value()) connection.first_call = now;
   Roll(connection, now);
   ++connection.begun;
   if (++connection.open_calls == 1) MoveInGroup(connection);
@@ -313,6 +391,7 @@ void ConnectionRules::CallEnded(Connection& connection, CallEnd end,
                                 MonotonicTime now) {
   HEAPSYNC_CHECK(connection.open_calls > 0) << "a call ended twice";
   if (--connection.open_calls == 0) MoveInGroup(connection);
+  connection.had_answer = true;
   Roll(connection, now);
   ++connection.ended;
   if (end == CallEnd::kAnswered) return;
@@ -339,6 +418,7 @@ ConnectionRules::Admission ConnectionRules::Admitted(absl::string_view peer,
   const Admission place = MakeKnownPlace(caller);
   if (place != Admission::kAdmitted) return place;
   connection->standing = Trust::kKnown;
+  Proved(*connection);
   unproven_calls_ -= std::exchange(connection->unproven_calls, 0);
   connection->proven.store(true, std::memory_order_release);
   if (unproven_.erase(connection->id) > 0) Release(*connection);

@@ -51,6 +51,10 @@ struct ConnectionLimits {
   // the same moment, and more memory for attackers.
   uint32_t max_unproven = 64;
 
+  // Those of them that have only greeted, where that shows. Larger: strangers
+  // that never go on leave fewer for those of the same network that do.
+  uint32_t max_greeted = std::numeric_limits<uint32_t>::max();
+
   // Time in which a stranger must prove itself. Shorter: a slow client does not
   // get its first request through.
   Duration unproven_time = std::chrono::seconds(10);
@@ -87,24 +91,33 @@ class ConnectionRules {
   // A connection, by which its calls find it again. They may outlive it.
   struct Connection;
 
+  // What a connection that wants a place has sent.
+  enum class Newcomer {
+    kGreeted,  // its greeting: it may never go on
+    kAsked,    // a whole call
+    kLoud,     // enough for many calls
+  };
+
   // False: the next connection must wait, or take the place that MakePlace()
   // frees. Known connections take none of these places, however many they are.
-  // `loud`: the next one has sent enough for many calls already.
-  bool HasPlace(bool loud) const;
+  bool HasPlace(Newcomer newcomer) const;
   // Returns the connection that gives way to one from `network`: the oldest
   // unproven one, strangers first, of the network that has the most of them.
   // Nobody gives way to a network that has more than its own. Those that are
   // young, and wait for this server rather than it for them, give way only if
-  // their network has more than the newcomer's would have.
+  // their network has more than the newcomer's would have. One is young for a
+  // second, or while it has no call for less, if those that became known lately
+  // had theirs much sooner.
   // None while the calls of unproven connections are too many to let more of
   // them in.
-  std::optional<Id> MakePlace(absl::string_view network, bool loud,
+  std::optional<Id> MakePlace(absl::string_view network, Newcomer newcomer,
                               MonotonicTime now);
   // Unproven connections of a network, see NetworkOf().
   size_t CountUnproven(absl::string_view network) const;
   static bool IsLoud(uint64_t bytes);
 
-  void Opened(Id id, absl::string_view peer, MonotonicTime now);
+  void Opened(Id id, absl::string_view peer, Newcomer newcomer,
+              MonotonicTime now);
   // Its peer is gone, or it was ended. True: it sent enough for many calls, and
   // was unproven, so that it keeps its place until the server has freed them,
   // which Closed() tells. False: it can be closed.
@@ -164,18 +177,35 @@ class ConnectionRules {
  private:
   struct Group;
 
+  // Times for which a connection is young, and may be silent.
+  struct Patience {
+    Duration youth;
+    Duration silence;
+  };
+
   static void AddFinished(Connection& connection, uint64_t bytes);
   static bool IsLoud(const Connection& connection);
   // The places of loud connections, and those that are kept; see Left().
   size_t LoudPlaces() const;
+  static bool HasOnlyGreeted(const Connection& connection);
+  // True if as many as may have only greeted.
+  bool HasMaxGreeted() const;
+  // True if it is young, and what comes next is up to this server.
+  static bool Waits(const Connection& connection, const Patience& patience,
+                    MonotonicTime now);
+  Patience PatienceAt(MonotonicTime now);
+  void RollProofs(MonotonicTime now);
+  void Proved(const Connection& connection);
   // Starts to count the calls again if the last second is over.
   static void Roll(Connection& connection, MonotonicTime now);
   void Close(Id id, ClosingReason reason, std::vector<Closing>& due);
   void EndUnfinished(std::vector<Closing>& due);
   // The first to give way; if `neighbours` is set, to one from a network with
   // that number of unproven ones.
+  // Connections that may give way.
+  enum class Among { kAll, kGreeted, kLoud };
   std::optional<Id> FirstToGiveWay(std::optional<size_t> neighbours,
-                                   bool only_loud, MonotonicTime now) const;
+                                   Among among, MonotonicTime now);
   void EndLoud(MonotonicTime now, std::vector<Closing>& due);
   void JoinGroup(Connection& connection, absl::string_view caller);
   void LeaveGroup(Connection& connection);
@@ -201,6 +231,11 @@ class ConnectionRules {
   uint64_t unfinished_ = 0;  // of all known connections, when last looked at
   uint64_t growth_ = 0;
   MonotonicTime next_look_at_known_;
+  // The longest time from a place to the first call of those that became known
+  // since `proofs_since_`, and in the period before.
+  MonotonicTime proofs_since_;
+  std::optional<Duration> slowest_proof_;
+  std::optional<Duration> slowest_proof_before_;
 };
 
 }  // namespace heapsync

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <optional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -40,7 +41,68 @@ bool IsWrong(absl::string_view head, Field field, Predicate is_right) {
 
 constexpr absl::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr size_t kFrameHead = 9;
-static_assert(kPreface.size() + kFrameHead == kGreetingHead);
+constexpr size_t kPrefaceHead = kPreface.size() + kFrameHead;
+static_assert(kPrefaceHead <= kGreetingHead);
+constexpr size_t kStreamBits = 0x7fffffff;
+
+struct Frame {
+  size_t type;
+  size_t flags;
+  size_t stream;
+  absl::string_view payload;
+};
+
+// Takes the first frame out; none if it is not whole.
+std::optional<Frame> TakeFrame(absl::string_view& bytes) {
+  if (bytes.size() < kFrameHead) return std::nullopt;
+  const size_t length = BigEndian(bytes.substr(0, 3));
+  if (bytes.size() - kFrameHead < length) return std::nullopt;
+  const Frame frame = {.type = BigEndian(bytes.substr(3, 1)),
+                       .flags = BigEndian(bytes.substr(4, 1)),
+                       .stream = BigEndian(bytes.substr(5, 4)) & kStreamBits,
+                       .payload = bytes.substr(kFrameHead, length)};
+  bytes.remove_prefix(kFrameHead + length);
+  return frame;
+}
+
+// True if there is a call with its first message among these frames. Nothing
+// is checked that gRPC checks: who sends nonsense is ended by it.
+bool HasWholeCall(absl::string_view frames) {
+  constexpr size_t kData = 0;
+  constexpr size_t kHeaders = 1;
+  constexpr size_t kContinuation = 9;
+  constexpr size_t kEndStream = 1;
+  constexpr size_t kEndHeaders = 4;
+  constexpr size_t kPadded = 8;
+  constexpr size_t kMessageHead = 5;  // a flag, and the length
+  size_t call = 0;
+  bool has_head = false;
+  bool ends = false;
+  std::string message;
+  while (const std::optional<Frame> frame = TakeFrame(frames)) {
+    if (frame->type == kHeaders && !has_head) {
+      call = frame->stream;
+      ends = (frame->flags & kEndStream) != 0;
+    }
+    if (frame->stream != call || call == 0) continue;
+    if (frame->type == kHeaders || frame->type == kContinuation) {
+      has_head |= (frame->flags & kEndHeaders) != 0;
+    } else if (frame->type == kData) {
+      ends |= (frame->flags & kEndStream) != 0;
+      const bool padded = (frame->flags & kPadded) != 0;
+      absl::string_view part = frame->payload;
+      part.remove_prefix(padded && !part.empty() ? 1 : 0);
+      absl::StrAppend(&message, part);
+    }
+    if (has_head && ends) return true;
+    if (has_head && message.size() >= kMessageHead &&
+        message.size() - kMessageHead >=
+            BigEndian(absl::string_view(message).substr(1, 4))) {
+      return true;
+    }
+  }
+  return false;
+}
 
 Greeting ReadPreface(absl::string_view head, size_t bytes) {
   constexpr Field kLength{kPreface.size(), 3};
@@ -49,7 +111,6 @@ Greeting ReadPreface(absl::string_view head, size_t bytes) {
   constexpr Field kStream{kFlags.begin + 1, 4};
   constexpr size_t kSettings = 4;
   constexpr size_t kAck = 1;
-  constexpr size_t kStreamBits = 0x7fffffff;
   constexpr size_t kSetting = 6;  // bytes of each
   constexpr size_t kMaxFrame = 16 << 10;
   if (!absl::StartsWith(kPreface, head.substr(0, kPreface.size())) ||
@@ -63,9 +124,13 @@ Greeting ReadPreface(absl::string_view head, size_t bytes) {
               [](size_t stream) { return (stream & kStreamBits) == 0; })) {
     return Greeting::kNone;
   }
-  if (head.size() < kGreetingHead) return Greeting::kPartial;
+  if (head.size() < kPrefaceHead) return Greeting::kPartial;
   const size_t length = BigEndian(head.substr(kLength.begin, kLength.length));
-  return bytes < kGreetingHead + length ? Greeting::kPartial : Greeting::kWhole;
+  const size_t whole = kPrefaceHead + length;
+  if (bytes < whole) return Greeting::kPartial;
+  return head.size() > whole && HasWholeCall(head.substr(whole))
+             ? Greeting::kAsked
+             : Greeting::kWhole;
 }
 
 // A handshake may go on in further records, which are not waited for.

@@ -18,11 +18,13 @@ enum class Protocol {
 enum class Greeting {
   kPartial,  // what came may become one
   kWhole,
-  kNone,  // it speaks something else
+  kAsked,  // whole, with a call and its first message; never with TLS
+  kNone,   // it speaks something else
 };
 
-// Bytes of a greeting that are looked at; the length of the whole is in them.
-inline constexpr size_t kGreetingHead = 33;
+// Bytes that are looked at. The length of a whole greeting is in them; a call
+// that ends after them is none.
+inline constexpr size_t kGreetingHead = 4 << 10;
 
 // `head`: the first bytes of a connection, at most kGreetingHead. `bytes`: how
 // many have come in all.

@@ -6,21 +6,27 @@ connects to loopback and nowhere else.
     outsiders.py PORT ATTACK SECONDS
 """
 
+import itertools
 import socket
+import ssl
 import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 LOOPBACK = "127.0.0.1"
 # Others connect from 127.0.0.1.
 ANOTHER_ADDRESS = "127.0.0.2"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 8, 9
 FIRST_WINDOW, LARGEST_WINDOW = 65_535, (1 << 31) - 1
 END_STREAM, END_HEADERS = 1, 4
 MAX_FRAME = 16_384
 UNARY, BULK, WATCH = "/heapsync.v1.HeapSyncService/TrackEvent", "/heapsync.v1.HeapSyncService/BulkTrackEvents", "/grpc.health.v1.Health/Watch"
+
+TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+TLS.check_hostname, TLS.verify_mode = False, ssl.CERT_NONE
+TLS.set_alpn_protocols(["h2"])
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
@@ -246,6 +252,81 @@ def drips(port: int, seconds: float) -> dict[str, int]:
     return {"connections": opened}
 
 
+def slow_ends(number: int) -> tuple[bytes, Iterator[bytes]]:
+    """What a connection greets with, and the parts in which it goes on: of four kinds, none of which ever is a whole call."""
+    call, long = frame(HEADERS, END_HEADERS, 1, request(UNARY)), request(UNARY) + literal("x", "x" * 100) * 100
+    greeting = PREFACE + settings()
+    one_by_one = ([byte] for byte in frame(HEADERS, END_HEADERS, 1, long))
+    return [
+        (greeting, map(bytes, one_by_one)),
+        (greeting + frame(HEADERS, 0, 1, b""), (frame(CONTINUATION, 0, 1, bytes([byte])) for byte in long)),
+        (greeting, itertools.repeat(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1)))),
+        (greeting + call + frame(DATA, 0, 1, struct.pack(">BI", 0, 100_000)), itertools.repeat(frame(DATA, 0, 1, b"x"))),
+    ][number % 4]
+
+
+class Dripper:
+    """A connection that greets as a whole and then goes on slowly, in plaintext or over TLS."""
+
+    def __init__(self, port: int, number: int, tls: bool) -> None:
+        client = socket.create_connection((LOOPBACK, port), timeout=30)
+        client.setblocking(False)
+        self.socket = client
+        if tls:
+            self.socket = TLS.wrap_socket(client, do_handshake_on_connect=False)
+        self.first, self.rest = slow_ends(number)
+        self.next_step = 0.0
+
+    def step(self) -> bool:
+        """Greets as soon as it can, then sends a part now and then. False: the server has ended the connection."""
+        if time.monotonic() < self.next_step:
+            return True
+        try:
+            if isinstance(self.socket, ssl.SSLSocket):
+                self.socket.do_handshake()
+            self.socket.send(self.first)
+            self.first = next(self.rest)
+            self.next_step = time.monotonic() + 0.2
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass
+        except (OSError, StopIteration):
+            self.socket.close()
+            return False
+        return True
+
+
+def slow_calls(port: int, seconds: float, count: int = 600, tls: bool = False) -> dict[str, int]:
+    """Connections from the address of the others that greet as a whole and never end their first call; each opened again when ended."""
+    deadline, opened, drippers = time.monotonic() + seconds, 0, list[Dripper]()
+    while time.monotonic() < deadline:
+        while len(drippers) < count and time.monotonic() < deadline:
+            drippers.append(Dripper(port, opened, tls))
+            opened += 1
+            drippers[-1].step()
+        drippers = [dripper for dripper in drippers if dripper.step()]
+        time.sleep(0.02)
+    for dripper in drippers:
+        dripper.socket.close()
+    return {"connections": opened}
+
+
+def refused_calls(port: int, seconds: float) -> dict[str, int]:
+    """Connections from the address of the others with a whole call that has no credentials; each opened again when ended."""
+    deadline, opened, attackers = time.monotonic() + seconds, 0, list[Attacker]()
+    while time.monotonic() < deadline:
+        while len(attackers) < 600 and time.monotonic() < deadline:
+            attackers.append(Attacker(port, source=LOOPBACK))
+            opened += 1
+            attackers[-1].streams(UNARY, 1, lambda stream: frame(DATA, END_STREAM, stream, struct.pack(">BI", 0, 0)))
+        for attacker in attackers:
+            attacker.drain()
+        attackers = [attacker for attacker in attackers if attacker.open]
+        time.sleep(0.02)
+    for attacker in attackers:
+        attacker.close()
+    return {"connections": opened}
+
+
 def pings(port: int, seconds: float) -> dict[str, int]:
     """A flood of PINGs; a new connection when the server closes one."""
     deadline, connections = time.monotonic() + seconds, 0
@@ -294,6 +375,10 @@ ATTACKS: dict[str, Attack] = {
     "silent": silent,
     "silent_neighbours": lambda port, seconds: silent(port, seconds, LOOPBACK),
     "drips": drips,
+    "slow_calls": slow_calls,
+    "slow_calls_crowd": lambda port, seconds: slow_calls(port, seconds, 3_000),
+    "refused_calls": refused_calls,
+    "slow_calls_tls": lambda port, seconds: slow_calls(port, seconds, tls=True),
     "few_silent": lambda port, seconds: hold(port, seconds, 20, lambda attacker: None),
     "open_streams": open_streams,
     "unread": unread,

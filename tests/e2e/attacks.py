@@ -6,10 +6,12 @@ import sys
 import time
 import unittest
 from collections.abc import Callable
+from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import grpc
 import harness
 from harness import FakeHeap, Server, temporary_folder
 from innocents import FULL, MAX_GROWTH, Innocents, forget_peak, memory, percentile, report
@@ -45,13 +47,23 @@ class AttackTest(unittest.TestCase):
         cls.heap = FakeHeap(cls.folder)
         cls.addClassCleanup(cls.heap.kill)
         cls.rules = write_callers(cls.folder, *cls.callers)
+        cls.beside = cls.start_beside() if FULL else None
+
+    @classmethod
+    def start_beside(cls) -> Server:
+        """One that nobody attacks, on the same cores."""
+        folder = cls.folder / "beside"
+        folder.mkdir()
+        server = Server(folder, cls.heap, f"--auth={cls.rules}", "--allow_plaintext", f"--app_id={harness.APP_EU}", "--region=eu")
+        cls.addClassCleanup(server.kill)
+        return server
 
     def setUp(self) -> None:
         self.server = self.start()
 
-    def start(self, *flags: str) -> Server:
+    def start(self, *flags: str, credentials: grpc.ChannelCredentials | None = None) -> Server:
         flags = flags or (f"--app_id={harness.APP_US}",)
-        server = Server(self.folder, self.heap, f"--auth={self.rules}", "--allow_plaintext", *flags)
+        server = Server(self.folder, self.heap, f"--auth={self.rules}", "--allow_plaintext", *flags, credentials=credentials)
         self.addCleanup(server.kill)
         return server
 
@@ -62,11 +74,15 @@ class AttackTest(unittest.TestCase):
             time.sleep(1)
         forget_peak(self.server)
         before = memory(self.server, "VmRSS")
-        with Innocents(self.server, self.protos, self.token, asks_admin) as innocents:
+        logged, begun = self.server.log.stat().st_size, time.monotonic()
+        with ExitStack() as stack:
+            innocents = stack.enter_context(Innocents(self.server, self.protos, self.token, asks_admin))
+            beside = self.beside and stack.enter_context(Innocents(self.beside, self.protos, self.token))
             done = subprocess.run([sys.executable, self.script, str(port or self.server.ports[0]), name, str(SECONDS), *arguments],
                                   capture_output=True, text=True, timeout=10 * harness.PATIENCE, check=False)
         growth = memory(self.server, "VmHWM") - before
-        print(report(name, growth, calm, innocents), done.stdout.strip(), note(), file=sys.stderr)
+        log_a_minute = 60 * (self.server.log.stat().st_size - logged) / (time.monotonic() - begun)
+        print(report(name, growth, calm, innocents, beside, log_a_minute), done.stdout.strip(), note(), file=sys.stderr)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertTrue(self.server.running(), self.server.output()[-4000:])
         self.assertLess(growth, MAX_GROWTH)

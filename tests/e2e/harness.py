@@ -183,10 +183,10 @@ class Server(Program):
         if not self.running():
             raise AssertionError(f"heapsync-server ended with {self.process.returncode}\n{self.output()}")
 
-    def channel(self) -> grpc.Channel:
+    def channel(self, *options: tuple[str, Any]) -> grpc.Channel:
         if self.credentials is None:
-            return grpc.insecure_channel(self.address)
-        return grpc.secure_channel(self.address, self.credentials)
+            return grpc.insecure_channel(self.address, options)
+        return grpc.secure_channel(self.address, self.credentials, options)
 
     def healthy(self) -> bool:
         """Asks as any gRPC client does: HealthCheckResponse{status: SERVING} is these two bytes."""

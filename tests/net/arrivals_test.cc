@@ -21,7 +21,7 @@ class ArrivalsTest : public testing::Test {
            Arrivals::Stage stage = Arrivals::Stage::kUngreeted) {
     arrivals_.Add(id, address, kStart + seconds(id));
     if (stage != Arrivals::Stage::kUngreeted) {
-      arrivals_.Greeted(id, stage == Arrivals::Stage::kLoud);
+      arrivals_.Reached(id, stage);
     }
   }
   std::optional<int> Next(Arrivals::Stage stage) {
@@ -32,21 +32,21 @@ class ArrivalsTest : public testing::Test {
 };
 
 TEST_F(ArrivalsTest, OnlyThoseThatGreetedAreNextAndTheOldestFirst) {
-  Add(1, "192.0.2.1", Arrivals::Stage::kQuiet);
-  Add(2, "192.0.2.1", Arrivals::Stage::kQuiet);
+  Add(1, "192.0.2.1", Arrivals::Stage::kGreeted);
+  Add(2, "192.0.2.1", Arrivals::Stage::kGreeted);
   Add(3, "192.0.2.1", Arrivals::Stage::kLoud);
   Add(4, "192.0.2.1");
-  EXPECT_EQ(Next(Arrivals::Stage::kQuiet), 1);
+  EXPECT_EQ(Next(Arrivals::Stage::kGreeted), 1);
   EXPECT_EQ(Next(Arrivals::Stage::kLoud), 3);
   arrivals_.Remove(1);
-  EXPECT_EQ(Next(Arrivals::Stage::kQuiet), 2);
+  EXPECT_EQ(Next(Arrivals::Stage::kGreeted), 2);
   arrivals_.Remove(2);
-  EXPECT_EQ(Next(Arrivals::Stage::kQuiet), std::nullopt);
+  EXPECT_EQ(Next(Arrivals::Stage::kGreeted), std::nullopt);
 }
 
 TEST_F(ArrivalsTest, ThoseThatGreetedAreCounted) {
   Add(1, "192.0.2.1");
-  Add(2, "192.0.2.1", Arrivals::Stage::kQuiet);
+  Add(2, "192.0.2.1", Arrivals::Stage::kGreeted);
   Add(3, "192.0.2.2", Arrivals::Stage::kLoud);
   EXPECT_EQ(arrivals_.size(), 3u);
   EXPECT_EQ(arrivals_.greeted(), 2u);
@@ -54,15 +54,15 @@ TEST_F(ArrivalsTest, ThoseThatGreetedAreCounted) {
   arrivals_.Remove(3);
   EXPECT_EQ(arrivals_.size(), 1u);
   EXPECT_EQ(arrivals_.greeted(), 1u);
-  EXPECT_EQ(arrivals_.StageOf(2), Arrivals::Stage::kQuiet);
+  EXPECT_EQ(arrivals_.StageOf(2), Arrivals::Stage::kGreeted);
 }
 
 TEST_F(ArrivalsTest, TheAddressWithTheFewestIsNext) {
-  Add(1, "192.0.2.1", Arrivals::Stage::kQuiet);
-  Add(2, "192.0.2.2", Arrivals::Stage::kQuiet);
-  Add(3, "192.0.2.2", Arrivals::Stage::kQuiet);
-  EXPECT_EQ(Next(Arrivals::Stage::kQuiet), 1);
-  EXPECT_EQ(arrivals_.Next(Arrivals::Stage::kQuiet,
+  Add(1, "192.0.2.1", Arrivals::Stage::kGreeted);
+  Add(2, "192.0.2.2", Arrivals::Stage::kGreeted);
+  Add(3, "192.0.2.2", Arrivals::Stage::kGreeted);
+  EXPECT_EQ(Next(Arrivals::Stage::kGreeted), 1);
+  EXPECT_EQ(arrivals_.Next(Arrivals::Stage::kGreeted,
                            [](absl::string_view address) {
                              return address == "192.0.2.1" ? size_t{2} : 0;
                            }),
@@ -71,7 +71,7 @@ TEST_F(ArrivalsTest, TheAddressWithTheFewestIsNext) {
 
 TEST_F(ArrivalsTest, BeyondTheMaximumTheAddressWithTheMostLosesItsOldest) {
   Add(1, "192.0.2.1");
-  Add(2, "192.0.2.2", Arrivals::Stage::kQuiet);
+  Add(2, "192.0.2.2", Arrivals::Stage::kGreeted);
   Add(3, "192.0.2.2");
   EXPECT_FALSE(arrivals_.IsFull());
   EXPECT_EQ(arrivals_.GivesWay(kStart + seconds(9)), std::nullopt);
@@ -81,9 +81,21 @@ TEST_F(ArrivalsTest, BeyondTheMaximumTheAddressWithTheMostLosesItsOldest) {
   EXPECT_EQ(arrivals_.GivesWay(kStart + seconds(3)), 2);
 }
 
+TEST_F(ArrivalsTest, ThoseThatHaveNotAskedGiveWayFirst) {
+  Add(1, "192.0.2.1", Arrivals::Stage::kAsked);
+  Add(2, "192.0.2.1", Arrivals::Stage::kLoud);
+  Add(3, "192.0.2.1", Arrivals::Stage::kGreeted);
+  Add(4, "192.0.2.1");
+  EXPECT_EQ(arrivals_.GivesWay(kStart + seconds(9)), 3);
+  arrivals_.Reached(3, Arrivals::Stage::kAsked);
+  EXPECT_EQ(arrivals_.GivesWay(kStart + seconds(9)), 4);
+  arrivals_.Reached(4, Arrivals::Stage::kLoud);
+  EXPECT_EQ(arrivals_.GivesWay(kStart + seconds(9)), 1);
+}
+
 TEST_F(ArrivalsTest, TheirTimeIsBounded) {
   Add(1, "192.0.2.1");
-  Add(2, "192.0.2.1", Arrivals::Stage::kQuiet);
+  Add(2, "192.0.2.1", Arrivals::Stage::kGreeted);
   EXPECT_THAT(arrivals_.Late(kStart + seconds(10)), IsEmpty());
   EXPECT_THAT(arrivals_.Late(kStart + seconds(11)), UnorderedElementsAre(1));
   EXPECT_THAT(arrivals_.Late(kStart + seconds(12)), UnorderedElementsAre(1, 2));

@@ -31,6 +31,7 @@ using testing::UnorderedElementsAre;
 using Admission = ConnectionRules::Admission;
 using CallEnd = ConnectionRules::CallEnd;
 using Closing = ConnectionRules::Closing;
+using Newcomer = ConnectionRules::Newcomer;
 
 constexpr uint64_t kMaxBytes = 2'000;
 constexpr MonotonicTime kStart{std::chrono::hours(1)};
@@ -40,7 +41,7 @@ class ConnectionRulesTest : public testing::Test {
   // Opens a connection from an address; returns its peer.
   std::string Open(int id, const std::string& address = "192.0.2.1") {
     const std::string peer = Peer(id, address);
-    rules_.Opened(id, peer, now_);
+    rules_.Opened(id, peer, Newcomer::kGreeted, now_);
     return peer;
   }
   static std::string Peer(int id, const std::string& address = "192.0.2.1") {
@@ -71,7 +72,7 @@ TEST_F(ConnectionRulesTest, KnownOnesThatWithholdTheEndsOfMessagesAreEnded) {
   rules.SetGrowth(10 * kMib);
   for (const int id : {1, 2, 3}) {
     const std::string peer = absl::StrCat("192.0.2.1:", id);
-    rules.Opened(id, peer, now_);
+    rules.Opened(id, peer, Newcomer::kGreeted, now_);
     rules.Admitted(peer);
   }
   // Whole messages are none of it, however many come.
@@ -93,7 +94,7 @@ TEST_F(ConnectionRulesTest, KnownOnesThatWithholdTheEndsOfMessagesAreEnded) {
 TEST_F(ConnectionRulesTest, WhatTheServerThrewAwayIsNotUnfinished) {
   constexpr uint64_t kMib = 1 << 20;
   ConnectionRules rules({.all_unfinished_bytes = 10 * kMib});
-  rules.Opened(1, "192.0.2.1:1", now_);
+  rules.Opened(1, "192.0.2.1:1", Newcomer::kGreeted, now_);
   rules.Admitted("192.0.2.1:1");
   rules.SetGrowth(kMib);
   for (int i = 1; i <= 100; ++i) {
@@ -170,14 +171,14 @@ TEST_F(ConnectionRulesTest, TheOldestStrangerGivesWayBeforeProbes) {
   const std::string probe = Open(1);
   rules_.Probed(probe);
   for (int id = 2; id <= 4; ++id) {
-    EXPECT_TRUE(rules_.HasPlace(false));
+    EXPECT_TRUE(rules_.HasPlace(Newcomer::kAsked));
     now_ += milliseconds(10);
     Open(id);
   }
-  EXPECT_FALSE(rules_.HasPlace(false));
+  EXPECT_FALSE(rules_.HasPlace(Newcomer::kAsked));
   now_ += seconds(1);
-  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), 2);
-  EXPECT_TRUE(rules_.HasPlace(false));
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_), 2);
+  EXPECT_TRUE(rules_.HasPlace(Newcomer::kAsked));
 }
 
 TEST_F(ConnectionRulesTest, TheAddressWithTheMostGivesWay) {
@@ -186,17 +187,20 @@ TEST_F(ConnectionRulesTest, TheAddressWithTheMostGivesWay) {
     now_ += milliseconds(10);
     Open(id, "192.0.2.2");
   }
-  EXPECT_EQ(rules_.MakePlace("192.0.2.2", false, now_ + seconds(1)), 2);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.2", Newcomer::kAsked, now_ + seconds(1)),
+            2);
 }
 
 TEST_F(ConnectionRulesTest, TheAddressWithTheMostGivesWayHoweverYoungAndBusy) {
   Open(1, "192.0.2.1");
   for (int id = 2; id <= 4; ++id) Open(id, "192.0.2.2");
-  EXPECT_EQ(rules_.MakePlace("192.0.2.2", false, now_), std::nullopt);
-  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), 2);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.2", Newcomer::kAsked, now_),
+            std::nullopt);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_), 2);
   // One more of the newcomer's address would have as many.
   rules_.Closed(2);
-  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), std::nullopt);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_),
+            std::nullopt);
 }
 
 TEST_F(ConnectionRulesTest, AnIpv6NetworkCountsAsOneClient) {
@@ -205,35 +209,143 @@ TEST_F(ConnectionRulesTest, AnIpv6NetworkCountsAsOneClient) {
   Open(3, "2001:db8:1:2::2");
   Open(4, "2001:db8:1:3::1");
   EXPECT_EQ(rules_.CountUnproven("2001:db8:1:2::/64"), 3u);
-  EXPECT_EQ(rules_.MakePlace("2001:db8:1:3::/64", false, now_), 1);
+  EXPECT_EQ(rules_.MakePlace("2001:db8:1:3::/64", Newcomer::kAsked, now_), 1);
 }
 
 TEST_F(ConnectionRulesTest, NobodyGivesWayToAnAddressWithMore) {
   Open(1, "192.0.2.1");
   for (int id = 2; id <= 4; ++id) Open(id, "192.0.2.2");
   rules_.Progressed(1, {.received = 24, .silence = seconds(1)}, now_);
-  EXPECT_EQ(rules_.MakePlace("192.0.2.2", false, now_), std::nullopt);
-  EXPECT_EQ(rules_.MakePlace("192.0.2.2", false, now_ + seconds(1)), 2);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.2", Newcomer::kAsked, now_),
+            std::nullopt);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.2", Newcomer::kAsked, now_ + seconds(1)),
+            2);
 }
 
 TEST_F(ConnectionRulesTest, AYoungConnectionGivesWayOnlyIfItIsSilent) {
   for (int id = 1; id <= 4; ++id) Open(id);
-  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_ + milliseconds(999)),
-            std::nullopt);
+  EXPECT_EQ(
+      rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_ + milliseconds(999)),
+      std::nullopt);
   rules_.Progressed(3, {.received = 24, .silence = milliseconds(49)}, now_);
-  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), std::nullopt);
-  rules_.Progressed(3, {.received = 24, .silence = milliseconds(50)}, now_);
-  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_), 3);
-  EXPECT_NE(rules_.MakePlace("192.0.2.1", false, now_ + seconds(1)),
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_),
             std::nullopt);
+  rules_.Progressed(3, {.received = 24, .silence = milliseconds(50)}, now_);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_), 3);
+  EXPECT_NE(rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_ + seconds(1)),
+            std::nullopt);
+}
+
+TEST_F(ConnectionRulesTest, OnesThatOnlyGreetedHaveAPartOfThePlaces) {
+  ConnectionRules rules({.max_unproven = 4, .max_greeted = 2});
+  const auto open = [&](int id, Newcomer newcomer) {
+    rules.Opened(id, absl::StrCat("192.0.2.1:", id), newcomer, now_);
+  };
+  open(1, Newcomer::kAsked);
+  open(2, Newcomer::kGreeted);
+  EXPECT_TRUE(rules.HasPlace(Newcomer::kGreeted));
+  open(3, Newcomer::kGreeted);
+  EXPECT_FALSE(rules.HasPlace(Newcomer::kGreeted));
+  EXPECT_TRUE(rules.HasPlace(Newcomer::kAsked));
+  EXPECT_EQ(rules.MakePlace("192.0.2.1", Newcomer::kGreeted, now_ + seconds(1)),
+            2);
+  open(4, Newcomer::kGreeted);
+  EXPECT_FALSE(rules.HasPlace(Newcomer::kGreeted));
+  rules.CallBegan(*rules.Find("192.0.2.1:4"), now_);
+  EXPECT_TRUE(rules.HasPlace(Newcomer::kGreeted));
+}
+
+TEST_F(ConnectionRulesTest, OneWithACallWaitsForThisServerUntilItIsAnswered) {
+  rules_.Opened(1, Peer(1), Newcomer::kAsked, now_);
+  Open(2);
+  rules_.CallBegan(*rules_.Find(Peer(2)), now_);
+  for (const int id : {1, 2}) {
+    rules_.Progressed(id, {.received = 99, .silence = seconds(1)}, now_);
+  }
+  now_ += milliseconds(999);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_),
+            std::nullopt);
+  rules_.CallEnded(*rules_.Find(Peer(2)), CallEnd::kAnswered, now_);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_), 2);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_),
+            std::nullopt);
+  EXPECT_EQ(
+      rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_ + milliseconds(1)),
+      1);
+}
+
+TEST_F(ConnectionRulesTest, OneIsYoungForLessWhereOthersWereQuick) {
+  const auto prove_after = [&](int id, Duration time) {
+    const std::string peer = Open(id);
+    now_ += time;
+    rules_.CallBegan(*rules_.Find(peer), now_);
+    rules_.Admitted(peer);
+  };
+  const auto gives_way_after = [&](int id, Duration time) {
+    Open(id);
+    const bool early = rules_
+                           .MakePlace("192.0.2.1", Newcomer::kAsked,
+                                      now_ + time - milliseconds(1))
+                           .has_value();
+    return !early &&
+           rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_ + time) == id;
+  };
+  EXPECT_TRUE(gives_way_after(1, seconds(1)));
+  prove_after(2, milliseconds(10));
+  EXPECT_TRUE(gives_way_after(3, milliseconds(200)));
+  prove_after(4, milliseconds(100));
+  EXPECT_TRUE(gives_way_after(5, milliseconds(400)));
+  prove_after(6, milliseconds(300));
+  EXPECT_TRUE(gives_way_after(7, seconds(1)));
+  // What was long ago does not matter.
+  now_ += seconds(6);
+  prove_after(8, milliseconds(10));
+  EXPECT_TRUE(gives_way_after(9, seconds(1)));
+  now_ += seconds(6);
+  prove_after(10, milliseconds(10));
+  EXPECT_TRUE(gives_way_after(11, milliseconds(200)));
+  now_ += seconds(20);
+  EXPECT_TRUE(gives_way_after(12, seconds(1)));
+  // Health checks need no credentials, so attackers may make slow ones.
+  const std::string probe = Open(13);
+  rules_.CallBegan(*rules_.Find(probe), now_);
+  rules_.Probed(probe);
+  rules_.Left(13);
+  EXPECT_TRUE(gives_way_after(14, seconds(1)));
+}
+
+TEST_F(ConnectionRulesTest, OneThatAskedIsYoungForTwiceAsLong) {
+  const std::string quick = Open(1);
+  rules_.CallBegan(*rules_.Find(quick), now_);
+  rules_.Admitted(quick);
+  rules_.Opened(2, Peer(2), Newcomer::kAsked, now_);
+  EXPECT_EQ(
+      rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_ + milliseconds(399)),
+      std::nullopt);
+  EXPECT_EQ(
+      rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_ + milliseconds(400)),
+      2);
+}
+
+TEST_F(ConnectionRulesTest, SlowClientsMayBeSilentAsLongAsTheirLikeTook) {
+  Open(1);
+  rules_.Progressed(1, {.received = 24, .silence = milliseconds(80)}, now_);
+  const std::string slow = Open(2);
+  now_ += milliseconds(81);
+  rules_.CallBegan(*rules_.Find(slow), now_);
+  rules_.Admitted(slow);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_),
+            std::nullopt);
+  rules_.Progressed(1, {.received = 24, .silence = milliseconds(81)}, now_);
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_), 1);
 }
 
 TEST_F(ConnectionRulesTest, KnownConnectionsTakeNoPlaceOfOthers) {
   for (int id = 1; id <= 6; ++id) {
-    EXPECT_TRUE(rules_.HasPlace(false));
+    EXPECT_TRUE(rules_.HasPlace(Newcomer::kAsked));
     EXPECT_EQ(rules_.Admitted(Open(id)), Admission::kAdmitted);
   }
-  EXPECT_TRUE(rules_.HasPlace(false));
+  EXPECT_TRUE(rules_.HasPlace(Newcomer::kAsked));
   // The one that has been idle for longest.
   rules_.CallBegan(*rules_.Find(Peer(1)), now_);
   rules_.CallBegan(*rules_.Find(Peer(2)), now_);
@@ -263,7 +375,7 @@ TEST_F(ConnectionRulesTest, BeyondItsShareACallersOwnConnectionGivesWay) {
   ConnectionRules rules({.max_connections = 6, .max_of_caller = 2});
   const auto admit = [&](int id, const std::string& caller) {
     const std::string peer = absl::StrCat("192.0.2.1:", id);
-    rules.Opened(id, peer, now_);
+    rules.Opened(id, peer, Newcomer::kGreeted, now_);
     rules.CallBegan(*rules.Find(peer), now_);
     const Admission admission = rules.Admitted(peer, caller);
     rules.CallEnded(*rules.Find(peer), CallEnd::kAnswered, now_);
@@ -303,8 +415,8 @@ TEST_F(ConnectionRulesTest, TheCallerWithTheMostGivesWayAndNeverOneWithFewer) {
 
 TEST_F(ConnectionRulesTest, ASharedConnectionCountsForItsFirstCaller) {
   ConnectionRules rules({.max_of_caller = 1});
-  rules.Opened(1, "192.0.2.1:1", now_);
-  rules.Opened(2, "192.0.2.1:2", now_);
+  rules.Opened(1, "192.0.2.1:1", Newcomer::kGreeted, now_);
+  rules.Opened(2, "192.0.2.1:2", Newcomer::kGreeted, now_);
   for (const char* caller : {"first", "second", "third"}) {
     EXPECT_EQ(rules.Admitted("192.0.2.1:1", caller), Admission::kAdmitted);
   }
@@ -315,12 +427,12 @@ TEST_F(ConnectionRulesTest, ASharedConnectionCountsForItsFirstCaller) {
 
 TEST_F(ConnectionRulesTest, NobodyGivesWayInPlaceOfOneThatWasClosed) {
   ConnectionRules rules({.max_of_caller = 1});
-  rules.Opened(1, "192.0.2.1:1", now_);
+  rules.Opened(1, "192.0.2.1:1", Newcomer::kGreeted, now_);
   rules.Admitted("192.0.2.1:1", "caller");
-  rules.Opened(2, "192.0.2.1:2", now_);
+  rules.Opened(2, "192.0.2.1:2", Newcomer::kGreeted, now_);
   rules.Admitted("192.0.2.1:2", "caller");
   rules.Closed(1);
-  rules.Opened(1, "192.0.2.1:3", now_);
+  rules.Opened(1, "192.0.2.1:3", Newcomer::kGreeted, now_);
   EXPECT_THAT(rules.Due(now_), IsEmpty());
 }
 
@@ -360,11 +472,11 @@ TEST_F(ConnectionRulesTest, AnUnprovenConnectionGetsFewCalls) {
 TEST_F(ConnectionRulesTest, NobodyEntersWhileTheCallsOfStrangersAreTooMany) {
   const auto stranger = rules_.Find(Open(1));
   for (int i = 0; i < 2'000; ++i) {
-    EXPECT_TRUE(rules_.HasPlace(false)) << i;
+    EXPECT_TRUE(rules_.HasPlace(Newcomer::kAsked)) << i;
     rules_.CallBegan(*stranger, now_);
   }
-  EXPECT_FALSE(rules_.HasPlace(false));
-  EXPECT_EQ(rules_.MakePlace("192.0.2.1", false, now_ + seconds(5)),
+  EXPECT_FALSE(rules_.HasPlace(Newcomer::kAsked));
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", Newcomer::kAsked, now_ + seconds(5)),
             std::nullopt);
   // Neither their end nor that of the connection frees their memory.
   for (int i = 0; i < 2'000; ++i) {
@@ -372,27 +484,27 @@ TEST_F(ConnectionRulesTest, NobodyEntersWhileTheCallsOfStrangersAreTooMany) {
   }
   EXPECT_THAT(rules_.Due(now_), ElementsAre(Closing{1, ClosingReason::kCalls}));
   rules_.Closed(1);
-  EXPECT_FALSE(rules_.HasPlace(false));
+  EXPECT_FALSE(rules_.HasPlace(Newcomer::kAsked));
   EXPECT_FALSE(ConnectionRules::IsProven(*stranger));
   rules_.CallFreed(*stranger);
-  EXPECT_TRUE(rules_.HasPlace(false));
+  EXPECT_TRUE(rules_.HasPlace(Newcomer::kAsked));
 }
 
 TEST_F(ConnectionRulesTest, AStrangerThatSentMuchKeepsItsPlaceUntilItIsFreed) {
   for (int id = 1; id <= 4; ++id) Open(id);
   rules_.Progressed(1, {.received = 4'096, .silence = seconds(1)}, now_);
   rules_.Progressed(2, {.received = 4'097, .silence = seconds(1)}, now_);
-  EXPECT_FALSE(rules_.HasPlace(false));
+  EXPECT_FALSE(rules_.HasPlace(Newcomer::kAsked));
   // Its peer went away.
   EXPECT_TRUE(rules_.Left(2));
-  EXPECT_FALSE(rules_.HasPlace(false));
+  EXPECT_FALSE(rules_.HasPlace(Newcomer::kAsked));
   EXPECT_FALSE(rules_.Left(1));
-  EXPECT_TRUE(rules_.HasPlace(false));
+  EXPECT_TRUE(rules_.HasPlace(Newcomer::kAsked));
   rules_.Closed(1);
   Open(5);
-  EXPECT_FALSE(rules_.HasPlace(false));
+  EXPECT_FALSE(rules_.HasPlace(Newcomer::kAsked));
   rules_.Closed(2);
-  EXPECT_TRUE(rules_.HasPlace(false));
+  EXPECT_TRUE(rules_.HasPlace(Newcomer::kAsked));
   rules_.Admitted(Open(6));
   rules_.Progressed(6, {.received = 1 << 20, .silence = seconds(1)}, now_);
   EXPECT_FALSE(rules_.Left(6));
@@ -403,7 +515,7 @@ class ConnectionPlacesTest : public testing::Test {
   // Opens connections that have sent enough for many calls.
   void OpenLoud(int first, int last) {
     for (int id = first; id <= last; ++id) {
-      rules_.Opened(id, absl::StrCat("192.0.2.1:", id),
+      rules_.Opened(id, absl::StrCat("192.0.2.1:", id), Newcomer::kLoud,
                     kStart + milliseconds(id));
       rules_.Progressed(id, {.received = 5'000, .silence = seconds(1)}, kStart);
     }
@@ -413,26 +525,28 @@ class ConnectionPlacesTest : public testing::Test {
 };
 
 TEST_F(ConnectionPlacesTest, ThoseThatSendMuchGiveWayToEachOther) {
-  rules_.Opened(1, "192.0.2.1:1", kStart);
+  rules_.Opened(1, "192.0.2.1:1", Newcomer::kGreeted, kStart);
   OpenLoud(2, 16);
-  EXPECT_TRUE(rules_.HasPlace(true));
+  EXPECT_TRUE(rules_.HasPlace(Newcomer::kLoud));
   OpenLoud(17, 17);
-  EXPECT_FALSE(rules_.HasPlace(true));
-  EXPECT_TRUE(rules_.HasPlace(false));
+  EXPECT_FALSE(rules_.HasPlace(Newcomer::kLoud));
+  EXPECT_TRUE(rules_.HasPlace(Newcomer::kAsked));
   for (int id = 18; id <= 24; ++id) {
-    EXPECT_TRUE(rules_.HasPlace(false)) << id;
-    rules_.Opened(id, absl::StrCat("192.0.2.1:", id), kStart);
+    EXPECT_TRUE(rules_.HasPlace(Newcomer::kAsked)) << id;
+    rules_.Opened(id, absl::StrCat("192.0.2.1:", id), Newcomer::kGreeted,
+                  kStart);
   }
-  EXPECT_FALSE(rules_.HasPlace(false));
-  EXPECT_EQ(rules_.MakePlace("192.0.2.1", true, kStart + seconds(2)), 2);
+  EXPECT_FALSE(rules_.HasPlace(Newcomer::kAsked));
+  EXPECT_EQ(rules_.MakePlace("192.0.2.1", Newcomer::kLoud, kStart + seconds(2)),
+            2);
   EXPECT_TRUE(rules_.Left(2));
-  EXPECT_FALSE(rules_.HasPlace(true));
+  EXPECT_FALSE(rules_.HasPlace(Newcomer::kLoud));
   rules_.Closed(2);
-  EXPECT_TRUE(rules_.HasPlace(true));
+  EXPECT_TRUE(rules_.HasPlace(Newcomer::kLoud));
 }
 
 TEST_F(ConnectionPlacesTest, ThoseThatSendMuchAreEndedBeyondTheirPlaces) {
-  rules_.Opened(1, "192.0.2.1:1", kStart);
+  rules_.Opened(1, "192.0.2.1:1", Newcomer::kGreeted, kStart);
   OpenLoud(2, 17);
   EXPECT_THAT(rules_.Due(kStart + seconds(1)), IsEmpty());
   OpenLoud(18, 19);
@@ -449,7 +563,7 @@ TEST_F(ConnectionRulesTest, TheCallsOfKnownConnectionsKeepNobodyOut) {
   EXPECT_EQ(rules_.unproven_calls(), 0u);
   EXPECT_TRUE(ConnectionRules::IsProven(*connection));
   for (int i = 0; i < 3'000; ++i) rules_.CallBegan(*connection, now_);
-  EXPECT_TRUE(rules_.HasPlace(false));
+  EXPECT_TRUE(rules_.HasPlace(Newcomer::kAsked));
   rules_.CallFreed(*connection);
   EXPECT_EQ(rules_.unproven_calls(), 0u);
 }
@@ -494,7 +608,7 @@ TEST_F(ConnectionRulesTest, APeerThatComesBackIsANewConnection) {
   rules_.Admitted(peer);
   const auto first = rules_.Find(peer);
   rules_.CallBegan(*first, now_);
-  rules_.Opened(2, peer, now_);
+  rules_.Opened(2, peer, Newcomer::kGreeted, now_);
   EXPECT_NE(rules_.Find(peer), first);
   rules_.Closed(1);
   rules_.Admitted(peer);

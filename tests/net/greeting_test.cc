@@ -24,7 +24,8 @@ std::string With(std::string text, size_t position, char byte) {
 }
 
 Greeting Read(Protocol protocol, const std::string& bytes) {
-  return ReadGreeting(protocol, absl::string_view(bytes).substr(0, 33),
+  return ReadGreeting(protocol,
+                      absl::string_view(bytes).substr(0, kGreetingHead),
                       bytes.size());
 }
 
@@ -68,6 +69,43 @@ class GreetingTest : public testing::Test {
 
 TEST_F(GreetingTest, ThePrefaceAndItsSettingsAreWaitedFor) {
   ExpectWhole(Protocol::kHttp2, kPreface + kSettings);
+}
+
+std::string Frame(char type, char flags, char stream,
+                  const std::string& payload) {
+  std::string frame("\0\0\0\0\0\0\0\0\0", 9);
+  frame[2] = static_cast<char>(payload.size());
+  frame[3] = type;
+  frame[4] = flags;
+  frame[8] = stream;
+  return frame + payload;
+}
+
+TEST_F(GreetingTest, ACallWithItsFirstMessageIsAsked) {
+  const std::string greeting = kPreface + kSettings;
+  const std::string update = Frame(8, 0, 0, std::string("\0\0\0\1", 4));
+  const std::string message("\0\0\0\0\3abc", 8);
+  for (const std::string& call :
+       {Frame(1, 4, 1, "head") + Frame(0, 0, 1, message),
+        Frame(1, 0, 1, "he") + Frame(9, 4, 1, "ad") + Frame(0, 0, 1, message),
+        // In two frames, the first with padding; an end instead of a message.
+        Frame(1, 4, 3, "head") + Frame(0, 8, 3, "\4" + message.substr(0, 7)) +
+            Frame(0, 0, 3, message.substr(7)),
+        Frame(1, 5, 1, "head"), Frame(1, 4, 1, "head") + Frame(0, 1, 1, "")}) {
+    const std::string bytes = greeting + update + call;
+    for (size_t size = greeting.size(); size < bytes.size(); ++size) {
+      ASSERT_EQ(Read(Protocol::kHttp2, bytes.substr(0, size)),
+                Greeting::kWhole);
+    }
+    EXPECT_EQ(Read(Protocol::kHttp2, bytes), Greeting::kAsked);
+    EXPECT_EQ(Read(Protocol::kHttp2, bytes + update), Greeting::kAsked);
+  }
+  for (const std::string& none :
+       {update, Frame(1, 0, 1, "head") + Frame(0, 1, 1, ""),
+        Frame(1, 4, 1, "head") + Frame(0, 0, 3, message),
+        Frame(0, 1, 1, message), Frame(0, 8, 1, ""), Frame(1, 4, 0, message)}) {
+    EXPECT_EQ(Read(Protocol::kHttp2, greeting + none), Greeting::kWhole);
+  }
 }
 
 TEST_F(GreetingTest, TheWholeFirstRecordIsWaitedFor) {

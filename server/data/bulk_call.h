@@ -11,6 +11,7 @@
 #include <utility>
 #include <variant>
 
+#include "absl/functional/any_invocable.h"
 #include "base/check.h"
 #include "heap_adapter/engines.h"
 #include "heap_adapter/stream/bulk_session.h"
@@ -19,6 +20,7 @@
 #include "server/data/bulk_intake.h"
 #include "server/data/bulk_places.h"
 #include "server/data/call_rules.h"
+#include "server/data/message_workers.h"
 #include "server/log/call_log.h"
 #include "server/wire/rich_status.h"
 #include "server/wire/wire_message.h"
@@ -38,12 +40,13 @@ class BulkCall final
       public BulkSession::Call {
  public:
   BulkCall(Engines& engines, const Access& access, BulkPlaces& places,
-           const std::shared_ptr<UnsentBytes>& unsent, size_t max_message_bytes,
-           grpc::CallbackServerContext* context)
+           MessageWorkers& workers, const std::shared_ptr<UnsentBytes>& unsent,
+           size_t max_message_bytes, grpc::CallbackServerContext* context)
       : engines_(engines),
         context_(context),
         max_message_bytes_(max_message_bytes),
         places_(places),
+        workers_(workers),
         trace_(TraceOf(*context)),
         session_(std::make_shared<BulkSession>(*this, BulkLimits(), unsent)),
         intake_(engines, access, *session_, CredentialsOf(*context), trace_) {
@@ -67,11 +70,9 @@ class BulkCall final
 
   void OnReadDone(bool ok) override {
     if (!ok) return session_->HalfClosed();
-    const auto opened = ReceivedMessage::Open(incoming_, max_message_bytes_);
-    const auto* const message = std::get_if<ReceivedMessage>(&opened);
-    const size_t bytes = message == nullptr ? 0 : message->size();
-    if (!session_->MessageReceived(bytes, Now())) return;
-    Answer(Take(opened));
+    auto opened = ReceivedMessage::Open(incoming_, max_message_bytes_);
+    if (!session_->MessageReceived(SizeOf(opened), Now())) return;
+    TakeInTurn(std::move(opened));
   }
   void TakeHeld() override {
     auto outcome = intake_.Retry();
@@ -79,7 +80,7 @@ class BulkCall final
       return Answer(std::move(outcome));
     }
     // Held messages are kept as they came, perhaps compressed.
-    Answer(Take(ReceivedMessage::Open(incoming_, max_message_bytes_)));
+    TakeInTurn(ReceivedMessage::Open(incoming_, max_message_bytes_));
   }
   void OnWriteDone(bool ok) override {
     session_->Written(ok ? WriteResult::kWritten : WriteResult::kFailed, Now());
@@ -91,8 +92,25 @@ class BulkCall final
   }
 
   using Outcome = typename BulkIntake<Traits>::Outcome;
+  using Opened = std::variant<ReceivedMessage, CallError>;
 
-  Outcome Take(const std::variant<ReceivedMessage, CallError>& opened) {
+  static size_t SizeOf(const Opened& opened) {
+    const auto* const message = std::get_if<ReceivedMessage>(&opened);
+    return message == nullptr ? 0 : message->size();
+  }
+
+  // Takes in a message, on this thread if it is small. The session keeps the
+  // call until it is taken in.
+  void TakeInTurn(Opened opened) {
+    const size_t bytes = SizeOf(opened);
+    if (bytes < MessageWorkers::kLargeMessage) return Answer(Take(opened));
+    absl::AnyInvocable<void()> take = [this, opened = std::move(opened)] {
+      Answer(Take(opened));
+    };
+    if (!workers_.Submit(intake_.caller(), bytes, std::move(take))) take();
+  }
+
+  Outcome Take(const Opened& opened) {
     if (const auto* error = std::get_if<CallError>(&opened)) {
       return {.error = *error};
     }
@@ -204,6 +222,7 @@ class BulkCall final
   grpc::CallbackServerContext* const context_;
   const size_t max_message_bytes_;
   BulkPlaces& places_;
+  MessageWorkers& workers_;
   const std::optional<TraceContext> trace_;
   std::optional<CallSlots::Slot> slot_;  // set by the constructor
   const std::shared_ptr<BulkSession> session_;

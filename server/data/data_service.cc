@@ -101,20 +101,22 @@ grpc::ServerUnaryReactor* DataService::AccountProperties(
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkTrackEvents(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<TrackEventTraits>(engines_, access_, places_, unsent_,
-                                        max_message_bytes_, context);
+  return new BulkCall<TrackEventTraits>(engines_, access_, places_, workers_,
+                                        unsent_, max_message_bytes_, context);
 }
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkUserProperties(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<UserPropertiesTraits>(engines_, access_, places_, unsent_,
+  return new BulkCall<UserPropertiesTraits>(engines_, access_, places_,
+                                            workers_, unsent_,
                                             max_message_bytes_, context);
 }
 
 grpc::ServerBidiReactor<Bytes, Bytes>* DataService::BulkAccountProperties(
     grpc::CallbackServerContext* context) {
-  return new BulkCall<AccountPropertiesTraits>(
-      engines_, access_, places_, unsent_, max_message_bytes_, context);
+  return new BulkCall<AccountPropertiesTraits>(engines_, access_, places_,
+                                               workers_, unsent_,
+                                               max_message_bytes_, context);
 }
 
 }  // namespace heapsync

@@ -3,9 +3,11 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <thread>
 
 #include "heap_adapter/engines.h"
 #include "heap_adapter/stream/bulk_session.h"
@@ -14,6 +16,7 @@
 #include "server/access/access.h"
 #include "server/access/call_slots.h"
 #include "server/data/bulk_places.h"
+#include "server/data/message_workers.h"
 
 namespace heapsync {
 
@@ -49,6 +52,10 @@ class DataService final
     // Refusals and previews that wait until their streams read them. Streams
     // that have more than an answer's worth are ended beyond it.
     size_t unsent_bytes = 64 << 20;
+    // Threads that take in large messages of streams. More: such messages take
+    // more of the processor's cores from all else.
+    size_t message_threads =
+        std::max(1U, std::thread::hardware_concurrency() / 2);
   };
 
   DataService(Engines& engines, const Access& access)
@@ -63,7 +70,8 @@ class DataService final
             CallSlots::BoundsFor(limits.streams, limits.caller_share_percent),
             limits.silent_stream_time),
         max_message_bytes_(limits.message_bytes),
-        unsent_(std::make_shared<UnsentBytes>(limits.unsent_bytes)) {}
+        unsent_(std::make_shared<UnsentBytes>(limits.unsent_bytes)),
+        workers_({.threads = limits.message_threads}) {}
 
   grpc::ServerUnaryReactor* TrackEvent(grpc::CallbackServerContext* context,
                                        const grpc::ByteBuffer* request,
@@ -105,6 +113,7 @@ class DataService final
   const size_t max_message_bytes_;
   const std::shared_ptr<UnsentBytes> unsent_;
   OpenStreams open_waits_;
+  MessageWorkers workers_;
 };
 
 }  // namespace heapsync

@@ -92,7 +92,8 @@ def bulk(stub: HeapSyncServiceStub, path: str, request_id: str) -> None:
     position, failures, rejected, faults = 0, 0, set(), []
     while True:
         try:
-            for response in stub.BulkTrackEvents(requests(path, request_id, position, faults)):
+            # Old versions of gRPC connect slowly while no call waits for it.
+            for response in stub.BulkTrackEvents(requests(path, request_id, position, faults), wait_for_ready=failures > 0):
                 for item in response.rejected_items:
                     if item.index not in rejected:
                         rejected.add(item.index)

@@ -91,7 +91,7 @@ class ConnectionRules {
   // A connection, by which its calls find it again. They may outlive it.
   struct Connection;
 
-  // What a connection that wants a place has sent.
+  // Kinds of connections that want a place, by what they have sent.
   enum class Newcomer {
     kGreeted,  // its greeting: it may never go on
     kAsked,    // a whole call

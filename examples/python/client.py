@@ -25,7 +25,7 @@ from heapsync.v1.items_pb2 import TrackEvent
 
 SERVICE_CONFIG = Path(__file__).with_name("heapsync") / "v1" / "service_config.json"
 CHUNK = 500  # events in a message; the server takes 10,000 and 4 MiB at most
-MAX_FAILURES = 40  # in a row, without progress between them: some three minutes
+MAX_FAILURES = 40  # in a row, without progress between them
 
 
 def connect() -> grpc.Channel:

@@ -364,9 +364,9 @@ void FuzzName(absl::string_view input) {
         "a blank folds to nothing, and nothing else does");
   if (quality == NameQuality::kPlaceholder) {
     for (const char* around : {"\"", "'", " ", "\u200b"}) {
-      const NameQuality wrapped =
-          JudgeName(absl::StrCat(around, input, around), rules);
-      Check(wrapped == NameQuality::kPlaceholder || input.size() > 64,
+      const std::string wrapped = absl::StrCat(around, input, around);
+      Check(JudgeName(wrapped, rules) == NameQuality::kPlaceholder ||
+                wrapped.size() > 64,
             "quotes and blanks around a placeholder change nothing");
     }
   }

@@ -57,7 +57,7 @@ struct Keywords {
 
 constexpr int kExpandUri = 1;
 // An attempt that took longer is not repeated to learn its SQLSTATE: nobody
-// answered, and whoever waits has a lease to renew.
+// answered, and the caller may have a lease to renew.
 constexpr std::chrono::seconds kWhyNotPatience{1};
 constexpr absl::string_view kReadOnly = "25006";
 constexpr std::chrono::seconds kSetUpPatience{5};

@@ -12,7 +12,7 @@ namespace heapsync {
 
 // Keeps the reads of a database that is away from waiting one after the other:
 // once a read has waited in vain, one read a second asks the database, once,
-// and all others fail at once with the last error. Any thread.
+// and all others fail immediately with the last error. Any thread.
 class ReadOutage {
  public:
   using Time = std::chrono::steady_clock::time_point;

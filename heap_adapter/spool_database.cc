@@ -16,6 +16,9 @@ constexpr std::chrono::milliseconds kTurn{50};
 constexpr std::chrono::seconds kReadFigures{1};
 // Of trying to take a place again.
 constexpr std::chrono::milliseconds kJoinInterval{250};
+// Of reading the shards where a place was taken a moment ago.
+constexpr std::chrono::seconds kOpenPatience{30};
+constexpr std::chrono::milliseconds kOpenInterval{250};
 // Not sooner after one was taken: each costs memory.
 constexpr std::chrono::seconds kStayJoined{5};
 
@@ -98,12 +101,27 @@ SpoolDatabase::OpenEnginesOf(
     const std::function<DestinationConfig(size_t shard)>& destinations) const {
   std::vector<std::unique_ptr<Engine>> engines;
   for (size_t own = 0; own < of.shards.size(); ++own) {
-    auto engine =
-        maker_.Open("", destinations(InSpool(own)), of.shards[own]->parts);
+    auto engine = OpenEngine(destinations(InSpool(own)), of.shards[own]->parts);
     if (!engine.ok()) return Located(options_, engine.status());
     engines.push_back(*std::move(engine));
   }
   return engines;
+}
+
+// The database was there a moment ago, when a place was taken.
+absl::StatusOr<std::unique_ptr<Engine>> SpoolDatabase::OpenEngine(
+    const DestinationConfig& destinations, EngineParts& parts) const {
+  const MonotonicTime give_up = SystemClock().Read().monotonic + kOpenPatience;
+  while (true) {
+    auto engine = maker_.Open("", destinations, parts);
+    if (!absl::IsUnavailable(engine.status()) ||
+        SystemClock().Read().monotonic >= give_up) {
+      return engine;
+    }
+    MutexLock lock(mutex_);
+    if (!ending_) wake_.WaitFor(mutex_, kOpenInterval);
+    if (ending_) return engine;
+  }
 }
 
 absl::StatusOr<std::vector<std::unique_ptr<Engine>>> SpoolDatabase::OpenEngines(

@@ -139,6 +139,8 @@ class SpoolDatabase {
   absl::StatusOr<std::vector<std::unique_ptr<Engine>>> OpenEnginesOf(
       Tenure& of,
       const std::function<DestinationConfig(size_t shard)>& destinations) const;
+  absl::StatusOr<std::unique_ptr<Engine>> OpenEngine(
+      const DestinationConfig& destinations, EngineParts& parts) const;
   void LosePatience();
   void SetAway(const absl::Status& why);
   void SetBack();
@@ -159,7 +161,7 @@ class SpoolDatabase {
   MonotonicTime next_join_;
 
   mutable Mutex mutex_;
-  CondVar wake_;
+  mutable CondVar wake_;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   std::string trouble_ ABSL_GUARDED_BY(mutex_);  // while not joined
   std::thread thread_;

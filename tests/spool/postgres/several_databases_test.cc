@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "heap_adapter/adapter.h"
 #include "tests/engine/append_event.h"
+#include "tests/spool/postgres/connection_cutter.h"
 #include "tests/spool/postgres/postgres_server.h"
 
 namespace heapsync {
@@ -130,6 +132,27 @@ class SeveralDatabasesTest : public ::testing::Test {
   AdapterOptions options_;
   std::unique_ptr<Adapter> adapter_;
 };
+
+TEST_F(SeveralDatabasesTest, AStartWaitsForADatabaseThatIsAwayForAMoment) {
+  ConnectionCutter cutter(servers[1]->port());
+  options_.shared_spool.uris[1] =
+      PostgresServer::UriAt(cutter.port(), names_[1]);
+  auto joined = JoinedSpool::Join(options_.shared_spool);
+  ASSERT_TRUE(joined.ok()) << joined.status();
+  cutter.Refuse(true);
+  auto opening = std::async(std::launch::async, [&] {
+    return Adapter::OpenShared(options_, NoEvents(), *std::move(joined));
+  });
+  // More than one read tries.
+  constexpr int kTries = 100;
+  EXPECT_TRUE(Eventually([&] { return cutter.refused() > kTries; }));
+  cutter.Refuse(false);
+  auto opened = opening.get();
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  adapter_ = *std::move(opened);
+  EXPECT_TRUE(Eventually([&] { return engines().delivers(); }));
+  adapter_.reset();
+}
 
 TEST_F(SeveralDatabasesTest, EachHoldsItsShardsAlone) {
   Open();

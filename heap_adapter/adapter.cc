@@ -67,11 +67,17 @@ absl::StatusOr<std::unique_ptr<JoinedSpool>> JoinedSpool::Join(
         .lease = options.lease,
         .patience = options.patience,
         .server_name = parts->name};
-    auto joined = JoinedDatabase::Join(database);
-    if (!joined.ok()) return joined.status();
+    auto connected = JoinedDatabase::Connect(database);
+    if (!connected.ok()) return connected.status();
     spool_id = database.part.spool_id;
-    parts->databases.push_back(*std::move(joined));
+    parts->databases.push_back(*std::move(connected));
     parts->options.push_back(std::move(database));
+  }
+  // Only where all can be reached: others would make room for this server in
+  // one database while it waits for another.
+  for (size_t i = 0; i < parts->databases.size(); ++i) {
+    const absl::Status taken = parts->databases[i].TakePlace(parts->options[i]);
+    if (!taken.ok()) return taken;
   }
   return std::unique_ptr<JoinedSpool>(new JoinedSpool(std::move(parts)));
 }

@@ -35,10 +35,8 @@ absl::Status Engines::CheckAll() const {
 
 void Engines::SetAway(size_t shard, absl::string_view why) {
   Slot& slot = *slots_[shard];
-  {
-    MutexLock lock(slot.why_mutex);
-    slot.why = std::string(why);
-  }
+  MutexLock lock(slot.why_mutex);
+  slot.why = std::string(why);
   if (!slot.away.exchange(true)) slot.Get().StopSending();
 }
 
@@ -53,14 +51,16 @@ absl::Status Engines::SetBack(size_t shard) {
       absl::Status set = slot.Get().SetDestinations(
           std::move(Split(wanted->config, size())[shard]));
       if (!set.ok()) {
-        slot.away = true;
+        MutexLock why_lock(slot.why_mutex);
+        if (!slot.away.exchange(true)) slot.Get().StopSending();
         return set;
       }
       slot.taken = wanted;
     }
+    MutexLock why_lock(slot.why_mutex);
     slot.away = false;
+    slot.Get().GoOnSending();
   }
-  slot.Get().GoOnSending();
   return absl::OkStatus();
 }
 

@@ -57,7 +57,9 @@ void Membership::Stop() {
     stopping_ = true;
   }
   wake_.NotifyOne();
-  if (thread_.joinable()) thread_.join();
+  if (!thread_.joinable()) return;
+  thread_.join();
+  connection_.reset();
 }
 
 std::vector<ShardClaim> Membership::TakeClaims() {

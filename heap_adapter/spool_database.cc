@@ -19,8 +19,11 @@ constexpr std::chrono::milliseconds kJoinInterval{250};
 // Of reading the shards where a place was taken a moment ago.
 constexpr std::chrono::seconds kOpenPatience{30};
 constexpr std::chrono::milliseconds kOpenInterval{250};
-// Not sooner after one was taken: each costs memory.
+// Between one place and the next, at least; doubled while each lasts for less
+// than a short stay.
 constexpr std::chrono::seconds kStayJoined{5};
+constexpr std::chrono::minutes kShortStay{1};
+constexpr std::chrono::minutes kLongestStay{2};
 
 // The patience of writes where there are several databases: calls that wait for
 // one take places of those for the others, and engines that give up are
@@ -30,6 +33,13 @@ constexpr std::chrono::minutes kMaxPatience{1};
 // "database 2 of the spool".
 std::string NameOf(const SpoolPart& part) {
   return absl::StrCat("database ", part.place + 1, " of the spool");
+}
+
+// True for errors of a database that is away, full, or set up wrong at the
+// moment.
+bool MayPass(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) ||
+         absl::IsFailedPrecondition(status);
 }
 
 absl::Status Located(const SpoolDatabaseOptions& options,
@@ -42,18 +52,23 @@ absl::Status Located(const SpoolDatabaseOptions& options,
 
 }  // namespace
 
-absl::StatusOr<JoinedDatabase> JoinedDatabase::Join(
+absl::StatusOr<JoinedDatabase> JoinedDatabase::Connect(
     SpoolDatabaseOptions& options) {
-  auto connection = Membership::Connected(options.uri, options.part);
-  if (!connection.ok()) return Located(options, connection.status());
-  auto lease = ServerLease::Take(**connection,
-                                 {.uri = options.uri, .length = options.lease},
-                                 options.server_name);
-  if (!lease.ok()) return Located(options, lease.status());
+  auto connected = Membership::Connected(options.uri, options.part);
+  if (!connected.ok()) return Located(options, connected.status());
   return JoinedDatabase{
       .sessions = std::make_unique<PostgresSessions>(options.uri),
-      .connection = *std::move(connection),
-      .lease = *std::move(lease)};
+      .connection = *std::move(connected),
+      .lease = nullptr};
+}
+
+absl::Status JoinedDatabase::TakePlace(const SpoolDatabaseOptions& options) {
+  auto taken = ServerLease::Take(*connection,
+                                 {.uri = options.uri, .length = options.lease},
+                                 options.server_name);
+  if (!taken.ok()) return Located(options, taken.status());
+  lease = *std::move(taken);
+  return absl::OkStatus();
 }
 
 SpoolDatabase::SpoolDatabase(SpoolDatabaseOptions options,
@@ -193,6 +208,7 @@ void SpoolDatabase::Leave() {
     shard.parts.transport.reset();
   }
   present.joined.lease->GiveUp();
+  present.joined.sessions->Retire();
 }
 
 std::chrono::nanoseconds SpoolDatabase::LeaseLeft() const {
@@ -219,7 +235,9 @@ bool SpoolDatabase::waiting() const {
 }
 
 bool SpoolDatabase::usable() const {
-  return joined_ && tenure().membership->reachable();
+  const Tenure& present = tenure();
+  return joined_ && present.membership != nullptr &&
+         present.membership->reachable();
 }
 
 std::string SpoolDatabase::trouble() const {
@@ -294,6 +312,11 @@ void SpoolDatabase::Turn(MonotonicTime now) {
       return;
     }
     joined_ = false;
+    // Each place costs memory: one that is lost soon is not taken again soon.
+    stay_ = now - joined_at_ < kShortStay
+                ? std::min<Duration>(2 * stay_, kLongestStay)
+                : Duration(kStayJoined);
+    next_join_ = std::max(next_join_, joined_at_ + stay_);
     SetAway(status);
     events_.database_left(options_.part.place, SpoolPlace(options_.uri),
                           status);
@@ -301,16 +324,19 @@ void SpoolDatabase::Turn(MonotonicTime now) {
   }
   if (now < next_join_) return;
   const absl::Status again = JoinAgain();
-  next_join_ =
-      now + (again.ok() ? Duration(kStayJoined) : Duration(kJoinInterval));
-  if (again.ok()) return;
+  if (again.ok()) {
+    joined_at_ = now;
+    return;
+  }
+  next_join_ = now + kJoinInterval;
   MutexLock lock(mutex_);
   trouble_ = std::string(again.message());
 }
 
 absl::Status SpoolDatabase::JoinAgain() {
-  auto joined = JoinedDatabase::Join(options_);
+  auto joined = JoinedDatabase::Connect(options_);
   if (!joined.ok()) return joined.status();
+  if (absl::Status s = joined->TakePlace(options_); !s.ok()) return s;
   std::unique_ptr<Tenure> next = NewTenure(*std::move(joined));
   auto engines = OpenEnginesOf(
       *next, [this](size_t shard) { return engines_->ConfigFor(shard); });
@@ -345,7 +371,7 @@ absl::Status SpoolDatabase::TakeClaims() {
     next_taken_ = (next_taken_ + 1) % present.shards.size();
     if (!claim.has_value()) continue;
     const absl::Status taken = Take(*claim);
-    if (absl::IsUnavailable(taken)) break;
+    if (MayPass(taken)) break;
     if (!taken.ok()) return taken;
     claim.reset();
   }

@@ -37,10 +37,13 @@ struct SpoolDatabaseOptions {
 
 // The place of a server among those that use one database of a spool.
 struct JoinedDatabase {
-  // Tries once to take a place; sets the spool's number in `options`. Errors:
-  // those of Membership::Connected() and ServerLease::Take(); where there are
-  // several databases their messages say which one it is.
-  static absl::StatusOr<JoinedDatabase> Join(SpoolDatabaseOptions& options);
+  // Tries once to connect; sets the spool's number in `options`. Errors: those
+  // of Membership::Connected(); where there are several databases their
+  // messages say which one it is.
+  static absl::StatusOr<JoinedDatabase> Connect(SpoolDatabaseOptions& options);
+  // Takes a place, of which the others hear: they make room for this server.
+  // Errors: those of ServerLease::Take(), in the same way.
+  absl::Status TakePlace(const SpoolDatabaseOptions& options);
 
   std::unique_ptr<PostgresSessions> sessions;
   std::unique_ptr<PostgresConnection> connection;
@@ -158,7 +161,9 @@ class SpoolDatabase {
   // Used by the thread.
   size_t next_taken_ = 0;  // see TakeClaims()
   MonotonicTime figures_read_at_;
+  MonotonicTime joined_at_;
   MonotonicTime next_join_;
+  Duration stay_{};  // at least this long from one place to the next
 
   mutable Mutex mutex_;
   mutable CondVar wake_;

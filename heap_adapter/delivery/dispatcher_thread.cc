@@ -56,12 +56,11 @@ void DispatcherThread::Stop() {
 }
 
 void DispatcherThread::SetSends(bool sends) {
-  {
-    MutexLock lock(mutex_);
-    sends_ = sends;
-    at_rest_ = false;
-  }
-  transport_.Wake();
+  MutexLock lock(mutex_);
+  sends_ = sends;
+  at_rest_ = false;
+  // Under the lock: after Stop() the transport may be gone.
+  if (!stopping_) transport_.Wake();
 }
 
 bool DispatcherThread::IsAtRest() const {
@@ -82,15 +81,14 @@ bool DispatcherThread::Notify(Committer::Notices& notices) {
 }
 
 bool DispatcherThread::Post(Command& command) {
-  {
-    MutexLock lock(mutex_);
-    if (stopping_) {
-      command = nullptr;
-      return true;
-    }
-    if (!open_) return false;
-    commands_.push_back(std::move(command));
+  MutexLock lock(mutex_);
+  if (stopping_) {
+    command = nullptr;
+    return true;
   }
+  if (!open_) return false;
+  commands_.push_back(std::move(command));
+  // Under the lock: after Stop() the transport may be gone.
   transport_.Wake();
   return true;
 }

@@ -62,6 +62,7 @@ void ServerLease::GiveUp() {
   }
   wake_.NotifyOne();
   thread_.join();
+  connection_.reset();
 }
 
 void ServerLease::Run() {

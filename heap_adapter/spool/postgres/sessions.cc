@@ -42,7 +42,7 @@ void PostgresSessions::GiveBackReader(
   std::unique_ptr<PostgresConnection> dropped;
   MutexLock lock(mutex_);
   --readers_in_use_;
-  if (session == nullptr || !session->usable()) {
+  if (session == nullptr || !session->usable() || retired_) {
     dropped = std::move(session);
     outdated_ = std::min(outdated_, readers_in_use_);
     return;
@@ -96,13 +96,21 @@ void PostgresSessions::GiveBackWriter(
   {
     MutexLock lock(mutex_);
     --writers_in_use_;
-    if (session != nullptr && session->usable()) {
+    if (session != nullptr && session->usable() && !retired_) {
       idle_writers_.push_back(std::move(session));
     } else {
       dropped = Outdate();
     }
   }
   writer_is_free_.NotifyOne();
+}
+
+void PostgresSessions::Retire() {
+  // Closed after the lock is released.
+  Idle dropped;
+  MutexLock lock(mutex_);
+  retired_ = true;
+  dropped = Outdate();
 }
 
 PostgresSessions::Idle PostgresSessions::Outdate() {

@@ -36,6 +36,9 @@ class PostgresSessions {
   void GiveBackReader(std::unique_ptr<PostgresConnection> session);
   void GiveBackWriter(std::unique_ptr<PostgresConnection> session);
 
+  // Closes the idle sessions; those in use are closed when they are given back.
+  void Retire();
+
   // What the reads of all shards know of the database.
   ReadOutage& read_outage() { return read_outage_; }
 
@@ -49,6 +52,7 @@ class PostgresSessions {
   const size_t max_writers_;
   ReadOutage read_outage_;
   Mutex mutex_;
+  bool retired_ ABSL_GUARDED_BY(mutex_) = false;
   CondVar writer_is_free_;
   Idle idle_readers_ ABSL_GUARDED_BY(mutex_);
   Idle idle_writers_ ABSL_GUARDED_BY(mutex_);

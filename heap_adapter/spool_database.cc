@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds kOpenInterval{250};
 // than a short stay.
 constexpr std::chrono::seconds kStayJoined{5};
 constexpr std::chrono::minutes kShortStay{1};
-constexpr std::chrono::minutes kLongestStay{2};
+constexpr std::chrono::minutes kMaxStay{2};
 
 // The patience of writes where there are several databases: calls that wait for
 // one take places of those for the others, and engines that give up are
@@ -314,7 +314,7 @@ void SpoolDatabase::Turn(MonotonicTime now) {
     joined_ = false;
     // Each place costs memory: one that is lost soon is not taken again soon.
     stay_ = now - joined_at_ < kShortStay
-                ? std::min<Duration>(2 * stay_, kLongestStay)
+                ? std::min<Duration>(2 * stay_, kMaxStay)
                 : Duration(kStayJoined);
     next_join_ = std::max(next_join_, joined_at_ + stay_);
     SetAway(status);

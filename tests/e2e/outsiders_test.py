@@ -10,7 +10,6 @@ import sys
 import time
 import urllib.request
 
-import certificates
 import grpc
 import harness
 from attacks import AttackTest, caller
@@ -71,16 +70,6 @@ class OutsidersTest(AttackTest):
 
     def test_newcomers_get_in_beside_calls_from_their_own_address_that_are_refused(self) -> None:
         self.assert_newcomers_get_in("refused_calls")
-
-    def test_most_newcomers_get_in_beside_slow_calls_over_tls_from_their_own_address(self) -> None:
-        ca = certificates.new_ca(self.folder, "ca")
-        served = certificates.new_certificate(self.folder, ca, "server", "DNS:localhost,IP:127.0.0.1")
-        self.server.kill()
-        self.server = self.start(f"--app_id={harness.APP_US}", f"--tls_cert={served.cert}", f"--tls_key={served.key}",
-                                 credentials=grpc.ssl_channel_credentials(ca.cert.read_bytes()))
-        innocents = self.run_attack("slow_calls_tls")
-        self.assert_served(innocents)
-        self.assertLess(len(innocents.lost_probes), len(innocents.probes) / 2)
 
     def test_calls_that_are_opened_and_left_are_bounded(self) -> None:
         self.attack("open_streams", uses_processor=True)

@@ -15,7 +15,8 @@ namespace {
 
 constexpr absl::string_view kPrefix = "HEAPSYNC";
 
-// "HTTPLISTEN" for "HEAP_SYNC_http_listen"; nullopt without the prefix.
+// Sets `rest` to "HTTPLISTEN" for "HEAP_SYNC_http_listen". False without the
+// prefix.
 bool StripPrefix(absl::string_view name, std::string& rest) {
   rest.clear();
   for (const char c : name) {

@@ -25,7 +25,7 @@ namespace heapsync {
 struct Settlement {
   uint64_t delivered = 0;
   uint64_t dead_lettered = 0;
-  // Of a flush: another server delivers the rest.
+  // The rest is delivered later, or by another server, and not reported here.
   bool abandoned = false;
 
   std::string Encode() const;

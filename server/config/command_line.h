@@ -24,8 +24,8 @@ StrayVariables StrayVariablesOf(const Environment& environment);
 // Parses the command line of heapsync-server, whose flags are Settings(), and
 // builds its configuration; see BuildServerConfig() for the order of precedence
 // and the errors, among which are unknown flags and misspelt variables. Prints
-// and ends the process on
-// --help and --version. To be called before other threads start.
+// and ends the process on --help and --version. To be called before other
+// threads start.
 absl::StatusOr<ServerConfig> LoadServerConfig(
     int argc, const char* const* argv,
     const Surroundings& surroundings = ProcessSurroundings());

@@ -10,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/engine/append_event.h"
+#include "tests/engine/many_destinations.h"
 #include "tests/engine/one_way_heap.h"
 #include "tests/spool/memory_store.h"
 
@@ -21,29 +22,21 @@ using ::testing::ElementsAreArray;
 
 constexpr size_t kShards = 4;
 
-DestinationConfig Config(int destinations) {
-  DestinationConfig config;
-  for (int i = 0; i < destinations; ++i) {
-    config.destinations.push_back(
-        {.name = "app-" + std::to_string(i), .app_id = *AppId::Parse("1")});
-  }
-  config.default_destination = "app-0";
-  return config;
-}
-
 class EnginesTest : public ::testing::Test {
  protected:
   EnginesTest() {
     for (OneWayHeap& heap : heaps_) heap.Go(OneWayHeap::Way::kHangs);
     std::vector<std::unique_ptr<Engine>> engines;
-    for (DestinationConfig& part : Engines::Split(Config(8), kShards)) {
+    for (DestinationConfig& part :
+         Engines::Split(ManyDestinations(8), kShards)) {
       EngineOptions options;
       options.destinations = std::move(part);
       engines.push_back(*Engine::Start(stores_[engines.size()],
                                        heaps_[engines.size()], SystemClock(),
                                        std::move(options), nullptr));
     }
-    engines_ = std::make_unique<Engines>(std::move(engines), Config(8));
+    engines_ =
+        std::make_unique<Engines>(std::move(engines), ManyDestinations(8));
   }
 
   std::string Track(const std::string& destination) {
@@ -123,10 +116,10 @@ TEST_F(EnginesTest, ASnapshotComesEvenIfAnEngineCannotAnswer) {
 }
 
 TEST_F(EnginesTest, NewDestinationsGoToTheirEngines) {
-  ASSERT_TRUE(engines_->SetDestinations(Config(12)).ok());
+  ASSERT_TRUE(engines_->SetDestinations(ManyDestinations(12)).ok());
   EXPECT_THAT(NamesIn(Snapshot()), ElementsAreArray(Names(12)));
   Track("app-11");
-  ASSERT_TRUE(engines_->SetDestinations(Config(3)).ok());
+  ASSERT_TRUE(engines_->SetDestinations(ManyDestinations(3)).ok());
   EXPECT_EQ(engines_->FindDestination("app-11"), nullptr);
   EXPECT_EQ(engines_->destinations().size(), 3u);
 }
@@ -148,7 +141,7 @@ TEST_F(EnginesTest, OneEngineIsAllThereIs) {
   MemoryStore store;
   OneWayHeap heap(OneWayHeap::Way::kHangs);
   EngineOptions options;
-  options.destinations = Config(3);
+  options.destinations = ManyDestinations(3);
   Engines one(
       *Engine::Start(store, heap, SystemClock(), std::move(options), nullptr));
   EXPECT_EQ(one.size(), 1u);

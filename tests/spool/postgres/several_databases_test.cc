@@ -16,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "heap_adapter/adapter.h"
 #include "tests/engine/append_event.h"
+#include "tests/engine/many_destinations.h"
 #include "tests/spool/postgres/connection_cutter.h"
 #include "tests/spool/postgres/postgres_server.h"
 
@@ -68,7 +69,7 @@ class SeveralDatabasesTest : public ::testing::Test {
     }
     options_.shared_spool.shards = kShards;
     options_.shared_spool.patience = seconds(1);
-    options_.destinations = Config(kDestinations);
+    options_.destinations = ManyDestinations(kDestinations);
     // Nobody is there: what is accepted waits.
     options_.delivery.region_urls = {"http://127.0.0.1:1",
                                      "http://127.0.0.1:1"};
@@ -78,16 +79,6 @@ class SeveralDatabasesTest : public ::testing::Test {
     for (PostgresServer* each : servers) {
       if (!each->runs()) each->Restart();
     }
-  }
-
-  static DestinationConfig Config(int destinations) {
-    DestinationConfig config;
-    for (int i = 0; i < destinations; ++i) {
-      config.destinations.push_back(
-          {.name = "app-" + std::to_string(i), .app_id = *AppId::Parse("1")});
-    }
-    config.default_destination = "app-0";
-    return config;
   }
 
   void Open() {
@@ -239,7 +230,8 @@ TEST_F(SeveralDatabasesTest, OneThatIsAwayStopsOnlyItsOwn) {
   // A new configuration reaches its destinations when it is back.
   const std::string new_here = NameIn(0, kDestinations);
   const std::string new_there = NameIn(1, kDestinations);
-  ASSERT_TRUE(engines().SetDestinations(Config(4 * kDestinations)).ok());
+  ASSERT_TRUE(
+      engines().SetDestinations(ManyDestinations(4 * kDestinations)).ok());
   EXPECT_TRUE(Append(new_here).ok());
   EXPECT_EQ(Append(new_there).code(), absl::StatusCode::kUnavailable);
 

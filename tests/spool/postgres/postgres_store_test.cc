@@ -7,7 +7,6 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -267,23 +266,16 @@ TEST_F(PostgresStoreTest, AFullDatabaseRefusesAndTakesWritesAgain) {
   EXPECT_THAT(Get("a"), Optional(std::string("3")));
 }
 
-TEST_F(PostgresStoreTest, ASessionThatTurnedReadOnlyIsReplaced) {
-  ASSERT_TRUE(Put("a", "1").ok());
-  const std::string session =
-      Sql("SELECT pid FROM pg_stat_activity WHERE application_name = "
-          "'heapsync-writer' AND datname = current_database()");
-  ASSERT_FALSE(session.empty());
-  Sql("ALTER DATABASE " + database_ +
-      " SET default_transaction_read_only = on");
-  // A session keeps the default of when it began: the next one refuses writes
-  // for as long as it lives.
-  Sql("SELECT count(pg_terminate_backend(" + session + "))");
-  auto putting = std::async(std::launch::async, [&] { return Put("a", "2"); });
-  ASSERT_TRUE(Eventually([&] { return store_.waiting(); }));
-  server->Sql("postgres", "ALTER DATABASE " + database_ +
-                              " RESET default_transaction_read_only");
-  EXPECT_TRUE(putting.get().ok());
-  EXPECT_THAT(Get("a"), Optional(std::string("2")));
+// As all those of a primary that is demoted: it would refuse writes for as long
+// as it lives.
+TEST_F(PostgresStoreTest, ASessionThatTurnedReadOnlyIsOfNoUse) {
+  const auto session = Connect(uri_);
+  ASSERT_TRUE(
+      session->RunText("SET default_transaction_read_only = on", Soon()).ok());
+  EXPECT_TRUE(session->usable());
+  EXPECT_TRUE(
+      absl::IsUnavailable(ShardTable::GiveBack(*session, 0, 1, Soon())));
+  EXPECT_FALSE(session->usable());
 }
 
 TEST_F(PostgresStoreTest, AWriteGivesUpAfterItsPatienceAndForGood) {
@@ -312,8 +304,9 @@ TEST_F(PostgresStoreTest, AReadOverALostConnectionIsRepeated) {
 
 TEST_F(PostgresStoreTest, WhileTheDatabaseIsAwayReadsOfAllShardsDoNotEachWait) {
   ASSERT_TRUE(Put("a", "1").ok());
-  constexpr int kReads = 100;
-  PostgresStore other(sessions_, {.shard = 1});
+  constexpr int kReads = 50;
+  PostgresStore other(sessions_,
+                      {.shard = 1, .read_patience = milliseconds(20)});
   cutter_.Refuse(true);
   EXPECT_TRUE(absl::IsUnavailable(store_.Get("a").status()));
   const int before = cutter_.refused();
